@@ -1,0 +1,99 @@
+"""The surroundings of a run: versions, instruction set, threads, device, code; and its starting seed.
+
+Two runs of one config are promised the same bits only where these agree; what is compared is `manifest`.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+
+from vision_baselines.runs.record import Environment
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "pytorch-lightning",
+    "torchmetrics",
+    "numpy",
+    "hydra-core",
+    "omegaconf",
+    "scikit-learn",
+    "vision-baselines",
+)
+
+
+def prepare_process(*, seed: int, threads: int) -> None:
+    """Seed every global generator and fix the number of threads, before a net draws its first weight."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # filling every new tensor guards against reading what was never written; nothing here does, and it costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    pl.seed_everything(seed, workers=False, verbose=False)
+
+
+def observe(device: torch.device | str) -> Environment:
+    """The surroundings as they are now, for a run on `device`."""
+    commit, dirty = git_state()
+    return Environment(
+        versions=package_versions(),
+        python=platform.python_version(),
+        platform=f"{platform.system()}-{platform.machine()}",
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        device=device_name(torch.device(device)),
+        git_commit=commit,
+        git_dirty=dirty,
+    )
+
+
+def device_name(device: torch.device) -> str:
+    """``cpu``, or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@functools.cache
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that can change a result, those that are installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    # the build tag (+cpu, +cu126) belongs to the version and is not in the metadata of every build
+    versions["torch"] = str(torch.__version__)
+    return versions
+
+
+@functools.cache
+def git_state() -> tuple[str | None, bool | None]:
+    """Commit of the checkout this package runs from and whether tracked files differ; (None, None) outside one."""
+    here = Path(__file__).resolve().parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if not git("ls-files", "--", __file__):
+            return None, None  # an installed copy inside somebody else's repository
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: on an accelerator by torch's allocator, else by the whole process."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,96 @@
+"""What makes two runs the same run, and what to call the folder of one.
+
+Two runs are the same when their resolved configs agree in everything that can change a result. Where files lie,
+what is logged and what is shown on a screen cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vision_baselines.runs.record import SCHEMA_VERSION
+
+# Keys of the config that cannot change a result.
+IRRELEVANT = frozenset(
+    {"name", "paths", "logger", "rerun", "preview", "n_jobs", "fail_fast", "group_by", "metric", "baseline"}
+    | {"trusted_packages", "checkpoint_every_n_steps"}
+)
+# Dotted keys of the same kind, inside groups that otherwise count.
+IRRELEVANT_INSIDE = frozenset({"trainer.enable_progress_bar", "trainer.log_every_n_steps", "callbacks"})
+
+_LONGEST_NAME = 120
+
+
+def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that can change a result, as flat dotted keys."""
+    flat = dict(_flatten(config))
+    return {
+        key: value
+        for key, value in flat.items()
+        if key.split(".")[0] not in IRRELEVANT
+        and not any(key == inside or key.startswith(f"{inside}.") for inside in IRRELEVANT_INSIDE)
+    }
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """A short hash of `relevant` and of the record's schema version."""
+    content = json.dumps([SCHEMA_VERSION, relevant(config)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list[str]:
+    """One line for each relevant key whose values differ, ``key: recorded → present``."""
+    before, after = relevant(recorded), relevant(present)
+    missing = "(absent)"
+    return [
+        f"{key}: {before.get(key, missing)} → {after.get(key, missing)}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, missing) != after.get(key, missing)
+    ]
+
+
+def job_name(overrides: Sequence[str]) -> str:
+    """The folder of a job, from its overrides: the same whatever their order, and safe in a path.
+
+    Overrides that cannot change a result are left out. Characters other than letters, digits and ``=,.+-_`` become
+    ``_``, and then a short hash keeps two such jobs apart; so does it for names over 120 characters.
+
+    >>> job_name(["seed=0", "model=cnn", "name=demo"])
+    'model=cnn,seed=0'
+    >>> job_name([])
+    'default'
+    """
+    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(text))
+    plain = ",".join(kept) or "default"
+    safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
+    safe = re.sub(r"^\.", "_", safe)
+    if safe == plain and len(plain) <= _LONGEST_NAME:
+        return plain
+    return f"{safe[:_LONGEST_NAME]}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+
+
+def group_name(overrides: Sequence[str]) -> str:
+    """What the runs of one group share: their overrides without the seed.
+
+    >>> group_name(["model=cnn", "seed=3"])
+    'model=cnn'
+    """
+    return job_name([text for text in overrides if text.split("=", 1)[0] != "seed"])
+
+
+def _is_irrelevant(override: str) -> bool:
+    key = override.split("=", 1)[0].lstrip("+~")
+    top = key.split(".")[0].split("@")[0].split("/")[0]
+    return top in IRRELEVANT or top == "hydra" or key == "callbacks" or key in IRRELEVANT_INSIDE
+
+
+def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node

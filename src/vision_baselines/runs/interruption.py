@@ -1,0 +1,55 @@
+"""Ending on request: SIGINT and SIGTERM wait for the end of a training step, so that the run can be saved first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to end. Not an `Exception`: nothing that survives errors may swallow it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"ended by {signal.Signals(signum).name}")
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
+class StopSignals:
+    """While active, notes SIGINT and SIGTERM in `received`; a second one, or one outside `deferring`, raises at once.
+
+    Does nothing outside the main thread, where Python allows no signal handlers.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.deferring = False
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._previous[signum] = signal.signal(signum, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def raise_if_received(self) -> None:
+        """End now, if that was asked.
+
+        Raises:
+            Interrupted: A signal came while `deferring`.
+        """
+        if self.received is not None:
+            raise Interrupted(self.received)
+
+    def _on_signal(self, signum: int, frame: FrameType | None) -> None:
+        again, self.received = self.received is not None, signum
+        if again or not self.deferring:
+            raise Interrupted(signum)

@@ -1,0 +1,186 @@
+"""The schema of ``run.json``: everything that is known about one run, in plain data.
+
+A record is all that a comparison reads, so it holds results and never paths into a checkpoint. Files that go
+with it (checkpoints, filters, events) lie beside it in the run's folder. What makes two runs the same is left to
+`fingerprint`; where the surroundings come from, to `environment`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "run.json"
+
+
+class Status(StrEnum):
+    """Where a run stands; only `FINISHED` counts in a mean."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    INTERRUPTED = "interrupted"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
+
+
+class Parameters(_Part):
+    """Sizes of a net; counts are numbers of scalars, FLOPs are torch's (two per multiply-add)."""
+
+    total: int
+    trainable: int
+    per_layer: dict[str, int] = Field(default_factory=dict)
+    flops_per_image: int | None = None
+    receptive_field_px: int | None = None
+
+
+class Timings(_Part):
+    """Wall-clock times in seconds, summed over every attempt that contributed to the run."""
+
+    setup_s: float = 0.0
+    fit_s: float = 0.0
+    test_s: float = 0.0
+    images_per_s: float | None = None
+
+
+class Environment(_Part):
+    """The manifest: what must be equal for two runs to be comparable bit for bit, and who made it."""
+
+    versions: dict[str, str]
+    python: str
+    platform: str
+    cpu_capability: str
+    threads: int
+    device: str
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+
+class Failure(_Part):
+    """Why a run did not finish; `message` is one line, `traceback` the whole story."""
+
+    kind: str
+    message: str
+    traceback: str = ""
+
+
+class EpochRow(_Part):
+    """One row of the learning curves, written at the end of a training epoch."""
+
+    epoch: int
+    step: int
+    lr: float
+    metrics: dict[str, float]
+
+
+class RunRecord(_Part):
+    """One run, from its first second to its result.
+
+    `metrics` are those of the checkpoint with the best ``val/acc``; `confusion` is its confusion matrix on the
+    test split, rows are targets, columns predictions.
+    `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    sweep: str
+    status: Status
+    overrides: list[str]
+    config: dict[str, Any]
+    fingerprint: str
+    seed: int
+    command: list[str] = Field(default_factory=list)
+    started_at: datetime
+    ended_at: datetime | None = None
+    environment: Environment
+    parameters: Parameters | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    best_epoch: int | None = None
+    history: list[EpochRow] = Field(default_factory=list)
+    confusion: list[list[int]] | None = None
+    class_names: list[str] | None = None
+    timings: Timings = Field(default_factory=Timings)
+    peak_memory_bytes: int | None = None
+    data_sha256: str | None = None
+    weights_sha256: str | None = None
+    final_weights_sha256: str | None = None
+    attempts: int = 1
+    failure: Failure | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has its result."""
+        return self.status is Status.FINISHED
+
+    def write(self, folder: Path) -> Path:
+        """Put the record into `folder` so that a reader sees the old one or the new one, never a part."""
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / RECORD_FILE
+        write_atomically(target, self.model_dump_json(indent=1).encode())
+        return target
+
+
+def now() -> datetime:
+    """The present moment, in UTC, to the second."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def write_atomically(target: Path, content: bytes) -> None:
+    """Write beside `target`, flush to the disk, then rename over it.
+
+    Raises:
+        OSError: The folder cannot be written or the disk is full; `target` is untouched.
+    """
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        with staged.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(target)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record in `folder`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It is not a record, or of a schema newer than this version knows.
+    """
+    path = folder / RECORD_FILE
+    try:
+        raw = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not a run record: {error}") from error
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"{path} has record schema {version!r}; this version reads {SCHEMA_VERSION}")
+    return RunRecord.model_validate(raw)
+
+
+def find_records(folders: list[Path]) -> list[tuple[Path, RunRecord]]:
+    """Every record at or below `folders`, sorted by path, each once.
+
+    Raises:
+        FileNotFoundError: A folder does not exist.
+        ValueError: A record cannot be read.
+    """
+    found: dict[Path, RunRecord] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no folder {folder}")
+        for path in sorted(folder.rglob(RECORD_FILE)):
+            found[path.parent.resolve()] = read_record(path.parent)
+    return sorted(found.items())

@@ -1,0 +1,86 @@
+"""What to do with a run's folder: train it, go on with it, leave it alone, or refuse."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import differences, fingerprint
+from vision_baselines.runs.lock import LOCK_FILE
+from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
+
+_SHOWN = 8
+
+
+class Action(StrEnum):
+    """What a folder calls for."""
+
+    START = "start"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The action, and the record that was found, if any."""
+
+    action: Action
+    previous: RunRecord | None = None
+
+
+def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> Decision:
+    """Compare what `folder` holds with what is asked for.
+
+    A finished run is left alone, an interrupted or failed one is gone on with, one of a different config is refused:
+    nothing that cost time is lost without being asked for.
+
+    Args:
+        folder: The run's folder; it need not exist.
+        config: The resolved config, as plain data.
+        rerun: Start anew whatever is there.
+
+    Raises:
+        ConfigError: The folder holds a run of another config; the message lists the differences.
+    """
+    try:
+        previous = read_record(folder)
+    except FileNotFoundError:
+        return Decision(Action.START)
+    except ValueError as error:
+        if rerun:
+            return Decision(Action.START)
+        raise ConfigError(f"{error}; to train it anew, add rerun=true") from error
+    if rerun:
+        return Decision(Action.START, previous)
+    if previous.fingerprint != fingerprint(config):
+        if previous.status in (Status.FAILED, Status.DIVERGED):
+            return Decision(Action.START, previous)  # what failed is mended by changing the config
+        changed = differences(previous.config, config) or ["the record's schema version"]
+        more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+        raise ConfigError(
+            f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"
+            "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
+        )
+    if previous.status is Status.FINISHED:
+        return Decision(Action.SKIP, previous)
+    if previous.status in (Status.FAILED, Status.DIVERGED):
+        return Decision(Action.RETRY, previous)
+    return Decision(Action.RESUME, previous)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier run left in `folder`, record first; the lock and Hydra's own files stay."""
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.name in (LOCK_FILE, ".hydra") or path.suffix == ".log":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
