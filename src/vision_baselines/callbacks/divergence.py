@@ -1,0 +1,62 @@
+"""Ends a run whose loss is no longer a finite number; Lightning would train on and call it finished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from vision_baselines.errors import DivergedError
+
+
+class StopOnDivergence(Callback):
+    """Raises on the first loss that is NaN or infinite.
+
+    On a CPU each step is looked at. On an accelerator looking means waiting for the device, so there the losses are
+    gathered on the device and looked at every `every_n_steps` steps and at the end of each epoch.
+
+    Args:
+        every_n_steps: Steps between two looks on an accelerator.
+    """
+
+    def __init__(self, every_n_steps: int = 50) -> None:
+        self.every_n_steps = every_n_steps
+        self._sum: torch.Tensor | None = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss, or gather it.
+
+        Raises:
+            DivergedError: It is not finite.
+        """
+        loss = outputs["loss"].detach()
+        if loss.device.type != "cpu":
+            # a sum is finite only if each of its terms is
+            self._sum = loss if self._sum is None else self._sum + loss
+            if trainer.global_step % self.every_n_steps:
+                return
+            loss, self._sum = self._sum, None
+        self._check(trainer, loss)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what is gathered.
+
+        Raises:
+            DivergedError: It is not finite.
+        """
+        if self._sum is not None:
+            loss, self._sum = self._sum, None
+            self._check(trainer, loss)
+
+    def _check(self, trainer: pl.Trainer, loss: torch.Tensor) -> None:
+        value = float(loss)
+        if value - value != 0.0:  # true of nan, inf and -inf alone
+            lr = trainer.optimizers[0].param_groups[0]["lr"]
+            raise DivergedError(
+                f"the loss became {value} at step {trainer.global_step} (epoch {trainer.current_epoch}) with learning "
+                f"rate {lr:g}; try a smaller optimizer.lr"
+            )

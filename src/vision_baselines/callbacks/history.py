@@ -1,0 +1,100 @@
+"""The learning curves and the clock of a run, kept in the checkpoint so that a resumed run has them whole."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from vision_baselines.errors import ConfigError
+
+progress_log = logging.getLogger("vision_baselines.progress")
+
+
+class History(Callback):
+    """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, images and seconds trained.
+
+    Args:
+        log_every_n_steps: Steps between two points of the step-wise loss curve.
+    """
+
+    def __init__(self, log_every_n_steps: int = 50) -> None:
+        if log_every_n_steps < 1:
+            raise ConfigError(f"trainer.log_every_n_steps is {log_every_n_steps}; expected a whole number of at least 1")
+        self.log_every_n_steps = log_every_n_steps
+        self.rows: list[dict[str, Any]] = []
+        self.images = 0
+        self.train_s = 0.0
+        self.lr = 0.0
+        self.first_step_at: float | None = None
+        self._clock_started: float | None = None
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Images trained a second, validation and pauses left out."""
+        return self.images / self.train_s if self.train_s else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs to go on with the same curves."""
+        self._stop_clock(go_on=True)
+        return {"rows": self.rows, "images": self.images, "train_s": self.train_s, "lr": self.lr}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the saved run stood."""
+        self.rows = list(state_dict["rows"])
+        self.images = state_dict["images"]
+        self.train_s = state_dict["train_s"]
+        self.lr = state_dict["lr"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run resumed in mid-epoch is not told that an epoch starts."""
+        self._clock_started = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the row of the epoch before, now that all its metrics are in."""
+        self._close_row(trainer)
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self._clock_started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count, and log the loss of this step when it is time."""
+        self.images += len(batch[1]) * trainer.world_size
+        if self.first_step_at is None:
+            self.first_step_at = time.time()
+        if trainer.global_step % self.log_every_n_steps == 0:
+            for logger in trainer.loggers:
+                logger.log_metrics({"train/loss_step": float(outputs["loss"])}, step=trainer.global_step - 1)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validation is not training time."""
+        self._stop_clock()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """An epoch without validation ends here."""
+        self._stop_clock()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the last row."""
+        self._stop_clock()
+        self._close_row(trainer)
+
+    def _stop_clock(self, *, go_on: bool = False) -> None:
+        if self._clock_started is not None:
+            now = time.perf_counter()
+            self.train_s += now - self._clock_started
+            self._clock_started = now if go_on else None
+
+    def _close_row(self, trainer: pl.Trainer) -> None:
+        epoch = trainer.current_epoch - 1
+        if epoch < 0 or (self.rows and self.rows[-1]["epoch"] >= epoch):
+            return
+        wanted = ("train/loss", "train/acc", "val/loss", "val/acc")
+        metrics = {key: float(trainer.callback_metrics[key]) for key in wanted if key in trainer.callback_metrics}
+        self.rows.append({"epoch": epoch, "step": trainer.global_step, "lr": self.lr, "metrics": metrics})
+        shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
+        progress_log.info("epoch %d/%s  %s", epoch + 1, trainer.max_epochs, shown)

@@ -1,0 +1,150 @@
+"""`ImageClassifier`: what is the same for every net: loss, metrics, optimizer and schedule."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
+
+from vision_baselines.seeding import draw_seed, seed_default_generator
+
+Batch = tuple[Tensor, Tensor]
+
+
+class ImageClassifier(pl.LightningModule):
+    """Trains any net that maps images (N, C, H, W) to logits (N, num_classes), with cross-entropy.
+
+    Logs ``train/loss``, ``train/acc``, ``val/loss``, ``val/acc``, ``test/loss`` and ``test/acc`` once an epoch.
+    Dropout draws from a generator that is seeded anew in each step by (seed, epoch, step), so what it draws does
+    not depend on what ran before.
+
+    Args:
+        net: The net.
+        num_classes: Number of classes.
+        optimizer: Makes the optimizer from the parameters.
+        scheduler: Makes the learning-rate schedule from the optimizer; none keeps the rate. One that takes
+            ``total_steps`` is given the number of steps of the whole run.
+        scheduler_interval: ``epoch`` or ``step``: when the schedule moves on.
+        seed: The run's seed.
+        channels_last: Whether 4-D weights are laid out channels last.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        num_classes: int,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[..., Any] | None = None,
+        scheduler_interval: str = "epoch",
+        seed: int = 0,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.net: nn.Module = net.to(memory_format=torch.channels_last) if channels_last else net
+        self.loss = nn.CrossEntropyLoss()
+        self.seed = seed
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._scheduler_interval = scheduler_interval
+        # Micro averaging is plain accuracy. Arguments are checked by the data module, once, not here in each step.
+        for stage in ("train", "val", "test"):
+            setattr(self, f"{stage}_loss", MeanMetric(nan_strategy="disable"))
+            setattr(self, f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
+        self.test_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, num_classes) for normalised images (N, C, H, W)."""
+        logits: Tensor = self.net(images)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean cross-entropy of a batch, a scalar."""
+        seed = draw_seed(self.seed, "step", self.trainer.current_epoch, batch_idx, self.global_rank)
+        seed_default_generator(seed, self.device)
+        loss, _ = self._update("train", batch)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._update("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the test metrics and the confusion matrix (rows targets, columns predictions)."""
+        _, logits = self._update("test", batch)
+        self.test_confusion.update(logits, batch[1])
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training metrics."""
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation metrics."""
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_epoch("test")
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and, if there is one, its schedule, in Lightning's form."""
+        optimizer = self._make_optimizer(self.net.parameters())
+        if self._make_scheduler is None:
+            return optimizer
+        options: dict[str, Any] = {}
+        if _takes(self._make_scheduler, "total_steps"):
+            options["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._make_scheduler(optimizer, **options)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self._scheduler_interval, "monitor": "val/loss"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the epoch's training metrics have gathered; Lightning would start them at nought again."""
+        checkpoint["train_metrics"] = {
+            name: {"updates": metric.update_count, "state": {k: v.clone() for k, v in metric.metric_state.items()}}
+            for name, metric in self._train_metrics().items()
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the gathered training metrics back."""
+        metrics = self._train_metrics()
+        for name, saved in checkpoint.get("train_metrics", {}).items():
+            for key, value in saved["state"].items():
+                setattr(metrics[name], key, value.clone())
+            metrics[name]._update_count = saved["updates"]
+
+    def _train_metrics(self) -> dict[str, Metric]:
+        return {name: self._metric("train", name) for name in ("loss", "acc")}
+
+    def _metric(self, stage: str, name: str) -> Metric:
+        metric: Metric = getattr(self, f"{stage}_{name}")
+        return metric
+
+    def _update(self, stage: str, batch: Batch) -> tuple[Tensor, Tensor]:
+        images, target = batch
+        logits = self(images)
+        loss: Tensor = self.loss(logits, target)
+        self._metric(stage, "loss").update(loss.detach(), weight=len(target))
+        self._metric(stage, "acc").update(logits.detach(), target)
+        return loss, logits
+
+    def _log_epoch(self, stage: str) -> None:
+        for name in ("loss", "acc"):
+            metric = self._metric(stage, name)
+            self.log(f"{stage}/{name}", metric.compute(), prog_bar=name == "acc", sync_dist=False)
+            metric.reset()
+
+
+def _takes(factory: Callable[..., Any], parameter: str) -> bool:
+    function = getattr(factory, "func", factory)
+    given = getattr(factory, "keywords", {})
+    return parameter in inspect.signature(function).parameters and parameter not in given

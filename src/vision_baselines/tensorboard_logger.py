@@ -1,0 +1,106 @@
+"""TensorBoard logging with one event file a job, whole and without repetition also after a resume.
+
+Lightning closes its writer after ``fit``, so ``test`` opens a second file; TensorBoard reads a run's files in the order
+of their names as text (``.10`` before ``.9``) and takes values that come late for a restart, so in a long multirun
+values vanish. Here the writer is flushed where Lightning would close it, and closed once, by `close`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+_EVENT_FILES = "events.out.tfevents.*"
+
+
+class RunTensorBoardLogger(TensorBoardLogger):
+    """Writes events straight into `save_dir`, which TensorBoard then shows as one run by that folder's name.
+
+    Args:
+        save_dir: The run's folder.
+    """
+
+    def __init__(self, save_dir: str) -> None:
+        super().__init__(save_dir, name="", version="", default_hp_metric=False)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Flush; the config is kept in the record, so no ``hparams.yaml`` is written."""
+        self.experiment.flush()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Flush, and stay open for what comes after."""
+        if self._experiment is not None:
+            self.experiment.flush()
+
+    @rank_zero_only
+    def close(self) -> None:
+        """Write what is left and let go of the file."""
+        if self._experiment is not None:
+            self.experiment.close()
+            self._experiment = None
+
+    @rank_zero_only
+    def rewind(self, step: int) -> None:
+        """Start a new file with the events of the old ones from before `step`, each once, and remove the old ones."""
+        folder = Path(self.log_dir)
+        old_files = sorted(folder.glob(_EVENT_FILES), key=lambda path: path.stat().st_mtime_ns)
+        events = list(_events_before(old_files, step))
+        writer = self.experiment._get_file_writer()
+        for event in events:
+            writer.event_writer.add_event(event)
+        self.experiment.flush()
+        for path in old_files:
+            path.unlink()
+
+    @rank_zero_only
+    def log_result(self, params: Mapping[str, Any], metrics: Mapping[str, float], *, group: str) -> None:
+        """One row of TensorBoard's HParams table, with its result; rows of one group can be averaged there.
+
+        Args:
+            params: Hyperparameters, plain values.
+            metrics: Results; each is also logged as a scalar, for HParams finds its values there.
+            group: Name shared by the runs that differ in their seed only.
+        """
+        self.log_metrics(dict(metrics), step=0)
+        plain = {key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in params.items()}
+        writer = self.experiment._get_file_writer()
+        for summary in _hparams_summaries(plain, list(metrics), group):
+            writer.add_summary(summary)
+        self.experiment.flush()
+
+
+def _hparams_summaries(params: dict[str, bool | int | float | str], metrics: list[str], group: str) -> tuple[Any, ...]:
+    """The three messages of TensorBoard's HParams plugin: what there is, this session's values, that it succeeded.
+
+    torch's own function of this purpose leaves the group's name out; TensorBoard's needs TensorFlow.
+    """
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+    from torch.utils.tensorboard.summary import hparams
+
+    experiment, start, end = hparams(params, dict.fromkeys(metrics, 0.0))
+    metadata = start.value[0].metadata.plugin_data
+    data = HParamsPluginData.FromString(metadata.content)
+    data.session_start_info.group_name = group
+    metadata.content = data.SerializeToString()
+    return experiment, start, end
+
+
+def _events_before(paths: list[Path], step: int) -> Iterator[Any]:
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+
+    seen: set[tuple[str, int]] = set()
+    for path in paths:
+        for event in LegacyEventFileLoader(str(path)).Load():
+            if not event.HasField("summary") or event.step >= step:
+                continue
+            tags = [(value.tag, event.step) for value in event.summary.value]
+            if any(tag.startswith("_hparams_") or (tag, at) in seen for tag, at in tags):
+                continue
+            seen.update(tags)
+            yield event
