@@ -1,0 +1,299 @@
+"""One run, from its config to its record."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from vision_baselines import assembly
+from vision_baselines.analysis.layer_trace import flops_per_image, last_conv_receptive_field, trace_layers
+from vision_baselines.callbacks.checkpoints import Checkpoints, latest_good
+from vision_baselines.callbacks.filters import log_filters
+from vision_baselines.callbacks.history import History
+from vision_baselines.errors import ConfigError, DivergedError, StorageError, TrainingError, VisionBaselinesError
+from vision_baselines.runs import environment
+from vision_baselines.runs.fingerprint import fingerprint, group_name
+from vision_baselines.runs.interruption import Interrupted, StopSignals
+from vision_baselines.runs.lock import RunLockedError, exclusive
+from vision_baselines.runs.record import (
+    EpochRow,
+    Failure,
+    Parameters,
+    RunRecord,
+    Status,
+    now,
+    write_atomically,
+)
+from vision_baselines.runs.resumption import Action, Decision, clear, decide
+from vision_baselines.tensorboard_logger import RunTensorBoardLogger
+
+log = logging.getLogger(__name__)
+
+FILTERS_FILE = "filters.npy"
+CONFIG_FILE = "config.yaml"
+
+
+def train(cfg: DictConfig) -> RunRecord:
+    """Train, keep the best epoch, test it, and leave the record in ``cfg.paths.run_dir``.
+
+    A finished run is not trained again; one that was interrupted goes on where its last checkpoint stands.
+
+    Raises:
+        ConfigError: The config cannot be run, or the folder holds a run of another config.
+        TrainingError: The loss diverged, or the run called `sys.exit`.
+        StorageError: Something could not be written.
+        Interrupted: SIGINT or SIGTERM; the run can be resumed.
+    """
+    folder = Path(cfg.paths.run_dir)
+    _quieten_lightning()
+    _check_numbers(cfg)
+    config = assembly.plain_config(cfg)
+    assembly.check_targets(config, cfg.trusted_packages)
+    with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder):
+        decision = decide(folder, config, rerun=cfg.rerun)
+        if decision.action is Action.SKIP and decision.previous is not None:
+            log.info("%s is finished already; rerun=true trains it again", folder.name)
+            return decision.previous
+        if decision.action is Action.START and decision.previous is not None:
+            clear(folder)
+        record = _new_record(cfg, config, decision)
+        record.write(folder)
+        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+        try:
+            _fit_and_test(cfg, record, folder, stop)
+        except BaseException as error:
+            _note_failure(record, error)
+            _write_last_words(record, folder)
+            if isinstance(error, SystemExit):
+                raise TrainingError(record.failure.message if record.failure else "") from error
+            raise
+        return record
+
+
+def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSignals) -> None:
+    started = time.perf_counter()
+    datamodule = assembly.datamodule(cfg)
+    datamodule.prepare_data()
+    datamodule.setup()
+    assert datamodule.splits is not None
+    record.data_sha256 = datamodule.splits.sha256
+    record.class_names = list(datamodule.splits.class_names)
+
+    environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
+    classifier = assembly.classifier(cfg)
+    callbacks = assembly.callbacks(cfg)
+    loggers = assembly.loggers(cfg)
+    trainer = assembly.trainer(cfg, callbacks=callbacks, loggers=loggers)
+    checkpoints, history = _the(callbacks, Checkpoints), _the(callbacks, History)
+    checkpoints.plain_config = record.config
+    checkpoints.stop_requested = lambda: stop.received is not None
+    checkpoints.interrupt = stop.raise_if_received
+
+    record.parameters = _parameters(classifier.net, datamodule.image_shape)
+    record.environment = environment.observe(trainer.strategy.root_device)
+    record.timings.setup_s += time.perf_counter() - started
+    record.write(folder)
+
+    resume_from = _resume_state(checkpoints, loggers)
+    started = time.perf_counter()
+    stop.deferring = True
+    try:
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume_from)
+        stop.raise_if_received()
+        record.timings.fit_s += time.perf_counter() - started
+        record.final_weights_sha256 = weights_sha256(classifier.net)
+        record.history = [EpochRow.model_validate(row) for row in history.rows]
+        record.timings.images_per_s = history.images_per_s
+
+        started = time.perf_counter()
+        results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
+        record.timings.test_s = time.perf_counter() - started
+        record.metrics = _metrics(results[0], record.history, checkpoints.best_epoch)
+        record.best_epoch = checkpoints.best_epoch
+        record.confusion = classifier.test_confusion.compute().tolist()
+        record.weights_sha256 = weights_sha256(classifier.net)
+        record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)
+        _log_result(cfg, record, trainer, classifier, folder)
+        record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
+        record.write(folder)
+    finally:
+        stop.deferring = False
+        for logger in loggers:
+            if isinstance(logger, RunTensorBoardLogger):
+                logger.close()
+
+
+def weights_sha256(net: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of a net's state, in the order of its names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        tensor: Tensor = value.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def headline(record: RunRecord) -> str:
+    """One line on a run: what came out, what it cost."""
+    if record.status is not Status.FINISHED:
+        reason = f": {record.failure.message}" if record.failure else ""
+        return f"{record.name}  {record.status}{reason}"
+    size = f"{record.parameters.total:,} parameters" if record.parameters else ""
+    best = f"best epoch {record.best_epoch + 1}" if record.best_epoch is not None else ""
+    return f"{record.name}  test/acc {record.metrics['test/acc']:.2%}  {best}  {size}  {record.timings.fit_s:.1f} s"
+
+
+def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> RunRecord:
+    hydra_is_set = HydraConfig.initialized()
+    previous = decision.previous if decision.action in (Action.RESUME, Action.RETRY) else None
+    record = RunRecord(
+        name=Path(cfg.paths.run_dir).name,
+        sweep=str(cfg.name),
+        status=Status.RUNNING,
+        overrides=list(HydraConfig.get().overrides.task) if hydra_is_set else [],
+        config=config,
+        fingerprint=fingerprint(config),
+        seed=cfg.seed,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        started_at=previous.started_at if previous else now(),
+        environment=environment.observe("cpu"),
+        attempts=previous.attempts + 1 if previous else 1,
+    )
+    if previous:
+        record.timings = previous.timings
+    return record
+
+
+def _resume_state(checkpoints: Checkpoints, loggers: list[Any]) -> str | None:
+    path, step, complaints = latest_good(checkpoints.dirpath)
+    for complaint in complaints:
+        log.warning("%s; going back to the one before it", complaint)
+    for logger in loggers:
+        if isinstance(logger, RunTensorBoardLogger):
+            logger.rewind(step)
+    if path:
+        log.info("resuming at step %d", step)
+    return str(path) if path else None
+
+
+def _log_result(
+    cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path
+) -> None:
+    best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
+    filters = log_filters(trainer, classifier, best, step=trainer.global_step)
+    if filters is not None:
+        np.save(folder / FILTERS_FILE, filters.numpy())
+    params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
+    params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
+    if HydraConfig.initialized():
+        choices = HydraConfig.get().runtime.choices
+        params |= {key: choices[key] for key in ("model", "data", "optimizer", "scheduler") if choices.get(key)}
+    metrics = {"hparams/test_acc": record.metrics["test/acc"]}
+    if record.parameters:
+        metrics["hparams/parameters"] = float(record.parameters.total)
+    for logger in trainer.loggers:
+        if isinstance(logger, RunTensorBoardLogger):
+            logger.log_result(params, metrics, group=group_name(record.overrides))
+
+
+def _metrics(tested: Mapping[str, float], history: list[EpochRow], best_epoch: int | None) -> dict[str, float]:
+    metrics = {key: float(value) for key, value in tested.items()}
+    for row in history:
+        if row.epoch == best_epoch:
+            metrics |= {key: value for key, value in row.metrics.items() if key.startswith("val/")}
+    return metrics
+
+
+def _parameters(net: nn.Module, image_shape: tuple[int, ...]) -> Parameters:
+    per_layer = {layer.name: layer.num_params for layer in trace_layers(net, image_shape) if layer.num_params}
+    return Parameters(
+        total=sum(p.numel() for p in net.parameters()),
+        trainable=sum(p.numel() for p in net.parameters() if p.requires_grad),
+        per_layer=per_layer,
+        flops_per_image=flops_per_image(net, image_shape),
+        receptive_field_px=last_conv_receptive_field(net, image_shape),
+    )
+
+
+def _quieten_lightning() -> None:
+    """Leave out what Lightning says of every run and what does not hold here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # the data is in memory: workers only add a copy
+        ".*smaller than the logging interval.*",  # epoch metrics are logged whatever the interval
+        ".*dataloader is not resumable.*",  # its sampler starts where the run stands
+        ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+def _check_numbers(cfg: DictConfig) -> None:
+    for key, least in {"trainer.max_epochs": 1, "seed": 0, "threads": 1}.items():
+        value = OmegaConf.select(cfg, key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {least}")
+
+
+def _the(callbacks: list[Any], kind: type[Any]) -> Any:
+    for callback in callbacks:
+        if isinstance(callback, kind):
+            return callback
+    raise ConfigError(f"the config has no callback of type {kind.__name__}, which every run needs")
+
+
+def _note_failure(record: RunRecord, error: BaseException) -> None:
+    record.ended_at = now()
+    kind = type(error).__name__
+    message = " ".join(str(error).split()) or kind
+    if isinstance(error, Interrupted | KeyboardInterrupt):
+        record.status = Status.INTERRUPTED
+    elif isinstance(error, DivergedError):
+        record.status = Status.DIVERGED
+    else:
+        record.status = Status.FAILED
+    if isinstance(error, SystemExit):
+        message = f"the run called sys.exit({error.code!r})"
+    known = isinstance(error, VisionBaselinesError | Interrupted)
+    record.failure = Failure(kind=kind, message=message, traceback="" if known else traceback.format_exc())
+
+
+def _write_last_words(record: RunRecord, folder: Path) -> None:
+    try:
+        record.write(folder)
+    except OSError as error:  # the failure itself matters more than that it could not be noted
+        log.error("could not note the failure in %s: %s", folder, error.strerror)
+
+
+@contextmanager
+def _sole_trainer(folder: Path) -> Iterator[None]:
+    try:
+        with exclusive(folder):
+            yield
+    except RunLockedError as error:
+        raise ConfigError(f"{error}; wait for it, or choose another name=…") from error
+
+
+@contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StorageError(f"{error.strerror} at {error.filename or folder}") from error
+        raise
