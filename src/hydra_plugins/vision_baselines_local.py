@@ -1,0 +1,89 @@
+"""Hydra's side of ``hydra/launcher=local`` and ``hydra/sweeper=paired``; the work is done in `vision_baselines.sweep`.
+
+Hydra takes launchers and sweepers from this namespace only, and reads it at every start, so little is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LocalLauncher(Launcher):
+    """Runs each job in a process of its own, several at a time.
+
+    Args:
+        n_jobs: Jobs at a time; none means one for each core this process may use.
+        fail_fast: Start no further job, and stop those that run, after the first failure.
+    """
+
+    def __init__(self, n_jobs: int | None = None, fail_fast: bool = False) -> None:
+        self.n_jobs = n_jobs
+        self.fail_fast = fail_fast
+        self.config: DictConfig | None = None
+        self.hydra_context: HydraContext | None = None
+        self.task_function: TaskFunction | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands over."""
+        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run the jobs; one result each, in their order."""
+        from vision_baselines.sweep.launcher import launch
+
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        return launch(
+            job_overrides,
+            initial_job_idx,
+            config=self.config,
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            n_jobs=self.n_jobs,
+            fail_fast=self.fail_fast,
+        )
+
+
+class PairedSweeper(BasicSweeper):
+    """Hydra's grid, and beside it axes that belong together.
+
+    Each group of overrides spans a grid of its own with what the command line adds, so that a CNN can be swept over its
+    learning rates and a fully connected net over others, without the product of both.
+
+    Args:
+        max_batch_size: Jobs handed to the launcher at a time; none means all.
+        params: Sweeps that stand in the config, as for Hydra's own sweeper.
+        groups: Lists of overrides; none is the plain grid.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        groups: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size=max_batch_size, params=params)
+        self.groups = [list(group) for group in groups or []]
+
+
+    def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
+        """Batches of jobs, each job a list of overrides; the same job once."""
+        if not self.groups:
+            return super().split_arguments(overrides, max_batch_size)
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        jobs: list[list[str]] = []
+        for group in self.groups:
+            together = [*overrides, *parser.parse_overrides(group)]
+            for batch in super().split_arguments(together, None):
+                jobs += [job for job in batch if job not in jobs]
+        return [list(chunk) for chunk in self.split_overrides_to_chunks(jobs, max_batch_size)]

@@ -1,0 +1,251 @@
+"""One process per job, several at a time: what happens to one job happens to that job alone.
+
+Jobs are forked from a server that has imported torch and Lightning once. A job that raises, is killed, runs out of
+memory or calls `sys.exit` is one failed job with its reason in its record. Rejected: Hydra's basic launcher, where all
+jobs share a process; joblib's, where one killed worker ends the sweep; a fork of this process, which must not have
+threads or a GPU in use and cannot promise that.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vision_baselines.errors import TrainingError
+from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.interruption import Interrupted, StopSignals
+from vision_baselines.runs.lock import RunLockedError, exclusive
+from vision_baselines.runs.record import Failure, Status, now, read_record
+from vision_baselines.sweep.callback import SweepCallback
+from vision_baselines.sweep.console import SweepConsole
+from vision_baselines.sweep.entry import run
+from vision_baselines.sweep.outcome import Outcome
+
+log = logging.getLogger(__name__)
+
+_POLL_S = 0.2
+_GRACE_S = 30.0
+_SERVER_IMPORTS = ["vision_baselines.sweep.worker"]
+
+
+@dataclass(eq=False)
+class Job:
+    """One job: what to run, and once it runs, its process and the pipe it talks through."""
+
+    index: int
+    overrides: list[str]
+    config: DictConfig
+    folder: Path
+    process: BaseProcess | None = None
+    connection: Connection | None = None
+    started: float = 0.0
+    outcome: Outcome | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.name
+
+
+def launch(
+    job_overrides: Sequence[Sequence[str]],
+    initial_job_idx: int,
+    *,
+    config: DictConfig,
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    n_jobs: int | None,
+    fail_fast: bool,
+) -> list[JobReturn]:
+    """Run every job that is not finished yet; one `JobReturn` each, in the order given.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM; jobs that ran were given the time to save.
+    """
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    sweep_folder = Path(str(config.hydra.sweep.dir))
+    sweep_folder.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        _job(initial_job_idx + offset, list(overrides), config, hydra_context)
+        for offset, overrides in enumerate(job_overrides)
+    ]
+    slots = n_jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else n_jobs or os.cpu_count() or 1
+    with StopSignals() as stop, SweepConsole(total=len(jobs), slots=slots) as console:
+        stop.deferring = True
+        _Pool(jobs, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
+    return [_job_return(job) for job in jobs]
+
+
+class _Pool:
+    """The jobs that wait, the jobs that run, and what passes between them and the console."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        slots: int,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,
+        console: SweepConsole,
+        stop: StopSignals,
+        *,
+        fail_fast: bool,
+    ) -> None:
+        self.waiting = deque(jobs)
+        self.running: list[Job] = []
+        self.slots = slots
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.console = console
+        self.stop = stop
+        self.fail_fast = fail_fast
+        method = "forkserver" if sys.platform.startswith("linux") else "spawn"
+        self.context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self.context.set_forkserver_preload(_SERVER_IMPORTS)
+
+    def run(self) -> None:
+        """Until nothing waits or runs, or somebody asks for the end."""
+        try:
+            while self.waiting or self.running:
+                self.stop.raise_if_received()
+                self._fill_slots()
+                self._listen()
+        except BaseException:
+            self._end_all()
+            raise
+
+    def _fill_slots(self) -> None:
+        for _ in range(len(self.waiting)):
+            if len(self.running) >= self.slots:
+                return
+            job = self.waiting.popleft()
+            if _is_busy(job.folder):
+                self.waiting.append(job)  # another sweep trains it: look again later
+                continue
+            self._start(job)
+
+    def _start(self, job: Job) -> None:
+        job.connection, theirs = self.context.Pipe(duplex=False)
+        arguments = (theirs, job.config, self.hydra_context, self.task_function, Singleton.get_state()["instances"])
+        job.process = self.context.Process(target=run, args=arguments, name=job.name, daemon=True)
+        job.started = time.monotonic()
+        job.process.start()
+        theirs.close()
+        self.running.append(job)
+        self.console.started(job.name)
+
+    def _listen(self) -> None:
+        sources: list[Any] = []
+        for job in self.running:
+            assert job.process is not None
+            sources += [job.connection, job.process.sentinel]
+        ready = wait(sources, timeout=_POLL_S) if sources else time.sleep(_POLL_S)
+        for job in list(self.running):
+            assert job.process is not None
+            if ready and (job.connection in ready or job.process.sentinel in ready):
+                self._read(job)
+                if job.outcome is not None or not job.process.is_alive():
+                    self._ended(job)
+        self.console.refresh()
+
+    def _read(self, job: Job) -> None:
+        assert job.connection is not None
+        try:
+            while job.outcome is None and job.connection.poll():
+                message = job.connection.recv()
+                if isinstance(message, Outcome):
+                    job.outcome = message
+                else:
+                    self.console.progress(job.name, str(message))
+        except (EOFError, OSError):
+            pass  # it died while talking
+
+    def _ended(self, job: Job) -> None:
+        assert job.process is not None
+        job.process.join()
+        if job.outcome is None:
+            job.outcome = _died(job)
+        self.running.remove(job)
+        self.console.ended(job.name, job.folder, job.outcome)
+        SweepCallback.update()
+        if job.outcome.exit_code and self.fail_fast:
+            raise TrainingError(f"{job.name}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)")
+
+    def _end_all(self) -> None:
+        """Ask every job to save and end; end those that do not within the grace period."""
+        for job in self.running:
+            if job.process is not None and job.process.is_alive():
+                os.kill(job.process.pid or 0, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_S
+        for job in self.running:
+            assert job.process is not None
+            job.process.join(max(0.0, deadline - time.monotonic()))
+            if job.process.is_alive():
+                job.process.kill()
+                job.process.join()
+
+
+def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> Job:
+    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
+        composed.hydra.job.num = index
+    folder = Path(str(composed.hydra.sweep.dir)) / job_name(list(OmegaConf.to_object(composed.hydra.overrides.task)))
+    return Job(index, overrides, composed, folder)
+
+
+def _is_busy(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        with exclusive(folder):
+            return False
+    except RunLockedError:
+        return True
+
+
+def _died(job: Job) -> Outcome:
+    """What a process that said nothing died of; its record, which it could not close, is closed for it."""
+    code = job.process.exitcode if job.process is not None else None
+    if code is not None and code < 0:
+        message = f"killed by {signal.Signals(-code).name}"
+        if -code == signal.SIGKILL:
+            message += " (from outside, or by the system because memory ran out)"
+    else:
+        message = f"the process ended by itself with exit code {code}"
+    try:
+        record = read_record(job.folder)
+    except (OSError, ValueError):
+        pass
+    else:
+        if record.status is Status.RUNNING:
+            record.status, record.ended_at = Status.FAILED, now()
+            record.failure = Failure(kind="ProcessDied", message=message)
+            record.write(job.folder)
+    return Outcome(4, kind="ProcessDied", message=message)
+
+
+def _job_return(job: Job) -> JobReturn:
+    result = JobReturn(overrides=filter_overrides(job.overrides), cfg=job.config, task_name=job.config.hydra.job.name)
+    if job.outcome is not None and job.outcome.exit_code == 0:
+        result.status, result.return_value = JobStatus.COMPLETED, job.outcome.value
+    else:
+        message = job.outcome.message if job.outcome else "not started"
+        result.status, result.return_value = JobStatus.FAILED, TrainingError(f"{job.name}: {message}")
+    return result
