@@ -1,0 +1,199 @@
+"""First-layer weights as one picture, and how much each of them looks like an edge.
+
+Zero is mid-grey and every filter shares one symmetric scale, so brightness can be compared between
+filters, and between nets that are given the same scale. Rejected: stretching each filter to its own
+range (torchvision's ``make_grid(scale_each=True)``), which makes noise look as strong as structure.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+_GREY: Final = 128
+_REACH: Final = 127  # Filters use 1..255, so black is the gap between them and nothing else.
+
+_ORIENTATIONS: Final = 12  # 15 degrees apart: a straight edge is at most 7.5 degrees from one of them.
+
+
+def first_layer_filters(net: nn.Module, image_shape: Sequence[int]) -> Tensor:
+    """Weights of the first `nn.Conv2d` or `nn.Linear`, in order of registration, as images.
+
+    Args:
+        net: Any module.
+        image_shape: ``(C, H, W)`` of what the net is fed; a dense layer's rows take this shape.
+
+    Returns:
+        A copy of the weights: ``(N, C, kH, kW)`` of a convolution (``C`` a group's channels),
+        ``(N, C, H, W)`` of a dense layer.
+
+    Raises:
+        ValueError: There is no such layer, it is lazy and has no shape yet, or it is dense and its
+            inputs are not the image's pixels.
+    """
+    for name, module in net.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if is_lazy(module.weight):
+            raise ValueError(f"layer {name!r}: expected a shaped weight, got a lazy one: run the net on a batch first")
+        weight = module.weight.detach().clone()
+        if isinstance(module, nn.Conv2d):
+            return weight
+        if module.in_features != math.prod(image_shape):
+            raise ValueError(
+                f"layer {name!r}: expected {math.prod(image_shape)} inputs to draw as images of shape "
+                f"{tuple(image_shape)}, got {module.in_features}"
+            )
+        return weight.reshape(module.out_features, *image_shape)
+    raise ValueError(f"expected a net with an nn.Conv2d or nn.Linear layer, got {type(net).__name__} without one")
+
+
+def filter_grid(
+    filters: Tensor,
+    *,
+    scale: float | None = None,
+    padding: int = 1,
+    columns: int | None = None,
+    upscale: int = 1,
+) -> Tensor:
+    """All filters side by side, row by row, in one picture with black gaps.
+
+    Three channels are drawn as red, green and blue; one as grey; any other number as the grey of its
+    mean, because a tile per channel would no longer be a tile per filter.
+
+    Args:
+        filters: ``(N, C, kH, kW)``, finite.
+        scale: Weight drawn as white, its negative as near-black; beyond it is clipped. By default the
+            largest magnitude drawn.
+        padding: Black pixels between filters and around them, >= 0.
+        columns: Filters in a row; by default as many as make the grid nearly square.
+        upscale: Pixels a weight is drawn with, each way, >= 1.
+
+    Returns:
+        uint8 ``(3, H, W)`` on the CPU; a weight of zero is 128.
+
+    Raises:
+        ValueError: The filters are not ``(N, C, kH, kW)``, empty or not finite, or an option is out of
+            its range.
+
+    >>> filter_grid(torch.zeros(4, 1, 3, 3)).shape
+    torch.Size([3, 9, 9])
+    """
+    _require_filters(filters)
+    _require_at_least("padding", padding, minimum=0)
+    _require_at_least("upscale", upscale, minimum=1)
+    count, channels, height, width = filters.shape
+    columns = math.ceil(math.sqrt(count)) if columns is None else columns
+    _require_at_least("columns", columns, minimum=1)
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+
+    drawn = filters.detach().to("cpu", torch.float32)
+    drawn = drawn if channels == 3 else drawn.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    if scale is None:
+        scale = float(drawn.abs().max())
+    elif not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale: expected a finite number > 0, got {scale!r}")
+    relative = drawn / scale if scale > 0 else drawn  # All-zero filters are plain mid-grey.
+    levels = (_GREY + _REACH * relative.clamp(-1, 1)).round().to(torch.uint8)
+    levels = levels.repeat_interleave(upscale, dim=2).repeat_interleave(upscale, dim=3)
+
+    # A cell is a filter with its gap above and to the left; the last gaps come from the canvas.
+    cell_height, cell_width = height * upscale + padding, width * upscale + padding
+    cells = torch.zeros(rows * columns, 3, cell_height, cell_width, dtype=torch.uint8)
+    cells[:count, :, padding:, padding:] = levels
+    tiled = cells.reshape(rows, columns, 3, cell_height, cell_width).permute(2, 0, 3, 1, 4)
+    picture = torch.zeros(3, rows * cell_height + padding, columns * cell_width + padding, dtype=torch.uint8)
+    picture[:, : rows * cell_height, : columns * cell_width] = tiled.reshape(
+        3, rows * cell_height, columns * cell_width
+    )
+    return picture
+
+
+def edge_bank(kernel_size: tuple[int, int]) -> Tensor:
+    """Edges and bars in 12 directions and one blob, centred, as derivatives of a Gaussian.
+
+    The Gaussian's width is a quarter of the shorter side, at which the 3x3 edges are close to Sobel's.
+
+    Args:
+        kernel_size: ``(kH, kW)``, each >= 2.
+
+    Returns:
+        ``(K, kH, kW)``, each of zero mean and unit norm; K is 25 from 3x3 on, fewer where a small grid
+        cannot hold a shape.
+
+    Raises:
+        ValueError: A side is less than 2: one pixel has no edge.
+
+    Source: Koenderink & van Doorn 1987, doi:10.1007/BF00318371 (receptive fields as derivatives).
+
+    >>> edge_bank((3, 3)).shape
+    torch.Size([25, 3, 3])
+    """
+    height, width = kernel_size
+    if min(height, width) < 2:
+        raise ValueError(f"kernel_size: expected two sides >= 2 to hold an edge, got {tuple(kernel_size)}")
+    sigma = min(height, width) / 4
+    y = (torch.arange(height, dtype=torch.float64) - (height - 1) / 2)[:, None] / sigma
+    x = (torch.arange(width, dtype=torch.float64) - (width - 1) / 2)[None, :] / sigma
+    gaussian = torch.exp(-(x**2 + y**2) / 2)
+    angles = torch.arange(_ORIENTATIONS, dtype=torch.float64)[:, None, None] * (math.pi / _ORIENTATIONS)
+    across = x * torch.cos(angles) + y * torch.sin(angles)
+    edges = across * gaussian
+    bars = (1 - across**2) * gaussian
+    blob = (2 - x**2 - y**2) * gaussian
+    kernels = torch.cat([edges, bars, blob[None]])
+    kernels = kernels - kernels.mean(dim=(1, 2), keepdim=True)
+    norms = kernels.flatten(1).norm(dim=1)
+    # On 2x2 a blob and an upright bar are constant: nothing is left of them but rounding.
+    is_held = norms > 1e-6
+    bank: Tensor = (kernels[is_held] / norms[is_held, None, None]).float()
+    return bank
+
+
+def edge_similarity(filters: Tensor) -> Tensor:
+    """Best absolute cosine between each filter and an edge, bar or blob of `edge_bank`, in any one colour.
+
+    The mean of each channel is taken away first; a channel-wise pattern in colour ``c`` is the product
+    of ``c`` and a bank kernel, and the best ``c`` is found in closed form: the norm over channels of
+    their projections. For one channel it is the plain absolute cosine. Only a pattern at the centre
+    counts. Small filters have few dimensions, so chance is high (the median of Gaussian noise, measured
+    over 2,000 filters, is 0.61 for 1x3x3, 0.52 for 3x3x3 and 0.06 for 1x28x28): compare with random
+    filters of the same shape, not with zero.
+
+    Args:
+        filters: ``(N, C, kH, kW)``, finite, ``kH, kW >= 2``.
+
+    Returns:
+        float32 ``(N,)`` on the CPU, 0 (also for a constant filter) to 1.
+
+    Raises:
+        ValueError: The filters are not ``(N, C, kH, kW)``, empty, not finite, or smaller than 2x2.
+
+    >>> edge_similarity(torch.tensor([[[[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]]])).item() > 0.99
+    True
+    """
+    _require_filters(filters)
+    bank = edge_bank((filters.shape[2], filters.shape[3])).flatten(1)
+    patterns = filters.detach().to("cpu", torch.float32).flatten(2)
+    magnitudes = patterns.flatten(1).norm(dim=1)
+    patterns = patterns - patterns.mean(dim=2, keepdim=True)
+    norms = patterns.flatten(1).norm(dim=1)
+    best = (patterns @ bank.T).norm(dim=1).amax(dim=1)
+    # What rounding leaves of a constant filter is not a pattern.
+    return torch.where(norms > 1e-6 * magnitudes, best / norms, torch.zeros(())).clamp(max=1)
+
+
+def _require_filters(filters: Tensor) -> None:
+    if filters.ndim != 4 or filters.numel() == 0:
+        raise ValueError(f"filters: expected (N, C, kH, kW), none of them 0, got {tuple(filters.shape)}")
+    if not bool(torch.isfinite(filters).all()):
+        raise ValueError("filters: expected finite weights, got NaN or infinity: the net has diverged")
+
+
+def _require_at_least(name: str, value: int, *, minimum: int) -> None:
+    if value < minimum:
+        raise ValueError(f"{name}: expected an integer >= {minimum}, got {value!r}")
