@@ -1,0 +1,144 @@
+"""Whether data is what it should be: checksums of tensors, checks of a split, and a lock for whoever prepares it.
+
+Torchvision takes zeroed labels, a flipped pixel, a label 77 and more images than labels without a word; what is
+read from disk therefore passes through here before anything is trained on it. Which checksum is expected is left
+to the sources, how a file is laid out to its reader.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from vision_baselines.errors import DataError, StorageError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK_FILE = ".prepare.lock"
+
+logger = logging.getLogger(__name__)
+
+
+def tensors_sha256(*tensors: Tensor) -> str:
+    """Hex SHA-256 over dtype, shape and bytes of each tensor, in the order given.
+
+    Args:
+        tensors: Of any shape, on the CPU; the layout in memory does not matter.
+
+    >>> labels = torch.tensor([3, 1])
+    >>> tensors_sha256(labels) == tensors_sha256(labels.clone()), tensors_sha256(labels) == tensors_sha256(labels.int())
+    (True, False)
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def verify(expected: str, *tensors: Tensor, what: str, remedy: str) -> None:
+    """Hold tensors against the checksum they must have.
+
+    Args:
+        expected: Hex digest from `tensors_sha256`.
+        tensors: In the order in which the digest was made.
+        what: Names the data in the message, such as ``MNIST under /data``.
+        remedy: What the person can do about it, a sentence.
+
+    Raises:
+        DataError: The digests differ.
+    """
+    received = tensors_sha256(*tensors)
+    if received != expected:
+        raise DataError(
+            f"checksum mismatch: {what} hashes to {received}; expected {expected} (data.source.sha256).\n{remedy}"
+        )
+
+
+def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) -> None:
+    """Refuse a split that could only be trained on by mistake.
+
+    Args:
+        name: ``train``, ``val`` or ``test``, for the message.
+        images: Must be (N, C, H, W), uint8, with N > 0.
+        target: Must be (N,), int64, with 0 <= target < num_classes.
+        num_classes: Number of classes.
+
+    Raises:
+        DataError: Any of this does not hold.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise DataError(
+            f"{name} images are {images.dtype} of shape {tuple(images.shape)}; expected torch.uint8 of (N, C, H, W)"
+        )
+    if target.dtype != torch.int64 or target.ndim != 1:
+        raise DataError(
+            f"{name} labels are {target.dtype} of shape {tuple(target.shape)}; expected torch.int64 of (N,)"
+        )
+    if len(images) != len(target):
+        raise DataError(f"{name} has {len(images):,} images but {len(target):,} labels; expected one label an image")
+    if not len(target):
+        raise DataError(f"{name} has no images; expected at least one")
+    lowest, highest = int(target.min()), int(target.max())
+    if lowest < 0 or highest >= num_classes:
+        raise DataError(
+            f"{name} has labels from {lowest} to {highest}; expected 0 to {num_classes - 1} for {num_classes} classes"
+        )
+
+
+@contextmanager
+def prepare_lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time prepare what lies in a folder; the others wait for it.
+
+    The lock is the operating system's on an open file, so it goes when its process goes, however that dies, and
+    the file that stays behind means nothing. Rejected: a file whose existence is the lock, which a killed process
+    leaves locked for good.
+
+    Raises:
+        StorageError: The folder or the lock file in it cannot be written, or the file system knows no locks.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("ab")
+    except OSError as error:
+        raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
+    with file:
+        try:
+            if not _locked(file, wait=False):
+                logger.info("waiting for another process that prepares data in %s", folder)
+                while not _locked(file, wait=True):
+                    pass
+        except OSError as error:
+            raise StorageError(f"cannot lock {file.name}: {error.strerror or error}") from error
+        yield
+
+
+if sys.platform == "win32":
+
+    def _locked(file: BinaryIO, *, wait: bool) -> bool:
+        try:
+            # LK_LOCK itself gives up after ten seconds
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _locked(file: BinaryIO, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,121 @@
+"""A picture file of any size and mode, brought to one size and 8 bits per channel.
+
+What becomes of what:
+
+- orientation: the camera's note (EXIF) is obeyed; of several frames or pages the first counts;
+- transparency: composited on white;
+- palette, CMYK, YCbCr, black and white: converted by Pillow; grey is ITU-R 601 luma;
+- 16-bit grey: 0 … 65535 divided by 257 and rounded (of 16-bit colour Pillow itself keeps the high byte);
+- 32-bit integers beyond 16 bits and floats: refused, as their range is not known;
+- size: scaled so that the picture covers the target, then its centre is cropped; or, without cropping, stretched.
+  Bilinear with antialiasing. A large JPEG is first reduced while it is decoded, to no less than twice the target.
+
+Only formats in which a picture is only a picture are opened (PostScript, say, is not).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+# Where Pillow begins to warn of decompression bombs, a quarter of a gibibyte at 3 bytes a pixel; at twice this it
+# refuses by itself.
+MAX_PIXELS = 89_478_485
+
+PixelArray = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+class PictureError(Exception):
+    """A picture cannot be used; the message says why, without its name."""
+
+
+def decoded(
+    path: Path, *, size: tuple[int, int], channels: int, crop: bool = True, max_pixels: int = MAX_PIXELS
+) -> PixelArray:
+    """Pixels of one picture.
+
+    Args:
+        path: The file.
+        size: Height and width of the result, in pixels.
+        channels: 3 for RGB, 1 for grey.
+        crop: Whether the shape is kept and the centre cropped, or the picture stretched.
+        max_pixels: A picture that states more is refused before it is decoded.
+
+    Returns:
+        (channels, height, width), uint8.
+
+    Raises:
+        PictureError: It is damaged, no picture, too large, or of unknown range.
+    """
+    height, width = size
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                raise PictureError(_too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels))
+            image.draft("RGB", (2 * max(size), 2 * max(size)))
+            upright = ImageOps.exif_transpose(image)
+            plain = _without_transparency(_eight_bit(upright)).convert("RGB" if channels == 3 else "L")
+            if crop:
+                resized = ImageOps.fit(plain, (width, height), method=Image.Resampling.BILINEAR)
+            else:
+                resized = plain.resize((width, height), Image.Resampling.BILINEAR)
+            return np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(_too_large("too many pixels", max_pixels)) from error
+    except UnidentifiedImageError as error:
+        raise PictureError(_unidentified(path)) from error
+    except MemoryError as error:
+        raise PictureError("not enough memory to decode it") from error
+    except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
+        raise PictureError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings, of odd metadata and of large pictures, which `decoded` decides on by itself.
+
+    To be entered once around many calls, as the filters of `warnings` are the whole process's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise PictureError("floating-point pixels, whose range is not known; expected 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    values: np.ndarray[Any, Any] = np.asarray(image)
+    if values.min() < 0 or values.max() > 65_535:
+        raise PictureError(f"32-bit pixels from {values.min()} to {values.max()}; expected 8 or 16 bits")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _without_transparency(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    opaque = Image.new("RGBA", image.size, "white")
+    opaque.alpha_composite(image.convert("RGBA"))
+    return opaque
+
+
+def _too_large(received: str, max_pixels: int) -> str:
+    return f"{received}; expected at most {max_pixels:,} (data.source.max_pixels)"
+
+
+def _unidentified(path: Path) -> str:
+    if not path.stat().st_size:
+        return "empty file"
+    with path.open("rb") as file:
+        return f"no picture in a known format (begins with {file.read(12)!r})"

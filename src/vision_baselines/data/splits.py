@@ -1,0 +1,146 @@
+"""The three splits of a data set, and how validation is cut from train.
+
+Which images land in which split is a function of the data and a split seed only, never of the run's seed, so that
+every run is measured on the same images. What a source yields passes through `Splits`, which refuses what cannot
+be right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vision_baselines.data.integrity import check_split, tensors_sha256
+from vision_baselines.errors import ConfigError, DataError
+
+# No meaning but that it is fixed: published figures are for this cut.
+SPLIT_SEED = 20_240_101
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: (N, C, H, W), uint8.
+        target: (N,), int64.
+    """
+
+    images: Tensor
+    target: Tensor
+
+    def subset(self, index: Tensor) -> Split:
+        """The images at `index`, (M,) int64, copied."""
+        return Split(self.images[index], self.target[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A data set as it is trained, validated and tested on.
+
+    Raises:
+        DataError: A split is empty, images and labels differ in number, a label is out of range, a dtype is wrong
+            or the image shapes differ.
+    """
+
+    train: Split
+    val: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name, split in self._by_name().items():
+            check_split(name, split.images, split.target, num_classes=len(self.class_names))
+            shapes = [tuple(images.shape[1:]) for images in (split.images, self.train.images)]
+            if shapes[0] != shapes[1]:
+                raise DataError(f"{name} images have shape {shapes[0]}; expected {shapes[1]} as in train")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest over every image, label and class name; computed once."""
+        tensors = [tensor for split in self._by_name().values() for tensor in (split.images, split.target)]
+        return hashlib.sha256("\n".join([tensors_sha256(*tensors), *self.class_names]).encode()).hexdigest()
+
+    def _by_name(self) -> dict[str, Split]:
+        return {"train": self.train, "val": self.val, "test": self.test}
+
+
+@dataclass(frozen=True, eq=False)
+class OfficialSplits:
+    """A data set as its authors divided it, before validation is cut from train."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+
+
+def cut_val(train: Split, val_size: int, *, seed: int, stratified: bool = False) -> tuple[Split, Split]:
+    """Cut a validation split from train; both keep the order of the data.
+
+    Args:
+        train: What there is to learn from.
+        val_size: Number of images in the validation split.
+        seed: The split seed.
+        stratified: Whether each class gives its share, to within one image.
+
+    Returns:
+        What is left of train, and the validation split.
+
+    Raises:
+        ConfigError: `val_size` would leave validation or train without images.
+    """
+    total = len(train.target)
+    if not 0 < val_size < total:
+        raise ConfigError(f"data.source.val_size is {val_size}; expected 1 to {total - 1} of the {total:,} images")
+    if stratified:
+        kept, held_out = stratified_cut(train.target, proportional_counts(train.target, val_size), seed=seed)
+    else:
+        order = torch.from_numpy(_permutations(seed).permutation(total))
+        held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
+    return train.subset(kept), train.subset(held_out)
+
+
+def stratified_cut(target: Tensor, counts: Sequence[int], *, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw a given number of samples from every class.
+
+    Args:
+        target: (N,) int64, labels.
+        counts: For each class, how many samples are held out.
+        seed: The split seed.
+
+    Returns:
+        Indices of the samples kept and of those held out, each ascending.
+    """
+    generator = _permutations(seed)
+    held_out = torch.zeros(len(target), dtype=torch.bool)
+    for label, count in enumerate(counts):
+        members = (target == label).nonzero().flatten()
+        order = torch.from_numpy(generator.permutation(len(members)))
+        held_out[members[order[:count]]] = True
+    return (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
+
+
+def proportional_counts(target: Tensor, size: int) -> list[int]:
+    """How `size` samples are shared among the classes, by largest remainder.
+
+    >>> proportional_counts(torch.tensor([0, 0, 0, 0, 1, 1]), 3)
+    [2, 1]
+    """
+    per_class = torch.bincount(target).tolist()
+    floors = [count * size // len(target) for count in per_class]
+    remainders = [count * size % len(target) for count in per_class]
+    by_remainder = sorted(range(len(per_class)), key=lambda label: (-remainders[label], label))
+    for label in by_remainder[: size - sum(floors)]:
+        floors[label] += 1
+    return floors
+
+
+def _permutations(seed: int) -> np.random.RandomState:
+    # RandomState's stream is frozen for good (NEP 19); Generator's may change with a version of NumPy, torch's too.
+    return np.random.RandomState(seed)

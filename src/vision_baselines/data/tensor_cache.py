@@ -1,0 +1,70 @@
+"""Tensors in a file that are known to be what was written: a key says of what, a checksum that they are whole.
+
+Written beside the target, flushed and renamed, so a reader sees the old file, the new one or none. Plain tensors and
+strings only, loaded with ``weights_only=True``. A file that is missing, torn, altered or of another key is no error:
+it is made again. Who may write at a time is left to `integrity.prepare_lock`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vision_baselines.data.integrity import tensors_sha256
+from vision_baselines.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+
+def read(path: Path, *, key: str, say_damaged: bool = True) -> dict[str, Tensor] | None:
+    """The tensors that were written under a key.
+
+    Args:
+        path: The file.
+        key: What `write` was given.
+        say_damaged: Whether a damaged file is logged.
+
+    Returns:
+        Tensors by name; None where the file is missing, damaged or holds something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, weights_only=True)
+        tensors: dict[str, Tensor] = content["tensors"]
+        if content["key"] != key:
+            return None
+        whole = content["sha256"] == _sha256(tensors)
+    except Exception:  # damaged bytes can make torch.load raise almost anything
+        whole = False
+    if not whole and say_damaged:
+        logger.warning("%s is damaged or was altered; it is made again", path)
+    return tensors if whole else None
+
+
+def write(path: Path, tensors: dict[str, Tensor], *, key: str) -> None:
+    """Replace a file by these tensors; the caller holds the lock of the file's folder.
+
+    Raises:
+        StorageError: It cannot be written; what was there stays.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            torch.save({"key": key, "sha256": _sha256(tensors), "tensors": tensors}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error}\nSet data.source.cache_dir to a folder with room.") from error
+
+
+def _sha256(tensors: dict[str, Tensor]) -> str:
+    names = sorted(tensors)
+    return hashlib.sha256(" ".join([*names, tensors_sha256(*(tensors[name] for name in names))]).encode()).hexdigest()
