@@ -74,7 +74,6 @@ class PairedSweeper(BasicSweeper):
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.groups = [list(group) for group in groups or []]
 
-
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""
         if not self.groups:
