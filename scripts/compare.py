@@ -1,6 +1,6 @@
 """Compare finished runs: ``python scripts/compare.py outputs/demo [more folders] [metric=val/acc] [baseline=model=fc]``."""
 
-from vision_baselines.cli import compare_main
+from vision_baselines.commands.compare import main
 
 if __name__ == "__main__":
-    compare_main()
+    main()

@@ -86,7 +86,9 @@ def load(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         loaded = torch.load(io.BytesIO(content), map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
-        raise StorageError(f"checkpoint {path} holds more than tensors and plain types; refused, nothing was run") from error
+        raise StorageError(
+            f"checkpoint {path} holds more than tensors and plain types; refused, nothing was run"
+        ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise StorageError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
     if not isinstance(loaded, dict) or "state_dict" not in loaded:

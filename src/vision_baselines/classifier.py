@@ -48,7 +48,9 @@ class ImageClassifier(pl.LightningModule):
         channels_last: bool = True,
     ) -> None:
         super().__init__()
-        self.net: nn.Module = net.to(memory_format=torch.channels_last) if channels_last else net
+        if channels_last:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: nn.Module = net
         self.loss = nn.CrossEntropyLoss()
         self.seed = seed
         self._make_optimizer = optimizer
@@ -110,7 +112,10 @@ class ImageClassifier(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would start them at nought again."""
         checkpoint["train_metrics"] = {
-            name: {"updates": metric.update_count, "state": {k: v.clone() for k, v in metric.metric_state.items()}}
+            name: {
+                "updates": metric.update_count,
+                "state": {k: torch.as_tensor(v).clone() for k, v in metric.metric_state.items()},
+            }
             for name, metric in self._train_metrics().items()
         }
 
@@ -133,7 +138,8 @@ class ImageClassifier(pl.LightningModule):
         images, target = batch
         logits = self(images)
         loss: Tensor = self.loss(logits, target)
-        self._metric(stage, "loss").update(loss.detach(), weight=len(target))
+        # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
+        self._metric(stage, "loss").update(loss.detach().expand(len(target)))
         self._metric(stage, "acc").update(logits.detach(), target)
         return loss, logits
 

@@ -6,26 +6,25 @@ they are told here. Nothing here imports torch, so that ``--help`` and a misspel
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
-import secrets
 import sys
 import traceback
 from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines import config_errors
-from vision_baselines.errors import ConfigError, StorageError, VisionBaselinesError
-from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.errors import StorageError, VisionBaselinesError
+from vision_baselines.resolvers import conf_dir, register_resolvers
 from vision_baselines.runs.interruption import Interrupted
 
 log = logging.getLogger("vision_baselines")
@@ -35,50 +34,16 @@ T = TypeVar("T")
 _VERBOSE = "VISION_BASELINES_TRACEBACK"
 
 
-def main(verb: str = "train") -> None:
+def main(verb: str = "train") -> NoReturn:
     """Run a verb under Hydra with the command line's arguments, and exit with its code."""
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    sys.exit(_exit_code(lambda: _under_hydra(verb)))
+    exit_with(lambda: _under_hydra(verb))
 
 
-def conf_dir() -> Path:
-    """Where the configs lie: in the package when it is installed, beside ``src`` in a checkout."""
-    package = Path(__file__).resolve().parent
-    installed = package / "conf"
-    return installed if installed.is_dir() else package.parents[1] / "conf"
-
-
-def project_root() -> str:
-    """The checkout this package runs from; for an installed package, the folder the command was started in."""
-    root = Path(__file__).resolve().parents[2]
-    return str(root if (root / "pyproject.toml").is_file() else Path.cwd())
-
-
-def unique_name() -> str:
-    """A name for a run that was given none: the time, and what keeps two of the same second apart."""
-    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
-
-
-def safe_name(name: Any) -> str:
-    """The name itself, if it can be the name of one folder.
-
-    Raises:
-        ConfigError: It is empty, hidden, or leads elsewhere.
-    """
-    text = str(name)
-    bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
-    if bad or len(text.encode("utf-8", "surrogateescape")) > 200:
-        raise ConfigError(f"name is {text!r}; expected the name of one folder, without / and not starting with a dot")
-    return text
-
-
-def register_resolvers() -> None:
-    """Make the resolvers that the configs use known to OmegaConf."""
-    OmegaConf.register_new_resolver("project_root", project_root, replace=True)
-    OmegaConf.register_new_resolver("unique_name", unique_name, use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)
-    OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)
+def exit_with(run: Callable[[], None]) -> NoReturn:
+    """Run, and exit with 0; or tell what went wrong in a line or two, and exit with the code of its kind."""
+    sys.exit(_exit_code(run))
 
 
 def train_task(cfg: DictConfig) -> float:
@@ -86,6 +51,12 @@ def train_task(cfg: DictConfig) -> float:
     from vision_baselines.train import headline, train
 
     def verb() -> float:
+        if cfg.preview:
+            from vision_baselines.sweep.preview import show
+
+            show([cfg])
+            _remove_unused(cfg.paths.run_dir)
+            return float("nan")
         record = train(cfg)
         log.info("%s", headline(record))
         if HydraConfig.get().mode is RunMode.RUN:
@@ -111,6 +82,17 @@ def _under_hydra(verb: str) -> None:
         SweepCallback.finish()
 
 
+def _remove_unused(folder: str) -> None:
+    """Take away the folder that Hydra made for a run that was only looked at, if nothing else is in it."""
+    import shutil
+    from pathlib import Path
+
+    if {path.name for path in Path(folder).iterdir()} <= {".hydra", "train.log"}:
+        shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # other runs of that name
+            Path(folder).parent.rmdir()
+
+
 def _guarded(run: Callable[[], T], otherwise: T) -> T:
     try:
         return run()
@@ -133,6 +115,9 @@ def _exit_code(run: Callable[[], None]) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         told = config_errors.one_line(error, conf_dir())
         return _tell(str(told), told.exit_code)
+    except BrokenPipeError:
+        # whoever read our output has seen enough; without this, Python complains once more while it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         told = StorageError(f"{error.strerror or error} at {error.filename}")
         return _tell(str(told), told.exit_code)
@@ -147,3 +132,18 @@ def _tell(message: str, code: int) -> int:
         print(traceback.format_exc(), file=sys.stderr)
     print(f"error: {message}" if code not in (130, 143) else message, file=sys.stderr)
     return code
+
+
+def console() -> None:
+    """The installed command: ``vision-baselines VERB …``, the same doors as ``scripts/``."""
+    from vision_baselines.commands import VERBS
+
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in VERBS:
+        sys.argv = [f"{sys.argv[0]} {verb}", *sys.argv[2:]]
+        importlib.import_module(VERBS[verb]).main()
+    known = ", ".join(VERBS)
+    if verb in ("-h", "--help"):
+        print(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")
+        return
+    sys.exit(_tell(f"there is no verb {verb!r}{config_errors.nearest(verb, VERBS)} (verbs: {known})", 2))

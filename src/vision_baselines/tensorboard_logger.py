@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 _EVENT_FILES = "events.out.tfevents.*"
 
@@ -68,7 +68,9 @@ class RunTensorBoardLogger(TensorBoardLogger):
             group: Name shared by the runs that differ in their seed only.
         """
         self.log_metrics(dict(metrics), step=0)
-        plain = {key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in params.items()}
+        plain = {
+            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in params.items()
+        }
         writer = self.experiment._get_file_writer()
         for summary in _hparams_summaries(plain, list(metrics), group):
             writer.add_summary(summary)
@@ -83,7 +85,7 @@ def _hparams_summaries(params: dict[str, bool | int | float | str], metrics: lis
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
-    experiment, start, end = hparams(params, dict.fromkeys(metrics, 0.0))
+    experiment, start, end = hparams(params, dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
     metadata = start.value[0].metadata.plugin_data
     data = HParamsPluginData.FromString(metadata.content)
     data.session_start_info.group_name = group

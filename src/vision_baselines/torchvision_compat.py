@@ -59,9 +59,9 @@ def declare_missing_operators() -> bool:
         return bool(_declared)
     import torch
 
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for schema in _SCHEMAS:
-        library.define(schema)
+        library.define(schema)  # type: ignore[no-untyped-call]
     _declared.append(library)
     return True
 
@@ -76,7 +76,7 @@ def _compiled_operators_load() -> bool:
     import torch
 
     try:
-        torch.ops.load_library(Path(extension.origin))
+        torch.ops.load_library(Path(extension.origin))  # type: ignore[no-untyped-call]
     except OSError:
         return False
     return True

@@ -18,14 +18,16 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from vision_baselines import assembly
-from vision_baselines.analysis.layer_trace import flops_per_image, last_conv_receptive_field, trace_layers
+from vision_baselines.analysis.net_size import net_size
 from vision_baselines.callbacks.checkpoints import Checkpoints, latest_good
 from vision_baselines.callbacks.filters import log_filters
 from vision_baselines.callbacks.history import History
+from vision_baselines.configuration import checked_config
 from vision_baselines.errors import ConfigError, DivergedError, StorageError, TrainingError, VisionBaselinesError
 from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import fingerprint, group_name
@@ -62,10 +64,8 @@ def train(cfg: DictConfig) -> RunRecord:
     """
     folder = Path(cfg.paths.run_dir)
     _quieten_lightning()
-    _check_numbers(cfg)
-    config = assembly.plain_config(cfg)
-    assembly.check_targets(config, cfg.trusted_packages)
-    with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder):
+    config = checked_config(cfg)
+    with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder, wait=_in_sweep()):
         decision = decide(folder, config, rerun=cfg.rerun)
         if decision.action is Action.SKIP and decision.previous is not None:
             log.info("%s is finished already; rerun=true trains it again", folder.name)
@@ -111,12 +111,11 @@ def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSi
     record.write(folder)
 
     resume_from = _resume_state(checkpoints, loggers)
-    started = time.perf_counter()
     stop.deferring = True
     try:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume_from)
         stop.raise_if_received()
-        record.timings.fit_s += time.perf_counter() - started
+        record.timings.fit_s = history.fit_s
         record.final_weights_sha256 = weights_sha256(classifier.net)
         record.history = [EpochRow.model_validate(row) for row in history.rows]
         record.timings.images_per_s = history.images_per_s
@@ -192,9 +191,7 @@ def _resume_state(checkpoints: Checkpoints, loggers: list[Any]) -> str | None:
     return str(path) if path else None
 
 
-def _log_result(
-    cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path
-) -> None:
+def _log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
     filters = log_filters(trainer, classifier, best, step=trainer.global_step)
     if filters is not None:
@@ -221,13 +218,13 @@ def _metrics(tested: Mapping[str, float], history: list[EpochRow], best_epoch: i
 
 
 def _parameters(net: nn.Module, image_shape: tuple[int, ...]) -> Parameters:
-    per_layer = {layer.name: layer.num_params for layer in trace_layers(net, image_shape) if layer.num_params}
+    size = net_size(net, image_shape)
     return Parameters(
-        total=sum(p.numel() for p in net.parameters()),
-        trainable=sum(p.numel() for p in net.parameters() if p.requires_grad),
-        per_layer=per_layer,
-        flops_per_image=flops_per_image(net, image_shape),
-        receptive_field_px=last_conv_receptive_field(net, image_shape),
+        total=size.num_params,
+        trainable=size.num_params_trainable,
+        per_layer={layer.name: layer.num_params for layer in size.layers if layer.num_params},
+        flops_per_image=size.flops,
+        receptive_field_px=size.receptive_field_px,
     )
 
 
@@ -241,13 +238,6 @@ def _quieten_lightning() -> None:
         ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def _check_numbers(cfg: DictConfig) -> None:
-    for key, least in {"trainer.max_epochs": 1, "seed": 0, "threads": 1}.items():
-        value = OmegaConf.select(cfg, key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{key} is {value!r}; expected a whole number of at least {least}")
 
 
 def _the(callbacks: list[Any], kind: type[Any]) -> Any:
@@ -280,10 +270,15 @@ def _write_last_words(record: RunRecord, folder: Path) -> None:
         log.error("could not note the failure in %s: %s", folder, error.strerror)
 
 
+def _in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 @contextmanager
-def _sole_trainer(folder: Path) -> Iterator[None]:
+def _sole_trainer(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the run's folder. In a sweep wait for it: when another sweep has finished the job, it is skipped."""
     try:
-        with exclusive(folder):
+        with exclusive(folder, wait=wait):
             yield
     except RunLockedError as error:
         raise ConfigError(f"{error}; wait for it, or choose another name=…") from error

@@ -125,13 +125,15 @@ def last_conv_receptive_field(net: nn.Module, image_shape: Sequence[int]) -> int
     Raises:
         ValueError: As `trace_layers`.
     """
+    last = last_convolution(net, trace_layers(net, image_shape))
+    return last.receptive_field if last else None
+
+
+def last_convolution(net: nn.Module, layers: Sequence[LayerInfo]) -> LayerInfo | None:
+    """The last called `nn.Conv2d` among the rows that `trace_layers` gave for this net; None without one."""
     convolutions = {name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-    fields = [
-        row.receptive_field
-        for row in trace_layers(net, image_shape)
-        if row.name in convolutions and row.output_shape is not None
-    ]
-    return fields[-1] if fields else None
+    called = [row for row in layers if row.name in convolutions and row.output_shape is not None]
+    return called[-1] if called else None
 
 
 @dataclass

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Checkpoints(Checkpoint):
                 "config": self.plain_config,
                 "epoch": self.best_epoch,
                 "global_step": trainer.global_step,
-                "pytorch-lightning_version": pl.__version__,
+                "pytorch-lightning_version": version("pytorch-lightning"),
             }
             checkpoint_io.save(best, self.best_path)
         self._save(trainer)

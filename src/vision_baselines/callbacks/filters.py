@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -33,12 +34,13 @@ def log_filters(trainer: pl.Trainer, pl_module: pl.LightningModule, moment: str,
         The filters, (n, C, kH, kW) float32 on the CPU; None if the net has no first layer of a kind that can be drawn.
     """
     try:
-        filters = first_layer_filters(pl_module.net, trainer.datamodule.image_shape)
+        shape = trainer.datamodule.image_shape  # type: ignore[attr-defined]
+        filters = first_layer_filters(pl_module.net, shape)  # type: ignore[arg-type]
     except ValueError:
         return None
     picture = labelled_grid(filters, moment)
     for logger in trainer.loggers:
-        experiment = getattr(logger, "experiment", None)
+        experiment: Any = getattr(logger, "experiment", None)
         if hasattr(experiment, "add_image"):
             experiment.add_image(TAG, picture, global_step=step)
     return filters
@@ -65,7 +67,7 @@ def labelled_grid(filters: Tensor, moment: str) -> Tensor:
     axes = figure.subplots()
     axes.imshow(grid, interpolation="nearest")
     axes.set_title(
-        f"{count} first-layer filters of {channels}×{height}×{width}, {moment}; grey is 0, black and white ±{scale:.2g}",
+        f"{count} first-layer filters of {channels}×{height}×{width}, {moment}; grey 0, black and white ±{scale:.2g}",
         fontsize=9,
     )
     every = max(1, columns // 16)

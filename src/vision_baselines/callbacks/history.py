@@ -15,7 +15,10 @@ progress_log = logging.getLogger("vision_baselines.progress")
 
 
 class History(Callback):
-    """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, images and seconds trained.
+    """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, and the clock.
+
+    `images` and `train_s` are images and seconds of training steps alone, `fit_s` seconds with validation and all, over
+    every attempt that the run is made of.
 
     Args:
         log_every_n_steps: Steps between two points of the step-wise loss curve.
@@ -23,14 +26,18 @@ class History(Callback):
 
     def __init__(self, log_every_n_steps: int = 50) -> None:
         if log_every_n_steps < 1:
-            raise ConfigError(f"trainer.log_every_n_steps is {log_every_n_steps}; expected a whole number of at least 1")
+            raise ConfigError(
+                f"trainer.log_every_n_steps is {log_every_n_steps}; expected a whole number of at least 1"
+            )
         self.log_every_n_steps = log_every_n_steps
         self.rows: list[dict[str, Any]] = []
         self.images = 0
         self.train_s = 0.0
+        self.fit_s = 0.0
         self.lr = 0.0
         self.first_step_at: float | None = None
         self._clock_started: float | None = None
+        self._fit_clock_started = 0.0
 
     @property
     def images_per_s(self) -> float | None:
@@ -40,18 +47,19 @@ class History(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on with the same curves."""
         self._stop_clock(go_on=True)
-        return {"rows": self.rows, "images": self.images, "train_s": self.train_s, "lr": self.lr}
+        return {key: getattr(self, key) for key in ("rows", "images", "train_s", "fit_s", "lr")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the saved run stood."""
         self.rows = list(state_dict["rows"])
         self.images = state_dict["images"]
         self.train_s = state_dict["train_s"]
+        self.fit_s = state_dict["fit_s"]
         self.lr = state_dict["lr"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run resumed in mid-epoch is not told that an epoch starts."""
-        self._clock_started = time.perf_counter()
+        self._clock_started = self._fit_clock_started = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the row of the epoch before, now that all its metrics are in."""
@@ -84,8 +92,11 @@ class History(Callback):
         self._close_row(trainer)
 
     def _stop_clock(self, *, go_on: bool = False) -> None:
+        now = time.perf_counter()
+        if self._fit_clock_started:
+            self.fit_s += now - self._fit_clock_started
+            self._fit_clock_started = now
         if self._clock_started is not None:
-            now = time.perf_counter()
             self.train_s += now - self._clock_started
             self._clock_started = now if go_on else None
 

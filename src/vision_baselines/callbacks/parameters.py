@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import nn
 
-from vision_baselines.analysis.layer_trace import LayerInfo, trace_layers
+from vision_baselines.analysis.layer_trace import LayerInfo
+from vision_baselines.analysis.net_size import NetSize, net_size
 
 
 class ParameterTable(Callback):
@@ -18,23 +20,55 @@ class ParameterTable(Callback):
         """Trace the net once; a resumed run has the table already."""
         if trainer.global_step > 0:
             return
-        net: nn.Module = pl_module.net
-        layers = trace_layers(net, trainer.datamodule.image_shape)
-        trainable = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        scalars = {f"parameters/layer/{layer.name}": float(layer.num_params) for layer in layers if layer.num_params}
-        scalars["parameters/total"] = float(sum(layer.num_params for layer in layers))
-        scalars["parameters/trainable"] = float(trainable)
+        net: nn.Module = pl_module.net  # type: ignore[assignment]
+        size = net_size(net, trainer.datamodule.image_shape)  # type: ignore[attr-defined]
         for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=0)
-            experiment = getattr(logger, "experiment", None)
+            logger.log_metrics(scalars(size), step=0)
+            experiment: Any = getattr(logger, "experiment", None)
             if hasattr(experiment, "add_text"):
-                experiment.add_text("parameters", markdown_table(layers, trainable), global_step=0)
+                experiment.add_text("parameters", markdown_table(size), global_step=0)
 
 
-def markdown_table(layers: Sequence[LayerInfo], trainable: int) -> str:
+def scalars(size: NetSize) -> dict[str, float]:
+    """The numbers by tag; the receptive field of the last convolution only where it is a number."""
+    found = {f"parameters/layer/{layer.name}": float(layer.num_params) for layer in size.layers if layer.num_params}
+    found["parameters/total"] = float(size.num_params)
+    found["parameters/trainable"] = float(size.num_params_trainable)
+    found["parameters/flops_per_image"] = float(size.flops)
+    if size.receptive_field_px is not None:
+        found["parameters/receptive_field_px"] = float(size.receptive_field_px)
+    return found
+
+
+def markdown_table(size: NetSize) -> str:
     """Layers as a Markdown table, with the totals in its last rows."""
-    lines = ["| layer | kind | output shape | parameters |", "|---|---|---|---:|"]
-    lines += [f"| {x.name} | {x.kind} | {'×'.join(map(str, x.output_shape))} | {x.num_params:,} |" for x in layers]
-    total = sum(layer.num_params for layer in layers)
-    lines += [f"| **total** | | | **{total:,}** |", f"| **trainable** | | | **{trainable:,}** |"]
+    lines = [
+        "| layer | kind | output shape | parameters | FLOPs per image | receptive field |",
+        "|---|---|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {layer.name} | {layer.kind} | {shape_text(layer.output_shape)} | {layer.num_params:,} | {layer.flops:,} "
+        f"| {field_text(layer)} |"
+        for layer in size.layers
+    ]
+    lines += [
+        f"| **total** | | | **{size.num_params:,}** | **{size.flops:,}** | |",
+        f"| **trainable** | | | **{size.num_params_trainable:,}** | | |",
+    ]
     return "\n".join(lines)
+
+
+def shape_text(shape: Sequence[int] | None) -> str:
+    """A shape as people write it.
+
+    >>> shape_text((64, 14, 14))
+    '64×14×14'
+    """
+    return "not called" if shape is None else "×".join(map(str, shape))
+
+
+def field_text(layer: LayerInfo) -> str:
+    """What a unit sees: pixels, the whole image, or nothing that is defined."""
+    if layer.whole_image:
+        return "whole image"
+    return "–" if layer.receptive_field is None else f"{layer.receptive_field} px"

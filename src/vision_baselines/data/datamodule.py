@@ -93,6 +93,10 @@ class ImageDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}")
         if len(splits.class_names) != self.num_classes:
             raise ConfigError(f"data.num_classes is {self.num_classes}; the data has {len(splits.class_names)} classes")
+        if self.batch_size > len(splits.train.target):
+            raise ConfigError(
+                f"data.batch_size is {self.batch_size}; the training split has only {len(splits.train.target)} images"
+            )
         self.splits = splits
 
     def train_dataloader(self) -> DataLoader[Batch]:

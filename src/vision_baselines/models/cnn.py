@@ -12,6 +12,8 @@ from vision_baselines.analysis.conv_arithmetic import output_size
 class CNN(nn.Module):
     """Blocks of ``Conv2d → BatchNorm2d → ReLU → MaxPool2d(2)``, then ``Linear → ReLU → Dropout → Linear``.
 
+    ReLU is computed after the pooling, which gives the same values for less work.
+
     With the defaults and images of 1×28×28 it has 421,834 parameters for 10 classes.
 
     Args:
@@ -38,7 +40,9 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"model.kernel_size is {kernel_size}; expected an odd number, so that padding keeps the size")
+            raise ValueError(
+                f"model.kernel_size is {kernel_size}; expected an odd number, so that padding keeps the size"
+            )
         in_channels, height, width = image_shape
         blocks: list[nn.Module] = []
         for out_channels in channels:
@@ -47,8 +51,9 @@ class CNN(nn.Module):
                 nn.Sequential(
                     nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding),
                     nn.BatchNorm2d(out_channels),
-                    nn.ReLU(),
+                    # ReLU is monotone, so it and the maximum may trade places: the same function on a quarter of the pixels.
                     nn.MaxPool2d(2),
+                    nn.ReLU(),
                 )
             )
             height, width = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def prepare_process(*, seed: int, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling every new tensor guards against reading what was never written; nothing here does, and it costs time
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     pl.seed_everything(seed, workers=False, verbose=False)
 
 
@@ -47,6 +48,7 @@ def observe(device: torch.device | str) -> Environment:
         versions=package_versions(),
         python=platform.python_version(),
         platform=f"{platform.system()}-{platform.machine()}",
+        cpu=cpu_model(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         device=device_name(torch.device(device)),
@@ -58,6 +60,19 @@ def observe(device: torch.device | str) -> Environment:
 def device_name(device: torch.device) -> str:
     """``cpu``, or the accelerator's own name."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+@functools.cache
+def cpu_model() -> str:
+    """Maker, family and model of the processor: kernels are chosen and blocked by more than the instruction set."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor()
+    facts = dict(re.findall(r"^(vendor_id|cpu family|model)\s*:\s*(\S+)", text, flags=re.MULTILINE))
+    if "vendor_id" not in facts:
+        return platform.processor() or platform.machine()
+    return f"{facts['vendor_id']} family {facts.get('cpu family')} model {facts.get('model')}"
 
 
 @functools.cache

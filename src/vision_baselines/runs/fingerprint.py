@@ -16,24 +16,30 @@ from vision_baselines.runs.record import SCHEMA_VERSION
 
 # Keys of the config that cannot change a result.
 IRRELEVANT = frozenset(
-    {"name", "paths", "logger", "rerun", "preview", "n_jobs", "fail_fast", "group_by", "metric", "baseline"}
+    {"name", "paths", "logger", "rerun", "preview", "n_jobs", "fail_fast", "comparison", "expected"}
     | {"trusted_packages", "checkpoint_every_n_steps"}
 )
-# Dotted keys of the same kind, inside groups that otherwise count.
-IRRELEVANT_INSIDE = frozenset({"trainer.enable_progress_bar", "trainer.log_every_n_steps", "callbacks"})
+# Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.
+IRRELEVANT_INSIDE = (
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "trainer.default_root_dir",
+    "data.num_workers",
+    "callbacks.history",
+    "callbacks.learning_rate",
+    "callbacks.parameters",
+    "callbacks.filters",
+    "callbacks.progress_bar",
+    "callbacks.checkpoints.dirpath",
+    "callbacks.checkpoints.every_n_steps",
+)
 
 _LONGEST_NAME = 120
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that can change a result, as flat dotted keys."""
-    flat = dict(_flatten(config))
-    return {
-        key: value
-        for key, value in flat.items()
-        if key.split(".")[0] not in IRRELEVANT
-        and not any(key == inside or key.startswith(f"{inside}.") for inside in IRRELEVANT_INSIDE)
-    }
+    return {key: value for key, value in _flatten(config) if not _is_irrelevant(key)}
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -64,7 +70,7 @@ def job_name(overrides: Sequence[str]) -> str:
     >>> job_name([])
     'default'
     """
-    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(text))
+    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(_key(text)))
     plain = ",".join(kept) or "default"
     safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
     safe = re.sub(r"^\.", "_", safe)
@@ -82,10 +88,13 @@ def group_name(overrides: Sequence[str]) -> str:
     return job_name([text for text in overrides if text.split("=", 1)[0] != "seed"])
 
 
-def _is_irrelevant(override: str) -> bool:
-    key = override.split("=", 1)[0].lstrip("+~")
-    top = key.split(".")[0].split("@")[0].split("/")[0]
-    return top in IRRELEVANT or top == "hydra" or key == "callbacks" or key in IRRELEVANT_INSIDE
+def _key(override: str) -> str:
+    return override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
+
+
+def _is_irrelevant(key: str) -> bool:
+    inside = any(key == known or key.startswith(f"{known}.") for known in IRRELEVANT_INSIDE)
+    return inside or key.split(".")[0] in {*IRRELEVANT, "hydra"}
 
 
 def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

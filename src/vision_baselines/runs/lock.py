@@ -28,8 +28,12 @@ class RunLockedError(Exception):
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for as long as the block runs.
+
+    Args:
+        folder: The run's folder; made if it is not there.
+        wait: Wait until it is free instead of raising.
 
     Raises:
         RunLockedError: Another process holds it.
@@ -40,12 +44,14 @@ def exclusive(folder: Path) -> Iterator[None]:
     with path.open("a+") as file:
         if fcntl is not None:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
                 raise RunLockedError(folder, int(file.read().strip() or 0)) from None
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
-        file.truncate(0)
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -59,6 +59,7 @@ class Environment(_Part):
     versions: dict[str, str]
     python: str
     platform: str
+    cpu: str = ""
     cpu_capability: str
     threads: int
     device: str

@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: after every job a line and an up-to-date comparison, at the end the table.
+"""Hydra's side of a sweep: after every job an up-to-date comparison, at the end the table.
 
 Hydra's basic launcher raises for a failed job before it calls `on_multirun_end`, so the end is told by `finish`, which
 the command line's frame calls however the sweep ended.
@@ -6,59 +6,75 @@ the command line's frame calls however the sweep ended.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-log = logging.getLogger("vision_baselines.sweep")
+if TYPE_CHECKING:
+    from vision_baselines.comparison.compare import Comparison
 
 
 class SweepCallback(Callback):
-    """Keeps ``comparison/`` in the sweep's folder up to date."""
+    """Keeps ``comparison/`` in the sweep's folder up to date.
+
+    Args:
+        group_by: Keys that make a group; none is every override but the seed.
+        metric: What is compared.
+        baseline: The group that others are compared with.
+    """
 
     current: ClassVar[SweepCallback | None] = None
 
-    def __init__(self) -> None:
+    def __init__(
+        self, group_by: Sequence[str] | str | None = None, metric: str = "test/acc", baseline: str | None = None
+    ) -> None:
+        self.options = {"group_by": group_by, "metric": metric, "baseline": baseline}
         self.folder: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember where the sweep's jobs lie."""
-        self.folder = Path(config.hydra.sweep.dir)
-        SweepCallback.current = self
+        if not config.preview:
+            self.folder = Path(config.hydra.sweep.dir)
+            SweepCallback.current = self
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Compare what is there, after every job of a launcher that runs them in this process."""
-        self.update()
+        if self is SweepCallback.current:
+            self.update()
 
     def __getstate__(self) -> dict[str, Any]:
         """In a job's own process there is nothing to compare: the sweep's process does that."""
-        return {"folder": None}
+        return {"folder": None, "options": self.options}
 
     @classmethod
     def update(cls) -> None:
         """Compare what is there, without the pictures, which take longer."""
-        sweep = cls.current
-        if sweep is not None and sweep.folder is not None and any(sweep.folder.glob("*/run.json")):
-            from vision_baselines.comparison.compare import compare
-
-            compare([sweep.folder], pictures=False)
+        if cls.current is not None:
+            cls.current._compare(pictures=False)
 
     @classmethod
     def finish(cls) -> None:
         """Compare once more, with pictures, and show the table and how to look at it."""
         sweep, cls.current = cls.current, None
-        if sweep is None or sweep.folder is None or not any(sweep.folder.glob("*/run.json")):
+        comparison = sweep._compare(pictures=True) if sweep is not None else None
+        if sweep is None or comparison is None:
             return
         from rich.console import Console
 
-        from vision_baselines.comparison.compare import compare
-
-        comparison = compare([sweep.folder])
         console = Console()
         console.print(comparison.rich_table())
-        console.print(f"\nLook at it:  tensorboard --logdir {sweep.folder}", soft_wrap=True)
-        console.print(f"             {sweep.folder / 'comparison'}", soft_wrap=True)
+        console.print(comparison.headline, highlight=False)
+        console.print("\nLook at it:", highlight=False)
+        console.print(f"  {comparison.page}", soft_wrap=True, highlight=False)
+        console.print(f"  tensorboard --host 127.0.0.1 --logdir {sweep.folder}", soft_wrap=True, highlight=False)
+
+    def _compare(self, *, pictures: bool) -> Comparison | None:
+        if self.folder is None or not any(self.folder.glob("*/run.json")):
+            return None
+        from vision_baselines.comparison.compare import compare
+
+        return compare([self.folder], pictures=pictures, **self.options)  # type: ignore[arg-type]

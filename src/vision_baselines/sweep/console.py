@@ -66,6 +66,10 @@ class SweepConsole:
             text = Text.assemble(("✓ ", "green"), f"{name}  {_result(folder)}  {seconds:.1f} s")
         self._console.print(text, soft_wrap=True)
 
+    def note(self, line: str) -> None:
+        """A line that stays."""
+        self._console.print(line, soft_wrap=True)
+
     def refresh(self) -> None:
         """Draw what runs."""
         if self._live:

@@ -25,13 +25,15 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
+from vision_baselines.configuration import checked_config
 from vision_baselines.errors import TrainingError
 from vision_baselines.runs.fingerprint import job_name
-from vision_baselines.runs.interruption import Interrupted, StopSignals
+from vision_baselines.runs.interruption import StopSignals
 from vision_baselines.runs.lock import RunLockedError, exclusive
 from vision_baselines.runs.record import Failure, Status, now, read_record
+from vision_baselines.runs.resumption import Action, Decision, decide
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
 from vision_baselines.sweep.entry import run
@@ -75,20 +77,29 @@ def launch(
 ) -> list[JobReturn]:
     """Run every job that is not finished yet; one `JobReturn` each, in the order given.
 
+    Every job's config is looked at before the first one starts.
+
     Raises:
+        ConfigError: A job's config cannot be run, or its folder holds a run of another config; nothing was started.
         Interrupted: SIGINT or SIGTERM; jobs that ran were given the time to save.
     """
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    sweep_folder = Path(str(config.hydra.sweep.dir))
-    sweep_folder.mkdir(parents=True, exist_ok=True)
     jobs = [
         _job(initial_job_idx + offset, list(overrides), config, hydra_context)
         for offset, overrides in enumerate(job_overrides)
     ]
-    slots = n_jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else n_jobs or os.cpu_count() or 1
-    with StopSignals() as stop, SweepConsole(total=len(jobs), slots=slots) as console:
+    if config.preview:
+        from vision_baselines.sweep.preview import show
+
+        show([job.config for job in jobs], [job.folder for job in jobs])
+        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+    slots = n_jobs or _cores()
+    to_run = [job for job in jobs if job.outcome is None]
+    with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
         stop.deferring = True
-        _Pool(jobs, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
+        if skipped := len(jobs) - len(to_run):
+            console.note(f"{skipped} of {len(jobs)} jobs are finished already")
+        _Pool(to_run, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
     return [_job_return(job) for job in jobs]
 
 
@@ -155,10 +166,12 @@ class _Pool:
         for job in self.running:
             assert job.process is not None
             sources += [job.connection, job.process.sentinel]
-        ready = wait(sources, timeout=_POLL_S) if sources else time.sleep(_POLL_S)
+        if not sources:
+            time.sleep(_POLL_S)  # every job that is left is trained by another sweep
+        ready = wait(sources, timeout=_POLL_S)
         for job in list(self.running):
             assert job.process is not None
-            if ready and (job.connection in ready or job.process.sentinel in ready):
+            if job.connection in ready or job.process.sentinel in ready:
                 self._read(job)
                 if job.outcome is not None or not job.process.is_alive():
                     self._ended(job)
@@ -185,7 +198,9 @@ class _Pool:
         self.console.ended(job.name, job.folder, job.outcome)
         SweepCallback.update()
         if job.outcome.exit_code and self.fail_fast:
-            raise TrainingError(f"{job.name}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)")
+            raise TrainingError(
+                f"{job.name}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
+            )
 
     def _end_all(self) -> None:
         """Ask every job to save and end; end those that do not within the grace period."""
@@ -206,8 +221,22 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
-    folder = Path(str(composed.hydra.sweep.dir)) / job_name(list(OmegaConf.to_object(composed.hydra.overrides.task)))
-    return Job(index, overrides, composed, folder)
+    folder = Path(str(composed.hydra.sweep.dir)) / job_name(
+        [str(override) for override in composed.hydra.overrides.task]
+    )
+    decision = decide(folder, checked_config(composed), rerun=composed.rerun)
+    skip = decision.action is Action.SKIP
+    return Job(index, overrides, composed, folder, outcome=_finished_before(decision) if skip else None)
+
+
+def _finished_before(decision: Decision) -> Outcome:
+    assert decision.previous is not None
+    return Outcome(0, value=decision.previous.metrics.get("val/acc"))
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_busy(folder: Path) -> bool:

@@ -23,8 +23,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
 import vision_baselines.train  # noqa: F401  # once, in the server that jobs are forked from
-from vision_baselines.cli import register_resolvers
 from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.resolvers import register_resolvers
 from vision_baselines.runs.interruption import Interrupted
 from vision_baselines.sweep.outcome import Outcome
 
@@ -78,8 +78,8 @@ def _outcome(config: DictConfig, hydra_context: HydraContext, task_function: Tas
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )
-    except Interrupted as error:
-        return Outcome(error.exit_code, kind="Interrupted", message=str(error))
+    except Interrupted as interrupted:
+        return Outcome(interrupted.exit_code, kind="Interrupted", message=str(interrupted))
     if result.status is JobStatus.COMPLETED:
         value = result._return_value
         return Outcome(0, value=value if isinstance(value, float | int) else None)

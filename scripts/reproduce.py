@@ -1,0 +1,6 @@
+"""Run recorded runs again: ``python scripts/reproduce.py outputs/demo/model=cnn,seed=0`` or ``--baselines [--quick]``."""
+
+from vision_baselines.commands.reproduce import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Which input pixels move one unit, by backpropagation: the receptive field, measured instead of computed.
+
+It shares nothing with the arithmetic of `conv_arithmetic` and `layer_trace`, so where the two agree both are
+right. How much each pixel counts inside the field is the effective receptive field (Luo et al. 2016,
+arXiv:1701.04128), which fades towards the edge.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+_IMAGES: Final = 16
+"""Images to average over: one alone leaves out what ReLU and max pooling happen to shut off."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels; `top` and `left` are the first row and column inside it."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
+    """How strongly each pixel moves one central unit of a layer, averaged over images of noise.
+
+    The net runs in evaluation mode and is left as it was; the noise is the same every time.
+
+    Args:
+        net: Any module that takes ``(N, C, H, W)``.
+        image_shape: ``(C, H, W)``.
+        layer: Name of the module, as in `named_modules`; its last call counts. Of an output ``(1, C, H, W)`` the
+            unit at ``(H // 2, W // 2)`` is taken, summed over channels; of any other, the middle number.
+
+    Returns:
+        float32 ``(H, W)`` on the CPU: the mean over images of the absolute gradient, summed over input channels.
+
+    Raises:
+        ValueError: The net did not call the layer, or its output is not one tensor made from the image.
+    """
+    example = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
+    noise = torch.randn(_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
+    modes = [(module, module.training) for module in net.modules()]
+    outputs: list[object] = []
+    hook = net.get_submodule(layer).register_forward_hook(lambda _module, _args, output: outputs.append(output))
+    total = torch.zeros(*image_shape[1:])
+    try:
+        for module, _ in modes:
+            module.training = False
+        for one in noise:  # One at a time: a deep net's activations for all of them would fill the memory.
+            image = one[None].to(example).requires_grad_()
+            outputs.clear()
+            with torch.enable_grad():
+                net(image)
+            unit = _central_unit(outputs[-1] if outputs else None, layer)
+            (gradient,) = torch.autograd.grad(unit, image)
+            total += gradient[0].abs().sum(dim=0).float().cpu()
+    finally:
+        hook.remove()
+        for module, training in modes:
+            module.training = training
+    return total / _IMAGES
+
+
+def nonzero_box(pixels: Tensor) -> Box | None:
+    """The smallest rectangle around everything in ``(H, W)`` that is not zero; None where all is.
+
+    >>> nonzero_box(torch.tensor([[0, 0, 0], [0, 2, 1]]))
+    Box(top=1, left=1, height=1, width=2)
+    """
+    rows, columns = pixels.nonzero(as_tuple=True)
+    if len(rows) == 0:
+        return None
+    top, left = int(rows.min()), int(columns.min())
+    return Box(top, left, int(rows.max()) - top + 1, int(columns.max()) - left + 1)
+
+
+def _central_unit(output: object, layer: str) -> Tensor:
+    if not isinstance(output, Tensor) or not output.requires_grad:
+        raise ValueError(f"layer {layer!r}: expected it to be called and to give one tensor made from the image")
+    if output.ndim == 4:
+        return output[0, :, output.shape[2] // 2, output.shape[3] // 2].sum()
+    flat = output.flatten()
+    return flat[len(flat) // 2]

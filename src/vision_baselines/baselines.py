@@ -1,0 +1,174 @@
+"""The published baselines: what ``conf/experiment/*.yaml`` expects, run again and held against it."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vision_baselines.analysis.statistics import summarize
+from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.reproduce import manifest_differences
+from vision_baselines.resolvers import conf_dir
+from vision_baselines.runs.fingerprint import group_name
+from vision_baselines.runs.record import Environment, RunRecord, Status, find_records
+
+QUICK_S = 60.0
+# Standard errors of the difference of two means that another machine's mean may lie away.
+_SPREAD = 3.0
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A published result.
+
+    `groups` maps a group's label to its mean, std and n; `runs` a run's name to the SHA-256 of its weights.
+    """
+
+    name: str
+    metric: str
+    cost_s: float
+    data_sha256: str
+    environment: Environment
+    groups: Mapping[str, Mapping[str, float]]
+    runs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the table of reproduced baselines."""
+
+    baseline: str
+    group: str
+    expected: str
+    found: str
+    how: str
+    passed: bool
+
+
+def published() -> list[Baseline]:
+    """Every experiment whose file says what to expect."""
+    found = []
+    for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        expected = (yaml.safe_load(path.read_text()) or {}).get("expected")
+        if expected:
+            manifest = Environment.model_validate(expected["environment"])
+            found.append(Baseline(name=path.stem, **{**expected, "environment": manifest}))
+    return found
+
+
+def expectation(folder: Path, metric: str = "test/acc") -> dict[str, Any]:
+    """The ``expected`` block of an experiment, from the records of its sweep.
+
+    Raises:
+        DataError: A run is not finished, or the runs do not share their data or their manifest.
+    """
+    records = [record for _, record in find_records([folder])]
+    unfinished = [record.name for record in records if record.status is not Status.FINISHED]
+    if unfinished or not records:
+        raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")
+    first = records[0]
+    for record in records:
+        if record.data_sha256 != first.data_sha256 or list(manifest_differences(first.environment, record.environment)):
+            raise DataError(f"{record.name} and {first.name} were run on other data or under another manifest")
+    manifest = first.environment.model_dump(exclude={"git_commit", "git_dirty"})
+    manifest["versions"] = {k: v for k, v in manifest["versions"].items() if k != "vision-baselines"}
+    return {
+        "metric": metric,
+        "cost_s": (max(r.ended_at or r.started_at for r in records) - min(r.started_at for r in records)).seconds,
+        "data_sha256": first.data_sha256,
+        "environment": manifest,
+        "groups": {
+            label: {"mean": round(summary.mean, 6), "std": round(summary.std, 6), "n": summary.n}
+            for label, summary in ((k, summarize(v)) for k, v in _by_group(records, metric).items())
+        },
+        "runs": {_run_name(record): record.final_weights_sha256 for record in records},
+    }
+
+
+def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> list[Verdict]:
+    """Run a published experiment again in a scratch folder and hold every group against what is expected.
+
+    Raises:
+        TrainingError: A job failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="baseline-") as scratch:
+        command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={baseline.name}"]
+        command += [f"paths.output_dir={scratch}", *overrides]
+        ended = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
+            raise TrainingError(f"experiment={baseline.name} ended with exit code {ended.returncode}: {''.join(last)}")
+        records = [record for _, record in find_records([Path(scratch)])]
+    return judge(baseline, records)
+
+
+def judge(baseline: Baseline, records: Sequence[RunRecord]) -> list[Verdict]:
+    """One verdict a group: by bits where the manifest is equal, else by the recorded spread.
+
+    Another machine's mean passes within three standard errors of the difference of two means of that many runs.
+    """
+    verdicts = []
+    values = _by_group(records, baseline.metric)
+    for label, expected in baseline.groups.items():
+        mine = [record for record in records if _label(record) == label]
+        found = summarize(values.get(label, []))
+        different = sorted({d for r in mine for d in manifest_differences(baseline.environment, r.environment)})
+        data_same = all(record.data_sha256 == baseline.data_sha256 for record in mine)
+        if not different:
+            equal = [baseline.runs.get(_run_name(r)) == r.final_weights_sha256 for r in mine]
+            passed = bool(equal) and all(equal) and len(equal) == expected["n"]
+            how = f"bits: {sum(equal)} of {expected['n']:.0f} runs identical"
+        else:
+            margin = _SPREAD * expected["std"] * math.sqrt(1 / expected["n"] + 1 / max(1, found.n))
+            passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= margin
+            how = f"spread (not comparable by bits: {'; '.join(different)})"
+        verdicts.append(
+            Verdict(
+                baseline.name,
+                label,
+                f"{expected['mean']:.2%} ± {expected['std']:.2%}",
+                f"{found.mean:.2%} ± {found.std:.2%}",
+                how if data_same else f"other data; {how}",
+                passed and data_same,
+            )
+        )
+    return verdicts
+
+
+def select(baselines: Sequence[Baseline], *, quick: bool) -> list[Baseline]:
+    """All of them, or those that take less than a minute.
+
+    Raises:
+        ConfigError: None is left.
+    """
+    chosen = [baseline for baseline in baselines if not quick or baseline.cost_s < QUICK_S]
+    if not chosen:
+        raise ConfigError(
+            "no baseline is published in conf/experiment" + (" that takes under a minute" if quick else "")
+        )
+    return chosen
+
+
+def _by_group(records: Sequence[RunRecord], metric: str) -> dict[str, list[float]]:
+    groups: dict[str, list[float]] = {}
+    for record in records:
+        groups.setdefault(_label(record), []).append(record.metrics[metric])
+    return groups
+
+
+def _run_name(record: RunRecord) -> str:
+    return f"{_label(record)},seed={record.seed}"
+
+
+def _label(record: RunRecord) -> str:
+    """The group's name within its experiment."""
+    return group_name([text for text in record.overrides if not text.startswith(("experiment=", "+experiment="))])

@@ -1,0 +1,55 @@
+"""Where the configs lie, and what they may compute: the resolvers that conf/ uses.
+
+Nothing here imports torch, so that composing a config stays quick.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import job_name
+
+
+def conf_dir() -> Path:
+    """Where the configs lie: in the package when it is installed, beside ``src`` in a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def project_root() -> str:
+    """The checkout this package runs from; for an installed package, the folder the command was started in."""
+    root = Path(__file__).resolve().parents[2]
+    return str(root if (root / "pyproject.toml").is_file() else Path.cwd())
+
+
+def unique_name() -> str:
+    """A name for a run that was given none: the time, and what keeps two of the same second apart."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+
+
+def safe_name(name: Any) -> str:
+    """The name itself, if it can be the name of one folder.
+
+    Raises:
+        ConfigError: It is empty, hidden, or leads elsewhere.
+    """
+    text = str(name)
+    bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
+    if bad or len(text.encode("utf-8", "surrogateescape")) > 200:
+        raise ConfigError(f"name is {text!r}; expected the name of one folder, without / and not starting with a dot")
+    return text
+
+
+def register_resolvers() -> None:
+    """Make the resolvers that the configs use known to OmegaConf."""
+    OmegaConf.register_new_resolver("project_root", project_root, replace=True)
+    OmegaConf.register_new_resolver("unique_name", unique_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)

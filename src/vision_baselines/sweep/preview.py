@@ -1,0 +1,68 @@
+"""What a command would run, without running it: sizes, lengths, and what is done already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from vision_baselines import assembly
+from vision_baselines.configuration import checked_config
+from vision_baselines.errors import DataError
+from vision_baselines.runs.resumption import Action, decide
+
+_STATE = {
+    Action.START: "to be trained",
+    Action.RESUME: "to be resumed",
+    Action.RETRY: "failed, to be tried again",
+    Action.SKIP: "finished",
+}
+
+
+def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -> None:
+    """Build every job's net and count its steps, and print one row a job. Nothing is trained, downloaded or written.
+
+    Raises:
+        ConfigError: A job cannot be built, or its folder holds a run of another config.
+    """
+    table = Table(box=None, pad_edge=False)
+    for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
+        table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
+    lengths: dict[str, int | None] = {}
+    for index, cfg in enumerate(configs):
+        folder = folders[index] if folders else Path(cfg.paths.run_dir)
+        decision = decide(folder, checked_config(cfg), rerun=cfg.rerun)
+        with torch.device("meta"):  # shapes without memory or random numbers
+            net = assembly.classifier(cfg).net
+        steps = _steps(cfg, lengths)
+        table.add_row(
+            folder.name,
+            f"{sum(p.numel() for p in net.parameters()):,}",
+            str(cfg.trainer.max_epochs),
+            "data not here yet" if steps is None else str(steps),
+            _STATE[decision.action],
+        )
+    console = Console(highlight=False)
+    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
+    console.print(table)
+
+
+def _steps(cfg: DictConfig, lengths: dict[str, int | None]) -> int | None:
+    """Batches of a training epoch; None if the data would have to be fetched first."""
+    key = json.dumps(OmegaConf.to_container(cfg.data.source, resolve=True), default=str, sort_keys=True)
+    if key not in lengths:
+        datamodule = assembly.datamodule(cfg)
+        try:
+            datamodule.setup()
+        except DataError:
+            lengths[key] = None
+        else:
+            assert datamodule.splits is not None
+            lengths[key] = len(datamodule.splits.train.target)
+    length = lengths[key]
+    return None if length is None else -(-length // cfg.data.batch_size)
