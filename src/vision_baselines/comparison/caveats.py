@@ -1,0 +1,84 @@
+"""What a reader must know before believing the table: one sentence each, most serious first.
+
+Nothing here changes a number. A caveat is for what the numbers cannot show: that a mean is one of
+survivors, that runs saw different data or versions, that pairs are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.manifest import commits, datasets, differing, environments
+from vision_baselines.comparison.notation import listed, one_line, plural
+from vision_baselines.comparison.table import ComparisonTable, GroupRow
+
+
+def caveats(table: ComparisonTable) -> list[str]:
+    """Every caveat that applies."""
+    return [*_about_data(table), *_about_jobs(table), *_about_pairs(table), *_about_surroundings(table)]
+
+
+def _about_data(table: ComparisonTable) -> Iterator[str]:
+    found = datasets(table.jobs)
+    if len(found) > 1:
+        examples = listed([f"{dict(variant.facts)['data SHA-256'][:12]} ({variant.example})" for variant in found], 3)
+        yield f"Jobs ran on {len(found)} different data sets, told apart by SHA-256: {examples}."
+
+
+def _about_jobs(table: ComparisonTable) -> Iterator[str]:
+    for row in table.rows:
+        if row.failed and row.counted:
+            yield (
+                f"{row.label}: {len(row.failed)} of {plural(len(row.jobs), 'job')} failed; "
+                "its numbers speak of the survivors only."
+            )
+        if row.repeated:
+            yield (
+                f"{row.label}: {plural(len(row.repeated), 'job')} repeat a run that is already counted "
+                "(same fingerprint and seed) and are left out."
+            )
+        if missing := row.n_finished - (row.metrics[table.metric.name].n if table.metric.name in row.metrics else 0):
+            yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
+        if mixed := _mixed_settings(row):
+            yield f"{row.label} mixes runs that differ in {listed(mixed)}."
+    if pending := sum(len(row.pending) for row in table.rows):
+        yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
+    if table.unreadable:
+        places = listed([found.place for found in table.unreadable], 3)
+        yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."
+
+
+def _about_pairs(table: ComparisonTable) -> Iterator[str]:
+    compared = [row for row in table.rows if row.difference and row.difference.n]
+    for row in compared:
+        if row.difference and row.difference.unpaired:
+            yield (
+                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, 'seed')} finished on one "
+                f"side only and left out of the {plural(row.difference.n, 'pair')}."
+            )
+        if len(row.values(table.metric.name)) < len(row.counted):
+            yield f"{row.label} has several runs of one seed; they are averaged before pairing."
+    if len(compared) > 1:
+        yield (
+            f"{len(compared)} groups are tested against one baseline and p-values are not corrected for that: "
+            f"at p < 0.05, one in twenty comparisons of equal groups looks different by chance."
+        )
+
+
+def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
+    if facts := differing(environments(table.jobs)):
+        shown = listed([f"{name} ({listed([one_line(v, 40) for v in found], 3)})" for name, found in facts.items()])
+        yield f"Environments differ in {shown}; results are not comparable bit for bit."
+    if facts := differing(commits(table.jobs)):
+        yield f"Jobs ran at {len(facts['git commit'])} different states of the code."
+    if any(job.record.environment.git_dirty for job in table.jobs):
+        dirty = sum(bool(job.record.environment.git_dirty) for job in table.jobs)
+        yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
+
+
+def _mixed_settings(row: GroupRow) -> list[str]:
+    """Override keys that do not have one value in all counted jobs of a group."""
+    settings = [experiment_overrides(job.record) for job in row.counted]
+    keys = sorted({key for overrides in settings for key in overrides})
+    return [key for key in keys if len({overrides.get(key) for overrides in settings}) > 1]

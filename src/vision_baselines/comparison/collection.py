@@ -1,0 +1,95 @@
+"""Finds the records below some folders, and keeps going where one of them cannot be read.
+
+`runs.record.find_records` stops at the first broken record, which is right for a sweep that is about to
+start; a comparison that is rebuilt after every job must rather list it as unreadable and show the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_baselines.comparison.faults import NoRecordsError
+from vision_baselines.comparison.notation import one_line
+from vision_baselines.runs.record import RECORD_FILE, RunRecord, read_record
+
+OUTPUT_FOLDER = "comparison"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One record and the folder it lies in; `place` is that folder as a reader would name it."""
+
+    folder: Path
+    place: str
+    record: RunRecord
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A ``run.json`` that is no record, and why."""
+
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Everything found, sorted by path."""
+
+    jobs: tuple[Job, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """Names of the sweeps, sorted."""
+        return tuple(sorted({job.record.sweep for job in self.jobs}))
+
+
+def require_records(folders: Sequence[Path]) -> None:
+    """Refuse folders that hold nothing to compare, without reading a record.
+
+    Raises:
+        NoRecordsError: A folder does not exist, or there is no record at or below any.
+    """
+    for top in folders:
+        if not top.is_dir():
+            raise NoRecordsError(f"no folder {top}; expected a sweep's folder, such as outputs/cnn_vs_fc")
+    if not any(True for top in folders for _ in _record_folders(top)):
+        where = ", ".join(str(folder) for folder in folders) or "no folder at all"
+        raise NoRecordsError(f"nothing to compare in {where}: no {RECORD_FILE} at or below it")
+
+
+def collect(folders: Sequence[Path]) -> Collection:
+    """Read every record at or below `folders`, each once.
+
+    Folders named ``comparison`` below the given ones are passed over: they hold what this room wrote.
+
+    Raises:
+        NoRecordsError: A folder does not exist, or there is no record, good or bad, in any.
+    """
+    require_records(folders)
+    jobs: dict[Path, Job] = {}
+    unreadable: dict[Path, Unreadable] = {}
+    for top in folders:
+        for folder in _record_folders(top):
+            identity = folder.resolve()
+            if identity in jobs or identity in unreadable:
+                continue
+            place = folder.relative_to(top.parent).as_posix() if folder != top else top.resolve().name
+            try:
+                jobs[identity] = Job(folder, place, read_record(folder))
+            except (ValueError, OSError, RecursionError) as error:
+                unreadable[identity] = Unreadable(place, one_line(error, length=300))
+    return Collection(
+        tuple(job for _, job in sorted(jobs.items())), tuple(found for _, found in sorted(unreadable.items()))
+    )
+
+
+def _record_folders(top: Path) -> Iterator[Path]:
+    for path, subfolders, files in os.walk(top):
+        subfolders[:] = sorted(name for name in subfolders if name != OUTPUT_FOLDER)
+        if RECORD_FILE in files:
+            yield Path(path)

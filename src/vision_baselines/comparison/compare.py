@@ -1,0 +1,114 @@
+"""From folders of runs to a written comparison: reads, tabulates, draws and writes, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vision_baselines.comparison.collection import OUTPUT_FOLDER, collect, require_records
+from vision_baselines.comparison.faults import NoRecordsError
+from vision_baselines.comparison.table import DEFAULT_METRIC, ComparisonTable, tabulate
+from vision_baselines.comparison.verdict import headline
+from vision_baselines.errors import StorageError
+from vision_baselines.runs.lock import exclusive
+from vision_baselines.runs.record import write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A comparison and where it was written."""
+
+    table: ComparisonTable
+    out: Path
+    files: tuple[Path, ...]
+
+    @property
+    def headline(self) -> str:
+        """The result in one or two sentences."""
+        return headline(self.table)
+
+    @property
+    def page(self) -> Path:
+        """The HTML page."""
+        return self.out / "comparison.html"
+
+    def rich_table(self) -> Table:
+        """The table for a terminal."""
+        from vision_baselines.comparison.console import rich_table
+
+        return rich_table(self.table)
+
+
+def compare(
+    folders: Sequence[Path],
+    out: Path | None = None,
+    *,
+    group_by: Sequence[str] | str | None = None,
+    metric: str = DEFAULT_METRIC,
+    baseline: str | None = None,
+    pictures: bool = True,
+) -> Comparison:
+    """Compare every record at or below `folders` and write the result.
+
+    May be called after every job and by several processes at once: files are replaced whole, and who
+    writes last has read last.
+
+    Args:
+        folders: Sweeps, or folders of sweeps.
+        out: Where to write; by default ``comparison/`` in the first folder.
+        group_by: Override keys or dotted config keys that make a group; by default all that was
+            overridden but the seed.
+        metric: What is compared.
+        baseline: Label or settings of the group that others are compared with; by default ``model=fc`` if
+            it is there.
+        pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
+            ones, and Matplotlib is not imported.
+
+    Raises:
+        NoRecordsError: A folder does not exist, or none has a record.
+        UnknownNameError: A group key, metric or baseline that no record has.
+        StorageError: The result cannot be written.
+    """
+    folders = [Path(folder) for folder in folders]
+    require_records(folders)
+    out = Path(out) if out is not None else folders[0] / OUTPUT_FOLDER
+    try:
+        with exclusive(out, wait=True):
+            table = tabulate(collect(folders), group_by=group_by, metric=metric, baseline=baseline)
+            return Comparison(table, out, tuple(_write(table, out, pictures)))
+    except NoRecordsError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write the comparison to {out}: {error.strerror or error}") from error
+
+
+def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
+    from vision_baselines.comparison.frames import csv, groups_frame, jobs_frame
+    from vision_baselines.comparison.markdown import markdown
+    from vision_baselines.comparison.report.page import page
+
+    text = markdown(table)
+    drawn = None
+    if pictures:
+        from vision_baselines.comparison.pictures import draw
+
+        drawn = draw(table)
+    contents = {
+        "jobs.csv": csv(jobs_frame(table)),
+        "groups.csv": csv(groups_frame(table)),
+        "comparison.md": text.encode(),
+        "comparison.html": page(table, drawn).encode(),
+    }
+    for name, content in contents.items():
+        write_atomically(out / name, content)
+    files = [out / name for name in contents]
+    if drawn is not None:
+        from vision_baselines.comparison.tensorboard import write_events
+
+        files.append(write_events(out, step=table.n_finished, table=text, pictures=drawn.pngs()))
+    return files

@@ -1,0 +1,79 @@
+"""Looks into resolved configs: single leaves by dotted key, and what sets the groups of a comparison apart.
+
+Two groups named ``model=cnn`` and ``model=fc`` may differ in more than their names say, for instance in a
+learning rate that comes with the model. `setting_differences` finds that, so that a report can show it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.record import RunRecord
+
+_MISSING = object()
+
+
+def leaf(config: Mapping[str, Any], key: str) -> str | None:
+    """The value at a dotted key as text; None if there is none, or if it has keys of its own.
+
+    >>> leaf({"optimizer": {"lr": 0.01, "betas": [0.9, 0.99]}}, "optimizer.betas")
+    '[0.9,0.99]'
+    """
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
+    return None if value is _MISSING or isinstance(value, Mapping) else leaf_text(value)
+
+
+def leaf_text(value: object) -> str:
+    """A leaf as Hydra would write it: strings bare, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
+
+
+def is_bookkeeping(key: str) -> bool:
+    """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""
+    nested: Any = None
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    return not relevant(nested)
+
+
+def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
+    """Settings that are one value inside each group and not the same value in all.
+
+    Those that vary inside a group, as a seed does, cannot explain a difference between groups and are
+    left out; so is what only says where a run is kept, and a copy of a value shown under a shorter key
+    with the same ending.
+
+    Args:
+        groups: Records of each group, by label.
+
+    Returns:
+        For each dotted key, the value in each group that has one, by label.
+    """
+    values: dict[str, dict[str, set[str]]] = {}
+    for label, records in groups.items():
+        for record in records:
+            for key, value in relevant(record.config).items():
+                values.setdefault(key, {}).setdefault(label, set()).add(leaf_text(value))
+    found = {
+        key: {label: next(iter(options)) for label, options in by_group.items()}
+        for key, by_group in values.items()
+        if all(len(options) == 1 for options in by_group.values())
+        and (len(by_group) < len(groups) or len(set.union(*by_group.values())) > 1)
+    }
+    return {key: by_group for key, by_group in sorted(found.items()) if not _is_copy(key, found)}
+
+
+def _is_copy(key: str, found: Mapping[str, Mapping[str, str]]) -> bool:
+    """Whether `key` repeats another, as ``classifier.net.width`` does ``model.width``."""
+    parts = key.split(".")
+    endings = {".".join(parts[start:]) for start in range(2, len(parts))}
+    return any(
+        values == found[key] and other.partition(".")[2] in endings
+        for other, values in found.items()
+        if other.count(".") < len(parts) - 1
+    )

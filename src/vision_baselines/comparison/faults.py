@@ -1,0 +1,22 @@
+"""What can be wrong with a request for a comparison, as errors that name what exists instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vision_baselines.errors import ConfigError, DataError
+
+
+class UnknownNameError(ConfigError, ValueError):
+    """A group key, a metric or a baseline that no record has."""
+
+    @classmethod
+    def of(cls, option: str, wanted: str, known: Iterable[str]) -> UnknownNameError:
+        """The error for ``option=wanted`` where only `known` exist."""
+        names = sorted(set(known))
+        shown = ", ".join(names[:30]) + (f", … ({len(names)} in all)" if len(names) > 30 else "")
+        return cls(f"{option}={wanted!r} names nothing in these records; there is: {shown or 'nothing'}")
+
+
+class NoRecordsError(DataError, FileNotFoundError):
+    """There is nothing to compare."""

@@ -1,0 +1,144 @@
+"""Sorts jobs into the groups that are compared, and names each group by what sets it apart.
+
+Without ``group_by`` a group is everything that was overridden on the command line except the seed, the
+name and what only says how a sweep is run or shown. An override that all jobs share tells nothing apart
+and is left out of the label. If one label covers jobs of several sweeps, every label is preceded by its
+sweep, since a sweep's name may stand for other code or other defaults; ``group_by`` is taken literally
+and merges them.
+
+Groups are ordered by label, numbers by value (``lr=0.01`` before ``lr=0.1``). The order, and with it each
+group's colour, therefore does not depend on results or on which job ended first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.configuration import is_bookkeeping, leaf
+from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.notation import one_line
+from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.record import RunRecord
+
+_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
+_OUTER_COMMA = re.compile(r",\s*(?![^\[({]*[\])}])")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs that differ in their seed only; `parts` are all the settings the group stands for."""
+
+    label: str
+    parts: tuple[str, ...]
+    jobs: tuple[Job, ...]
+
+
+def override_key(override: str) -> str:
+    """The key of a Hydra override.
+
+    >>> override_key("+experiment=cnn_mnist"), override_key("~logger")
+    ('experiment', 'logger')
+    """
+    return override.partition("=")[0].lstrip("+~")
+
+
+def experiment_overrides(record: RunRecord) -> dict[str, str]:
+    """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
+    latest = {override_key(override): one_line(override) for override in record.overrides}
+    return {key: override for key, override in sorted(latest.items()) if key != "seed" and not is_bookkeeping(key)}
+
+
+def group_jobs(jobs: Sequence[Job], group_by: Sequence[str] | str | None = None) -> list[Group]:
+    """Every job in exactly one group; see the module for names and order.
+
+    Args:
+        jobs: The jobs, in any order.
+        group_by: Keys of overrides or dotted keys of the config; also ``sweep``, ``name`` and ``seed``.
+
+    Raises:
+        UnknownNameError: A key that no job has.
+    """
+    keys = group_by.split(",") if isinstance(group_by, str) else list(group_by or ())
+    named = _by_keys(jobs, [key.strip() for key in keys]) if keys else _by_overrides(jobs)
+    groups: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
+    for label, parts, job in named:
+        groups.setdefault((label, parts), []).append(job)
+    return [
+        Group(label, parts, tuple(sorted(members, key=lambda job: (job.record.seed, job.place))))
+        for (label, parts), members in sorted(groups.items(), key=lambda item: natural_order(item[0][0]))
+    ]
+
+
+def find_group(groups: Sequence[Group], wanted: str) -> Group:
+    """The group with the label `wanted`, or the only one that stands for all settings named in it.
+
+    Raises:
+        UnknownNameError: There is no such group, or more than one.
+    """
+    for group in groups:
+        if group.label == wanted:
+            return group
+    settings = {part.strip() for part in _OUTER_COMMA.split(wanted)}
+    matching = [group for group in groups if settings <= set(group.parts)]
+    if len(matching) == 1:
+        return matching[0]
+    raise UnknownNameError.of("baseline", wanted, (group.label for group in matching or groups))
+
+
+def natural_order(label: str) -> list[tuple[str, float]]:
+    """A key that sorts numbers in a label by value.
+
+    >>> sorted(["lr=0.1", "lr=0.01", "lr=1e-3"], key=natural_order)
+    ['lr=1e-3', 'lr=0.01', 'lr=0.1']
+    """
+    pieces = _NUMBER.split(label)
+    return [(text, float(number)) for text, number in zip(pieces[::2], [*pieces[1::2], "0"], strict=True)]
+
+
+def _by_overrides(jobs: Sequence[Job]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
+    all_parts = [tuple(experiment_overrides(job.record).values()) for job in jobs]
+    shared = set.intersection(*map(set, all_parts)) if len(set(all_parts)) > 1 else set()
+    labels = [", ".join(part for part in parts if part not in shared) or "default" for parts in all_parts]
+    sweeps_of: dict[str, set[str]] = {}
+    for label, job in zip(labels, jobs, strict=True):
+        sweeps_of.setdefault(label, set()).add(job.record.sweep)
+    ambiguous = any(len(sweeps) > 1 for sweeps in sweeps_of.values())
+    for label, parts, job in zip(labels, all_parts, jobs, strict=True):
+        sweep = one_line(job.record.sweep)
+        yield (f"{sweep}: {label}", (*parts, f"sweep={sweep}"), job) if ambiguous else (label, parts, job)
+
+
+def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
+    values = {key: _values(jobs, key) for key in keys}
+    for row, job in enumerate(jobs):
+        parts = tuple(f"{key}={one_line(values[key][row])}" for key in keys)
+        yield ", ".join(parts), parts, job
+
+
+def _values(jobs: Sequence[Job], key: str) -> list[str]:
+    """The value of `key` in each job: from the configs if all have a leaf there, else from the overrides.
+
+    An override says ``1e-3`` where another config says 0.001; the config is one spelling for both. A
+    group such as ``model`` is no leaf: there only the override has the name, and a job without it has the
+    default.
+    """
+    if key in ("sweep", "name", "seed"):
+        return [str(getattr(job.record, key)) for job in jobs]
+    in_config = [leaf(job.record.config, key) for job in jobs]
+    if jobs and all(value is not None for value in in_config):
+        return [value or "" for value in in_config]
+    overrides = [
+        {override_key(override): override.partition("=")[2] for override in job.record.overrides} for job in jobs
+    ]
+    if jobs and not any(value is not None for value in in_config) and not any(key in found for found in overrides):
+        similar = get_close_matches(key, relevant(jobs[0].record.config), n=5)
+        known = {name for found in overrides for name in found} | {"sweep", "name", "seed", *similar}
+        raise UnknownNameError.of("group_by", key, known)
+    return [
+        found.get(key, value if value is not None else "default")
+        for found, value in zip(overrides, in_config, strict=True)
+    ]

@@ -1,0 +1,77 @@
+"""What surrounded the runs: which environments, which commits, which data, which commands.
+
+Runs are comparable bit for bit only where these are equal. Each kind of surrounding is given as its
+variants, each with the jobs that had it, so that "all the same" is one variant.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vision_baselines.comparison.collection import Job
+from vision_baselines.runs.record import Environment
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Jobs that share one surrounding, as facts in the order they are shown."""
+
+    facts: tuple[tuple[str, str], ...]
+    n_jobs: int
+    example: str
+
+
+def environments(jobs: Sequence[Job]) -> list[Variant]:
+    """Versions, platform and device, the most frequent first."""
+    return _variants(jobs, lambda job: _environment_facts(job.record.environment))
+
+
+def commits(jobs: Sequence[Job]) -> list[Variant]:
+    """Git commits and whether files were changed, the most frequent first."""
+    return _variants(jobs, lambda job: (("git commit", _commit(job.record.environment)),))
+
+
+def datasets(jobs: Sequence[Job]) -> list[Variant]:
+    """SHA-256 of the data, the most frequent first; jobs that ended before they knew it are left out."""
+    known = [job for job in jobs if job.record.data_sha256]
+    return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
+
+
+def commands(jobs: Sequence[Job]) -> list[Variant]:
+    """Commands as they would be typed in a shell, the most frequent first."""
+    known = [job for job in jobs if job.record.command]
+    return _variants(known, lambda job: (("command", shlex.join(job.record.command)),))
+
+
+def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
+    """Facts that are not the same in all variants, with the values they take."""
+    names = dict.fromkeys(name for variant in variants for name, _ in variant.facts)
+    values = {name: [dict(variant.facts).get(name, "absent") for variant in variants] for name in names}
+    return {name: list(dict.fromkeys(found)) for name, found in values.items() if len(set(found)) > 1}
+
+
+def _variants(jobs: Sequence[Job], read: Callable[[Job], tuple[tuple[str, str], ...]]) -> list[Variant]:
+    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for job in jobs:
+        found.setdefault(read(job), []).append(job)
+    variants = [Variant(facts, len(members), members[0].place) for facts, members in found.items()]
+    return sorted(variants, key=lambda variant: -variant.n_jobs)
+
+
+def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:
+    surroundings = {
+        "python": environment.python,
+        "platform": environment.platform,
+        "device": environment.device,
+        "cpu capability": environment.cpu_capability,
+        "threads": str(environment.threads),
+    }
+    return (*surroundings.items(), *sorted(environment.versions.items()))
+
+
+def _commit(environment: Environment) -> str:
+    if environment.git_commit is None:
+        return "unknown"
+    return environment.git_commit + (" with uncommitted changes" if environment.git_dirty else "")

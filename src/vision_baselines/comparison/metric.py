@@ -1,0 +1,106 @@
+"""What is known of a metric from its name: its unit, its direction, and how its values are written.
+
+The names are those that runs log: ``split/quantity``, as in ``test/acc``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vision_baselines.comparison.notation import ABSENT, number
+
+_SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"}
+_LOWER_IS_BETTER = ("loss", "error", "ece", "brier", "nll", "mse", "mae")
+_WORDS = {"acc": "accuracy", "val": "validation", "train": "training", "nll": "NLL", "ece": "ECE"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric; shares of 1 are written in percent, their differences in points.
+
+    >>> accuracy = Metric("test/acc")
+    >>> accuracy.title, accuracy.written(0.98312), accuracy.written_difference(0.012)
+    ('test accuracy', '98.31%', '1.20 points')
+    >>> Metric("test/loss").best([0.3, 0.1])
+    0.1
+    """
+
+    name: str
+
+    @property
+    def quantity(self) -> str:
+        """The name without its split."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def title(self) -> str:
+        """The name in words."""
+        return " ".join(_WORDS.get(part, part.replace("_", " ")) for part in self.name.split("/"))
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are shares of 1."""
+        return self.quantity in _SHARES
+
+    @property
+    def unit(self) -> str:
+        """The unit of `scaled` values; empty for plain numbers."""
+        return "%" if self.is_share else ""
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether a smaller value is the better one."""
+        return self.quantity.startswith(_LOWER_IS_BETTER) or self.quantity.endswith(("_loss", "_error"))
+
+    @property
+    def validation_name(self) -> str:
+        """The same quantity on the validation split, the one that learning curves hold."""
+        return f"val/{self.quantity}"
+
+    def scaled(self, value: float) -> float:
+        """`value` in the metric's unit."""
+        return 100.0 * value if self.is_share else value
+
+    def best(self, values: Iterable[float]) -> float:
+        """The best of `values`; NaN if there is none."""
+        return (min if self.lower_is_better else max)(values, default=math.nan)
+
+    def bare(self, value: float | None) -> str:
+        """`value` in its unit, the unit left to a column's head."""
+        if value is None or not math.isfinite(value):
+            return ABSENT
+        return f"{self.scaled(value):.2f}" if self.is_share else number(value, 4)
+
+    def signed(self, value: float | None) -> str:
+        """A difference with its sign, its unit left to a column's head."""
+        text = self.bare(value)
+        return f"+{text}" if text != ABSENT and value is not None and value > 0 else text.replace("-", "−")
+
+    def written(self, value: float) -> str:
+        """`value` with its unit."""
+        return self.bare(value) + self.unit
+
+    def written_difference(self, value: float) -> str:
+        """The size of a difference with its unit; percent would be ambiguous, so shares differ by points."""
+        return self.bare(value) + (" points" if self.is_share else "")
+
+    def interval(self, low: float, high: float, signed: bool = False) -> str:
+        """An interval in brackets; absent if either end is no number."""
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return ABSENT
+        write = self.signed if signed else self.bare
+        return f"[{write(low)}, {write(high)}]"
+
+    def mean_and_std(self, mean: float, std: float) -> str:
+        """Mean ± standard deviation, the latter only where it exists.
+
+        >>> Metric("test/acc").mean_and_std(0.98312, 0.0012), Metric("test/loss").mean_and_std(0.2452, 0.00376)
+        ('98.31 ± 0.12', '0.2452 ± 0.0038')
+        """
+        text = self.bare(mean)
+        if not math.isfinite(std):
+            return text
+        decimals = len(text.partition(".")[2])
+        return f"{text} ± {self.bare(std) if 'e' in text else f'{self.scaled(std):,.{decimals}f}'}"

@@ -1,0 +1,193 @@
+"""From records to the numbers of a comparison: one row per group, and its paired difference to a baseline.
+
+Only finished jobs count, and a repetition counts once: two finished jobs of a group with the same
+fingerprint and seed are the same deterministic run, so the second says nothing new (it would make an
+interval too narrow). Every record is in exactly one of finished, failed, pending and repeated.
+
+Formulas are in `analysis.statistics`; how numbers are written is left to `metric`, `markdown` and `report`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean, median
+
+from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
+from vision_baselines.comparison.collection import Collection, Job, Unreadable
+from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.grouping import Group, find_group, group_jobs
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.runs.record import Status
+
+DEFAULT_METRIC = "test/acc"
+DEFAULT_BASELINE = "model=fc"
+FAILED = (Status.FAILED, Status.DIVERGED)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a group costs; medians over its finished jobs, None where no job says."""
+
+    parameters: float | None = None
+    flops_per_image: float | None = None
+    fit_s: float | None = None
+    images_per_s: float | None = None
+    peak_memory_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group; `counted` are the jobs its numbers come from, `jobs` all it has."""
+
+    label: str
+    jobs: tuple[Job, ...]
+    counted: tuple[Job, ...]
+    repeated: tuple[Job, ...]
+    metrics: dict[str, Summary]
+    best: dict[str, float]
+    costs: Costs
+    difference: PairedDifference | None = None
+
+    @property
+    def n_finished(self) -> int:
+        """Number of jobs that count."""
+        return len(self.counted)
+
+    @property
+    def failed(self) -> tuple[Job, ...]:
+        """Jobs that raised, were killed or diverged."""
+        return tuple(job for job in self.jobs if job.record.status in FAILED)
+
+    @property
+    def pending(self) -> tuple[Job, ...]:
+        """Jobs that run or were interrupted, and may yet finish."""
+        return tuple(job for job in self.jobs if job.record.status not in FAILED and not job.record.finished)
+
+    def values(self, metric: str) -> dict[int, float]:
+        """The metric by seed; the mean where a group has several runs of one seed."""
+        by_seed: dict[int, list[float]] = {}
+        for job in self.counted:
+            value = job.record.metrics.get(metric, math.nan)
+            if math.isfinite(value):
+                by_seed.setdefault(job.record.seed, []).append(value)
+        return {seed: fmean(values) for seed, values in by_seed.items()}
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """All groups in their order, compared by `metric`, against the group `baseline` if there is one."""
+
+    rows: tuple[GroupRow, ...]
+    metric: Metric
+    metrics: tuple[str, ...]
+    baseline: str | None
+    sweeps: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...] = field(default=())
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Every readable job, in the order of groups and seeds."""
+        return tuple(job for row in self.rows for job in row.jobs)
+
+    @property
+    def n_finished(self) -> int:
+        """Number of jobs that count, in all groups."""
+        return sum(row.n_finished for row in self.rows)
+
+    @property
+    def failed(self) -> tuple[Job, ...]:
+        """Failed jobs of all groups."""
+        return tuple(job for row in self.rows for job in row.failed)
+
+    def ranked(self) -> list[GroupRow]:
+        """Groups that have the metric, the best mean first; equals stay in the order of the table."""
+        having = [row for row in self.rows if self.metric.name in row.metrics]
+        sign = 1 if self.metric.lower_is_better else -1
+        return sorted(having, key=lambda row: sign * row.metrics[self.metric.name].mean)
+
+
+def tabulate(
+    collection: Collection,
+    *,
+    group_by: Sequence[str] | str | None = None,
+    metric: str = DEFAULT_METRIC,
+    baseline: str | None = None,
+) -> ComparisonTable:
+    """Group the jobs, summarise each group and pair it with the baseline, seed by seed.
+
+    Args:
+        collection: What was found on the disk.
+        group_by: See `group_jobs`.
+        metric: The metric that is compared; a finished job must have it.
+        baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
+
+    Raises:
+        UnknownNameError: A key, metric or baseline that no job has.
+    """
+    groups = group_jobs(collection.jobs, group_by)
+    chosen = _baseline(groups, baseline)
+    names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
+    if names and metric not in names:
+        raise UnknownNameError.of("metric", metric, names)
+    summarised = [name for name in names if name.startswith("test/") or name in ("val/acc", metric)]
+    plain = [_row(group, summarised) for group in groups]
+    reference = next((row.values(metric) for row in plain if row.label == chosen), None)
+    return ComparisonTable(
+        rows=tuple(row if row.label == chosen else _paired(row, metric, reference) for row in plain),
+        metric=Metric(metric),
+        metrics=tuple(summarised),
+        baseline=chosen,
+        sweeps=collection.sweeps,
+        unreadable=collection.unreadable,
+    )
+
+
+def _baseline(groups: Sequence[Group], wanted: str | None) -> str | None:
+    if wanted is not None:
+        return find_group(groups, wanted).label
+    return DEFAULT_BASELINE if any(group.label == DEFAULT_BASELINE for group in groups) else None
+
+
+def _row(group: Group, metrics: Iterable[str]) -> GroupRow:
+    first: dict[tuple[str, int], Job] = {}
+    repeated = []
+    for job in group.jobs:
+        if job.record.finished and first.setdefault((job.record.fingerprint, job.record.seed), job) is not job:
+            repeated.append(job)
+    counted = tuple(first.values())
+    by_metric: dict[str, list[float]] = {}
+    for name in metrics:
+        values = [job.record.metrics.get(name, math.nan) for job in counted]
+        if finite := [value for value in values if math.isfinite(value)]:
+            by_metric[name] = finite
+    return GroupRow(
+        label=group.label,
+        jobs=group.jobs,
+        counted=counted,
+        repeated=tuple(repeated),
+        metrics={name: summarize(values) for name, values in by_metric.items()},
+        best={name: Metric(name).best(values) for name, values in by_metric.items()},
+        costs=_costs(counted),
+    )
+
+
+def _costs(jobs: Sequence[Job]) -> Costs:
+    def middle(read: Callable[[Job], float | None]) -> float | None:
+        values = [value for job in jobs if (value := read(job)) is not None and math.isfinite(value)]
+        return median(values) if values else None
+
+    return Costs(
+        parameters=middle(lambda job: job.record.parameters.total if job.record.parameters else None),
+        flops_per_image=middle(lambda job: job.record.parameters.flops_per_image if job.record.parameters else None),
+        fit_s=middle(lambda job: job.record.timings.fit_s or None),
+        images_per_s=middle(lambda job: job.record.timings.images_per_s),
+        peak_memory_bytes=middle(lambda job: job.record.peak_memory_bytes),
+    )
+
+
+def _paired(row: GroupRow, metric: str, reference: dict[int, float] | None) -> GroupRow:
+    if reference is None:
+        return row
+    return replace(row, difference=paired_difference(row.values(metric), reference))

@@ -1,0 +1,123 @@
+"""What a paired difference means, in words; the only place where "better" is said.
+
+The words follow the conclusion that `analysis.statistics` reached. Where it reached none, none is hinted
+at: a difference without enough pairs behind it is called too few pairs, not a tendency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.notation import listed, plural, probability
+from vision_baselines.comparison.table import ComparisonTable, GroupRow
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim in plain words, without its full stop, and the numbers behind it."""
+
+    claim: str
+    proof: str = ""
+
+
+def is_better(difference: PairedDifference, metric: Metric) -> bool | None:
+    """Whether the group is better (True) or worse than the baseline; None where that cannot be said."""
+    if difference.conclusion not in ("larger", "smaller"):
+        return None
+    return (difference.conclusion == "larger") is not metric.lower_is_better
+
+
+def short_verdict(difference: PairedDifference, metric: Metric) -> str:
+    """A word or two for a cell of a table."""
+    if difference.conclusion == "too few pairs":
+        return "too few pairs" if difference.n else "no pairs"
+    if difference.conclusion in ("identical", "no spread"):
+        return difference.conclusion
+    better = is_better(difference, metric)
+    return "cannot tell" if better is None else "better" if better else "worse"
+
+
+def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
+    """A group against the baseline; the claim is what follows the group's name."""
+    difference = row.difference
+    if difference is None or difference.n == 0:
+        return Finding(f"cannot be compared with {baseline}: no seed finished in both")
+    proof = _evidence(difference, metric)
+    apart = f"cannot be told apart from {baseline}"
+    by = f"{metric.signed(difference.mean)}{' points' if metric.is_share else ''}"
+    if (better := is_better(difference, metric)) is not None:
+        verb = "beats" if better else "falls behind"
+        amount = metric.written_difference(abs(difference.mean))
+        return Finding(f"{verb} {baseline} by {amount} {'of' if metric.is_share else 'in'} {metric.title}", proof)
+    if difference.conclusion == "identical":
+        return Finding(f"equals {baseline} in {metric.title} for every seed", proof)
+    if difference.conclusion == "no spread":
+        reason = "which leaves nothing to test; perhaps the seed did not reach the runs"
+        return Finding(f"differs from {baseline} in {metric.title} by {by} for every seed, {reason}", proof)
+    if difference.conclusion == "too few pairs":
+        needed = f"it takes at least {MIN_PAIRS} to tell"
+        return Finding(f"{apart} with {proof}: {needed}", f"mean difference in {metric.title} {by}")
+    return Finding(f"{apart} in {metric.title}: the mean difference is {by}", proof)
+
+
+def finding(table: ComparisonTable) -> Finding:
+    """The result of the whole comparison."""
+    metric, ranked = table.metric, table.ranked()
+    if not ranked:
+        return _nothing_yet(table)
+    best = ranked[0]
+    summary = best.metrics[metric.name]
+    spread = f"{metric.mean_and_std(summary.mean, summary.std)}{metric.unit}"
+    runs = f"n = {plural(summary.n, 'run')}"
+    if len(ranked) == 1:
+        alone = "" if len(table.rows) == 1 else "; no other group has a result yet"
+        return Finding(f"{best.label} reaches a {metric.title} of {spread}{alone}", runs)
+    leader = f"{best.label} has the best mean {metric.title} of {len(ranked)} groups, {spread}"
+    if table.baseline is None:
+        return Finding(leader, f"{runs}; no baseline was chosen, so no difference was tested")
+    others = [row for row in ranked if row.label != table.baseline]
+    if len(others) == len(ranked):
+        return Finding(leader, f"{runs}; the baseline {table.baseline} has no result yet")
+    if len(others) == 1:
+        found = against_baseline(others[0], table.baseline, metric)
+        return Finding(f"{others[0].label} {found.claim}", found.proof)
+    if best.label != table.baseline:
+        found = against_baseline(best, table.baseline, metric)
+        link = "and" if best.difference and is_better(best.difference, metric) else "but"
+        return Finding(f"{leader}, {link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
+    worse = [row.label for row in others if row.difference and is_better(row.difference, metric) is False]
+    unclear = len(others) - len(worse)
+    beaten = f"it beats {listed(worse, 3)}" if worse else "no group can be told apart from it"
+    rest = f", and {plural(unclear, 'group')} cannot be told apart from it" if worse and unclear else ""
+    return Finding(f"The baseline {leader}; {beaten}{rest}", runs)
+
+
+def headline(table: ComparisonTable) -> str:
+    """The result of the whole comparison in one plain sentence."""
+    found = finding(table)
+    return f"{found.claim} ({found.proof})." if found.proof else f"{found.claim}."
+
+
+def _evidence(difference: PairedDifference, metric: Metric) -> str:
+    """Interval, number of pairs and p-value of a difference; the number alone where there are too few."""
+    n = f"n = {plural(difference.n, 'pair')}"
+    if difference.n < MIN_PAIRS or not (p_value := probability(difference.p_value)):
+        return n
+    if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"
+        interval = metric.interval(-difference.ci_high, -difference.ci_low)
+    else:
+        interval = metric.interval(difference.ci_low, difference.ci_high, signed=difference.conclusion != "larger")
+    return f"95% interval {interval}, {n}, {p_value}"
+
+
+def _nothing_yet(table: ComparisonTable) -> Finding:
+    if table.n_finished:
+        return Finding(f"No finished job has a finite {table.metric.title}")
+    states = {
+        "failed": len(table.failed),
+        "not finished": sum(len(row.pending) for row in table.rows),
+        "unreadable": len(table.unreadable),
+    }
+    return Finding("No job has a result yet", ", ".join(f"{n} {state}" for state, n in states.items() if n))

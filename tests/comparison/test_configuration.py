@@ -1,0 +1,49 @@
+"""What sets groups apart besides their names."""
+
+from __future__ import annotations
+
+from vision_baselines.comparison.configuration import is_bookkeeping, leaf, setting_differences
+
+
+def test_settings_that_differ_between_groups_are_found_and_seeds_are_not(record):
+    def made(model, lr, seed):
+        return record(
+            f"seed={seed}", config={"seed": seed, "model": {"name": model}, "optimizer": {"lr": lr, "m": 0.9}}
+        )
+
+    found = setting_differences({"a": [made("cnn", 0.1, s) for s in (0, 1)], "b": [made("fc", 0.2, s) for s in (0, 1)]})
+
+    assert found == {"model.name": {"a": "cnn", "b": "fc"}, "optimizer.lr": {"a": "0.1", "b": "0.2"}}
+
+
+def test_a_setting_that_only_one_group_has_is_a_difference(record):
+    found = setting_differences(
+        {
+            "a": [record(config={"model": {"kernel_size": 3}, "seed": 0})],
+            "b": [record(config={"seed": 0})],
+        }
+    )
+
+    assert found == {"model.kernel_size": {"a": "3"}}
+
+
+def test_bookkeeping_and_copies_of_a_setting_are_left_out(record):
+    def made(value):
+        return record(config={"paths": {"out": value}, "model": {"w": value}, "classifier": {"net": {"w": value}}})
+
+    assert list(setting_differences({"a": [made(1)], "b": [made(2)]})) == ["model.w"]
+
+
+def test_a_leaf_is_found_by_its_dotted_key_and_a_branch_is_none():
+    config = {"optimizer": {"lr": 0.01, "betas": [0.9, 0.99], "name": "adam", "extra": None}}
+
+    assert leaf(config, "optimizer.lr") == "0.01"
+    assert leaf(config, "optimizer.extra") == "null"
+    assert leaf(config, "optimizer") is None
+    assert leaf(config, "optimizer.lr.deeper") is None
+    assert leaf(config, "optimizer.betas") == "[0.9,0.99]"
+
+
+def test_what_a_fingerprint_leaves_out_is_bookkeeping():
+    assert all(map(is_bookkeeping, ["name", "paths.output_dir", "logger", "trainer.enable_progress_bar"]))
+    assert not any(map(is_bookkeeping, ["model", "optimizer.lr", "trainer.max_epochs", "seed"]))

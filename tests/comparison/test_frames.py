@@ -1,0 +1,77 @@
+"""The CSV files: complete, exact, and harmless in a spreadsheet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vision_baselines.comparison.collection import Collection, Job, Unreadable
+from vision_baselines.comparison.frames import csv, groups_frame, jobs_frame
+from vision_baselines.comparison.table import tabulate
+
+
+def table_of(*records, unreadable=()):
+    jobs = tuple(Job(Path(str(n)), f"place{n}", found) for n, found in enumerate(records))
+    return tabulate(Collection(jobs, tuple(unreadable)))
+
+
+def read(content):
+    return pd.read_csv(io.BytesIO(content))
+
+
+def test_every_record_is_a_row_and_failures_have_their_reason(record, failed):
+    table = table_of(record("model=cnn,seed=0"), failed("model=fc,seed=0"), unreadable=[Unreadable("s/x", "cut short")])
+    frame = read(csv(jobs_frame(table)))
+
+    assert frame["status"].tolist() == ["finished", "failed", "unreadable"]
+    assert frame["reason"].fillna("").tolist() == [
+        "",
+        "RuntimeError: kernel size 31 exceeds the padded input (28)",
+        "cut short",
+    ]
+
+
+def test_numbers_survive_to_the_last_digit(record):
+    value = 0.1 + 0.2
+    frame = read(csv(jobs_frame(table_of(record("seed=0", value)))))
+
+    assert frame["test/acc"][0] == value
+
+
+def test_groups_hold_counts_summaries_and_differences(record, failed):
+    records = [record(f"model={m},seed={s}", a + s / 100) for m, a in (("cnn", 0.5), ("fc", 0.4)) for s in range(3)]
+    frame = read(csv(groups_frame(table_of(*records, failed("model=cnn,seed=9"))))).set_index("group")
+
+    assert frame.loc["model=cnn", ["n_finished", "n_failed"]].tolist() == [3, 1]
+    assert frame.loc["model=cnn", "test/acc mean"] == pytest.approx(0.51)
+    assert frame.loc["model=cnn", "test/acc best"] == pytest.approx(0.52)
+    assert frame.loc["model=cnn", "test/acc difference mean"] == pytest.approx(0.1)
+    assert pd.isna(frame.loc["model=fc", "test/acc difference mean"])
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r@", "\n+", " ="])
+def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(failed, start):
+    made = failed([f"{start}cmd|'/c calc'!A0"], name=f"{start}x", metrics={f"{start}m": 1.0})
+    frame = read(csv(jobs_frame(table_of(made))))
+
+    assert frame["job"][0].startswith("'")
+    assert frame["overrides"][0].startswith("'")
+    assert not [
+        cell for cell in [*frame.columns, *frame.iloc[0]] if str(cell).lstrip().startswith(("=", "+", "-", "@"))
+    ]
+
+
+def test_negative_numbers_stay_numbers(record):
+    frame = read(csv(jobs_frame(table_of(record("seed=0", metrics={"test/acc": 0.5, "test/score": -1.5})))))
+
+    assert frame["test/score"][0] == -1.5
+
+
+def test_a_comparison_of_nothing_readable_is_still_a_table():
+    table = table_of(unreadable=[Unreadable("s/x", "cut short")])
+
+    assert read(csv(jobs_frame(table)))["status"].tolist() == ["unreadable"]
+    assert csv(groups_frame(table)) == b"\n"

@@ -1,0 +1,184 @@
+"""The page: complete, self-contained, and unbreakable from inside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from vision_baselines.comparison.collection import collect
+from vision_baselines.comparison.compare import compare
+from vision_baselines.comparison.report.markup import Html, element, text
+from vision_baselines.comparison.report.page import page
+from vision_baselines.comparison.table import tabulate
+from vision_baselines.runs.record import EpochRow, Failure
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "</style></svg><img src=x onerror=alert(1)>",
+    '" onmouseover="alert(1)',
+    "' autofocus onfocus='alert(1)",
+    "javascript:alert(1)",
+    "{{7*7}}${7*7}",
+    "]]>--><!--",
+    "\x00\x1b[31mred\u202eltr",
+    "\udcff",
+]
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see: tags, attributes, text, and tags left open."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open = Counter(), [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes += attrs
+        if tag not in ("meta", "link", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def read(html):
+    reader = Reader()
+    reader.feed(html)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, full_sweep, failed, write):
+    folder = full_sweep(tmp_path_factory.mktemp("outputs") / "fashion", ["cnn", "fc"], 3, epochs=4)
+    write(folder, failed("model=fc,seed=3", sweep="fashion"))
+    return compare([folder])
+
+
+def test_the_page_has_every_section_with_its_content(made):
+    html = made.page.read_text()
+    found = read(html)
+    shown = "".join(found.texts)
+
+    assert [value for name, value in found.attributes if name == "href" and value.startswith("#")][:7] == [
+        "#results", "#figures", "#filters", "#confusion", "#failures", "#jobs", "#provenance"
+    ]  # fmt: skip
+    assert {"results", "figures", "filters", "confusion", "failures", "jobs", "provenance"} <= {
+        value for name, value in found.attributes if name == "id"
+    }
+    assert "model=cnn beats model=fc by" in shown
+    assert "RuntimeError: kernel size 31 exceeds the padded input (28)" in shown
+    assert "scripts/train.py -m name=fashion model=cnn,fc,gated_mlp seed=0,1,2,3,4" in shown
+    assert "2.13.0" in shown
+    assert "optimizer.weight_decay" in shown
+    assert found.tags["img"] == 4  # two groups, on the shared scale and on their own
+
+
+def test_the_page_asks_nobody_for_anything(made):
+    html = made.page.read_text()
+    found = read(html)
+    sources = [
+        v for n, v in found.attributes if n in ("src", "href", "xlink:href", "action", "srcset", "data", "poster")
+    ]
+
+    assert all(value.startswith(("#", "data:image/png;base64,", "data:,")) for value in sources)
+    assert not re.findall(r"https?:|//\w+\.|@import|url\((?!#)", html)
+    assert not {"script", "iframe", "object", "embed", "form", "base"} & set(found.tags)
+
+
+def test_the_policy_forbids_scripts_and_requests(made):
+    policy = next(v for n, v in read(made.page.read_text()).attributes if n == "content" and "default-src" in v)
+
+    assert policy.startswith("default-src 'none';")
+    assert "script-src" not in policy
+
+
+def test_a_page_without_pictures_is_complete_but_for_them(tmp_path, full_sweep):
+    folder = full_sweep(tmp_path / "fashion", ["cnn", "fc"], 3, epochs=2)
+    html = page(tabulate(collect([folder])), None)
+    found = read(html)
+
+    assert "Figures are drawn when the sweep ends" in "".join(found.texts)
+    assert found.tags["figure"] == 0
+    assert {"results", "figures", "jobs", "provenance"} <= {v for n, v in found.attributes if n == "id"}
+
+
+def test_the_same_records_give_the_same_page(made):
+    first = made.page.read_bytes()
+
+    assert compare([made.out.parent]).page.read_bytes() == first
+
+
+def poisoned(record, failed, environment, attack):
+    """A finished and a failed job with `attack` in every field that is text."""
+    facts = {
+        "config": {"model": {attack: attack}, "seed": 0},
+        "sweep": attack,
+        "class_names": [attack, "b"],
+        "confusion": [[1, 0], [0, 1]],
+        "command": ["train.py", attack],
+        "history": [EpochRow(epoch=0, step=1, lr=0.1, metrics={"val/acc": 0.5, "train/loss": 1.0, attack: 1.0})],
+        "environment": environment(versions={attack: attack}, device=attack, git_commit=attack),
+        "data_sha256": attack,
+    }
+    metrics = {"test/acc": 0.9, f"test/{attack}": 0.5}
+    failure = Failure(kind=attack, message=attack, traceback=attack)
+    return (
+        record([f"model={attack}", "seed=0"], metrics=metrics, **facts),
+        failed([f"model={attack}", "seed=1"], failure=failure, **facts),
+    )
+
+
+def test_whatever_enters_from_a_run_stays_text(tmp_path, record, failed, environment):
+    folder = tmp_path / "sweep"
+    for place, attack in enumerate(ATTACKS):
+        for made in poisoned(record, failed, environment, attack):
+            target = folder / f"{place}-{made.status}"
+            target.mkdir(parents=True)
+            # Not `write`: a lone surrogate can be in JSON as an escape only.
+            (target / "run.json").write_text(json.dumps(made.model_dump(), default=str))
+            np.save(target / "filters.npy", np.ones((2, 1, 3, 3), dtype=np.float32))
+
+    comparison = compare([folder])
+    html, markdown = comparison.page.read_text(), (comparison.out / "comparison.md").read_text()
+    found = read(html)
+    shown = "".join(found.texts)
+
+    assert len(comparison.table.rows) == len(ATTACKS)
+    assert comparison.table.unreadable == ()
+    assert not {"script", "iframe", "object", "embed", "form", "base", "foreignobject"} & set(found.tags)
+    assert not [name for name, _ in found.attributes if name.startswith("on") or name == "autofocus"]
+    assert not [v for n, v in found.attributes if n in ("src", "href", "xlink:href") and "javascript" in (v or "")]
+    assert not re.search("[\x00\x1b\u202e]", html + markdown)
+    assert not re.search(r"<\w", markdown)
+    for attack in ATTACKS[:7]:
+        assert f"model={attack}" in shown
+
+
+def test_text_is_escaped_unless_it_is_markup():
+    assert text("<b>") == "&lt;b&gt;"
+    assert text(Html("<b>")) == "<b>"
+    assert element("p", 1, Html("<i>"), "<i>", data_x='"') == '<p data-x="&quot;">1<i>&lt;i&gt;</p>'
+
+
+def test_only_broken_records_still_make_a_page(tmp_path):
+    (tmp_path / "sweep" / "x").mkdir(parents=True)
+    (tmp_path / "sweep" / "x" / "run.json").write_text("<html>")
+    shown = "".join(read(compare([tmp_path / "sweep"]).page.read_text()).texts)
+
+    assert "No job has a result yet" in shown
+    assert "The record cannot be read" in shown

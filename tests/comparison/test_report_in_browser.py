@@ -1,0 +1,94 @@
+"""The page in a real browser, opened from the disk as a person would."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vision_baselines.comparison.compare import compare
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory, full_sweep, failed, write):
+    folder = full_sweep(tmp_path_factory.mktemp("outputs") / "fashion", ["cnn", "fc"], 3, epochs=4)
+    attack = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    write(folder, failed([f"model={attack}", "seed=3"], sweep="fashion", name="attack"))
+    return compare([folder])
+
+
+def opened(browser, path, **options):
+    """The page, and everything it asked for or complained about."""
+    page = browser.new_page(**options)  # the browser closes it
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(path.as_uri())
+    return page, [url for url in requests if not url.startswith("data:")], complaints
+
+
+def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(chromium, comparison):
+    page, requests, complaints = opened(chromium, comparison.page, viewport={"width": 1280, "height": 900})
+
+    assert requests == [comparison.page.as_uri()]
+    assert complaints == []
+    assert page.title() == "fashion: comparison"
+    for name in ("results", "figures", "filters", "confusion", "failures", "jobs", "provenance"):
+        section = page.locator(f"section#{name}")
+        assert section.is_visible()
+        assert section.locator("h2").inner_text()
+    assert "model=cnn" in page.locator(".headline").inner_text()
+    assert page.locator("figure svg[role=img]").count() == 8
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 50)")
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_window_and_text_stands_out(chromium, comparison, width, scheme):
+    page, _, _ = opened(chromium, comparison.page, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        ".map(color => color.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0))"
+    )
+    label = page.locator("#figures svg text", has_text="model=cnn").first.evaluate(
+        "node => getComputedStyle(node).fill"
+    )
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert abs(ink - paper) > 500
+    assert (paper < 200) is (scheme == "dark")
+    assert label == page.evaluate("getComputedStyle(document.body).color")
+
+
+def test_folded_parts_open_without_a_script(chromium, comparison):
+    page, _, _ = opened(chromium, comparison.page)
+    page.get_by_text("Each group on its own scale").click()
+
+    assert page.locator("#filters details img").first.is_visible()

@@ -1,0 +1,60 @@
+"""What TensorBoard finds in the comparison's folder, read with TensorBoard's own reader."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from matplotlib import image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import (
+    EventAccumulator as PluginAccumulator,
+)
+
+from vision_baselines.comparison.compare import compare
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, full_sweep):
+    return compare([full_sweep(tmp_path_factory.mktemp("outputs") / "fashion", ["cnn", "fc"], 3, epochs=3)])
+
+
+def events(folder):
+    return sorted(path.name for path in folder.glob("events.out.tfevents.*"))
+
+
+def test_pictures_and_table_are_there_at_the_step_of_finished_jobs(made):
+    found = EventAccumulator(str(made.out)).Reload()
+
+    assert found.Tags()["images"] == [
+        f"comparison/{name}"
+        for name in (
+            "accuracy", "difference", "curves_val", "curves_train", "parameters", "seconds", "filters", "confusion"
+        )
+    ]  # fmt: skip
+    (shown,) = found.Images("comparison/accuracy")
+    assert shown.step == 6
+    assert image.imread(io.BytesIO(shown.encoded_image_string)).shape[:2] == (shown.height, shown.width)
+
+
+def test_the_table_is_text_for_the_text_tab(made):
+    found = PluginAccumulator(str(made.out)).Reload()
+
+    assert found.PluginTagToContent("text").keys() == {"comparison/table"}
+    (event,) = found.Tensors("comparison/table")
+    assert event.tensor_proto.string_val[0].decode() == (made.out / "comparison.md").read_text()
+
+
+def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
+    first = events(made.out)
+    second = events(compare([made.out.parent]).out)
+
+    assert len(first) == len(second) == 1
+    assert first < second
+
+
+def test_without_pictures_the_last_ones_stay(made):
+    before = events(made.out)
+    compare([made.out.parent], pictures=False)
+
+    assert events(made.out) == before
