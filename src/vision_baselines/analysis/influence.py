@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-_IMAGES: Final = 16
+_IMAGES: Final = 8
 """Images to average over: one alone leaves out what ReLU and max pooling happen to shut off."""
 
 
@@ -38,30 +38,36 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
             unit at ``(H // 2, W // 2)`` is taken, summed over channels; of any other, the middle number.
 
     Returns:
-        float32 ``(H, W)`` on the CPU: the mean over images of the absolute gradient, summed over input channels.
+        float32 ``(H, W)`` on the CPU: the mean over images of the absolute gradient, summed over input channels;
+        zero everywhere where no gradient flows.
 
     Raises:
-        ValueError: The net did not call the layer, or its output is not one tensor made from the image.
+        ValueError: The net did not call the layer.
     """
     example = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
     noise = torch.randn(_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
     modes = [(module, module.training) for module in net.modules()]
-    outputs: list[object] = []
-    hook = net.get_submodule(layer).register_forward_hook(lambda _module, _args, output: outputs.append(output))
+    units: list[Tensor | None] = []
+
+    def hook(_module: nn.Module, _args: object, output: object) -> None:
+        # Read off at once: a ReLU that works in place would change it.
+        units.append(_central_unit(output))
+
+    handle = net.get_submodule(layer).register_forward_hook(hook)
     total = torch.zeros(*image_shape[1:])
     try:
         for module, _ in modes:
             module.training = False
         for one in noise:  # One at a time: a deep net's activations for all of them would fill the memory.
             image = one[None].to(example).requires_grad_()
-            outputs.clear()
+            units.clear()
             with torch.enable_grad():
                 net(image)
-            unit = _central_unit(outputs[-1] if outputs else None, layer)
-            (gradient,) = torch.autograd.grad(unit, image)
-            total += gradient[0].abs().sum(dim=0).float().cpu()
+            if not units:
+                raise ValueError(f"layer {layer!r}: expected the net to call it")
+            total += _gradient(units[-1], image).abs().sum(dim=0).float().cpu()
     finally:
-        hook.remove()
+        handle.remove()
         for module, training in modes:
             module.training = training
     return total / _IMAGES
@@ -80,10 +86,18 @@ def nonzero_box(pixels: Tensor) -> Box | None:
     return Box(top, left, int(rows.max()) - top + 1, int(columns.max()) - left + 1)
 
 
-def _central_unit(output: object, layer: str) -> Tensor:
-    if not isinstance(output, Tensor) or not output.requires_grad:
-        raise ValueError(f"layer {layer!r}: expected it to be called and to give one tensor made from the image")
+def _central_unit(output: object) -> Tensor | None:
+    if not isinstance(output, Tensor):
+        return None
     if output.ndim == 4:
         return output[0, :, output.shape[2] // 2, output.shape[3] // 2].sum()
     flat = output.flatten()
     return flat[len(flat) // 2]
+
+
+def _gradient(unit: Tensor | None, image: Tensor) -> Tensor:
+    """Gradient of the unit, ``(C, H, W)``; zero where none flows, as through a frozen part under `no_grad`."""
+    if unit is None or not unit.requires_grad:
+        return torch.zeros_like(image[0])
+    (gradient,) = torch.autograd.grad(unit, image, allow_unused=True)
+    return torch.zeros_like(image[0]) if gradient is None else gradient[0]
