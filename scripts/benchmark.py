@@ -1,4 +1,4 @@
-"""Speed side by side with a hand-written loop, a template and the bare kernels: ``python scripts/benchmark.py --json F``."""
+"""Speed side by side with a hand-written loop, a template and the bare kernels: ``benchmark.py --json FILE``."""
 
 from vision_baselines.benchmark.command import main
 

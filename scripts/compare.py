@@ -1,4 +1,4 @@
-"""Compare finished runs: ``python scripts/compare.py outputs/demo [more folders] [metric=val/acc] [baseline=model=fc]``."""
+"""Compare finished runs: ``python scripts/compare.py outputs/demo [FOLDER…] [metric=val/acc] [baseline=model=fc]``."""
 
 from vision_baselines.commands.compare import main
 

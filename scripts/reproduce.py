@@ -1,4 +1,4 @@
-"""Run recorded runs again: ``python scripts/reproduce.py outputs/demo/model=cnn,seed=0`` or ``--baselines [--quick]``."""
+"""Run recorded runs again: ``python scripts/reproduce.py outputs/demo/model=cnn,seed=0``, or ``--baselines``."""
 
 from vision_baselines.commands.reproduce import main
 

@@ -7,7 +7,6 @@ they are told here. Nothing here imports torch, so that ``--help`` and a misspel
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import sys
@@ -132,18 +131,3 @@ def _tell(message: str, code: int) -> int:
         print(traceback.format_exc(), file=sys.stderr)
     print(f"error: {message}" if code not in (130, 143) else message, file=sys.stderr)
     return code
-
-
-def console() -> None:
-    """The installed command: ``vision-baselines VERB …``, the same doors as ``scripts/``."""
-    from vision_baselines.commands import VERBS
-
-    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
-    if verb in VERBS:
-        sys.argv = [f"{sys.argv[0]} {verb}", *sys.argv[2:]]
-        importlib.import_module(VERBS[verb]).main()
-    known = ", ".join(VERBS)
-    if verb in ("-h", "--help"):
-        print(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")
-        return
-    sys.exit(_tell(f"there is no verb {verb!r}{config_errors.nearest(verb, VERBS)} (verbs: {known})", 2))

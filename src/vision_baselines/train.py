@@ -63,7 +63,7 @@ def train(cfg: DictConfig) -> RunRecord:
         Interrupted: SIGINT or SIGTERM; the run can be resumed.
     """
     folder = Path(cfg.paths.run_dir)
-    _quieten_lightning()
+    quieten_lightning()
     config = checked_config(cfg)
     with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder, wait=_in_sweep()):
         decision = decide(folder, config, rerun=cfg.rerun)
@@ -102,8 +102,7 @@ def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSi
     trainer = assembly.trainer(cfg, callbacks=callbacks, loggers=loggers)
     checkpoints, history = _the(callbacks, Checkpoints), _the(callbacks, History)
     checkpoints.plain_config = record.config
-    checkpoints.stop_requested = lambda: stop.received is not None
-    checkpoints.interrupt = stop.raise_if_received
+    checkpoints.stop = stop
 
     record.parameters = _parameters(classifier.net, datamodule.image_shape)
     record.environment = environment.observe(trainer.strategy.root_device)
@@ -228,7 +227,7 @@ def _parameters(net: nn.Module, image_shape: tuple[int, ...]) -> Parameters:
     )
 
 
-def _quieten_lightning() -> None:
+def quieten_lightning() -> None:
     """Leave out what Lightning says of every run and what does not hold here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     for message in (

@@ -28,7 +28,7 @@ def tutorial(work: Workload) -> float:
         if step == work.warmup:
             synchronize(device)
             started = time.perf_counter()
-        batch, target = batch.to(device), target.to(device)  # noqa: PLW2901
+        batch, target = batch.to(device), target.to(device)
         optimizer.zero_grad()
         with work.autocast():
             loss = criterion(net(batch), target)
@@ -59,7 +59,7 @@ def limit(work: Workload) -> float:
         with work.autocast():
             loss = functional.cross_entropy(net(batch), targets.index_select(0, index))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     synchronize(device)
     return time.perf_counter() - started

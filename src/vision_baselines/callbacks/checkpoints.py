@@ -17,7 +17,6 @@ sets improve in nearly every epoch, and writing and flushing each time would cos
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,10 @@ from torch import Tensor
 
 from vision_baselines import checkpoint_io
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.runs.interruption import StopSignals
 
 BEST = "best.ckpt"
+_PATIENCE_S = 5.0
 _RESUME = "resume-step={step:08d}.ckpt"
 
 
@@ -57,8 +58,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_weights: dict[str, Tensor] | None = None
         self.plain_config: dict[str, Any] = {}
-        self.stop_requested: Callable[[], bool] = lambda: False
-        self.interrupt: Callable[[], None] = lambda: None
+        self.stop = StopSignals()
         self._last_saved_step = 0
 
     @property
@@ -77,6 +77,11 @@ class Checkpoints(Checkpoint):
         self.best_weights = state_dict["best_weights"]
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take SIGTERM back from Lightning, which would end the run where nothing can be saved."""
+        if self.stop.deferring:
+            self.stop.install()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count steps from where the run stands."""
         self._last_saved_step = trainer.global_step
 
@@ -107,20 +112,17 @@ class Checkpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save in mid-epoch when it is time, or when a signal has asked the run to end."""
-        due = trainer.global_step - self._last_saved_step >= self.every_n_steps
-        stop = self.stop_requested()
-        if (due or stop) and not self._validation_follows(trainer, batch_idx):
+        if self._is_due(trainer) and not self._validation_follows(trainer, batch_idx):
             self._save(trainer)
-        if stop:
-            self.interrupt()
+            self.stop.raise_if_received()
 
     def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
-        """End here if a signal has asked for it; the epoch's last resume state stands."""
-        self.interrupt()
+        """After a signal, finish a short validation, for its end can be saved; end a long one here."""
+        self.stop.raise_if_received(after_s=_PATIENCE_S)
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """End here if a signal has asked for it; the state at the end of training stands."""
-        self.interrupt()
+        self.stop.raise_if_received()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights if this epoch is the best so far."""
@@ -135,9 +137,10 @@ class Checkpoints(Checkpoint):
             self.best_weights = _clone(pl_module.state_dict())
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Between two epochs everything is settled: save if it is time."""
-        if trainer.global_step - self._last_saved_step >= self.every_n_steps:
+        """Between two epochs everything is settled: save when it is time, or when a signal has asked the run to end."""
+        if self._is_due(trainer):
             self._save(trainer, between_epochs=True)
+            self.stop.raise_if_received()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the state at the end of training, and the best weights on their own."""
@@ -153,6 +156,10 @@ class Checkpoints(Checkpoint):
             }
             checkpoint_io.save(best, self.best_path)
         self._save(trainer)
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        steps = trainer.global_step - self._last_saved_step
+        return steps >= self.every_n_steps or (self.stop.received is not None and steps > 0)
 
     def _improves(self, score: float) -> bool:
         if self.best_score is None:

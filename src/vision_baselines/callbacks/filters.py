@@ -62,10 +62,10 @@ def labelled_grid(filters: Tensor, moment: str) -> Tensor:
     grid = filter_grid(filters, padding=1, columns=columns, upscale=upscale).permute(1, 2, 0).numpy()
     tile_h, tile_w = grid.shape[0] / rows, grid.shape[1] / columns
 
-    inches = 9.0
+    inches = max(9.0, grid.shape[1] / 95)  # at 100 dots an inch, no pixel of the grid falls between two of the picture
     figure = Figure(figsize=(inches, inches * grid.shape[0] / grid.shape[1] + 0.9), dpi=100, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(grid, interpolation="nearest")
+    axes.imshow(grid)
     axes.set_title(
         f"{count} first-layer filters of {channels}×{height}×{width}, {moment}; grey 0, black and white ±{scale:.2g}",
         fontsize=9,

@@ -6,4 +6,6 @@ VERBS = {
     "reproduce": "vision_baselines.commands.reproduce",
     "inspect": "vision_baselines.theory.inspect_command",
     "conv-arithmetic": "vision_baselines.theory.chain_command",
+    "edge-demo": "vision_baselines.theory.edge_command",
+    "benchmark": "vision_baselines.benchmark.command",
 }

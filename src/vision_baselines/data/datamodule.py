@@ -138,7 +138,7 @@ class ImageDataModule(pl.LightningDataModule):
             return Position(epoch=0, batches_done=0)
         # `processed` is right both before and after Lightning's loops have tidied up a restored state
         batch_progress = self.trainer.fit_loop.epoch_loop.batch_progress
-        return Position(epoch=self.trainer.current_epoch, batches_done=batch_progress.current.processed)
+        return Position(epoch=self.trainer.current_epoch, batches_done=batch_progress.current.processed)  # type: ignore[attr-defined]
 
     def _split(self, name: str) -> Split:
         if self.splits is None:
@@ -153,6 +153,6 @@ class ImageDataModule(pl.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            collate_fn=as_is,
+            collate_fn=as_is,  # type: ignore[arg-type]
             **options,
         )

@@ -51,7 +51,7 @@ class CNN(nn.Module):
                 nn.Sequential(
                     nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding),
                     nn.BatchNorm2d(out_channels),
-                    # ReLU is monotone, so it and the maximum may trade places: the same function on a quarter of the pixels.
+                    # ReLU is monotone, so it and the maximum may trade places: the same function, a quarter of the work.
                     nn.MaxPool2d(2),
                     nn.ReLU(),
                 )

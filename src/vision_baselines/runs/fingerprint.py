@@ -85,7 +85,7 @@ def group_name(overrides: Sequence[str]) -> str:
     >>> group_name(["model=cnn", "seed=3"])
     'model=cnn'
     """
-    return job_name([text for text in overrides if text.split("=", 1)[0] != "seed"])
+    return job_name([text for text in overrides if _key(text) != "seed"])
 
 
 def _key(override: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,13 +26,12 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.received_at = 0.0
         self.deferring = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._previous[signum] = signal.signal(signum, self._on_signal)
+        self._previous = self.install()
         return self
 
     def __exit__(
@@ -40,16 +40,22 @@ class StopSignals:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 
-    def raise_if_received(self) -> None:
-        """End now, if that was asked.
+    def install(self) -> dict[int, Any]:
+        """Handle the signals from now on, whoever has handled them so far; those handlers are returned."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {signum: signal.signal(signum, self._on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    def raise_if_received(self, *, after_s: float = 0.0) -> None:
+        """End now, if that was asked at least `after_s` seconds ago.
 
         Raises:
             Interrupted: A signal came while `deferring`.
         """
-        if self.received is not None:
+        if self.received is not None and time.monotonic() - self.received_at >= after_s:
             raise Interrupted(self.received)
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        again, self.received = self.received is not None, signum
+        again, self.received, self.received_at = self.received is not None, signum, time.monotonic()
         if again or not self.deferring:
             raise Interrupted(signum)

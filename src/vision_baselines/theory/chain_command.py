@@ -39,7 +39,7 @@ def _run(arguments: list[str]) -> None:
     picture = checked_png(options.out)
     steps = chain(options.layers, options.input_size)
     if options.json:
-        print(json.dumps({"input_size": options.input_size, "layers": [asdict(step) for step in steps]}, indent=2))  # noqa: T201
+        print(json.dumps({"input_size": options.input_size, "layers": [asdict(step) for step in steps]}, indent=2))
     else:
         _print(steps, options.input_size)
     if picture:

@@ -49,7 +49,7 @@ def _run(arguments: list[str]) -> None:
     image = bright_top_half()
     if options.json:
         answers = {name: answer.tolist() for name, answer in responses(image, tuple(EDGE_KERNELS)).items()}
-        print(json.dumps({"image": image.tolist(), "responses": answers}))  # noqa: T201
+        print(json.dumps({"image": image.tolist(), "responses": answers}))
     else:
         for name, answer in {"image, 8×8": image, **responses(image)}.items():
             console().print(f"{name}\n{_grid(answer)}\n")

@@ -41,7 +41,7 @@ def _run(arguments: list[str]) -> None:
     found = inspect_model(cfg)
     pictures = draw(found, cfg, options.out or default_out)
     if options.json:
-        print(json.dumps(plain_inspection(found) | {"pictures": [str(path) for path in pictures]}, indent=2))  # noqa: T201
+        print(json.dumps(plain_inspection(found) | {"pictures": [str(path) for path in pictures]}, indent=2))
         return
     out = console()
     for part in console_inspection(found):
