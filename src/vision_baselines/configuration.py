@@ -11,7 +11,8 @@ import importlib.util
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -31,7 +32,7 @@ _ALLOWED = tuple(
         r"pytorch_lightning\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w*",
     )
 )
-_OUR_ROOMS = ("models", "data", "callbacks", "classifier", "tensorboard_logger")
+_OUR_ROOMS = ("models", "data", "callbacks", "classifier", "tensorboard_logger", "quiet_profiler")
 
 # Range of every number that is looked at before a run: kind, least, most (both allowed), whether it may be null.
 _WHOLE, _REAL = "a whole number", "a number"
@@ -163,8 +164,15 @@ def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:
 
 
 def _with_references(node: Any) -> Any:
+    """The same as plain types: what OmegaConf also holds (paths, enums) could not be loaded from a checkpoint."""
     if isinstance(node, dict):
-        return {key: _with_references(value) for key, value in node.items()}
+        return {str(_with_references(key)): _with_references(value) for key, value in node.items()}
     if isinstance(node, list):
         return [_with_references(value) for value in node]
+    if isinstance(node, Enum):
+        return node.name
+    if isinstance(node, PurePath):
+        return _with_references(str(node))
+    if isinstance(node, bytes):
+        raise ConfigError(f"the config holds bytes, {node!r}; expected text")
     return re.sub(r"<(paths\.\w+)>", r"${\1}", node) if isinstance(node, str) else node

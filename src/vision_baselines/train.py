@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,23 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import Tensor, nn
 
 from vision_baselines import assembly
 from vision_baselines.analysis.net_size import net_size
-from vision_baselines.callbacks.checkpoints import Checkpoints, latest_good
+from vision_baselines.callbacks.checkpoints import Checkpoints, discard, latest_good
 from vision_baselines.callbacks.filters import log_filters
 from vision_baselines.callbacks.history import History
 from vision_baselines.configuration import checked_config
-from vision_baselines.errors import ConfigError, DivergedError, StorageError, TrainingError, VisionBaselinesError
+from vision_baselines.errors import (
+    ConfigError,
+    DataError,
+    DivergedError,
+    StorageError,
+    TrainingError,
+    VisionBaselinesError,
+)
 from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import fingerprint, group_name
 from vision_baselines.runs.interruption import Interrupted, StopSignals
@@ -40,6 +48,7 @@ from vision_baselines.runs.record import (
     RunRecord,
     Status,
     now,
+    remove_leftovers,
     write_atomically,
 )
 from vision_baselines.runs.resumption import Action, Decision, clear, decide
@@ -48,6 +57,7 @@ from vision_baselines.tensorboard_logger import RunTensorBoardLogger
 log = logging.getLogger(__name__)
 
 FILTERS_FILE = "filters.npy"
+FILTERS_PICTURE = "filters.png"
 CONFIG_FILE = "config.yaml"
 
 
@@ -70,13 +80,16 @@ def train(cfg: DictConfig) -> RunRecord:
         if decision.action is Action.SKIP and decision.previous is not None:
             log.info("%s is finished already; rerun=true trains it again", folder.name)
             return decision.previous
-        if decision.action is Action.START and decision.previous is not None:
+        remove_leftovers(folder)
+        replaced: list[Mapping[str, Any]] = []
+        if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
+            replaced = [config, *([decision.previous.config] if decision.previous else [])]
             clear(folder)
         record = _new_record(cfg, config, decision)
         record.write(folder)
         write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
         try:
-            _fit_and_test(cfg, record, folder, stop)
+            _fit_and_test(cfg, record, folder, stop, replaced)
         except BaseException as error:
             _note_failure(record, error)
             _write_last_words(record, folder)
@@ -86,13 +99,15 @@ def train(cfg: DictConfig) -> RunRecord:
         return record
 
 
-def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSignals) -> None:
+def _fit_and_test(
+    cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSignals, replaced: Sequence[Mapping[str, Any]]
+) -> None:
     started = time.perf_counter()
     datamodule = assembly.datamodule(cfg)
     datamodule.prepare_data()
     datamodule.setup()
     assert datamodule.splits is not None
-    record.data_sha256 = datamodule.splits.sha256
+    began_with, record.data_sha256 = record.data_sha256, datamodule.splits.sha256
     record.class_names = list(datamodule.splits.class_names)
 
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
@@ -104,12 +119,24 @@ def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSi
     checkpoints.plain_config = record.config
     checkpoints.stop = stop
 
+    if replaced:
+        discard(checkpoints.dirpath, *replaced)
+    checkpoints.prepare_folder(sum(value.nbytes for value in classifier.net.state_dict().values()))
+    resume_from, step = _resume_state(checkpoints)
+    if resume_from and began_with and began_with != record.data_sha256:
+        received, record.data_sha256 = record.data_sha256, began_with
+        raise DataError(
+            f"the data is not what this run began with (SHA-256 {began_with[:12]} then, {received[:12]} now); "
+            "put it back, or add rerun=true to train anew"
+        )
     record.parameters = _parameters(classifier.net, datamodule.image_shape)
     record.environment = environment.observe(trainer.strategy.root_device)
     record.timings.setup_s += time.perf_counter() - started
     record.write(folder)
 
-    resume_from = _resume_state(checkpoints, loggers)
+    for logger in loggers:
+        if isinstance(logger, RunTensorBoardLogger):
+            logger.rewind(step)
     stop.deferring = True
     try:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume_from)
@@ -119,6 +146,7 @@ def _fit_and_test(cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSi
         record.history = [EpochRow.model_validate(row) for row in history.rows]
         record.timings.images_per_s = history.images_per_s
 
+        checkpoints.mend_best(trainer)
         started = time.perf_counter()
         results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
@@ -174,27 +202,28 @@ def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> 
         attempts=previous.attempts + 1 if previous else 1,
     )
     if previous:
-        record.timings = previous.timings
+        record.timings, record.data_sha256 = previous.timings, previous.data_sha256
     return record
 
 
-def _resume_state(checkpoints: Checkpoints, loggers: list[Any]) -> str | None:
-    path, step, complaints = latest_good(checkpoints.dirpath)
+def _resume_state(checkpoints: Checkpoints) -> tuple[str | None, int]:
+    path, step, complaints = latest_good(checkpoints.dirpath, checkpoints.plain_config)
+    if complaints and path is None:
+        raise StorageError(f"{'; '.join(complaints)}.\nNone before it is left: add rerun=true to train anew")
     for complaint in complaints:
         log.warning("%s; going back to the one before it", complaint)
-    for logger in loggers:
-        if isinstance(logger, RunTensorBoardLogger):
-            logger.rewind(step)
     if path:
         log.info("resuming at step %d", step)
-    return str(path) if path else None
+    return (str(path) if path else None), step
 
 
 def _log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
-    filters = log_filters(trainer, classifier, best, step=trainer.global_step)
-    if filters is not None:
+    drawn = log_filters(trainer, classifier, best, step=trainer.global_step)
+    if drawn is not None:
+        filters, picture = drawn
         np.save(folder / FILTERS_FILE, filters.numpy())
+        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / FILTERS_PICTURE)
     params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
     params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
     if HydraConfig.initialized():
@@ -288,6 +317,9 @@ def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(f"{error.strerror} at {error.filename or folder}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG):
+            reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
+            raise StorageError(
+                f"{reason} at {error.filename or folder}; make room, or set paths.output_dir to where there is some"
+            ) from error
         raise

@@ -27,11 +27,14 @@ class FilterPictures(Callback):
             log_filters(trainer, pl_module, "before training", step=0)
 
 
-def log_filters(trainer: pl.Trainer, pl_module: pl.LightningModule, moment: str, *, step: int) -> Tensor | None:
+def log_filters(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, moment: str, *, step: int
+) -> tuple[Tensor, Tensor] | None:
     """Draw the first layer's filters to every logger that takes pictures.
 
     Returns:
-        The filters, (n, C, kH, kW) float32 on the CPU; None if the net has no first layer of a kind that can be drawn.
+        The filters, (n, C, kH, kW) float32 on the CPU, and their picture, (3, H, W) uint8; None if the net has no first
+        layer of a kind that can be drawn.
     """
     try:
         shape = trainer.datamodule.image_shape  # type: ignore[attr-defined]
@@ -43,7 +46,7 @@ def log_filters(trainer: pl.Trainer, pl_module: pl.LightningModule, moment: str,
         experiment: Any = getattr(logger, "experiment", None)
         if hasattr(experiment, "add_image"):
             experiment.add_image(TAG, picture, global_step=step)
-    return filters
+    return filters, picture
 
 
 def labelled_grid(filters: Tensor, moment: str) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vision_baselines.analysis.conv_arithmetic import output_size
+from vision_baselines.models.dropout import Dropout
 
 
 class CNN(nn.Module):
@@ -51,7 +52,7 @@ class CNN(nn.Module):
                 nn.Sequential(
                     nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding),
                     nn.BatchNorm2d(out_channels),
-                    # ReLU is monotone, so it and the maximum may trade places: the same function, a quarter of the work.
+                    # ReLU is monotone, so it and the maximum may trade places: the same function, less work.
                     nn.MaxPool2d(2),
                     nn.ReLU(),
                 )
@@ -66,7 +67,7 @@ class CNN(nn.Module):
             nn.Flatten(),
             nn.Linear(in_channels * height * width, hidden_features),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(hidden_features, num_classes),
         )
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from vision_baselines.models.dropout import Dropout
+
 
 class FC(nn.Module):
     """``Flatten``, then ``Linear → ReLU → Dropout`` for each hidden layer, then ``Linear``.
@@ -32,7 +34,7 @@ class FC(nn.Module):
         layers: list[nn.Module] = [nn.Flatten()]
         in_features = math.prod(image_shape)
         for out_features in hidden_features:
-            layers += [nn.Linear(in_features, out_features), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(in_features, out_features), nn.ReLU(), Dropout(dropout)]
             in_features = out_features
         self.layers = nn.Sequential(*layers, nn.Linear(in_features, num_classes))
 

@@ -22,6 +22,7 @@ IRRELEVANT = frozenset(
 # Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.
 IRRELEVANT_INSIDE = (
     "trainer.enable_progress_bar",
+    "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.default_root_dir",
     "data.num_workers",
