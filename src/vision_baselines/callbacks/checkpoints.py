@@ -16,7 +16,11 @@ sets improve in nearly every epoch, and writing and flushing each time would cos
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +32,11 @@ from torch import Tensor
 
 from vision_baselines import checkpoint_io
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.runs.fingerprint import differences, fingerprint
 from vision_baselines.runs.interruption import StopSignals
+from vision_baselines.runs.record import remove_leftovers, write_atomically
+
+log = logging.getLogger(__name__)
 
 BEST = "best.ckpt"
 _PATIENCE_S = 5.0
@@ -76,13 +84,14 @@ class Checkpoints(Checkpoint):
         self.best_score = state_dict["best_score"]
         self.best_weights = state_dict["best_weights"]
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take SIGTERM back from Lightning, which would end the run where nothing can be saved."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count steps from where the run stands.
+
+        SIGTERM is taken back from Lightning, which would end the run where nothing can be saved; it takes the signal
+        just before training starts, after `on_fit_start`.
+        """
         if self.stop.deferring:
             self.stop.install()
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count steps from where the run stands."""
         self._last_saved_step = trainer.global_step
 
     def on_save_checkpoint(
@@ -147,15 +156,53 @@ class Checkpoints(Checkpoint):
         if self.best_weights is None:  # no validation ran
             self.best_epoch, self.best_weights = trainer.current_epoch - 1, _clone(pl_module.state_dict())
         if trainer.is_global_zero:
-            best = {
-                "state_dict": self.best_weights,
-                "config": self.plain_config,
-                "epoch": self.best_epoch,
-                "global_step": trainer.global_step,
-                "pytorch-lightning_version": version("pytorch-lightning"),
-            }
-            checkpoint_io.save(best, self.best_path)
+            self._save_best(trainer)
         self._save(trainer)
+
+    def mend_best(self, trainer: pl.Trainer) -> None:
+        """Write the best weights again if their file cannot be trusted: a run resumed at its end does not come by."""
+        try:
+            checkpoint_io.load(self.best_path, checksum_needed=True)
+        except StorageError as error:
+            if self.best_weights is None:
+                raise
+            log.warning("%s; written again", error)
+            self._save_best(trainer)
+
+    def prepare_folder(self, net_bytes: int) -> None:
+        """Find out before training what can be known of the folder: whether it can be written, and has room.
+
+        Raises:
+            StorageError: It cannot, or not even the weights would fit that are kept: two states, each with the best
+                weights in it, and the best ones alone.
+        """
+        needed = 5 * net_bytes
+        probe = self.dirpath / f".probe.{os.getpid()}"
+        try:
+            self.dirpath.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.dirpath)
+            write_atomically(probe, b"")
+            probe.unlink()
+            free = shutil.disk_usage(self.dirpath).free
+        except OSError as error:
+            raise StorageError(
+                f"cannot write in {self.dirpath}: {error.strerror}; set paths.output_dir to one that can be written"
+            ) from error
+        if free < needed:
+            raise StorageError(
+                f"disk full at {self.dirpath}: {free / 1e6:,.1f} MB are free and checkpoints take at least "
+                f"{needed / 1e6:,.1f} MB; make room, or set paths.output_dir"
+            )
+
+    def _save_best(self, trainer: pl.Trainer) -> None:
+        best = {
+            "state_dict": self.best_weights,
+            "config": self.plain_config,
+            "epoch": self.best_epoch,
+            "global_step": trainer.global_step,
+            "pytorch-lightning_version": version("pytorch-lightning"),
+        }
+        checkpoint_io.save(best, self.best_path)
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         steps = trainer.global_step - self._last_saved_step
@@ -190,17 +237,51 @@ def resume_files(dirpath: Path) -> list[Path]:
     return sorted(dirpath.glob("resume-step=*.ckpt"), reverse=True)
 
 
-def latest_good(dirpath: Path) -> tuple[Path | None, int, list[str]]:
-    """The latest resume state that can be trusted, its step, and a line for each later one that cannot be."""
+def latest_good(dirpath: Path, config: Mapping[str, Any] | None = None) -> tuple[Path | None, int, list[str]]:
+    """The latest resume state that can be trusted, its step, and a line for each later one that cannot be.
+
+    Args:
+        dirpath: Folder of the checkpoint files.
+        config: The run's plain config; none takes states of any.
+
+    Raises:
+        ConfigError: A state is of another config; two runs share the folder.
+    """
     complaints: list[str] = []
     for path in resume_files(dirpath):
         try:
-            step = int(checkpoint_io.load(path)["global_step"])
+            state = checkpoint_io.load(path, checksum_needed=True)
+            step = int(state["global_step"])
         except StorageError as error:
             complaints.append(str(error))
-        else:
-            return path, step, complaints
+            continue
+        if config is not None and fingerprint(state["config"]) != fingerprint(config):
+            changed = "; ".join(differences(state["config"], config)[:3])
+            raise ConfigError(
+                f"{path} is of another run ({changed}); expected a folder for each run: callbacks.checkpoints.dirpath"
+            )
+        return path, step, complaints
     return None, 0, complaints
+
+
+def discard(dirpath: Path, *configs: Mapping[str, Any]) -> None:
+    """Delete a run's checkpoints, where they lie outside its folder; `configs` are those it had.
+
+    Raises:
+        ConfigError: They are of another run.
+    """
+    known = {fingerprint(config) for config in configs}
+    for path in [dirpath / BEST, *resume_files(dirpath)]:
+        try:
+            found = fingerprint(checkpoint_io.load(path).get("config", {}))
+        except StorageError:
+            found = None  # missing or damaged
+        if found is not None and found not in known:
+            raise ConfigError(
+                f"{path} is of another run; expected a folder for each run: callbacks.checkpoints.dirpath"
+            )
+    for path in [*resume_files(dirpath), dirpath / BEST]:
+        checkpoint_io.remove(path)
 
 
 def _settle(fit_loop: dict[str, Any]) -> None:

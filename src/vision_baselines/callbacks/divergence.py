@@ -52,11 +52,20 @@ class StopOnDivergence(Callback):
             loss, self._sum = self._sum, None
             self._check(trainer, loss)
 
-    def _check(self, trainer: pl.Trainer, loss: torch.Tensor) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation loss: the last step's update may have ruined the weights after its loss was fine.
+
+        Raises:
+            DivergedError: It is not finite.
+        """
+        if trainer.state.fn == "fit" and not trainer.sanity_checking and "val/loss" in trainer.callback_metrics:
+            self._check(trainer, trainer.callback_metrics["val/loss"], "the validation loss")
+
+    def _check(self, trainer: pl.Trainer, loss: torch.Tensor, name: str = "the loss") -> None:
         value = float(loss)
         if value - value != 0.0:  # true of nan, inf and -inf alone
             lr = trainer.optimizers[0].param_groups[0]["lr"]
             raise DivergedError(
-                f"the loss became {value} at step {trainer.global_step} (epoch {trainer.current_epoch}) with learning "
+                f"{name} became {value} at step {trainer.global_step} (epoch {trainer.current_epoch}) with learning "
                 f"rate {lr:g}; try a smaller optimizer.lr"
             )

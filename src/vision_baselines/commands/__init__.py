@@ -8,4 +8,5 @@ VERBS = {
     "conv-arithmetic": "vision_baselines.theory.chain_command",
     "edge-demo": "vision_baselines.theory.edge_command",
     "benchmark": "vision_baselines.benchmark.command",
+    "stress-resume": "vision_baselines.stress.command",
 }

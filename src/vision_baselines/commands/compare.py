@@ -29,8 +29,6 @@ def _compare(arguments: list[str]) -> None:
     if not folders or any(folder.startswith("-") for folder in folders):
         raise ConfigError(f"expected folders of runs, such as outputs/demo; usage: {_USAGE}")
 
-    from rich.console import Console
-
     from vision_baselines.comparison.compare import compare
 
     comparison = compare(
@@ -40,7 +38,4 @@ def _compare(arguments: list[str]) -> None:
         metric=options.get("metric", "test/acc"),
         baseline=options.get("baseline"),
     )
-    console = Console(highlight=False)
-    console.print(comparison.rich_table())
-    console.print(comparison.headline)
-    console.print(f"\n{comparison.page}", soft_wrap=True)
+    comparison.show()

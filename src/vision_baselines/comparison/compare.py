@@ -43,6 +43,17 @@ class Comparison:
 
         return rich_table(self.table)
 
+    def show(self) -> None:
+        """Print the table, the result in a sentence and where the page lies."""
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
+        console.print(self.rich_table())
+        console.print(self.headline)
+        console.print(f"\nLook at it:\n  {self.page}", soft_wrap=True)
+
 
 def compare(
     folders: Sequence[Path],

@@ -63,14 +63,8 @@ class SweepCallback(Callback):
         comparison = sweep._compare(pictures=True) if sweep is not None else None
         if sweep is None or comparison is None:
             return
-        from rich.console import Console
-
-        console = Console()
-        console.print(comparison.rich_table())
-        console.print(comparison.headline, highlight=False)
-        console.print("\nLook at it:", highlight=False)
-        console.print(f"  {comparison.page}", soft_wrap=True, highlight=False)
-        console.print(f"  tensorboard --host 127.0.0.1 --logdir {sweep.folder}", soft_wrap=True, highlight=False)
+        comparison.show()
+        print(f"  tensorboard --host 127.0.0.1 --logdir {sweep.folder}")
 
     def _compare(self, *, pictures: bool) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):
