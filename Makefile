@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/python scripts/train.py -m name=demo model=cnn,fc seed=0,1,2
 
 test: $(READY)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

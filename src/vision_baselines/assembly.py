@@ -6,6 +6,7 @@ boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -53,8 +54,12 @@ def loggers(cfg: DictConfig) -> list[Logger]:
 def callbacks(cfg: DictConfig) -> list[Callback]:
     """The callbacks of a run, in the order of their keys; a progress bar only where somebody is watching."""
     made = [_instance(cfg, f"callbacks.{key}", Callback) for key, node in (cfg.get("callbacks") or {}).items() if node]
-    shown = cfg.trainer.enable_progress_bar and sys.stderr.isatty()
-    return [callback for callback in made if shown or not isinstance(callback, pl.callbacks.ProgressBar)]
+    unwanted: list[type[Callback]] = []
+    if not (cfg.trainer.enable_progress_bar and sys.stderr.isatty()):
+        unwanted.append(pl.callbacks.ProgressBar)
+    if not any((cfg.get("logger") or {}).values()):
+        unwanted.append(pl.callbacks.LearningRateMonitor)  # it refuses a trainer that logs nothing
+    return [callback for callback in made if not isinstance(callback, tuple(unwanted))]
 
 
 def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
@@ -84,6 +89,8 @@ def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
             raise cause from error
         if isinstance(cause, ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
             raise ConfigError(f"{key} cannot be built: {' '.join(str(cause).split())}") from error
+        if located := re.search(r"Error locating target '([^']+)'", str(error)):
+            raise ConfigError(f"{key} cannot be built: there is no {located[1]}") from error
         raise
     if not isinstance(made, expected):
         raise ConfigError(f"{key}._target_ makes a {type(made).__name__}; expected a {expected.__name__}")

@@ -12,14 +12,19 @@ import hashlib
 import io
 import os
 import pickle
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from vision_baselines.errors import StorageError
+from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.record import write_atomically
+
+# What `torch.load(weights_only=True)` takes without being told more, apart from containers of it.
+_PLAIN = (torch.Tensor, torch.Size, torch.dtype, torch.device, int, float, complex, str, bytes, bytearray, type(None))
 
 
 class CheckedCheckpointIO(TorchCheckpointIO):
@@ -52,24 +57,37 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     """Write `checkpoint` to `path`, checksum first, each by staging, flushing and renaming.
 
     Raises:
+        ConfigError: Something in it is of no plain type, so that it could never be loaded again.
         StorageError: It cannot be written; whatever was at `path` is untouched.
     """
+    require_plain(checkpoint)
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     content = buffer.getvalue()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A kill between the two leaves a checksum without its file, which nothing looks at.
-        write_atomically(_checksum_file(path), hashlib.sha256(content).hexdigest().encode())
+        checksum, new = _checksum_file(path), hashlib.sha256(content).hexdigest()
+        old = _checksums(checksum) if path.exists() else []
+        # While a file is replaced both checksums hold, so a kill between the steps leaves one of the two files good.
+        write_atomically(checksum, "\n".join([new, *old]).encode())
         write_atomically(path, content)
+        if old:
+            write_atomically(checksum, new.encode())
         _flush_folder(path.parent)
     except OSError as error:
-        reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror or error)
+        reason = (
+            "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else str(error.strerror or error)
+        )
         raise StorageError(f"{reason} at {path}: the checkpoint was not written; earlier ones are kept") from error
 
 
-def load(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
+def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False) -> dict[str, Any]:
     """Read the checkpoint at `path` and check it against its checksum, if it has one.
+
+    Args:
+        path: The file.
+        map_location: Where its tensors go.
+        checksum_needed: Refuse a file without a checksum; nothing else would find one flipped bit in a tensor.
 
     Raises:
         StorageError: It is missing, torn, altered or holds more than plain types.
@@ -81,7 +99,9 @@ def load(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
     if not content:
         raise StorageError(f"checkpoint {path} is empty")
     checksum = _checksum_file(path)
-    if checksum.is_file() and checksum.read_text().strip() != hashlib.sha256(content).hexdigest():
+    if checksum_needed and not checksum.is_file():
+        raise StorageError(f"checkpoint {path} has no {checksum.name} beside it to be checked against")
+    if checksum.is_file() and hashlib.sha256(content).hexdigest() not in _checksums(checksum):
         raise StorageError(f"checksum mismatch: checkpoint {path} is not what was written")
     try:
         loaded = torch.load(io.BytesIO(content), map_location=map_location, weights_only=True)
@@ -90,7 +110,8 @@ def load(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
             f"checkpoint {path} holds more than tensors and plain types; refused, nothing was run"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise StorageError(f"checkpoint {path} is torn or no checkpoint: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StorageError(f"checkpoint {path} is torn or no checkpoint: {reason}") from error
     if not isinstance(loaded, dict) or "state_dict" not in loaded:
         raise StorageError(f"checkpoint {path} has no state_dict; expected one written by this project or by Lightning")
     return loaded
@@ -102,8 +123,36 @@ def remove(path: Path) -> None:
     _checksum_file(path).unlink(missing_ok=True)
 
 
+def require_plain(node: Any, key: str = "") -> None:
+    """Refuse what a checkpoint may not hold.
+
+    Raises:
+        ConfigError: A value is neither a tensor, a number, a string nor a container of those; the key names it.
+    """
+    # exact types: a subclass of `str` or `dict` is pickled by the name of its class, which loading refuses
+    if isinstance(node, Mapping) and type(node) in (dict, OrderedDict, Counter):
+        for name, value in node.items():
+            require_plain(name, key)
+            require_plain(value, f"{key}.{name}" if key else str(name))
+    elif type(node) in (list, tuple, set):
+        for index, value in enumerate(node):
+            require_plain(value, f"{key}[{index}]")
+    elif not (type(node) in (*_PLAIN, bool) or isinstance(node, torch.Tensor)):
+        raise ConfigError(
+            f"the state of the run holds a {type(node).__module__}.{type(node).__qualname__} at {key}, which no "
+            "checkpoint may hold; expected tensors, numbers, strings and lists or dicts of them"
+        )
+
+
 def _checksum_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
+
+
+def _checksums(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return []
 
 
 def _flush_folder(folder: Path) -> None:

@@ -11,18 +11,20 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vision_baselines import config_errors
-from vision_baselines.errors import StorageError, VisionBaselinesError
+from vision_baselines import config_errors, config_files
+from vision_baselines.configuration import checked_config
+from vision_baselines.errors import ConfigError, StorageError, VisionBaselinesError
 from vision_baselines.resolvers import conf_dir, register_resolvers
 from vision_baselines.runs.interruption import Interrupted
 
@@ -37,6 +39,8 @@ def main(verb: str = "train") -> NoReturn:
     """Run a verb under Hydra with the command line's arguments, and exit with its code."""
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    logging.raiseExceptions = False  # a disk too full for the log ends the run by itself, and is told once
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
     exit_with(lambda: _under_hydra(verb))
 
 
@@ -47,9 +51,11 @@ def exit_with(run: Callable[[], None]) -> NoReturn:
 
 def train_task(cfg: DictConfig) -> float:
     """Train under Hydra; what a sweeper sees is the best validation accuracy."""
-    from vision_baselines.train import headline, train
 
     def verb() -> float:
+        checked_config(cfg)  # before torch is imported, which takes seconds
+        from vision_baselines.train import headline, train
+
         if cfg.preview:
             from vision_baselines.sweep.preview import show
 
@@ -71,14 +77,34 @@ _failure: list[Exception] = []
 
 
 def _under_hydra(verb: str) -> None:
+    from vision_baselines.sweep.callback import SweepCallback
+
+    _check_words(sys.argv[1:])
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
+        with config_files.checked():
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
         if _failure:
             raise _failure.pop()
-    finally:
-        from vision_baselines.sweep.callback import SweepCallback
+    except BaseException:
+        with contextlib.suppress(VisionBaselinesError):  # why the sweep ended says more than why it has no table
+            SweepCallback.finish()
+        raise
+    SweepCallback.finish()
 
-        SweepCallback.finish()
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse what Hydra takes for a mistake of its own, or takes and a record cannot hold."""
+    parser = get_args_parser()
+    known = [option for action in parser._actions for option in action.option_strings]
+    for word in words:
+        if word.startswith("-") and not word.startswith("--") and len(word) > 3:
+            continue  # several letters in one
+        if word.startswith("-") and word.split("=")[0] not in known:
+            raise ConfigError(f"there is no option {word}{config_errors.nearest(word, known)}; --hydra-help lists all")
+        if word.startswith(("=", "+=", "++=")):
+            raise ConfigError(f"{word!r} has no key; expected key=value, such as seed=1")
+        if any("\ud800" <= character <= "\udfff" for character in word):
+            raise ConfigError(f"{word!r} holds bytes that are no UTF-8; expected text")
 
 
 def _remove_unused(folder: str) -> None:
@@ -118,7 +144,7 @@ def _exit_code(run: Callable[[], None]) -> int:
         # whoever read our output has seen enough; without this, Python complains once more while it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        told = StorageError(f"{error.strerror or error} at {error.filename}")
+        told = StorageError(f"{error.strerror or error} at {error.filename}; is paths.output_dir the right folder?")
         return _tell(str(told), told.exit_code)
     except Exception as error:
         print(traceback.format_exc(), file=sys.stderr)

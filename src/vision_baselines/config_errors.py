@@ -7,7 +7,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hydra.errors import OverrideParseException
+
 from vision_baselines.errors import ConfigError, VisionBaselinesError
+
+# Options that come with Hydra or its plugins and so have no file in conf/.
+_HYDRAS_OWN = {"hydra/launcher": {"basic", "joblib"}, "hydra/sweeper": {"basic"}}
 
 
 def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
@@ -17,10 +22,15 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
         if isinstance(cause, VisionBaselinesError):
             return cause
     text = "\n".join(str(cause) for cause in causes)
+    for cause in causes:
+        if isinstance(cause, OverrideParseException):
+            return ConfigError(_unreadable(cause.override))
     if match := re.search(r"Could not find '([^']+)'", text):
         return ConfigError(_unknown_option(match[1], conf_dir))
     if match := re.search(r"Could not override '([^']+)'", text):
         return ConfigError(_unknown_key(match[1], conf_dir))
+    if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
+        return ConfigError(f"{match[1]} lists several values; add -m (--multirun) to sweep them, or quote the value")
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} is set already; write {match[1]}=… without the +")
     first = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -33,6 +43,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def _unreadable(override: str) -> str:
+    key, found, value = override.partition("=")
+    if not found or not re.fullmatch(r"[+~]*[\w./@-]+", key, flags=re.ASCII):
+        return f"{override!r} cannot be read; expected key=value, such as seed=1"
+    if value.startswith("[") and key.startswith("hydra.sweeper.groups"):
+        return f'the value in {override!r} cannot be read; quote its overrides: \'{key}=[["model=cnn","seed=0,1"]]\''
+    quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
+    return f"the value in {override!r} cannot be read; put it in quotes inside quotes: '{key}=\"{quoted}\"'"
+
+
 def _unknown_option(name: str, conf_dir: Path) -> str:
     group, _, option = name.rpartition("/")
     options = _options(conf_dir / group)
@@ -43,12 +63,17 @@ def _unknown_option(name: str, conf_dir: Path) -> str:
 
 
 def _unknown_key(key: str, conf_dir: Path) -> str:
+    group, *rest = key.split(".")
+    owners = [option for option in _options(conf_dir / group) if rest and key in _keys_of(conf_dir, group, option)]
+    if owners:
+        return f"there is no key {key!r} with the {group} that is chosen; it belongs to {group}={' and '.join(owners)}"
     hint = nearest(key, _keys(conf_dir))
     return f"there is no key {key!r} in the config{hint}\nTo add a key that is not there, write +{key}=…"
 
 
 def _options(group: Path) -> list[str]:
-    return sorted(path.stem for path in group.glob("*.yaml")) if group.is_dir() else []
+    found = {path.stem for path in group.glob("*.yaml")} if group.is_dir() else set()
+    return sorted(found | _HYDRAS_OWN.get("/".join(group.parts[-2:]), set()))
 
 
 def _keys(conf_dir: Path) -> list[str]:
@@ -65,6 +90,13 @@ def _keys(conf_dir: Path) -> list[str]:
         if isinstance(content, dict):
             keys.update(_dotted(content, group))
     return sorted(keys - {"defaults"})
+
+
+def _keys_of(conf_dir: Path, group: str, option: str) -> list[str]:
+    import yaml
+
+    content = yaml.safe_load((conf_dir / group / f"{option}.yaml").read_text())
+    return list(_dotted(content, [group])) if isinstance(content, dict) else []
 
 
 def _dotted(node: dict[str, object], prefix: Sequence[str]) -> Iterable[str]:

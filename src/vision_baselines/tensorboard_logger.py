@@ -102,7 +102,8 @@ def _events_before(paths: list[Path], step: int) -> Iterator[Any]:
             if not event.HasField("summary") or event.step >= step:
                 continue
             tags = [(value.tag, event.step) for value in event.summary.value]
-            if any(tag.startswith("_hparams_") or (tag, at) in seen for tag, at in tags):
+            # the HParams row stands at step 0 but is written at the end of a run
+            if any(tag.startswith(("_hparams_", "hparams/")) or (tag, at) in seen for tag, at in tags):
                 continue
             seen.update(tags)
             yield event

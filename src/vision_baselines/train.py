@@ -19,6 +19,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 from vision_baselines import assembly
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.callbacks.checkpoints import Checkpoints, discard, latest_good
-from vision_baselines.callbacks.filters import log_filters
+from vision_baselines.callbacks.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.callbacks.history import History
 from vision_baselines.configuration import checked_config
 from vision_baselines.errors import (
@@ -91,11 +92,13 @@ def train(cfg: DictConfig) -> RunRecord:
         try:
             _fit_and_test(cfg, record, folder, stop, replaced)
         except BaseException as error:
+            if isinstance(error, MisconfigurationException):
+                error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
             _note_failure(record, error)
             _write_last_words(record, folder)
             if isinstance(error, SystemExit):
                 raise TrainingError(record.failure.message if record.failure else "") from error
-            raise
+            raise error
         return record
 
 
@@ -219,11 +222,12 @@ def _resume_state(checkpoints: Checkpoints) -> tuple[str | None, int]:
 
 def _log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
-    drawn = log_filters(trainer, classifier, best, step=trainer.global_step)
-    if drawn is not None:
-        filters, picture = drawn
+    filters = filters_of(trainer, classifier)
+    if filters is not None:
         np.save(folder / FILTERS_FILE, filters.numpy())
-        Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / FILTERS_PICTURE)
+        if any(isinstance(callback, FilterPictures) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            picture = log_filters(trainer, filters, best, step=trainer.global_step)
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / FILTERS_PICTURE)
     params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
     params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
     if HydraConfig.initialized():

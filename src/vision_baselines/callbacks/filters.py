@@ -24,29 +24,32 @@ class FilterPictures(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the filters as they were drawn at random; a resumed run has that picture already."""
         if trainer.global_step == 0:
-            log_filters(trainer, pl_module, "before training", step=0)
+            filters = filters_of(trainer, pl_module)
+            if filters is not None:
+                log_filters(trainer, filters, "before training", step=0)
 
 
-def log_filters(
-    trainer: pl.Trainer, pl_module: pl.LightningModule, moment: str, *, step: int
-) -> tuple[Tensor, Tensor] | None:
-    """Draw the first layer's filters to every logger that takes pictures.
-
-    Returns:
-        The filters, (n, C, kH, kW) float32 on the CPU, and their picture, (3, H, W) uint8; None if the net has no first
-        layer of a kind that can be drawn.
-    """
+def filters_of(trainer: pl.Trainer, pl_module: pl.LightningModule) -> Tensor | None:
+    """The first layer's filters, (n, C, kH, kW) float32 on the CPU; None if that layer is of another kind."""
     try:
         shape = trainer.datamodule.image_shape  # type: ignore[attr-defined]
-        filters = first_layer_filters(pl_module.net, shape)  # type: ignore[arg-type]
+        return first_layer_filters(pl_module.net, shape)  # type: ignore[arg-type]
     except ValueError:
         return None
+
+
+def log_filters(trainer: pl.Trainer, filters: Tensor, moment: str, *, step: int) -> Tensor:
+    """Draw filters (n, C, kH, kW) to every logger that takes pictures.
+
+    Returns:
+        The picture, (3, H, W) uint8.
+    """
     picture = labelled_grid(filters, moment)
     for logger in trainer.loggers:
         experiment: Any = getattr(logger, "experiment", None)
         if hasattr(experiment, "add_image"):
             experiment.add_image(TAG, picture, global_step=step)
-    return filters, picture
+    return picture
 
 
 def labelled_grid(filters: Tensor, moment: str) -> Tensor:

@@ -66,6 +66,8 @@ class ImageDataModule(pl.LightningDataModule):
                 f"data.mean and data.std have {len(mean)} and {len(std)} values; "
                 f"expected {image_shape[0]}, one for each channel of data.image_shape"
             )
+        if min(std) <= 0:
+            raise ConfigError(f"data.std is {list(std)}; expected numbers above 0")
         self.source = source
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes

@@ -58,6 +58,6 @@ class EpochOrder(Sampler[int]):
         position = self.position()
         order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", position.epoch))
         if missing := len(self) * self.world_size - self.num_samples:
-            order = torch.cat([order, order[:missing]])
+            order = order.repeat(self.world_size)[: self.num_samples + missing]
         own = order[self.rank :: self.world_size]
         return iter(own[position.batches_done * self.batch_size :].tolist())

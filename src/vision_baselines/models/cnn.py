@@ -40,7 +40,9 @@ class CNN(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
+        if min(channels, default=0) < 1:
+            raise ValueError(f"model.channels is {list(channels)}; expected whole numbers of at least 1")
+        if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"model.kernel_size is {kernel_size}; expected an odd number, so that padding keeps the size"
             )
@@ -57,6 +59,11 @@ class CNN(nn.Module):
                     nn.ReLU(),
                 )
             )
+            if min(height, width) < 2:
+                raise ValueError(
+                    f"data.image_shape is {list(image_shape)}: too small for the {len(channels)} blocks of "
+                    "model.channels, each of which halves it"
+                )
             height, width = (
                 output_size(output_size(side, kernel_size, padding=padding), kernel_size=2, stride=2)
                 for side in (height, width)

@@ -21,12 +21,14 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Zero elements at random and scale the others by 1/(1 - p); of the same shape as `input`."""
-        dtype, bits = (torch.int8, 8) if (self.p * 256).is_integer() else (torch.int16, 16)
+        dtype, bits = (torch.int8, 8) if float(self.p * 256).is_integer() else (torch.int16, 16)
         levels = 2**bits
         zeroed = round(self.p * levels)
         if not self.training or self.inplace or input.device.type != "cpu" or not 0 < zeroed < levels:
-            return super().forward(input)
+            plain: Tensor = super().forward(input)
+            return plain
         draws = torch.empty(-(-input.numel() * bits // 64), dtype=torch.int64).random_(-(2**63), None)
         drawn = draws.view(dtype)[: input.numel()].view(input.shape)
         mask = (drawn >= zeroed - levels // 2).to(input.dtype)
-        return input * mask.mul_(levels / (levels - zeroed))
+        dropped: Tensor = input * mask.mul_(levels / (levels - zeroed))
+        return dropped

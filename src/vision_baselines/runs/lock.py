@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 try:
     import fcntl
@@ -17,6 +18,9 @@ except ImportError:  # Windows has no advisory locks of this kind
     fcntl = None  # type: ignore[assignment]
 
 LOCK_FILE = ".lock"
+# Open locks of this process. A child that is forked while one is held, such as a data loader's worker, lets go of its
+# copy at once: it may outlive a killed parent by seconds, and with the copy the lock would outlive it too.
+_held: set[TextIO] = set()
 
 
 class RunLockedError(Exception):
@@ -51,7 +55,20 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        _held.add(file)
         try:
             yield
         finally:
-            file.truncate(0)
+            _held.discard(file)
+            if not file.closed:
+                file.truncate(0)
+
+
+def _let_go() -> None:
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -153,6 +153,13 @@ def write_atomically(target: Path, content: bytes) -> None:
         staged.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete what a killed `write_atomically` had staged in `folder`; for the folder's only writer."""
+    for path in folder.glob(".*"):
+        if path.suffix[1:].isdigit() and path.is_file():
+            path.unlink(missing_ok=True)
+
+
 def read_record(folder: Path) -> RunRecord:
     """Read the record in `folder`.
 
@@ -163,7 +170,7 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RECORD_FILE
     try:
         raw = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:

@@ -1,0 +1,217 @@
+"""What Hydra reads, checked before it acts on it.
+
+Hydra instantiates ``hydra.callbacks``, its launcher and sweeper, and configures logging from the config before any task
+runs, so an experiment file could name a function to call or a file to write there. And YAML may grow without bound, or
+name Python objects. Both are looked at where Hydra loads them, whatever the door. What a task instantiates is left to
+`configuration`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra.core.object_type import ObjectType
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from vision_baselines.errors import ConfigError
+
+_MOST_BYTES = 200_000
+_MOST_VALUES = 20_000
+_MOST_LEVELS = 100
+
+_HYDRA_TARGETS = re.compile(
+    r"(hydra_plugins\.[\w.]+|hydra\._internal\.core_plugins\.[\w.]+|hydra\.experimental\.callbacks)\.[A-Z]\w*"
+    r"|vision_baselines\.sweep\.callback\.SweepCallback"
+)
+_LOG_CLASSES = re.compile(r"logging\.(\w+\.)?[A-Z]\w*|rich\.logging\.RichHandler|colorlog\.ColoredFormatter")
+_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_LOG_FILE = re.compile(r"\$\{hydra\.(runtime\.output_dir|sweep\.dir)\}/[^/]+")
+_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+
+
+@contextmanager
+def checked() -> Iterator[None]:
+    """While active, every file and every config that Hydra loads is checked before it is used."""
+    load_file, load_config = ConfigRepository.load_config, ConfigLoaderImpl.load_configuration
+
+    @functools.wraps(load_file)
+    def checked_file(self: ConfigRepository, config_path: str) -> Any:
+        source = self._find_object_source(config_path=config_path, object_type=ObjectType.CONFIG)
+        if source is None or source.scheme() != "file":
+            return load_file(self, config_path)
+        path = Path(source.path) / source._normalize_file_name(config_path)
+        check_file(path)
+        with _yaml_errors(path):
+            return load_file(self, config_path)
+
+    @functools.wraps(load_config)
+    def checked_config(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
+        cfg = load_config(self, *arguments, **options)
+        check_hydra(cfg)
+        return cfg
+
+    for place, name, function in (
+        (ConfigRepository, "load_config", checked_file),
+        (ConfigLoaderImpl, "load_configuration", checked_config),
+    ):
+        setattr(place, name, function)
+    try:
+        yield
+    finally:
+        ConfigRepository.load_config = load_file  # type: ignore[method-assign]
+        ConfigLoaderImpl.load_configuration = load_config  # type: ignore[method-assign]
+
+
+def check_file(path: Path) -> None:
+    """Refuse a config file that is no plain YAML, or that would grow beyond reason when it is read.
+
+    Raises:
+        ConfigError: The file and the line, or how large it is.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise ConfigError(f"{path} has {len(content):,} bytes; expected a config file of at most {_MOST_BYTES:,}")
+    depth = itertools.accumulate(1 if byte in b"[{" else -1 for byte in content if byte in b"[]{}")
+    if max(depth, default=0) > _MOST_LEVELS:
+        raise ConfigError(f"{path} nests deeper than {_MOST_LEVELS} brackets; expected a config of ten levels or so")
+    if b"&" not in content and b"!" not in content:
+        return  # neither aliases nor tags; reading it costs what its size says
+    with _yaml_errors(path):
+        root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        values = _values(root, {}) if root is not None else 0
+        foreign = next(_foreign(root, set()), None) if root is not None else None
+    if values > _MOST_VALUES:
+        raise ConfigError(
+            f"{path} grows beyond {_MOST_VALUES:,} values when its aliases are filled in; expected a config of its size"
+        )
+    if foreign is not None:
+        raise ConfigError(
+            f"{path}, line {foreign.start_mark.line + 1} has the tag {foreign.tag}; expected plain values, without tags"
+        )
+
+
+def check_hydra(cfg: DictConfig) -> None:
+    """Refuse what Hydra itself would run, log to or write from a config, where it is not known to be harmless.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    if OmegaConf.select(cfg, "hydra") is None:
+        return
+    words = [str(word) for word in OmegaConf.select(cfg, "hydra.overrides.task") or ()]
+    trusted = _trusted(cfg, words)
+    node = OmegaConf.to_container(cfg.hydra, resolve=False)
+    assert isinstance(node, dict)
+    for key, target in _targets(node, "hydra"):
+        if not _HYDRA_TARGETS.fullmatch(target) and target.split(".")[0] not in trusted:
+            raise ConfigError(
+                f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
+                "callbacks; to use a package of your own, add trusted_packages=[its_name] on the command line"
+            )
+    for name in ("hydra_logging", "job_logging"):
+        _check_logging(node.get(name), f"hydra.{name}")
+    for key in _FOLDERS:
+        _check_below_outputs(cfg, key)
+    subdir = str(node.get("sweep", {}).get("subdir", ""))
+    if ".." in subdir or subdir.startswith("/"):
+        raise ConfigError(f"hydra.sweep.subdir is {subdir!r}; expected the name of one folder")
+
+
+@contextmanager
+def _yaml_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: byte {error.object[error.start]:#x} at {error.start}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line} is no YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path} nests deeper than a config can; expected ten levels or so") from error
+
+
+def _trusted(cfg: DictConfig, words: list[str]) -> list[str]:
+    named = OmegaConf.select(cfg, "trusted_packages")
+    swept = OmegaConf.to_container(cfg.hydra.get("sweeper") or OmegaConf.create({}), resolve=False)
+    typed = any(word.lstrip("+").startswith("trusted_packages=") for word in words)
+    if (named and not typed) or "trusted_packages" in repr(swept):
+        raise ConfigError(
+            "trusted_packages is set in a file; only the command line can say whom to trust: trusted_packages=[…]"
+        )
+    return [str(package) for package in named] if isinstance(named, ListConfig) else []
+
+
+def _check_logging(node: Any, key: str) -> None:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            bad = name in ("()", "class") and not _LOG_CLASSES.fullmatch(str(value))
+            bad |= isinstance(value, str) and value.startswith("ext://") and value not in _LOG_STREAMS
+            bad |= name == "filename" and not (_LOG_FILE.fullmatch(str(value)) and ".." not in str(value))
+            if bad:
+                raise ConfigError(
+                    f"{key}.{name} is {value!r}; expected a class of Python's logging, sys.stdout or sys.stderr, or a "
+                    "file in ${hydra.runtime.output_dir}"
+                )
+            _check_logging(value, f"{key}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_logging(value, f"{key}[{index}]")
+
+
+def _check_below_outputs(cfg: DictConfig, key: str) -> None:
+    outputs = OmegaConf.select(cfg, "paths.output_dir")
+    folder = OmegaConf.select(cfg, key)
+    if outputs is None or folder is None:
+        return
+    if not Path(str(folder)).resolve().is_relative_to(Path(str(outputs)).resolve()):
+        raise ConfigError(f"{key} is {str(folder)!r}; expected a folder below paths.output_dir, which is {outputs}")
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values below a node when every alias is filled in; more than the limit for one that contains itself."""
+    key = id(node)
+    if key not in known:
+        known[key] = _MOST_VALUES + 1  # met again on the way down: it contains itself
+        known[key] = 1 + sum(_values(child, known) for child in _children(node))
+    return known[key]
+
+
+def _foreign(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+    if id(node) not in seen:
+        seen.add(id(node))
+        if not node.tag.startswith("tag:yaml.org,2002:") or node.tag.startswith("tag:yaml.org,2002:python"):
+            yield node
+        for child in _children(node):
+            yield from _foreign(child, seen)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _targets(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield prefix, str(value)
+            else:
+                yield from _targets(value, f"{prefix}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{prefix}[{index}]")

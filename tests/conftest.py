@@ -1,0 +1,193 @@
+"""Shared by all tests: configs composed as the command line composes them, tiny data, a run in this process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
+
+ROOT = Path(__file__).resolve().parents[1]
+CONF = ROOT / "conf"
+
+# 48 training, 12 validation and 20 test images of 1×8×8: six steps an epoch at a batch size of 8.
+TINY_DATA = [
+    "data=noise",
+    "++data.source.train_size=60",
+    "++data.source.val_size=12",
+    "++data.source.test_size=20",
+    "++data.source.image_shape=[1,8,8]",
+    "data.image_shape=[1,8,8]",
+    "data.batch_size=8",
+]
+TINY_NET = ["model=cnn", "model.channels=[2,3]", "model.hidden_features=4"]
+# What takes most of a tiny run's time and changes nothing in it.
+PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """Overrides that make a run of two epochs on 48 images."""
+    return [*TINY_DATA, *TINY_NET, "trainer.max_epochs=2"]
+
+
+@contextmanager
+def hydra_as_it_was() -> Iterator[None]:
+    """What is told to Hydra inside is forgotten after."""
+    from hydra.core.singleton import Singleton
+
+    before = dict(Singleton._instances)
+    try:
+        yield
+    finally:
+        Singleton._instances.clear()
+        Singleton._instances.update(before)
+
+
+def composed(*overrides: str, run_dir: Path, name: str = "test") -> Any:
+    """The config of one run in `run_dir`, with Hydra's own config set as the command line would set it."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    from vision_baselines.resolvers import register_resolvers
+
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        chosen = [*overrides, f"name={name}"]
+        cfg = hydra.compose("train", overrides=_later_wins(chosen), return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(run_dir)
+        cfg.hydra.runtime.cwd = str(run_dir.parent)
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        cfg.paths.run_dir = str(run_dir)
+        cfg.paths.output_dir = str(run_dir.parent)
+    return cfg
+
+
+@pytest.fixture
+def compose(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """``compose(*overrides, run_dir=…)``: the config of one run."""
+    with hydra_as_it_was():
+        yield partial(composed, run_dir=tmp_path / "outputs" / "run")
+
+
+@pytest.fixture(scope="session")
+def train_tiny(tiny: list[str]) -> Callable[..., Any]:
+    """``train_tiny(folder, *overrides, pictures=False)``: train on tiny data in this process; gives the record."""
+
+    def run(folder: Path, *overrides: str, pictures: bool = False) -> Any:
+        from vision_baselines.train import train
+
+        with hydra_as_it_was():
+            return train(composed(*tiny, *([] if pictures else PLAIN), *overrides, run_dir=folder))
+
+    return run
+
+
+@pytest.fixture
+def run_tiny(train_tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """``run_tiny(name, *overrides)``: train on tiny data in a folder of that name; gives the record."""
+    return lambda name, *overrides, **options: train_tiny(tmp_path / "outputs" / name, *overrides, **options)
+
+
+@pytest.fixture
+def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """``with_callback(callback)``: runs of this test have it too; without an argument they no longer do."""
+    from vision_baselines import assembly
+
+    original = assembly.callbacks
+
+    def add(*callbacks: Any) -> None:
+        monkeypatch.setattr(assembly, "callbacks", lambda cfg: [*original(cfg), *callbacks])
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """The environment of a child process: this checkout's packages, one thread, nothing of the caller's settings."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("VISION_BASELINES", "HYDRA"))}
+    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TERM": "dumb"}
+
+
+@pytest.fixture(scope="session")
+def python(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``python(*arguments, cwd=…)``: run Python in a process of its own, with warnings as they come."""
+
+    def run(*arguments: str, cwd: Path | None = None, timeout: float = 300, **env: str) -> Any:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd or "/",
+            env={**environment, **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture
+def cli(
+    python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``cli(*overrides)``: scripts/train.py in a process of its own, started elsewhere, writing under `tmp_path`."""
+
+    def run(*overrides: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        where = f"paths.output_dir={tmp_path / 'outputs'}"
+        return python(str(ROOT / "scripts" / "train.py"), where, *overrides, cwd=elsewhere, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def scalars() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
+    """``scalars(folder)``: every scalar of every event file in a folder, as TensorBoard's own reader sees them."""
+
+    def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+        events = event_accumulator(folder)
+        return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def events() -> Callable[[Path], Any]:
+    """``events(folder)``: TensorBoard's `EventAccumulator`, loaded, with nothing left out."""
+    return event_accumulator
+
+
+def event_accumulator(folder: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
+    return accumulator.Reload()
+
+
+def _later_wins(overrides: Sequence[str]) -> list[str]:
+    """Hydra refuses a group chosen twice; a test that says otherwise than the tiny defaults is right."""
+    chosen = {text.split("=", 1)[0].lstrip("+"): text for text in overrides}
+    return list(chosen.values())

@@ -1,0 +1,83 @@
+"""One trainer at a time in a folder, and the lock dies with its holder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vision_baselines.runs.lock import RunLockedError, exclusive
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from vision_baselines.runs.lock import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def holder(tmp_path, environment):
+    """A process that holds the folder; started by calling it with the seconds it holds on for."""
+    started = []
+
+    def hold(seconds):
+        command = [sys.executable, "-c", HOLD, str(tmp_path), str(seconds)]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    yield hold
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path, holder):
+    process = holder(60)
+    with (
+        pytest.raises(RunLockedError, match=f"is being trained by process {process.pid}") as refused,
+        exclusive(tmp_path),
+    ):
+        pass
+    assert refused.value.pid == process.pid
+
+
+def test_a_killed_holder_lets_go(tmp_path, holder):
+    process = holder(60)
+    process.kill()
+    process.wait()
+    with exclusive(tmp_path):
+        pass
+
+
+def test_waiting_lasts_until_the_holder_is_done(tmp_path, holder):
+    holder(0.5)
+    started = time.monotonic()
+    with exclusive(tmp_path, wait=True):
+        assert time.monotonic() - started > 0.2
+
+
+def test_the_lock_is_free_again_after_the_block_and_after_an_error(tmp_path):
+    with pytest.raises(KeyError), exclusive(tmp_path / "new" / "folder"):
+        raise KeyError
+    with exclusive(tmp_path / "new" / "folder"):
+        pass
+
+
+def test_the_same_process_is_refused_a_second_time(tmp_path):
+    with exclusive(tmp_path), pytest.raises(RunLockedError, match=str(os.getpid())), exclusive(tmp_path):
+        pass
+
+
+def test_while_held_the_file_names_the_holder(tmp_path):
+    with exclusive(tmp_path):
+        assert (tmp_path / ".lock").read_text() == str(os.getpid())
+    assert (tmp_path / ".lock").read_text() == ""

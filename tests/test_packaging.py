@@ -1,0 +1,128 @@
+"""The wheel works outside the checkout, and nothing in the repository names a package index."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory):
+    """The wheel, built by hatchling itself."""
+    builders = pytest.importorskip("hatchling.builders.wheel")
+    for needed in ("README.md", "LICENSE"):
+        if not (root / needed).exists():
+            pytest.skip(f"{needed} is not written yet, and a wheel needs it")
+    [path] = builders.WheelBuilder(str(root)).build(
+        directory=str(tmp_path_factory.mktemp("wheel")), versions=["standard"]
+    )
+    return Path(path)
+
+
+def test_the_wheel_carries_every_config_file(wheel, root):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {f"vision_baselines/conf/{path.relative_to(root / 'conf')}" for path in (root / "conf").rglob("*.yaml")}
+    assert wanted
+    assert wanted <= names
+
+
+def test_the_wheel_carries_every_module_and_hydras_plugin(wheel, root):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {str(path.relative_to(root / "src")) for path in (root / "src").rglob("*.py")}
+    assert wanted <= names
+
+
+def test_the_wheel_carries_no_tests_and_no_outputs(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [name for name in names if name.startswith(("tests/", "outputs/", "docs/")) or "__pycache__" in name]
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_a_sweep_outside_the_checkout(root, tiny, environment, tmp_path):
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(root)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    [path] = (tmp_path / "dist").glob("*.whl")
+    site = tmp_path / "site"
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(path),
+    ]
+    subprocess.run(pip, check=True, env=environment, capture_output=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    command = [sys.executable, "-m", "vision_baselines", "train"]
+    words = [*tiny, "callbacks.filters=null", "callbacks.parameters=null"]
+    done = subprocess.run(
+        [*command, "-m", "name=away", "seed=0,1", *words],
+        cwd=work,
+        env={**environment, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = list((work / "outputs" / "away").glob("*/run.json"))
+    assert len(records) == 2
+    record = json.loads(records[0].read_text())
+    assert record["status"] == "finished"
+    assert record["environment"]["git_commit"] is None
+
+
+def tracked_files(root):
+    listed = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [root / name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
+
+
+def test_no_file_names_a_package_index(root):
+    pattern = re.compile(
+        r"(pypi\.org|pythonhosted|download\.pytorch\.org|--(extra-)?index-url|index-url\s*=)", re.IGNORECASE
+    )
+    named = []
+    for path in tracked_files(root):
+        if path.suffix in {".png", ".npy", ".gz"} or path == Path(__file__):
+            continue
+        if pattern.search(path.read_text(encoding="utf-8", errors="ignore")):
+            named.append(str(path.relative_to(root)))
+    assert named == []
+
+
+def test_the_command_of_the_installed_package_is_the_command_line(root):
+    import tomllib
+
+    scripts = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["vision-baselines"].partition(":")
+    __import__(module)
+    assert callable(getattr(sys.modules[module], function))
+
+
+def test_the_constraints_pin_every_dependency_of_the_published_baselines(root):
+    import tomllib
+
+    path = root / "constraints.txt"
+    if not path.exists():
+        pytest.skip("constraints.txt is not written yet")
+    pinned = {re.split(r"==", line)[0].lower() for line in path.read_text().splitlines() if "==" in line}
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    wanted = {re.split(r"[<>=!\[ ]", text)[0].lower() for text in project["dependencies"]}
+    assert wanted <= pinned
+    assert {"torch==2.13.0", "torchvision==0.28.0"} <= set(path.read_text().split())
