@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
@@ -17,7 +18,9 @@ from vision_baselines.seeding import draw_seed, seed_default_generator
 
 Batch = tuple[Tensor, Tensor]
 
-_TELL_EVERY = 16
+# Training steps, and logits in all, that the metrics are told of at once.
+_MOST_UNTOLD_STEPS = 64
+_MOST_UNTOLD_LOGITS = 2**20
 
 
 class ImageClassifier(pl.LightningModule):
@@ -53,7 +56,6 @@ class ImageClassifier(pl.LightningModule):
         if channels_last:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.net: nn.Module = net
-        self.loss = nn.CrossEntropyLoss()
         self.seed = seed
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
@@ -77,10 +79,10 @@ class ImageClassifier(pl.LightningModule):
         seed = draw_seed(self.seed, "step", self.trainer.current_epoch, batch_idx, self.global_rank)
         seed_default_generator(seed, self.device)
         images, target = batch
-        logits = self(images)
-        loss: Tensor = self.loss(logits, target)
+        logits = self.net(images)
+        loss = cross_entropy(logits, target)
         self._untold.append((loss.detach(), logits.detach(), target))
-        if len(self._untold) == _TELL_EVERY:
+        if len(self._untold) * logits.numel() >= _MOST_UNTOLD_LOGITS or len(self._untold) == _MOST_UNTOLD_STEPS:
             self._tell_metrics()
         return loss
 
@@ -111,6 +113,16 @@ class ImageClassifier(pl.LightningModule):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip where the trainer was told to; Lightning goes through the motions where it was not."""
+        if gradient_clip_val is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning sets this before and after each hook, some forty times a step, and `nn.Module` looks each time
@@ -163,9 +175,9 @@ class ImageClassifier(pl.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         images, target = batch
-        logits: Tensor = self(images)
+        logits: Tensor = self.net(images)
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
-        self._metric(stage, "loss").update(self.loss(logits, target).expand(len(target)))
+        self._metric(stage, "loss").update(cross_entropy(logits, target).expand(len(target)))
         self._metric(stage, "acc").update(logits, target)
         return logits
 

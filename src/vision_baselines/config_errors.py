@@ -28,7 +28,9 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     if match := re.search(r"Could not find '([^']+)'", text):
         return ConfigError(_unknown_option(match[1], conf_dir))
     if match := re.search(r"Could not override '([^']+)'", text):
-        return ConfigError(_unknown_key(match[1], conf_dir))
+        # of a dictionary that is merged into one, the key inside it that is not there
+        inside = re.search(rf"full_key: ({re.escape(match[1])}\.\S+)", text)
+        return ConfigError(_unknown_key(inside[1] if inside else match[1], conf_dir))
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return ConfigError(f"{match[1]} lists several values; add -m (--multirun) to sweep them, or quote the value")
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
 
+from vision_baselines.callbacks.sparing import SparingCallback
 from vision_baselines.errors import DivergedError
 
 
-class StopOnDivergence(Callback):
+class StopOnDivergence(SparingCallback):
     """Raises on the first loss that is NaN or infinite.
 
     On a CPU each step is looked at. On an accelerator looking means waiting for the device, so there the losses are

@@ -10,15 +10,15 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from PIL import Image
-from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from vision_baselines.analysis.filter_grid import filter_grid, first_layer_filters
+from vision_baselines.callbacks.sparing import SparingCallback
 
 TAG = "filters/first_layer"
 
 
-class FilterPictures(Callback):
+class FilterPictures(SparingCallback):
     """Logs ``filters/first_layer`` at step 0; `log_filters` adds the best epoch's once that is known."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -7,14 +7,14 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
 
+from vision_baselines.callbacks.sparing import SparingCallback
 from vision_baselines.errors import ConfigError
 
 progress_log = logging.getLogger("vision_baselines.progress")
 
 
-class History(Callback):
+class History(SparingCallback):
     """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, and the clock.
 
     `images` and `train_s` are images and seconds of training steps alone, `fit_s` seconds with validation and all, over

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
 from torch import nn
 
 from vision_baselines.analysis.layer_trace import LayerInfo
 from vision_baselines.analysis.net_size import NetSize, net_size
+from vision_baselines.callbacks.sparing import SparingCallback
 
 
-class ParameterTable(Callback):
+class ParameterTable(SparingCallback):
     """Logs ``parameters/…`` scalars and a ``parameters`` text table when training starts."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

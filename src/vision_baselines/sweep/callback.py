@@ -6,6 +6,9 @@ the command line's frame calls however the sweep ended.
 
 from __future__ import annotations
 
+import logging
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,8 +17,12 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vision_baselines.errors import VisionBaselinesError
+
 if TYPE_CHECKING:
     from vision_baselines.comparison.compare import Comparison
+
+log = logging.getLogger(__name__)
 
 
 class SweepCallback(Callback):
@@ -34,6 +41,7 @@ class SweepCallback(Callback):
     ) -> None:
         self.options = {"group_by": group_by, "metric": metric, "baseline": baseline}
         self.folder: Path | None = None
+        self.warned = False
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember where the sweep's jobs lie."""
@@ -48,13 +56,22 @@ class SweepCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """In a job's own process there is nothing to compare: the sweep's process does that."""
-        return {"folder": None, "options": self.options}
+        return {"folder": None, "warned": True, "options": self.options}
 
     @classmethod
     def update(cls) -> None:
-        """Compare what is there, without the pictures, which take longer."""
-        if cls.current is not None:
+        """Compare what is there, without the pictures, which take longer.
+
+        A comparison that cannot be made ends no job that runs: it is said now, and raised by `finish`.
+        """
+        if cls.current is None:
+            return
+        try:
             cls.current._compare(pictures=False)
+        except VisionBaselinesError as error:
+            if not cls.current.warned:
+                log.warning("%s", error)
+            cls.current.warned = True
 
     @classmethod
     def finish(cls) -> None:
@@ -64,7 +81,11 @@ class SweepCallback(Callback):
         if sweep is None or comparison is None:
             return
         comparison.show()
-        print(f"  tensorboard --host 127.0.0.1 --logdir {sweep.folder}")
+        beside = Path(sys.executable).with_name(
+            "tensorboard"
+        )  # an environment that is not activated is not on the path
+        command = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
+        print(f"  {command} --host 127.0.0.1 --logdir {sweep.folder}")
 
     def _compare(self, *, pictures: bool) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):

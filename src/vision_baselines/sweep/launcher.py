@@ -266,7 +266,10 @@ def _died(job: Job) -> Outcome:
         if record.status is Status.RUNNING:
             record.status, record.ended_at = Status.FAILED, now()
             record.failure = Failure(kind="ProcessDied", message=message)
-            record.write(job.folder)
+            try:
+                record.write(job.folder)
+            except OSError as error:  # no reason to end the other jobs
+                log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
     return Outcome(4, kind="ProcessDied", message=message)
 
 

@@ -85,7 +85,8 @@ def _outcome(config: DictConfig, hydra_context: HydraContext, task_function: Tas
         return Outcome(0, value=value if isinstance(value, float | int) else None)
     error = result._return_value
     code = error.exit_code if isinstance(error, VisionBaselinesError) else 4
-    return Outcome(code, kind=type(error).__name__, message=" ".join(str(error).split()))
+    kind = type(error).__name__
+    return Outcome(code, kind=kind, message=" ".join(str(error).split()) or kind)
 
 
 def _end_with_parent() -> None:
