@@ -108,23 +108,31 @@ def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> 
             last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
             raise TrainingError(f"experiment={baseline.name} ended with exit code {ended.returncode}: {''.join(last)}")
         records = [record for _, record in find_records([Path(scratch)])]
-    return judge(baseline, records)
+    return judge(baseline, records, overrides=overrides)
 
 
-def judge(baseline: Baseline, records: Sequence[RunRecord]) -> list[Verdict]:
+def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequence[str] = ()) -> list[Verdict]:
     """One verdict a group: by bits where the manifest is equal, else by the recorded spread.
 
     Another machine's mean passes within three standard errors of the difference of two means of that many runs.
+
+    Args:
+        baseline: What is expected.
+        records: What was found.
+        overrides: Given to every run on top of the experiment, so no part of a group's label.
     """
     verdicts = []
-    values = _by_group(records, baseline.metric)
+    values = _by_group(records, baseline.metric, overrides)
     for label, expected in baseline.groups.items():
-        mine = [record for record in records if _label(record) == label]
-        found = summarize(values.get(label, []))
+        mine = [record for record in records if _label(record, overrides) == label]
+        if not mine:
+            verdicts.append(Verdict(baseline.name, label, _percent(expected), "no run", "nothing", passed=False))
+            continue
+        found = summarize(values[label])
         different = sorted({d for r in mine for d in manifest_differences(baseline.environment, r.environment)})
         data_same = all(record.data_sha256 == baseline.data_sha256 for record in mine)
         if not different:
-            equal = [baseline.runs.get(_run_name(r)) == r.final_weights_sha256 for r in mine]
+            equal = [baseline.runs.get(_run_name(r, overrides)) == r.final_weights_sha256 for r in mine]
             passed = bool(equal) and all(equal) and len(equal) == expected["n"]
             how = f"bits: {sum(equal)} of {expected['n']:.0f} runs identical"
         else:
@@ -135,7 +143,7 @@ def judge(baseline: Baseline, records: Sequence[RunRecord]) -> list[Verdict]:
             Verdict(
                 baseline.name,
                 label,
-                f"{expected['mean']:.2%} ± {expected['std']:.2%}",
+                _percent(expected),
                 f"{found.mean:.2%} ± {found.std:.2%}",
                 how if data_same else f"other data; {how}",
                 passed and data_same,
@@ -158,17 +166,22 @@ def select(baselines: Sequence[Baseline], *, quick: bool) -> list[Baseline]:
     return chosen
 
 
-def _by_group(records: Sequence[RunRecord], metric: str) -> dict[str, list[float]]:
+def _percent(expected: Mapping[str, float]) -> str:
+    return f"{expected['mean']:.2%} ± {expected['std']:.2%}"
+
+
+def _by_group(records: Sequence[RunRecord], metric: str, overrides: Sequence[str] = ()) -> dict[str, list[float]]:
     groups: dict[str, list[float]] = {}
     for record in records:
-        groups.setdefault(_label(record), []).append(record.metrics[metric])
+        groups.setdefault(_label(record, overrides), []).append(record.metrics[metric])
     return groups
 
 
-def _run_name(record: RunRecord) -> str:
-    return f"{_label(record)},seed={record.seed}"
+def _run_name(record: RunRecord, overrides: Sequence[str] = ()) -> str:
+    return f"{_label(record, overrides)},seed={record.seed}"
 
 
-def _label(record: RunRecord) -> str:
+def _label(record: RunRecord, overrides: Sequence[str] = ()) -> str:
     """The group's name within its experiment."""
-    return group_name([text for text in record.overrides if not text.startswith(("experiment=", "+experiment="))])
+    own = [text for text in record.overrides if not text.startswith(("experiment=", "+experiment="))]
+    return group_name([text for text in own if text not in overrides])
