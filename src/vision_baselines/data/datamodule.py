@@ -15,9 +15,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_baselines.data.dataset import BatchedImages, as_is
+from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.sampler import EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
 from vision_baselines.errors import ConfigError
+from vision_baselines.seeding import generator
 
 Batch = tuple[Tensor, Tensor]
 
@@ -34,6 +36,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: Images a training batch.
         eval_batch_size: Images a validation or test batch; it changes no result.
         num_workers: Loading processes; data in memory is fastest with 0.
+        augment: Changes training images on the device, by a draw that depends on the seed, the epoch and the step.
         seed: The run's seed, for the order of the training set.
         channels_last: Whether float images are laid out channels last, which CPU and GPU convolutions prefer.
 
@@ -52,6 +55,7 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 512,
         num_workers: int = 0,
+        augment: Augment | None = None,
         seed: int = 0,
         channels_last: bool = True,
     ) -> None:
@@ -74,6 +78,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
+        self.augment = augment or None  # an empty config is none
         self.seed = seed
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (pixel / 255 - mean) / std as one multiplication and one addition
@@ -131,15 +136,19 @@ class ImageDataModule(pl.LightningDataModule):
         return images.to(device, non_blocking=True), target.to(device, non_blocking=True)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Normalise a batch on its device: images (B, C, H, W) uint8 to float32."""
+        """Augment a training batch and normalise any, on its device: images (B, C, H, W) uint8 to float32."""
         images, target = batch
+        if self.augment is not None and self.trainer is not None and self.trainer.training:
+            at = self._position()
+            draws = (self.seed, "augment", at.epoch, at.batches_done, self.trainer.global_rank)
+            images = self.augment(images, generator(*draws, device=images.device))
         return self.normalize(images), target
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels 0 … 255 to zero mean and unit variance per channel; (B, C, H, W) in and out."""
         if self._scale.device != images.device:
             self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
-        floats = images.to(torch.float32, memory_format=self.memory_format)
+        floats = images.to(torch.float32, memory_format=self.memory_format, copy=images.is_floating_point())
         return floats.mul_(self._scale).add_(self._shift)
 
     def _position(self) -> Position:
