@@ -47,7 +47,7 @@ def test_the_config_travels_inside_as_plain_data(trained):
 
 def test_the_best_file_holds_the_weights_that_were_tested(trained):
     from vision_baselines.models.cnn import CNN
-    from vision_baselines.train import weights_sha256
+    from vision_baselines.results import weights_sha256
 
     record, folder = trained
     net = CNN((1, 8, 8), 10, channels=(2, 3), hidden_features=4)

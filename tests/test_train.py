@@ -12,9 +12,10 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import ConfigError, DivergedError, TrainingError
+from vision_baselines.results import weights_sha256
 from vision_baselines.runs.interruption import Interrupted
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.train import headline, weights_sha256
+from vision_baselines.train import headline
 
 
 class AtStep(pl.Callback):

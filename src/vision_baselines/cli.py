@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -39,6 +40,7 @@ def main(verb: str = "train") -> NoReturn:
     """Run a verb under Hydra with the command line's arguments, and exit with its code."""
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    threading.excepthook = _on_thread_error
     logging.raiseExceptions = False  # a disk too full for the log ends the run by itself, and is told once
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
     exit_with(lambda: _under_hydra(verb))
@@ -90,6 +92,12 @@ def _under_hydra(verb: str) -> None:
             SweepCallback.finish()
         raise
     SweepCallback.finish()
+
+
+def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
+    """Say nothing of a thread that cannot write: TensorBoard's keeps the error for the run's next write to raise."""
+    if not isinstance(arguments.exc_value, OSError):
+        threading.__excepthook__(arguments)
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -40,10 +40,19 @@ class RunTensorBoardLogger(TensorBoardLogger):
 
     @rank_zero_only
     def close(self) -> None:
-        """Write what is left and let go of the file."""
-        if self._experiment is not None:
-            self.experiment.close()
-            self._experiment = None
+        """Write what is left and let go of the file.
+
+        Raises:
+            OSError: Something could not be written. TensorBoard's own writer keeps it to itself if that was the last.
+        """
+        if self._experiment is None:
+            return
+        threads = [writer.event_writer._async_writer._worker for writer in self.experiment.all_writers.values()]
+        self.experiment.close()
+        self._experiment = None
+        for thread in threads:
+            if thread.exception is not None:
+                raise thread.exception
 
     @rank_zero_only
     def rewind(self, step: int) -> None:

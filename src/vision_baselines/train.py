@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import logging
 import sys
 import time
@@ -14,20 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from vision_baselines import assembly
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.callbacks.checkpoints import Checkpoints, discard, latest_good
-from vision_baselines.callbacks.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.callbacks.history import History
 from vision_baselines.configuration import checked_config
 from vision_baselines.errors import (
@@ -38,8 +32,9 @@ from vision_baselines.errors import (
     TrainingError,
     VisionBaselinesError,
 )
+from vision_baselines.results import best_metrics, log_result, weights_sha256
 from vision_baselines.runs import environment
-from vision_baselines.runs.fingerprint import fingerprint, group_name
+from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.interruption import Interrupted, StopSignals
 from vision_baselines.runs.lock import RunLockedError, exclusive
 from vision_baselines.runs.record import (
@@ -57,8 +52,6 @@ from vision_baselines.tensorboard_logger import RunTensorBoardLogger
 
 log = logging.getLogger(__name__)
 
-FILTERS_FILE = "filters.npy"
-FILTERS_PICTURE = "filters.png"
 CONFIG_FILE = "config.yaml"
 
 
@@ -105,7 +98,7 @@ def train(cfg: DictConfig) -> RunRecord:
 def _fit_and_test(
     cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSignals, replaced: Sequence[Mapping[str, Any]]
 ) -> None:
-    started = time.perf_counter()
+    began, started = time.time(), time.perf_counter()
     datamodule = assembly.datamodule(cfg)
     datamodule.prepare_data()
     datamodule.setup()
@@ -145,6 +138,8 @@ def _fit_and_test(
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume_from)
         stop.raise_if_received()
         record.timings.fit_s = history.fit_s
+        if history.first_step_at is not None:
+            record.timings.first_step_s = history.first_step_at - began
         record.final_weights_sha256 = weights_sha256(classifier.net)
         record.history = [EpochRow.model_validate(row) for row in history.rows]
         record.timings.images_per_s = history.images_per_s
@@ -153,12 +148,12 @@ def _fit_and_test(
         started = time.perf_counter()
         results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
-        record.metrics = _metrics(results[0], record.history, checkpoints.best_epoch)
+        record.metrics = best_metrics(results[0], record.history, checkpoints.best_epoch)
         record.best_epoch = checkpoints.best_epoch
         record.confusion = classifier.test_confusion.compute().tolist()
         record.weights_sha256 = weights_sha256(classifier.net)
         record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)
-        _log_result(cfg, record, trainer, classifier, folder)
+        log_result(cfg, record, trainer, classifier, folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
         record.write(folder)
     finally:
@@ -166,16 +161,6 @@ def _fit_and_test(
         for logger in loggers:
             if isinstance(logger, RunTensorBoardLogger):
                 logger.close()
-
-
-def weights_sha256(net: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a net's state, in the order of its names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        tensor: Tensor = value.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def headline(record: RunRecord) -> str:
@@ -218,35 +203,6 @@ def _resume_state(checkpoints: Checkpoints) -> tuple[str | None, int]:
     if path:
         log.info("resuming at step %d", step)
     return (str(path) if path else None), step
-
-
-def _log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
-    best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
-    filters = filters_of(trainer, classifier)
-    if filters is not None:
-        np.save(folder / FILTERS_FILE, filters.numpy())
-        if any(isinstance(callback, FilterPictures) for callback in trainer.callbacks):  # type: ignore[attr-defined]
-            picture = log_filters(trainer, filters, best, step=trainer.global_step)
-            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / FILTERS_PICTURE)
-    params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
-    params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
-    if HydraConfig.initialized():
-        choices = HydraConfig.get().runtime.choices
-        params |= {key: choices[key] for key in ("model", "data", "optimizer", "scheduler") if choices.get(key)}
-    metrics = {"hparams/test_acc": record.metrics["test/acc"]}
-    if record.parameters:
-        metrics["hparams/parameters"] = float(record.parameters.total)
-    for logger in trainer.loggers:
-        if isinstance(logger, RunTensorBoardLogger):
-            logger.log_result(params, metrics, group=group_name(record.overrides))
-
-
-def _metrics(tested: Mapping[str, float], history: list[EpochRow], best_epoch: int | None) -> dict[str, float]:
-    metrics = {key: float(value) for key, value in tested.items()}
-    for row in history:
-        if row.epoch == best_epoch:
-            metrics |= {key: value for key, value in row.metrics.items() if key.startswith("val/")}
-    return metrics
 
 
 def _parameters(net: nn.Module, image_shape: tuple[int, ...]) -> Parameters:

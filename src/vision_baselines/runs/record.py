@@ -45,11 +45,15 @@ class Parameters(_Part):
 
 
 class Timings(_Part):
-    """Wall-clock times in seconds, summed over every attempt that contributed to the run."""
+    """Wall-clock times in seconds, summed over every attempt that contributed to the run.
+
+    `first_step_s` is from the start of the latest attempt to the end of its first training step.
+    """
 
     setup_s: float = 0.0
     fit_s: float = 0.0
     test_s: float = 0.0
+    first_step_s: float | None = None
     images_per_s: float | None = None
 
 
