@@ -1,0 +1,104 @@
+"""One attempt at a run, in a process of its own that may be killed at any moment.
+
+The process is forked from this one, which has imported torch, so an attempt costs about as long as it trains.
+Rejected: a new interpreter for each, which spends five seconds on imports for one of training.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from vision_baselines.resolvers import conf_dir, register_resolvers
+from vision_baselines.train import train
+
+OUTPUT_FILE = "attempts.txt"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How an attempt ended: its exit code, negative for a signal, and what it took in seconds."""
+
+    exit_code: int
+    wall_s: float
+
+    @property
+    def killed(self) -> bool:
+        """Whether it was killed before it was done."""
+        return self.exit_code == -signal.SIGKILL
+
+
+def composed(overrides: Sequence[str], run_dir: Path) -> DictConfig:
+    """The config that ``train.py`` would run with these overrides, in `run_dir`."""
+    register_resolvers()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra.compose("train", [*overrides, f"name={run_dir.parent.name}"], return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(run_dir)
+        cfg.hydra.runtime.cwd = str(run_dir.parent)
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        cfg.paths.run_dir, cfg.paths.output_dir = str(run_dir), str(run_dir.parent)
+    return cfg
+
+
+def attempt(
+    cfg: DictConfig, *, kill_after_s: float | None = None, before: Callable[[], None] = lambda: None
+) -> Attempt:
+    """Train `cfg` in a forked process, which goes on where an earlier attempt was killed.
+
+    Args:
+        cfg: From `composed`.
+        kill_after_s: When it gets SIGKILL, unless it is done by then; none leaves it alone.
+        before: Called in the process before it trains.
+    """
+    sys.stdout.flush()
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _inside(cfg, before)
+    descriptor = os.pidfd_open(child)
+    try:
+        left = None if kill_after_s is None else max(0.0, started + kill_after_s - time.monotonic())
+        ended, _, _ = select.select([descriptor], [], [], left)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    finally:
+        os.close(descriptor)
+    return Attempt(os.waitstatus_to_exitcode(status), time.monotonic() - started)
+
+
+def _inside(cfg: DictConfig, before: Callable[[], None]) -> None:
+    code = 1
+    try:
+        folder = Path(cfg.paths.run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        output = os.open(folder / OUTPUT_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        before()
+        train(cfg)
+        code = 0
+    except BaseException as error:
+        traceback.print_exc()
+        code = getattr(error, "exit_code", 1)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # nothing of this process's own may run: it is a copy
