@@ -220,10 +220,15 @@ def test_the_data_folder_follows_its_environment_variable(compose, monkeypatch, 
     assert compose().paths.data_dir == "/elsewhere"
 
 
+def own_lines(path):
+    """Lines of a config, without what a baseline is expected to give, which is as long as its runs are many."""
+    return len(path.read_text().split("\nexpected:")[0].splitlines())
+
+
 def test_config_files_are_short(root):
     long = {
         str(path.relative_to(root)): count
         for path in (root / "conf").rglob("*.yaml")
-        if path.parent.name not in ("hydra", "help") and (count := len(path.read_text().splitlines())) > 45
+        if path.parent.name not in ("hydra", "help") and (count := own_lines(path)) > 45
     }
     assert long == {}

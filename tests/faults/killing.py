@@ -102,7 +102,7 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "as validation ends": at("on_validation_end", 12),
     "as training ends": at("on_train_end", 18),
     "while testing": at("on_test_batch_end", 18),
-    "after the result is logged": instead(train, "_log_result", 1, call),
+    "after the result is logged": instead(RunTensorBoardLogger, "log_result", 1, call),
     "after a checkpoint": instead(checkpoint_io, "save", 3, call),
     "between flushing the log and a checkpoint": instead(checkpoint_io, "save", 3, lambda *_, **__: None),
     # each checkpoint is two files: its checksum, then itself
