@@ -1,4 +1,4 @@
-"""Where the configs lie, and what they may compute: the resolvers that conf/ uses.
+"""Where the configs lie, what they may compute (the resolvers that conf/ uses), and one composed without a run.
 
 Nothing here imports torch, so that composing a config stays quick.
 """
@@ -6,11 +6,13 @@ Nothing here imports torch, so that composing a config stays quick.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import job_name
@@ -53,3 +55,15 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("unique_name", unique_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)
     OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)
+
+
+def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """The config that ``train.py`` would run with these overrides, without a run's folder.
+
+    Args:
+        overrides: As on the command line.
+        with_hydra: Keep Hydra's own part, which knows what was chosen from each group.
+    """
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", list(overrides), return_hydra_config=with_hydra)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra import compose, initialize_config_dir
 from PIL import Image
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -23,7 +22,7 @@ from vision_baselines import assembly
 from vision_baselines.benchmark.loops import synchronize
 from vision_baselines.benchmark.workload import MEAN, NUM_CLASSES, STD, Workload, plain_net
 from vision_baselines.data.splits import Split, Splits
-from vision_baselines.resolvers import conf_dir, register_resolvers
+from vision_baselines.resolvers import composed
 from vision_baselines.train import quieten_lightning
 
 
@@ -66,24 +65,21 @@ class _Given:
 
 def ours(work: Workload) -> float:
     """The real path: Hydra's config, `assembly`, the default callbacks and logger."""
-    register_resolvers()
     quieten_lightning()
     with tempfile.TemporaryDirectory() as folder:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose(
-                "train",
-                [
-                    "name=benchmark",
-                    f"model={work.model}",
-                    "data=mnist",
-                    f"data.batch_size={work.batch_size}",
-                    "trainer.max_epochs=1",
-                    f"trainer.precision={work.precision}",
-                    f"trainer.accelerator={'gpu' if work.device == 'cuda' else 'cpu'}",
-                    f"paths.run_dir={folder}",
-                    "+trainer.limit_val_batches=0",
-                ],
-            )
+        cfg = composed(
+            [
+                "name=benchmark",
+                f"model={work.model}",
+                "data=mnist",
+                f"data.batch_size={work.batch_size}",
+                "trainer.max_epochs=1",
+                f"trainer.precision={work.precision}",
+                f"trainer.accelerator={'gpu' if work.device == 'cuda' else 'cpu'}",
+                f"paths.run_dir={folder}",
+                "+trainer.limit_val_batches=0",
+            ]
+        )
         datamodule = assembly.datamodule(cfg)
         datamodule.source = _Given(work)
         clock = _Clock(work)

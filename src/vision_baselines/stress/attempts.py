@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
-from vision_baselines.resolvers import conf_dir, register_resolvers
+from vision_baselines import resolvers
 from vision_baselines.train import train
 
 OUTPUT_FILE = "attempts.txt"
@@ -42,10 +41,8 @@ class Attempt:
 
 def composed(overrides: Sequence[str], run_dir: Path) -> DictConfig:
     """The config that ``train.py`` would run with these overrides, in `run_dir`."""
-    register_resolvers()
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("train", [*overrides, f"name={run_dir.parent.name}"], return_hydra_config=True)
+    cfg = resolvers.composed([*overrides, f"name={run_dir.parent.name}"], with_hydra=True)
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(run_dir)
         cfg.hydra.runtime.cwd = str(run_dir.parent)

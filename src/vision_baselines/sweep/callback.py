@@ -81,9 +81,8 @@ class SweepCallback(Callback):
         if sweep is None or comparison is None:
             return
         comparison.show()
-        beside = Path(sys.executable).with_name(
-            "tensorboard"
-        )  # an environment that is not activated is not on the path
+        # an environment that is not activated is not on the path
+        beside = Path(sys.executable).with_name("tensorboard")
         command = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
         print(f"  {command} --host 127.0.0.1 --logdir {sweep.folder}")
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vision_baselines import resolvers
 from vision_baselines.cli import exit_with
 from vision_baselines.errors import ConfigError
-from vision_baselines.resolvers import conf_dir, register_resolvers
 from vision_baselines.theory.arguments import Parser, console
 
 
@@ -57,10 +56,8 @@ def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
     Raises:
         ConfigError: Hydra cannot make a config of them and has no error of its own for it.
     """
-    register_resolvers()
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose("train", list(overrides), return_hydra_config=True)
+        cfg = resolvers.composed(overrides, with_hydra=True)
     except (ValueError, TypeError) as error:
         raise ConfigError(" ".join(str(error).split())) from error
     choices = cfg.hydra.runtime.choices
