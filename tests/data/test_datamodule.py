@@ -102,6 +102,11 @@ def test_the_number_of_workers_changes_no_batch(num_workers):
         assert torch.equal(target, labels)
 
 
+def test_data_on_the_device_cannot_be_loaded_by_other_processes():
+    with pytest.raises(ConfigError, match=r"data\.num_workers is 2; expected 0 beside data\.on_device=true"):
+        module(num_workers=2, on_device=True)
+
+
 def test_seeds_shuffle_the_training_split_differently():
     orders = [torch.cat([t for _, t in module(seed=s).train_dataloader()]).tolist() for s in (0, 1)]
     assert orders[0] != orders[1]
@@ -150,3 +155,14 @@ def test_a_mean_or_deviation_for_other_channels_is_refused(facts):
 def test_a_standard_deviation_of_nought_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"data\.std"):
         module(std=[0.2, 0.0, 0.3])
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_a_last_batch_of_one_image_is_left_out_and_one_of_two_is_not(num_workers):
+    """Batch normalisation refuses to train on a single image."""
+    sizes = {
+        batch_size: [len(t) for _, t in module(batch_size=batch_size, num_workers=num_workers).train_dataloader()]
+        for batch_size in (1, 3, 4)
+    }
+    assert sizes == {1: [1] * 10, 3: [3, 3, 3], 4: [4, 4, 2]}

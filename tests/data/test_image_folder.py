@@ -451,6 +451,72 @@ def test_paths_that_print_are_left_as_they_are():
     assert printable("train/Ünïcode 图片.png") == "train/Ünïcode 图片.png"
 
 
+def test_a_folder_must_be_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"data\.source\.root is null"):
+        ImageFolder(None, tmp_path)
+
+
+@pytest.fixture
+def train_on(compose, tmp_path):
+    """``train_on(root, *overrides)``: an epoch of a small net on the pictures in a folder; gives the record."""
+
+    def run(root, *overrides):
+        from vision_baselines.train import train
+
+        words = ["model=fc", "model.hidden_features=[8]", "trainer.max_epochs=1", "data.batch_size=8", "logger=none"]
+        quiet = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null"]
+        own = ["data=image_folder", f"data.source.root={root}", "data.source.image_size=8", "data.num_classes=3"]
+        where = [f"data.source.cache_dir={tmp_path / 'cache'}"]
+        return train(compose(*words, *quiet, *where, *{o.split("=")[0]: o for o in [*own, *overrides]}.values()))
+
+    return run
+
+
+def test_a_folder_of_mixed_pictures_of_any_name_trains_to_a_record(train_on, root, folder):
+    red = root / "train" / "red"
+    add(root, "train", "red", mode="L", suffix="グレー.png")
+    add(root, "train", "red", mode="RGBA", suffix=" ünïcode.png")
+    (red / "deeper").mkdir()
+    (red / "0.png").rename(red / "deeper" / "0.png")
+    record = train_on(root)
+    assert record.status == "finished"
+    assert record.class_names == ["blue", "green", "red"]
+    assert record.data_sha256 == folder.load().sha256
+    assert np.sum(record.confusion) == 12
+
+
+def test_a_folder_trains_on_some_of_its_classes_by_their_names(train_on, root):
+    record = train_on(root, "data.classes=[red,blue]", "data.num_classes=2")
+    assert record.class_names == ["red", "blue"]
+    assert np.sum(record.confusion) == 8
+
+
+def test_a_folder_of_another_number_of_classes_is_answered_with_the_number(train_on, root):
+    with pytest.raises(ConfigError, match=r"^data\.num_classes is 10; the data has 3 classes$"):
+        train_on(root, "data.num_classes=10")
+
+
+@pytest.mark.parametrize("fault", ["a truncated JPEG", "a text file", "an empty class", "a class only in test"])
+def test_a_folder_with_a_fault_is_not_trained_on_and_the_fault_is_named(train_on, root, fault):
+    red = root / "train" / "red"
+    if fault == "a truncated JPEG":
+        Image.effect_noise((40, 40), 50).save(red / "cut.jpg")
+        (red / "cut.jpg").write_bytes((red / "cut.jpg").read_bytes()[:600])
+        named = r"train/red/cut\.jpg: .*truncated"
+    elif fault == "a text file":
+        (red / "text.png").write_text("no picture")
+        named = r"train/red/text\.png: no picture in a known format"
+    elif fault == "an empty class":
+        for split in ("train", "val", "test"):
+            (root / split / "white").mkdir()
+        named = "train/white: no picture in it"
+    else:
+        add(root, "test", "purple")
+        named = "test/purple: no such class in train"
+    with pytest.raises(DataError, match=rf"fault.* under .*; mend or remove:\n  {named}"):
+        train_on(root)
+
+
 @pytest.mark.skipif(not CIFAR10_SUBSET.is_dir(), reason=f"real photographs are not in {CIFAR10_SUBSET}")
 def test_real_photographs_are_2700_train_300_val_600_test(tmp_path):
     splits = ImageFolder(CIFAR10_SUBSET, tmp_path).load()

@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import BatchSampler, SequentialSampler
 
-from vision_baselines.data.sampler import EpochOrder, Position
+from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 
 sizes = st.integers(1, 60)
 
@@ -72,3 +73,17 @@ def test_the_position_is_asked_for_anew_each_time_it_is_iterated():
 def test_the_length_is_that_of_a_whole_share(num_samples, world_size, length):
     sampler = EpochOrder(num_samples, batch_size=4, seed=0, position=lambda: Position(0, 2), world_size=world_size)
     assert len(sampler) == length
+
+
+@pytest.mark.parametrize(("num_samples", "batch_size", "batches_done"), [(100, 7, 0), (100, 7, 3), (64, 64, 0)])
+def test_batches_as_tensors_are_the_batches_that_torch_cuts(num_samples, batch_size, batches_done):
+    order = EpochOrder(num_samples, batch_size=batch_size, seed=3, position=lambda: Position(2, batches_done))
+    for drop_last in (False, True):
+        expected = list(BatchSampler(order, batch_size, drop_last))
+        found = [batch.tolist() for batch in EpochBatches(order, batch_size, drop_last)]
+        assert found == expected
+        assert len(EpochBatches(order, batch_size, drop_last)) == len(BatchSampler(order, batch_size, drop_last))
+
+
+def test_batches_of_another_sampler_are_those_of_torch():
+    assert list(EpochBatches(SequentialSampler(range(5)), 2)) == [[0, 1], [2, 3], [4]]

@@ -1,7 +1,8 @@
 """`ImageDataModule`: a source's tensors, served in batches and normalised on the device.
 
 The facts about the data (shape, classes, mean, std) come from its config, because nets are built from them before
-any data is read; here they are held against what the source really yields, and a lie is refused.
+any data is read; here they are held against what the source really yields, and a lie is refused. Which images are
+kept and where their pixels lie is decided once, by `split_changes`, when they are read.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.perturbations import Augment
-from vision_baselines.data.sampler import EpochOrder, Position
+from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
+from vision_baselines.data.split_changes import only_classes, part_of_train, with_permuted_pixels
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
 
@@ -30,15 +33,19 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         source: Where the tensors come from.
         image_shape: (channels, height, width) of one image, in pixels.
-        num_classes: Number of classes; targets are 0 … num_classes - 1.
+        num_classes: Number of classes, of those that `classes` keeps; targets are 0 … num_classes - 1.
         mean: Per channel, of pixels scaled to [0, 1].
         std: Per channel, of pixels scaled to [0, 1].
         batch_size: Images a training batch.
         eval_batch_size: Images a validation or test batch; it changes no result.
         num_workers: Loading processes; data in memory is fastest with 0.
+        on_device: Whether the splits lie on the training device, where batches are gathered without a copy a step.
         augment: Changes training images on the device, by a draw that depends on the seed, the epoch and the step.
         seed: The run's seed, for the order of the training set.
         channels_last: Whether float images are laid out channels last, which CPU and GPU convolutions prefer.
+        permute_pixels: Put the pixels of every image of every split in one fixed random order.
+        train_fraction: How much of train is kept, in (0, 1], each class by its share; val and test stay whole.
+        classes: Labels or names of the classes that are kept, in every split, in their new order; None for all.
 
     Raises:
         ConfigError: Sizes are out of range, or the facts stated do not hold for the data.
@@ -55,9 +62,13 @@ class ImageDataModule(pl.LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 512,
         num_workers: int = 0,
+        on_device: bool = False,
         augment: Augment | None = None,
         seed: int = 0,
         channels_last: bool = True,
+        permute_pixels: bool = False,
+        train_fraction: float = 1.0,
+        classes: Sequence[int | str] | None = None,
     ) -> None:
         super().__init__()
         for key, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -65,6 +76,8 @@ class ImageDataModule(pl.LightningDataModule):
                 raise ConfigError(f"data.{key} is {size}; expected a whole number of at least 1")
         if num_workers < 0:
             raise ConfigError(f"data.num_workers is {num_workers}; expected 0 or more")
+        if on_device and num_workers:
+            raise ConfigError(f"data.num_workers is {num_workers}; expected 0 beside data.on_device=true")
         if not len(mean) == len(std) == image_shape[0]:
             raise ConfigError(
                 f"data.mean and data.std have {len(mean)} and {len(std)} values; "
@@ -72,14 +85,25 @@ class ImageDataModule(pl.LightningDataModule):
             )
         if min(std) <= 0:
             raise ConfigError(f"data.std is {list(std)}; expected numbers above 0")
+        if not 0 < train_fraction <= 1:
+            raise ConfigError(f"data.train_fraction is {train_fraction}; expected above 0 and at most 1")
+        if not isinstance(permute_pixels, bool):
+            raise ConfigError(f"data.permute_pixels is {permute_pixels!r}; expected true or false")
+        if isinstance(augment, Augment):
+            augment.check_places(image_shape, permuted=permute_pixels)
         self.source = source
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
+        self.mean, self.std = tuple(mean), tuple(std)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
+        self.on_device = on_device
         self.augment = augment or None  # an empty config is none
         self.seed = seed
+        self.permute_pixels = permute_pixels
+        self.train_fraction = train_fraction
+        self.classes = classes
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (pixel / 255 - mean) / std as one multiplication and one addition
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
@@ -91,26 +115,38 @@ class ImageDataModule(pl.LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the tensors, once, and hold them against the facts stated in the config."""
+        """Read the tensors, once, hold them against the facts stated in the config, and change what is to change."""
         if self.splits is not None:
             return
-        splits = self.source.load()
+        whole = splits = self.source.load()
         received = tuple(splits.train.images.shape[1:])
         if received != self.image_shape:
             raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}")
+        if self.classes is not None:
+            splits = only_classes(splits, self.classes)
         if len(splits.class_names) != self.num_classes:
-            raise ConfigError(f"data.num_classes is {self.num_classes}; the data has {len(splits.class_names)} classes")
+            has = "the data has" if self.classes is None else "data.classes keeps"
+            raise ConfigError(f"data.num_classes is {self.num_classes}; {has} {len(splits.class_names)} classes")
+        if self.train_fraction < 1:
+            splits = part_of_train(splits, self.train_fraction)
         if self.batch_size > len(splits.train.target):
             raise ConfigError(
                 f"data.batch_size is {self.batch_size}; the training split has only {len(splits.train.target)} images"
             )
+        if self.permute_pixels:
+            splits = with_permuted_pixels(splits)
+        # the facts are those of the data set, whatever is kept of it
+        warn_if_far_off(whole.train.images, mean=self.mean, std=self.std)
         self.splits = splits
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The training split in the order of the current epoch, from the first batch that is not done yet."""
+        """The training split in the order of the current epoch, from the first batch that is not done yet.
+
+        A last batch of one image alone is left out.
+        """
         split = self._split("train")
         trainer = self.trainer
-        sampler = EpochOrder(
+        order = EpochOrder(
             len(split.target),
             batch_size=self.batch_size,
             seed=self.seed,
@@ -118,15 +154,20 @@ class ImageDataModule(pl.LightningDataModule):
             rank=trainer.global_rank if trainer else 0,
             world_size=trainer.world_size if trainer else 1,
         )
-        return self._loader(split, self.batch_size, sampler=sampler)
+        # batch normalisation has no variance of a single image
+        drop_last = self.batch_size > 1 and len(order) % self.batch_size == 1
+        if self.num_workers:
+            return self._loader(split, batch_size=self.batch_size, sampler=order, drop_last=drop_last)
+        device = split.target.device
+        return self._loader(split, batch_sampler=EpochBatches(order, self.batch_size, drop_last, device=device))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, in order."""
-        return self._loader(self._split("val"), self.eval_batch_size)
+        return self._loader(self._split("val"), batch_size=self.eval_batch_size)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The test split, in order."""
-        return self._loader(self._split("test"), self.eval_batch_size)
+        return self._loader(self._split("test"), batch_size=self.eval_batch_size)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """A batch on `device`; one that is there already is passed through without a walk over its parts."""
@@ -162,15 +203,17 @@ class ImageDataModule(pl.LightningDataModule):
         if self.splits is None:
             self.setup()
         split: Split = getattr(self.splits, name)
+        if self.on_device and self.trainer is not None:
+            device = self.trainer.strategy.root_device
+            return Split(split.images.to(device), split.target.to(device))
         return split
 
-    def _loader(self, split: Split, batch_size: int, **options: Any) -> DataLoader[Batch]:
+    def _loader(self, split: Split, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
             BatchedImages(split.images, split.target),
-            batch_size=batch_size,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=torch.cuda.is_available() and not split.images.is_cuda,
             collate_fn=as_is,  # type: ignore[arg-type]
             **options,
         )

@@ -31,9 +31,9 @@ class BatchedImages(Dataset[tuple[Tensor, Tensor]]):
         """One image (C, H, W) and its target, a scalar."""
         return self.images[index], self.target[index]
 
-    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
         """A batch: images (B, C, H, W) and targets (B,)."""
-        index = torch.as_tensor(indices)
+        index = torch.as_tensor(indices, device=self.images.device)
         return self.images.index_select(0, index), self.target.index_select(0, index)
 
 

@@ -42,7 +42,7 @@ class ImageFolder:
     """Pictures in a folder for each class.
 
     Args:
-        root: Holds ``train`` and, where there are any, ``val`` and ``test``, each with the same classes.
+        root: Must be set. Holds ``train`` and, where there are any, ``val`` and ``test``, each with the same classes.
         cache_dir: Where the tensors are kept; nothing else is ever written.
         image_size: Side of the square images, in pixels.
         channels: 3 for RGB, 1 for grey.
@@ -56,7 +56,7 @@ class ImageFolder:
         ConfigError: An argument is out of range.
     """
 
-    root: str | Path
+    root: str | Path | None
     cache_dir: str | Path
     image_size: int = 32
     channels: int = 3
@@ -67,6 +67,8 @@ class ImageFolder:
     max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
+        if self.root is None:
+            raise ConfigError("data.source.root is null; expected the folder that holds train/<class>/…")
         if self.image_size < 1:
             raise ConfigError(f"data.source.image_size is {self.image_size}; expected a side of at least 1 pixel")
         if self.channels not in (1, 3):
@@ -112,9 +114,14 @@ class ImageFolder:
             splits[name], train = train.subset(held_out), train.subset(kept)
         return Splits(train, splits["val"], splits["test"], listing.class_names)
 
+    @property
+    def _root(self) -> Path:
+        assert self.root is not None
+        return Path(self.root).expanduser()
+
     def _listing(self) -> Listing:
         try:
-            return list_pictures(Path(self.root).expanduser())
+            return list_pictures(self._root)
         except OSError as error:
             raise DataError(f"cannot read {error.filename}: {error.strerror}; set data.source.root") from error
 
@@ -156,7 +163,7 @@ class ImageFolder:
 
     def _cache(self, listing: Listing) -> tuple[Path, str]:
         """The cache file for this folder at this size, and the key of what it must hold."""
-        root = Path(self.root).expanduser().resolve()
+        root = self._root.resolve()
         place = repr((os.fsencode(root), self.image_size, self.channels, self.crop))
         name = f"pictures-{hashlib.sha256(place.encode()).hexdigest()[:16]}.pt"
         # another version of Pillow may decode or resize to other values
@@ -185,7 +192,7 @@ class ImageFolder:
 
     def _fill(self, images: PixelArray, pictures: list[Picture], split: str) -> list[str]:
         """Decode pictures into images (N, C, H, W), in place, and return what is wrong with those that cannot be."""
-        root = Path(self.root).expanduser()
+        root = self._root
 
         def fill(index: int) -> str | None:
             path = pictures[index].path

@@ -7,6 +7,7 @@ generator that the caller seeds by where training stands, so a resumed run draws
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -37,6 +38,28 @@ class Augment:
         self.shift_px = shift_px
         self.flip = flip
         self.rotation_deg = rotation_deg
+
+    def check_places(self, image_shape: Sequence[int], *, permuted: bool) -> None:
+        """Refuse images in which a pixel's place means nothing, or that would be moved out of their own picture.
+
+        Args:
+            image_shape: (channels, height, width) in pixels.
+            permuted: Whether the pixels are in a random order.
+
+        Raises:
+            ConfigError: What is to be changed.
+        """
+        side = min(image_shape[1:], default=0)
+        if self.shift_px >= side > 0:
+            raise ConfigError(
+                f"augment.shift_px is {self.shift_px}; expected less than the {side} "
+                f"pixel{'s' * (side > 1)} of an image's shorter side, or augment=none"
+            )
+        if permuted:
+            raise ConfigError(
+                "data.permute_pixels is true, and augment moves pixels by places that are no longer theirs; "
+                "expected augment=none"
+            )
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Change each image by a draw of its own.

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
-from torch.utils.data import Sampler
+from torch import Tensor
+from torch.utils.data import BatchSampler, Sampler
 
 from vision_baselines.seeding import generator
 
@@ -55,9 +56,45 @@ class EpochOrder(Sampler[int]):
         return -(-self.num_samples // self.world_size)
 
     def __iter__(self) -> Iterator[int]:
+        return iter(self.indices().tolist())
+
+    def indices(self) -> Tensor:
+        """What is left of the current epoch, (M,) int64, in order."""
         position = self.position()
         order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", position.epoch))
         if missing := len(self) * self.world_size - self.num_samples:
             order = order.repeat(self.world_size)[: self.num_samples + missing]
         own = order[self.rank :: self.world_size]
-        return iter(own[position.batches_done * self.batch_size :].tolist())
+        return own[position.batches_done * self.batch_size :]
+
+
+class EpochBatches(BatchSampler):
+    """Batches of an `EpochOrder` as index tensors, cut from one permutation without a list of numbers in between.
+
+    Not for loading processes: a tensor on its way to another process costs more than a list.
+
+    Args:
+        sampler: The order; any other sampler is batched as torch does.
+        batch_size: Samples a batch.
+        drop_last: Whether a last batch that is not full is left out.
+        device: Where the data lies, and with it the indices.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler[int],
+        batch_size: int,
+        drop_last: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        self.device = device
+
+    def __iter__(self) -> Iterator[list[int]]:
+        if not isinstance(self.sampler, EpochOrder):
+            return super().__iter__()
+        indices = self.sampler.indices().to(self.device)
+        if self.drop_last:
+            indices = indices[: len(indices) // self.batch_size * self.batch_size]
+        # `DataLoader` hands a batch's indices to the data set as they are
+        return iter(torch.split(indices, self.batch_size))  # type: ignore[arg-type]

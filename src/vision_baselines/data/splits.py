@@ -101,7 +101,7 @@ def cut_val(train: Split, val_size: int, *, seed: int, stratified: bool = False)
     if stratified:
         kept, held_out = stratified_cut(train.target, proportional_counts(train.target, val_size), seed=seed)
     else:
-        order = torch.from_numpy(_permutations(seed).permutation(total))
+        order = torch.from_numpy(frozen_draws(seed).permutation(total))
         held_out, kept = order[:val_size].sort().values, order[val_size:].sort().values
     return train.subset(kept), train.subset(held_out)
 
@@ -117,7 +117,7 @@ def stratified_cut(target: Tensor, counts: Sequence[int], *, seed: int) -> tuple
     Returns:
         Indices of the samples kept and of those held out, each ascending.
     """
-    generator = _permutations(seed)
+    generator = frozen_draws(seed)
     held_out = torch.zeros(len(target), dtype=torch.bool)
     for label, count in enumerate(counts):
         members = (target == label).nonzero().flatten()
@@ -141,6 +141,7 @@ def proportional_counts(target: Tensor, size: int) -> list[int]:
     return floors
 
 
-def _permutations(seed: int) -> np.random.RandomState:
+def frozen_draws(seed: int) -> np.random.RandomState:
+    """A generator whose draws from this seed are the same for good."""
     # RandomState's stream is frozen for good (NEP 19); Generator's may change with a version of NumPy, torch's too.
     return np.random.RandomState(seed)

@@ -1,0 +1,124 @@
+"""What a config may change about a data set before it is trained on: which classes, how much of train, pixels' places.
+
+Each is a function from splits to splits, applied once when the data is read. So a training step costs what it did, and
+the checksum in a run's record is that of what the run really saw. None of it depends on the run's seed: every run of a
+comparison sees the same change. Changes drawn anew for each batch are left to `perturbations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, frozen_draws
+from vision_baselines.errors import ConfigError
+
+# No meaning but that it is fixed, and not that of the splits.
+PERMUTATION_SEED = 20_240_202
+
+
+def only_classes(splits: Splits, classes: Sequence[int | str]) -> Splits:
+    """Keep some classes, in every split, as 0, 1, … in the order given.
+
+    Args:
+        splits: The whole data set.
+        classes: Labels, or names of classes; two or more, each once.
+
+    Raises:
+        ConfigError: A class is not there or stands twice, or there are fewer than two.
+    """
+    if isinstance(classes, str) or not isinstance(classes, Sequence):
+        raise ConfigError(f"data.classes is {classes!r}; expected a list of classes such as [0,1], or null for all")
+    labels = [_label(wanted, splits.class_names) for wanted in classes]
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise ConfigError(f"data.classes is {list(classes)}; expected two or more classes, each once")
+    renumbered = torch.full((len(splits.class_names),), -1)
+    renumbered[labels] = torch.arange(len(labels))
+
+    def kept(split: Split) -> Split:
+        target = renumbered[split.target]
+        index = (target >= 0).nonzero().flatten()
+        return Split(split.images[index], target[index])
+
+    names = tuple(splits.class_names[label] for label in labels)
+    return Splits(kept(splits.train), kept(splits.val), kept(splits.test), names)
+
+
+def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) -> Splits:
+    """Keep a fraction of train, of each class its share and at least one image; val and test stay whole.
+
+    A smaller fraction lies inside a larger one, so that a curve over fractions adds images and swaps none.
+
+    Args:
+        splits: The whole data set.
+        fraction: In (0, 1]; the number of images is rounded.
+        seed: Decides which images.
+
+    Raises:
+        ConfigError: There would be fewer images than classes.
+    """
+    target = splits.train.target
+    total, size = len(target), round(fraction * len(target))
+    if size == total:
+        return splits
+    present = int(torch.bincount(target).count_nonzero())
+    if size < present:
+        raise ConfigError(
+            f"data.train_fraction is {fraction}, which is {size:,} of {total:,} images; "
+            f"expected enough for one of each of the {present} classes"
+        )
+    order = balanced_order(target, seed=seed)
+    return Splits(splits.train.subset(order[:size].sort().values), splits.val, splits.test, splits.class_names)
+
+
+def balanced_order(target: Tensor, *, seed: int) -> Tensor:
+    """An order that begins with one image of each class and goes on so that every class keeps to its share.
+
+    However much is taken from the beginning, a class has its share rounded to a whole number, and at least one.
+    Rejected: a stratified draw for each size by itself. Rounded shares are not monotone in the size (a larger draw can
+    hold fewer of a class), so such draws do not lie inside one another.
+
+    Args:
+        target: (N,) int64, labels.
+        seed: Decides which images of a class come first.
+
+    Returns:
+        (N,) int64, a permutation of the indices.
+    """
+    draws = frozen_draws(seed)
+    place = torch.empty(len(target), dtype=torch.float64)
+    for label in range(int(target.max()) + 1):
+        members = (target == label).nonzero().flatten()
+        shuffled = members[torch.from_numpy(draws.permutation(len(members)))]
+        place[shuffled] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+        place[shuffled[:1]] = 0
+    return place.argsort(stable=True)
+
+
+def with_permuted_pixels(splits: Splits, *, seed: int = PERMUTATION_SEED) -> Splits:
+    """Put the pixels of every image of every split in the same random order, all channels together."""
+    height, width = splits.train.images.shape[-2:]
+    order = pixel_permutation(height, width, seed=seed)
+
+    def permuted(split: Split) -> Split:
+        return Split(split.images.flatten(2).index_select(2, order).view(split.images.shape), split.target)
+
+    return Splits(permuted(splits.train), permuted(splits.val), permuted(splits.test), splits.class_names)
+
+
+def pixel_permutation(height: int, width: int, *, seed: int = PERMUTATION_SEED) -> Tensor:
+    """For each place of an image, row by row, the place its pixel comes from: (height * width,) int64."""
+    return torch.from_numpy(frozen_draws(seed).permutation(height * width))
+
+
+def _label(wanted: int | str, class_names: Sequence[str]) -> int:
+    if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(class_names):
+        return wanted
+    if isinstance(wanted, str) and wanted in class_names:
+        return class_names.index(wanted)
+    names = ", ".join(class_names[:10]) + (", …" if len(class_names) > 10 else "")
+    raise ConfigError(
+        f"data.classes has {wanted!r}; expected labels from 0 to {len(class_names) - 1}, or names among {names}"
+    )
