@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from vision_baselines.models.arguments import checked_image_shape, whole_numbers
 from vision_baselines.models.dropout import Dropout
 
 
@@ -20,6 +21,9 @@ class FC(nn.Module):
         num_classes: Number of logits.
         hidden_features: Width of each hidden layer; none gives softmax regression.
         dropout: Probability of zeroing a hidden feature in training, in [0, 1).
+
+    Raises:
+        ValueError: An argument is out of range.
     """
 
     def __init__(
@@ -32,8 +36,8 @@ class FC(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
-        in_features = math.prod(image_shape)
-        for out_features in hidden_features:
+        in_features = math.prod(checked_image_shape(image_shape))
+        for out_features in whole_numbers("hidden_features", hidden_features, at_least=0):
             layers += [nn.Linear(in_features, out_features), nn.ReLU(), Dropout(dropout)]
             in_features = out_features
         self.layers = nn.Sequential(*layers, nn.Linear(in_features, num_classes))

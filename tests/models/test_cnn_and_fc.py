@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -24,35 +26,26 @@ def test_cnn_parameters_add_up_by_hand():
     assert sum(p.numel() for p in CNN((1, 28, 28), 10).parameters()) == conv + norm + head
 
 
-def as_stated(net, *layers):
-    """A plain torch net of the layers as they are stated, with the weights of `net`."""
-    reference = nn.Sequential(*layers)
-    ours, theirs = net.state_dict(), reference.state_dict()
-    assert [v.shape for v in ours.values()] == [v.shape for v in theirs.values()]
-    reference.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
-    return reference.eval()
-
-
 def block(in_channels, out_channels):
     conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(), nn.MaxPool2d(2))
 
 
-def test_cnn_is_the_function_of_two_blocks_and_a_head():
+def test_cnn_is_the_function_of_two_blocks_and_a_head(as_stated):
     net = CNN((1, 28, 28), 10)
     net(torch.randn(8, 1, 28, 28))  # so that the running statistics are not those of nothing
     head = [nn.Flatten(), nn.Linear(64 * 7 * 7, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10)]
     images = torch.randn(4, 1, 28, 28)
-    expected = as_stated(net, block(1, 32), block(32, 64), *head)(images)
+    expected = as_stated(net, block(1, 32), block(32, 64), *head).eval()(images)
     torch.testing.assert_close(net.eval()(images), expected)
 
 
-def test_fc_is_the_function_of_flatten_and_three_linear_layers():
+def test_fc_is_the_function_of_flatten_and_three_linear_layers(as_stated):
     net = FC((1, 28, 28), 10)
     sizes = [(784, 512), (512, 256)]
     hidden = [layer for a, b in sizes for layer in (nn.Linear(a, b), nn.ReLU(), nn.Dropout(0.5))]
     images = torch.randn(4, 1, 28, 28)
-    expected = as_stated(net, nn.Flatten(), *hidden, nn.Linear(256, 10))(images)
+    expected = as_stated(net, nn.Flatten(), *hidden, nn.Linear(256, 10)).eval()(images)
     torch.testing.assert_close(net.eval()(images), expected)
 
 
@@ -98,6 +91,26 @@ def test_the_refusal_of_a_small_image_names_the_image_and_what_to_change():
 def test_cnn_refuses_an_even_kernel_and_names_its_key():
     with pytest.raises(ValueError, match=r"model\.kernel_size is 4; expected an odd number"):
         CNN((1, 8, 8), 2, kernel_size=4)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (512, "model.hidden_features is 512; expected a list, which may be empty, of whole numbers of at least 1"),
+        ([512, 0], "model.hidden_features is [512, 0]; expected"),
+        ("512", "model.hidden_features is '512'; expected"),
+    ],
+)
+def test_fc_refuses_widths_that_are_none_and_names_their_key(given, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        FC((1, 8, 8), 2, hidden_features=given)
+
+
+@pytest.mark.parametrize("net", [CNN, FC])
+@pytest.mark.parametrize("image_shape", [(8, 8), (1, 8, 0), [1, 8, 8.0], "188"])
+def test_an_image_shape_that_is_none_is_refused_by_its_key(net, image_shape):
+    with pytest.raises(ValueError, match=r"^data\.image_shape is .*; expected \[channels, height, width\]"):
+        net(image_shape, 2)
 
 
 def test_fc_without_hidden_layers_is_softmax_regression():
