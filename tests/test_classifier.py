@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from vision_baselines.callbacks.parameters import ParameterTable
 from vision_baselines.classifier import ImageClassifier
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.sources import Noise
 from vision_baselines.models.cnn import CNN
+from vision_baselines.models.dropout import Dropout
 from vision_baselines.seeding import draw_seed
 
 SHAPE, CLASSES = (1, 6, 6), 3
@@ -241,3 +243,33 @@ def test_a_plateau_lowers_the_rate_when_val_loss_does_not_improve():
 
 def test_without_a_schedule_the_rate_stays():
     assert set(rates(None)) == {0.1}
+
+
+def test_a_net_is_compiled_when_asked_and_keeps_its_names_and_its_losses():
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    found = {}
+    for compile in (None, {"backend": backend}):
+        torch.manual_seed(0)
+        losses = Losses()
+        model = ImageClassifier(
+            CNN(SHAPE, CLASSES, channels=(2, 3), hidden_features=8, dropout=0.0),
+            num_classes=CLASSES,
+            optimizer=sgd,
+            compile=compile,
+        )
+        fitted(model, epochs=1, callbacks=[losses, ParameterTable()])
+        found[compile is not None] = (losses.values, list(model.state_dict()))
+        assert bool(graphs) is (compile is not None)
+    torch._dynamo.reset()
+    assert found[True] == found[False]
+
+
+def test_dropout_does_not_break_a_compiled_graph():
+    torch._dynamo.reset()
+    explained = torch._dynamo.explain(Dropout(0.5).train())(torch.ones(4, 8))
+    assert explained.graph_break_count == 0

@@ -32,7 +32,11 @@ def _benchmark(arguments: list[str]) -> None:
     parser.add_argument("--steps", type=int, help="timed steps a round; by default about a second's worth")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--sweep", action="store_true", help="instead, 6 jobs of an epoch of MNIST, both ways")
     options = parser.parse_args(arguments)
+    if options.sweep:
+        _benchmark_sweep(options.json)
+        return
 
     import torch
 
@@ -73,6 +77,16 @@ def _benchmark(arguments: list[str]) -> None:
                 )
     if options.json:
         manifest = observe(options.device).model_dump()
-        options.json.write_text(
-            json.dumps({"environment": manifest, "rounds": options.rounds, "results": rows}, indent=1)
-        )
+        content = {"environment": manifest, "rounds": options.rounds, "results": rows}
+        options.json.write_text(json.dumps(content, indent=1))
+
+
+def _benchmark_sweep(target: Path | None) -> None:
+    from vision_baselines.benchmark.sweeps import measure_sweep
+    from vision_baselines.runs.environment import observe
+
+    times = measure_sweep()
+    print(f"{times.jobs} jobs: template {times.template_s:.1f} s, ours {times.ours_s:.1f} s, ratio {times.ratio:.2f}")
+    if target:
+        found = {"jobs": times.jobs, "template_s": times.template_s, "ours_s": times.ours_s, "ratio": times.ratio}
+        target.write_text(json.dumps({"environment": observe("cpu").model_dump(), "sweep": found}, indent=1))

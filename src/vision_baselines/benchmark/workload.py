@@ -66,12 +66,22 @@ def made_up(
     return Workload(model, batch_size, steps, warmup, images, target, precision, device)
 
 
-def plain_net(model: str) -> nn.Module:
-    """The net as a tutorial writes it: ReLU before pooling, default memory layout."""
+def plain_net(model: str, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> nn.Module:
+    """The net as a tutorial writes it: torch's own dropout, ReLU before pooling, default memory layout."""
+    channels, height, width = image_shape
     if model == "fc":
-        return FC(IMAGE_SHAPE, NUM_CLASSES)
+        return nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels * height * width, 512),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(512, 256),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(256, NUM_CLASSES),
+        )
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3, padding=1),
+        nn.Conv2d(channels, 32, 3, padding=1),
         nn.BatchNorm2d(32),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -80,7 +90,7 @@ def plain_net(model: str) -> nn.Module:
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(64 * 7 * 7, 128),
+        nn.Linear(64 * (height // 4) * (width // 4), 128),
         nn.ReLU(),
         nn.Dropout(0.5),
         nn.Linear(128, NUM_CLASSES),
