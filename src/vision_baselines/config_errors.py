@@ -65,6 +65,7 @@ def _unknown_option(name: str, conf_dir: Path) -> str:
 
 
 def _unknown_key(key: str, conf_dir: Path) -> str:
+    _, _, key = key.rpartition("@")  # of a group placed elsewhere, the place
     group, *rest = key.split(".")
     owners = [option for option in _options(conf_dir / group) if rest and key in _keys_of(conf_dir, group, option)]
     if owners:
@@ -74,7 +75,7 @@ def _unknown_key(key: str, conf_dir: Path) -> str:
 
 
 def _options(group: Path) -> list[str]:
-    found = {path.stem for path in group.glob("*.yaml")} if group.is_dir() else set()
+    found = {path.stem for path in group.glob("[!_]*.yaml")} if group.is_dir() else set()
     return sorted(found | _HYDRAS_OWN.get("/".join(group.parts[-2:]), set()))
 
 
@@ -91,18 +92,29 @@ def _keys(conf_dir: Path) -> list[str]:
         content = yaml.safe_load(path.read_text())
         if isinstance(content, dict):
             keys.update(_dotted(content, group))
-    return sorted(keys - {"defaults"})
+    return sorted(keys)
 
 
 def _keys_of(conf_dir: Path, group: str, option: str) -> list[str]:
+    """Dotted keys of an option: its own, those of the options it begins with, and where it places other groups."""
     import yaml
 
     content = yaml.safe_load((conf_dir / group / f"{option}.yaml").read_text())
-    return list(_dotted(content, [group])) if isinstance(content, dict) else []
+    if not isinstance(content, dict):
+        return []
+    keys = list(_dotted(content, [group]))
+    for entry in content.get("defaults", []):
+        if isinstance(entry, str) and (conf_dir / group / f"{entry}.yaml").is_file():
+            keys += _keys_of(conf_dir, group, entry)
+        elif isinstance(entry, dict):
+            keys += [f"{group}.{name.partition('@')[2]}" for name in entry if "@" in name]
+    return keys
 
 
 def _dotted(node: dict[str, object], prefix: Sequence[str]) -> Iterable[str]:
     for key, value in node.items():
+        if key == "defaults":
+            continue
         yield ".".join([*prefix, str(key)])
         if isinstance(value, dict):
             yield from _dotted(value, [*prefix, str(key)])

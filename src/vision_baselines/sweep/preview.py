@@ -54,7 +54,10 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
 
 def _steps(cfg: DictConfig, lengths: dict[str, int | None]) -> int | None:
     """Batches of a training epoch; None if the data would have to be fetched first."""
-    key = json.dumps(OmegaConf.to_container(cfg.data.source, resolve=True), default=str, sort_keys=True)
+    facts = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(facts, dict)
+    what = {name: value for name, value in facts.items() if name not in ("seed", "batch_size", "augment")}
+    key = json.dumps(what, default=str, sort_keys=True)
     if key not in lengths:
         datamodule = assembly.datamodule(cfg)
         try:
