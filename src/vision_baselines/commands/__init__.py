@@ -3,6 +3,7 @@
 VERBS = {
     "train": "vision_baselines.commands.train",
     "compare": "vision_baselines.commands.compare",
+    "evaluate": "vision_baselines.commands.evaluate",
     "reproduce": "vision_baselines.commands.reproduce",
     "inspect": "vision_baselines.theory.inspect_command",
     "conv-arithmetic": "vision_baselines.theory.chain_command",

@@ -1,4 +1,4 @@
-"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [out=folder]``: the comparison, from records."""
+"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 from vision_baselines.cli import exit_with
 from vision_baselines.errors import ConfigError
 
-_OPTIONS = ("group_by", "metric", "baseline", "out")
+_OPTIONS = ("group_by", "metric", "baseline", "over", "out")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
 
 
@@ -37,5 +37,6 @@ def _compare(arguments: list[str]) -> None:
         group_by=options["group_by"].split(",") if "group_by" in options else None,
         metric=options.get("metric", "test/acc"),
         baseline=options.get("baseline"),
+        over=options.get("over"),
     )
     comparison.show()

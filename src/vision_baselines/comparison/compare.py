@@ -62,6 +62,7 @@ def compare(
     group_by: Sequence[str] | str | None = None,
     metric: str = DEFAULT_METRIC,
     baseline: str | None = None,
+    over: str | None = None,
     pictures: bool = True,
 ) -> Comparison:
     """Compare every record at or below `folders` and write the result.
@@ -77,12 +78,13 @@ def compare(
         metric: What is compared.
         baseline: Label or settings of the group that others are compared with; by default ``model=fc`` if
             it is there.
+        over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.
         pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
             ones, and Matplotlib is not imported.
 
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
-        UnknownNameError: A group key, metric or baseline that no record has.
+        UnknownNameError: A group key, metric or baseline that no record has, or an `over` that is no number.
         StorageError: The result cannot be written.
     """
     folders = [Path(folder) for folder in folders]
@@ -90,7 +92,7 @@ def compare(
     out = Path(out) if out is not None else folders[0] / OUTPUT_FOLDER
     try:
         with exclusive(out, wait=True):
-            table = tabulate(collect(folders), group_by=group_by, metric=metric, baseline=baseline)
+            table = tabulate(collect(folders), group_by=group_by, metric=metric, baseline=baseline, over=over)
             return Comparison(table, out, tuple(_write(table, out, pictures)))
     except NoRecordsError:
         raise

@@ -46,24 +46,29 @@ def override_key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
-def experiment_overrides(record: RunRecord) -> dict[str, str]:
+def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
     latest = {override_key(override): one_line(override) for override in record.overrides}
-    return {key: override for key, override in sorted(latest.items()) if key != "seed" and not is_bookkeeping(key)}
+    left_out = ("seed", without)
+    return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_bookkeeping(key)}
 
 
-def group_jobs(jobs: Sequence[Job], group_by: Sequence[str] | str | None = None) -> list[Group]:
+def group_jobs(
+    jobs: Sequence[Job], group_by: Sequence[str] | str | None = None, *, without: str | None = None
+) -> list[Group]:
     """Every job in exactly one group; see the module for names and order.
 
     Args:
         jobs: The jobs, in any order.
         group_by: Keys of overrides or dotted keys of the config; also ``sweep``, ``name`` and ``seed``.
+        without: A key that makes no group.
 
     Raises:
         UnknownNameError: A key that no job has.
     """
-    keys = group_by.split(",") if isinstance(group_by, str) else list(group_by or ())
-    named = _by_keys(jobs, [key.strip() for key in keys]) if keys else _by_overrides(jobs)
+    keys = [key.strip() for key in (group_by.split(",") if isinstance(group_by, str) else group_by or ())]
+    kept = [key for key in keys if key != without]
+    named = _by_keys(jobs, kept) if kept else _by_overrides(jobs, without)
     groups: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
     for label, parts, job in named:
         groups.setdefault((label, parts), []).append(job)
@@ -99,32 +104,15 @@ def natural_order(label: str) -> list[tuple[str, float]]:
     return [(text, float(number)) for text, number in zip(pieces[::2], [*pieces[1::2], "0"], strict=True)]
 
 
-def _by_overrides(jobs: Sequence[Job]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
-    all_parts = [tuple(experiment_overrides(job.record).values()) for job in jobs]
-    shared = set.intersection(*map(set, all_parts)) if len(set(all_parts)) > 1 else set()
-    labels = [", ".join(part for part in parts if part not in shared) or "default" for parts in all_parts]
-    sweeps_of: dict[str, set[str]] = {}
-    for label, job in zip(labels, jobs, strict=True):
-        sweeps_of.setdefault(label, set()).add(job.record.sweep)
-    ambiguous = any(len(sweeps) > 1 for sweeps in sweeps_of.values())
-    for label, parts, job in zip(labels, all_parts, jobs, strict=True):
-        sweep = one_line(job.record.sweep)
-        yield (f"{sweep}: {label}", (*parts, f"sweep={sweep}"), job) if ambiguous else (label, parts, job)
-
-
-def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
-    values = {key: _values(jobs, key) for key in keys}
-    for row, job in enumerate(jobs):
-        parts = tuple(f"{key}={one_line(values[key][row])}" for key in keys)
-        yield ", ".join(parts), parts, job
-
-
-def _values(jobs: Sequence[Job], key: str) -> list[str]:
+def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> list[str]:
     """The value of `key` in each job: from the configs if all have a leaf there, else from the overrides.
 
     An override says ``1e-3`` where another config says 0.001; the config is one spelling for both. A
     group such as ``model`` is no leaf: there only the override has the name, and a job without it has the
     default.
+
+    Raises:
+        UnknownNameError: No job has the key, which `option` named.
     """
     if key in ("sweep", "name", "seed"):
         return [str(getattr(job.record, key)) for job in jobs]
@@ -137,8 +125,28 @@ def _values(jobs: Sequence[Job], key: str) -> list[str]:
     if jobs and not any(value is not None for value in in_config) and not any(key in found for found in overrides):
         similar = get_close_matches(key, relevant(jobs[0].record.config), n=5)
         known = {name for found in overrides for name in found} | {"sweep", "name", "seed", *similar}
-        raise UnknownNameError.of("group_by", key, known)
+        raise UnknownNameError.of(option, key, known)
     return [
         found.get(key, value if value is not None else "default")
         for found, value in zip(overrides, in_config, strict=True)
     ]
+
+
+def _by_overrides(jobs: Sequence[Job], without: str | None) -> Iterable[tuple[str, tuple[str, ...], Job]]:
+    all_parts = [tuple(experiment_overrides(job.record, without).values()) for job in jobs]
+    shared = set.intersection(*map(set, all_parts)) if len(set(all_parts)) > 1 else set()
+    labels = [", ".join(part for part in parts if part not in shared) or "default" for parts in all_parts]
+    sweeps_of: dict[str, set[str]] = {}
+    for label, job in zip(labels, jobs, strict=True):
+        sweeps_of.setdefault(label, set()).add(job.record.sweep)
+    ambiguous = any(len(sweeps) > 1 for sweeps in sweeps_of.values())
+    for label, parts, job in zip(labels, all_parts, jobs, strict=True):
+        sweep = one_line(job.record.sweep)
+        yield (f"{sweep}: {label}", (*parts, f"sweep={sweep}"), job) if ambiguous else (label, parts, job)
+
+
+def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
+    values = {key: setting_values(jobs, key) for key in keys}
+    for row, job in enumerate(jobs):
+        parts = tuple(f"{key}={one_line(values[key][row])}" for key in keys)
+        yield ", ".join(parts), parts, job

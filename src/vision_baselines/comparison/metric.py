@@ -37,12 +37,12 @@ class Metric:
     @property
     def title(self) -> str:
         """The name in words."""
-        return " ".join(_WORDS.get(part, part.replace("_", " ")) for part in self.name.split("/"))
+        return " ".join(_WORDS.get(word, word) for word in self.name.replace("/", " ").replace("_", " ").split())
 
     @property
     def is_share(self) -> bool:
-        """Whether values are shares of 1."""
-        return self.quantity in _SHARES
+        """Whether values are shares of 1; a condition may follow, as in ``shift/acc_4px``."""
+        return self.quantity in _SHARES or self._unconditional in _SHARES
 
     @property
     def unit(self) -> str:
@@ -57,7 +57,12 @@ class Metric:
     @property
     def validation_name(self) -> str:
         """The same quantity on the validation split, the one that learning curves hold."""
-        return f"val/{self.quantity}"
+        is_conditional = self.quantity not in _SHARES and self._unconditional in _SHARES
+        return f"val/{self._unconditional if is_conditional else self.quantity}"
+
+    @property
+    def _unconditional(self) -> str:
+        return self.quantity.rpartition("_")[0]
 
     def scaled(self, value: float) -> float:
         """`value` in the metric's unit."""

@@ -7,12 +7,15 @@ many, the other figures show the best and the baseline, since nobody can tell fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.figure import Figure
 
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.notation import one_line
 from vision_baselines.comparison.plots.confusion import (
     Confusion,
     confusion_figure,
@@ -21,6 +24,7 @@ from vision_baselines.comparison.plots.confusion import (
 )
 from vision_baselines.comparison.plots.cost import parameters_figure, seconds_figure
 from vision_baselines.comparison.plots.curves import curves_figure
+from vision_baselines.comparison.plots.curves import seconds_figure as curves_by_second_figure
 from vision_baselines.comparison.plots.export import pixels_png, png, svg
 from vision_baselines.comparison.plots.filters import (
     Filters,
@@ -30,6 +34,7 @@ from vision_baselines.comparison.plots.filters import (
     shared_limit,
 )
 from vision_baselines.comparison.plots.intervals import accuracy_figure, difference_figure
+from vision_baselines.comparison.plots.measured import curve_figure, curve_names, over_figure, series_entries
 from vision_baselines.comparison.plots.style import Look, add_legend, house_style
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
 
@@ -120,6 +125,8 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         "Small dots are seeds, each minus the baseline's run of the same seed. Where the interval holds zero, the two "
         "cannot be told apart."
     )
+    band = "the band is its 95% interval (Student's t)"
+    over = f"{title} over {one_line(table.over or '', 40)}"
     plans: list[tuple[str, str, str, Callable[[], Figure | None]]] = [
         ("accuracy", title, dots, lambda: accuracy_figure(table)),
         ("difference", "Difference to the baseline", pairs, lambda: difference_figure(table)),
@@ -129,7 +136,23 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
             curve,
             lambda: curves_figure(table, shown, validation.name),
         ),
+        (
+            "curves_val_by_second",
+            f"{_capital(validation.title)} by second",
+            f"The same by the mean second at which an epoch was done. {curve}",
+            lambda: curves_by_second_figure(table, shown, validation.name),
+        ),
         ("curves_train", "Training loss", curve, lambda: curves_figure(table, shown, "train/loss")),
+        ("over", over, f"Mean over seeds at each value; {band}.", lambda: over_figure(table)),
+        *(
+            (
+                key,
+                _capital(Metric(name).title),
+                f"Mean over seeds; {band}. {n}",
+                partial(curve_figure, table, shown, name),
+            )
+            for key, name in _plain_keys(curve_names(shown)).items()
+        ),
         ("parameters", f"{title} against parameters", cost, lambda: parameters_figure(table, shown)),
         ("seconds", f"{title} against seconds", cost, lambda: seconds_figure(table, shown)),
     ]
@@ -137,11 +160,26 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
     for key, title, caption, make in plans:
         figure = make()
         if figure is not None:
-            vector = svg(figure, key)
             entries = [(row.label, Look.of(table.rows.index(row))) for row in shown]
+            if key == "over":  # its lines are not the groups that the page's legend names
+                entries = series_entries(table.series)
+                alone = make()
+                add_legend(figure, entries, "")
+                vector, figure = svg(figure, key), alone or figure
+            else:
+                vector = svg(figure, key)
             add_legend(figure, [] if key in ("accuracy", "difference") else entries, title)
             made.append(Picture(key, title, caption, vector, png(figure)))
     return made
+
+
+def _plain_keys(names: Sequence[str]) -> dict[str, str]:
+    """A key for each name that may stand in a file's name and in markup; no two are the same."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = "curve_" + re.sub(r"[^A-Za-z0-9]", "_", name)
+        found[f"{plain}_{len(found)}" if plain in found else plain] = name
+    return found
 
 
 def _filter_tile(found: Filters, limit: float) -> Tile:

@@ -19,6 +19,7 @@ from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.faults import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.series import Series, series_over
 from vision_baselines.runs.record import Status
 
 DEFAULT_METRIC = "test/acc"
@@ -77,7 +78,10 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """All groups in their order, compared by `metric`, against the group `baseline` if there is one."""
+    """All groups in their order, compared by `metric`, against the group `baseline` if there is one.
+
+    Where a numeric setting `over` was named, `series` has the metric at each of its values.
+    """
 
     rows: tuple[GroupRow, ...]
     metric: Metric
@@ -85,6 +89,8 @@ class ComparisonTable:
     baseline: str | None
     sweeps: tuple[str, ...]
     unreadable: tuple[Unreadable, ...] = field(default=())
+    over: str | None = None
+    series: tuple[Series, ...] = ()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -114,6 +120,7 @@ def tabulate(
     group_by: Sequence[str] | str | None = None,
     metric: str = DEFAULT_METRIC,
     baseline: str | None = None,
+    over: str | None = None,
 ) -> ComparisonTable:
     """Group the jobs, summarise each group and pair it with the baseline, seed by seed.
 
@@ -122,17 +129,19 @@ def tabulate(
         group_by: See `group_jobs`.
         metric: The metric that is compared; a finished job must have it.
         baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
+        over: A numeric setting that `series` run over.
 
     Raises:
-        UnknownNameError: A key, metric or baseline that no job has.
+        UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
     """
     groups = group_jobs(collection.jobs, group_by)
     chosen = _baseline(groups, baseline)
     names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
-    summarised = [name for name in names if name.startswith("test/") or name in ("val/acc", metric)]
+    summarised = [name for name in names if not name.startswith("val/") or name in ("val/acc", metric)]
     plain = [_row(group, summarised) for group in groups]
+    counted = [job for row in plain for job in row.counted]
     reference = next((row.values(metric) for row in plain if row.label == chosen), None)
     return ComparisonTable(
         rows=tuple(row if row.label == chosen else _paired(row, metric, reference) for row in plain),
@@ -141,6 +150,8 @@ def tabulate(
         baseline=chosen,
         sweeps=collection.sweeps,
         unreadable=collection.unreadable,
+        over=over,
+        series=series_over(counted, over, metric=metric, group_by=group_by) if over is not None and counted else (),
     )
 
 

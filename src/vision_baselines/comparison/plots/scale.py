@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Collection
 
 from matplotlib.axis import Axis
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+
+def spans_widely(low: float, high: float) -> bool:
+    """Whether values that are read along an axis call for a logarithmic one: all positive, and more than 20-fold apart.
+
+    >>> spans_widely(0.01, 1.0), spans_widely(0.0, 4.0), spans_widely(0.1, 1.0)
+    (True, False, False)
+    """
+    return low > 0 and high > 20 * low
 
 
 def short_tick(value: float) -> str:
@@ -23,6 +34,29 @@ def short_tick(value: float) -> str:
 def label_shortly(axis: Axis) -> None:
     """Write an axis's ticks as `short_tick`."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: short_tick(value)))
+
+
+def label_roundly(axis: Axis, *, whole: bool = False) -> None:
+    """Give a linear axis at most eight steps of 1, 2, 2.5 or 5 times a power of ten, or of whole numbers."""
+    axis.set_major_locator(MaxNLocator(nbins=8, integer=whole, steps=[1, 2, 2.5, 5, 10]))
+    label_shortly(axis)
+
+
+def label_places(axis: Axis, places: Collection[float]) -> bool:
+    """Label an axis at `places` alone, on whatever scale it has, if they are few and leave room; says whether.
+
+    >>> from matplotlib.figure import Figure
+    >>> axis = Figure().add_subplot().xaxis
+    >>> label_places(axis, [0.1, 0.5, 1]), label_places(axis, [0.01, 0.02, 1])
+    (True, False)
+    """
+    at = [math.log(x) if axis.get_scale() == "log" else x for x in sorted(set(places))]
+    gaps = [after - before for before, after in itertools.pairwise(at)]
+    if not 1 < len(at) <= 8 or min(gaps) < 0.08 * (at[-1] - at[0]):
+        return False
+    axis.set_major_locator(FixedLocator(sorted(set(places))))
+    label_shortly(axis)
+    return True
 
 
 def label_logarithmic(axis: Axis, low: float, high: float) -> None:

@@ -25,6 +25,7 @@ PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 MARKERS = ("o", "s", "D", "^", "v", "P")
 WIDTH_IN = 4.8
 _LEGEND_LINE_IN = 0.165
+_TITLE_IN = 0.26
 _RC: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": ["sans-serif"],
@@ -96,12 +97,13 @@ def new_axes(
 
 
 def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> None:
-    """Make room above the axes and name the groups there, as a picture that stands alone needs."""
+    """Make room above the axes and name the groups there, as a picture that stands alone needs, under its title."""
     names = [" " + shortened(label, 58) for label, _ in entries]  # Matplotlib hides a name that starts with "_"
     columns = max(1, min(4, int(66 / (max(map(len, names), default=1) + 5))))
     lines = -(-len(names) // columns)
     old = float(figure.get_figheight())
-    extra = 0.3 + _LEGEND_LINE_IN * lines
+    headed = _TITLE_IN if title else 0.04
+    extra = headed + 0.04 + _LEGEND_LINE_IN * lines
     figure.set_size_inches(float(figure.get_figwidth()), old + extra)
     scale = old / (old + extra)
     for axes in figure.axes:
@@ -113,7 +115,7 @@ def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> N
         handles,
         names,
         loc="upper left",
-        bbox_to_anchor=(0.005, 1 - 0.26 / (old + extra)),
+        bbox_to_anchor=(0.005, 1 - headed / (old + extra)),
         ncols=columns,
         frameon=False,
         fontsize=8.5,

@@ -1,0 +1,46 @@
+"""A run's own curves as one picture, in the look of the comparison's figures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.plots.export import png
+from vision_baselines.comparison.plots.scale import label_roundly
+from vision_baselines.comparison.plots.style import Look, add_legend, house_style, new_axes
+from vision_baselines.runs.record import Curve
+
+
+def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) -> Tensor:
+    """Curves that share their axes.
+
+    Args:
+        name: The metric's name, which tells the unit.
+        title: Written above.
+        lines: The curves and what the legend calls them; one without a name has no line in it.
+
+    Returns:
+        uint8 (3, H, W).
+    """
+    metric = Metric(name)
+    with house_style():
+        figure, axes = new_axes(2.9)
+        for index, (_, curve) in enumerate(lines):
+            look = Look.of(index)
+            marker = look.marker if len(curve.x) <= 24 else ""
+            values = [metric.scaled(value) for value in curve.y]
+            axes.plot(curve.x, values, color=look.color, marker=marker, markersize=3.5, zorder=3)
+        axes.grid(axis="y")
+        axes.spines["left"].set_visible(False)
+        label_roundly(axes.xaxis, whole=all(x == int(x) for x in lines[0][1].x))
+        axes.set_xlabel(lines[0][1].x_label)
+        axes.set_ylabel(f"{lines[0][1].y_label}{', %' if metric.unit else ''}")
+        add_legend(figure, [(label, Look.of(index)) for index, (label, _) in enumerate(lines) if label], title)
+        pixels = np.array(Image.open(io.BytesIO(png(figure))).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1)

@@ -1,0 +1,38 @@
+"""One probed run that several tests look at."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """Overrides of a run with every probe, the first of them, and with batches that do not divide the test split."""
+    return ["probe=all", "trainer.log_every_n_steps=4", "logger=tensorboard", "++data.eval_batch_size=7"]
+
+
+@pytest.fixture(scope="session")
+def probed(train_tiny, tmp_path_factory, everything):
+    """A finished tiny run with every probe: its record and its folder."""
+    folder = tmp_path_factory.mktemp("probed") / "run"
+    return train_tiny(folder, *everything), folder
+
+
+@pytest.fixture(scope="session")
+def rebuilt():
+    """``rebuilt(record, folder)``: datamodule, net as it was drawn, and its best weights, without a trainer."""
+
+    def build(record, folder):
+        from vision_baselines import assembly
+        from vision_baselines.evaluate import restored_config
+
+        cfg = restored_config(record.config, folder)
+        datamodule = assembly.datamodule(cfg)
+        datamodule.setup()
+        torch.manual_seed(record.seed)
+        classifier = assembly.classifier(cfg).eval()
+        best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+        return datamodule, classifier, best
+
+    return build

@@ -1,0 +1,140 @@
+"""What probes do to a run: they add to its record, and change nothing else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pytorch_lightning import Callback
+
+from vision_baselines import assembly
+from vision_baselines.errors import DataError, StorageError
+from vision_baselines.probes.probe import Probe
+from vision_baselines.runs.fingerprint import fingerprint, job_name
+from vision_baselines.runs.record import read_record
+
+
+class FallsOver(Callback):
+    def on_train_batch_end(self, trainer, *rest):
+        if trainer.global_step == 8:
+            raise RuntimeError("the roof fell in")
+
+
+@pytest.fixture(scope="module")
+def plain(train_tiny, tmp_path_factory, everything):
+    """The run that `probed` is without its probes: its record and its folder."""
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    return train_tiny(folder, *everything[1:]), folder
+
+
+def test_a_probed_run_ends_with_the_weights_and_the_metrics_of_the_run_without(probed, plain):
+    (with_probes, _), (without, _) = probed, plain
+
+    assert with_probes.final_weights_sha256 == without.final_weights_sha256
+    assert without.metrics.items() <= with_probes.metrics.items()
+    assert with_probes.history == without.history
+    assert without.curves == {}
+    assert set(with_probes.curves) == {"shift/acc", "edges/similarity", "depth/activation"}
+
+
+def test_a_run_without_probes_has_none_among_its_callbacks(compose):
+    assert not [c for c in assembly.callbacks(compose("probe=none")) if isinstance(c, Probe)]
+    assert len([c for c in assembly.callbacks(compose("probe=all")) if isinstance(c, Probe)]) == 3
+
+
+def test_a_probe_is_no_part_of_what_makes_a_run_the_same(probed, plain):
+    assert probed[0].fingerprint == plain[0].fingerprint
+    assert fingerprint({**plain[0].config, "probe": {}}) == fingerprint(
+        {key: value for key, value in plain[0].config.items() if key != "probe"}
+    )
+    assert job_name(["probe=shift", "probe.shift.max_px=2", "model=cnn"]) == "model=cnn"
+
+
+def test_pictures_and_numbers_reach_tensorboard(probed, events, scalars):
+    record, folder = probed
+
+    assert {"shift/acc", "edges/similarity", "depth/activation"} <= set(events(folder).Tags()["images"])
+    assert scalars(folder)["shift/acc_1px"] == [(record.history[-1].step, record.metrics["shift/acc_1px"])]
+
+
+def test_a_run_that_was_interrupted_is_probed_as_the_uninterrupted_one(
+    probed, everything, train_tiny, tmp_path, with_callback, scalars
+):
+    record, folder = probed
+    more = [*everything, "checkpoint_every_n_steps=3"]
+    with_callback(FallsOver())
+    with pytest.raises(RuntimeError, match="the roof fell in"):
+        train_tiny(tmp_path / "run", *more)
+    with_callback()
+    resumed = train_tiny(tmp_path / "run", *more)
+
+    assert resumed.attempts == 2
+    assert (resumed.metrics, resumed.curves) == (record.metrics, record.curves)
+    depth = [{k: v for k, v in scalars(f).items() if k.startswith("depth/")} for f in (tmp_path / "run", folder)]
+    assert depth[0] == depth[1]
+    assert len(resumed.timings.epoch_fit_s) == len(resumed.history)
+
+
+def test_a_finished_run_is_probed_and_not_trained_again(probed, everything, train_tiny, tmp_path):
+    first = train_tiny(tmp_path / "run", *everything[1:])
+    weights = (tmp_path / "run" / "checkpoints" / "best.ckpt").stat().st_mtime_ns
+    found = train_tiny(tmp_path / "run", *everything)
+
+    assert found.timings == first.timings
+    assert (tmp_path / "run" / "checkpoints" / "best.ckpt").stat().st_mtime_ns == weights
+    assert (found.metrics, found.curves) == (probed[0].metrics, probed[0].curves)
+    assert found.config["probe"] == probed[0].config["probe"]
+    assert read_record(tmp_path / "run") == found
+
+
+def test_a_probe_that_was_asked_once_is_asked_again_only_otherwise(train_tiny, tmp_path):
+    train_tiny(tmp_path / "run", "probe=shift")
+    written = (tmp_path / "run" / "run.json").stat().st_mtime_ns
+    assert train_tiny(tmp_path / "run", "probe=shift") == train_tiny(tmp_path / "run", "probe=none")
+    assert (tmp_path / "run" / "run.json").stat().st_mtime_ns == written
+
+    found = train_tiny(tmp_path / "run", "probe=shift", "probe.shift.max_px=1")
+    assert {name for name in found.metrics if name.startswith("shift/")} == {"shift/acc_0px", "shift/acc_1px"}
+    assert found.curves["shift/acc"].x == [0, 1]
+
+
+def test_a_finished_run_whose_data_or_weights_are_others_is_not_probed(train_tiny, tmp_path):
+    record = train_tiny(tmp_path / "run")
+    record.data_sha256, data_sha256 = "0" * 64, record.data_sha256
+    record.write(tmp_path / "run")
+    with pytest.raises(DataError, match="the data is not what this run was tested on"):
+        train_tiny(tmp_path / "run", "probe=shift")
+
+    record.data_sha256, record.weights_sha256 = data_sha256, "0" * 64
+    record.write(tmp_path / "run")
+    with pytest.raises(StorageError, match="does not hold the weights of this run's record"):
+        train_tiny(tmp_path / "run", "probe=shift")
+
+
+def test_a_record_from_before_there_were_probes_still_loads(plain, tmp_path):
+    content = json.loads((plain[1] / "run.json").read_text())
+    del content["curves"], content["timings"]["epoch_fit_s"], content["config"]["probe"]
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    found = read_record(tmp_path)
+
+    assert found.curves == {}
+    assert found.fingerprint == fingerprint(found.config)
+
+
+def test_seconds_by_epoch_rise_to_the_whole_of_the_fit(probed):
+    seconds = probed[0].timings.epoch_fit_s
+
+    assert len(seconds) == len(probed[0].history)
+    assert 0 < seconds[0] < seconds[1] <= probed[0].timings.fit_s
+
+
+def test_no_hook_is_left_on_the_net(train_tiny, tmp_path, with_callback):
+    class Looks(Callback):
+        def on_test_end(self, trainer, pl_module):
+            self.hooks = [m for m in pl_module.net.modules() if m._forward_hooks]
+
+    looks = Looks()
+    with_callback(looks)
+    train_tiny(tmp_path / "run", "probe=all")
+
+    assert looks.hooks == []
