@@ -21,11 +21,13 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from vision_baselines.callbacks.sparing import spare
 from vision_baselines.checkpoint_io import CheckedCheckpointIO
 from vision_baselines.classifier import ImageClassifier
 from vision_baselines.configuration import check_targets
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.models.transfer import freeze_backbone
 
 
 def datamodule(cfg: DictConfig) -> ImageDataModule:
@@ -35,8 +37,10 @@ def datamodule(cfg: DictConfig) -> ImageDataModule:
 
 
 def classifier(cfg: DictConfig) -> ImageClassifier:
-    """The net inside its classifier, weights drawn."""
+    """The net inside its classifier, weights drawn, frozen where the config says so."""
     made: ImageClassifier = _instance(cfg, "classifier", ImageClassifier)
+    if cfg.get("freeze") == "backbone":
+        freeze_backbone(made.net)
     return made
 
 
@@ -52,14 +56,20 @@ def loggers(cfg: DictConfig) -> list[Logger]:
 
 
 def callbacks(cfg: DictConfig) -> list[Callback]:
-    """The callbacks of a run, in the order of their keys; a progress bar only where somebody is watching."""
+    """The callbacks of a run and its probes, in the order of their keys; a progress bar only where somebody watches."""
     made = [_instance(cfg, f"callbacks.{key}", Callback) for key, node in (cfg.get("callbacks") or {}).items() if node]
+    made += probes(cfg)
     unwanted: list[type[Callback]] = []
     if not (cfg.trainer.enable_progress_bar and sys.stderr.isatty()):
         unwanted.append(pl.callbacks.ProgressBar)
     if not any((cfg.get("logger") or {}).values()):
         unwanted.append(pl.callbacks.LearningRateMonitor)  # it refuses a trainer that logs nothing
-    return [callback for callback in made if not isinstance(callback, tuple(unwanted))]
+    return [spare(callback) for callback in made if not isinstance(callback, tuple(unwanted))]
+
+
+def probes(cfg: DictConfig) -> list[Callback]:
+    """The probes of a run, in the order of their keys."""
+    return [_instance(cfg, f"probe.{key}", Callback) for key, node in (cfg.get("probe") or {}).items() if node]
 
 
 def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:

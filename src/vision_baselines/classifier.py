@@ -143,7 +143,7 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule, in Lightning's form."""
-        optimizer = self._make_optimizer(self.net.parameters())
+        optimizer = self._make_optimizer(p for p in self.net.parameters() if p.requires_grad)
         if self._make_scheduler is None:
             return optimizer
         options: dict[str, Any] = {}

@@ -31,7 +31,7 @@ _ALLOWED = tuple(
         r"pytorch_lightning\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w*",
     )
 )
-_OUR_ROOMS = ("models", "data", "callbacks", "classifier", "tensorboard_logger", "quiet_profiler")
+_OUR_ROOMS = ("models", "data", "callbacks", "probes", "classifier", "tensorboard_logger", "quiet_profiler")
 
 # Range of every number that is looked at before a run: kind, least, most (both allowed), whether it may be null.
 _WHOLE, _REAL = "a whole number", "a number"
@@ -46,11 +46,18 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "data.eval_batch_size": (_WHOLE, 1, math.inf),
     "data.num_workers": (_WHOLE, 0, 4096),
     "data.num_classes": (_WHOLE, 2, math.inf),
+    "data.train_fraction": (_REAL, 0, 1),
     "optimizer.lr": (_REAL, 0, math.inf),
     "optimizer.weight_decay": (_REAL, 0, math.inf),
+    "model.kernel_size": (_WHOLE, 1, math.inf),
+    "model.conv_per_block": (_WHOLE, 1, math.inf),
+    "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
 }
 _MAY_BE_NULL = frozenset({"n_jobs"})
+
+# Words that a key may be, beside null.
+_WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",)}
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -61,6 +68,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     """
     config = plain_config(cfg)
     check_numbers(config)
+    check_words(config)
     check_targets(config, config.get("trusted_packages") or ())
     return config
 
@@ -96,6 +104,21 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         if not fits or not least <= value <= most:
             bounds = f"of at least {least:g}" if most == math.inf else f"from {least:.10g} to {most:.10g}"
             raise ConfigError(f"{key} is {value!r}; expected {kind} {bounds}")
+
+
+def check_words(config: Mapping[str, Any]) -> None:
+    """Hold the keys of a plain config that are one of a few words, or a path, against what they may be.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    for key, words in _WORDS.items():
+        _, value = _select(config, key)
+        if value is not None and value not in words:
+            raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}, or null")
+    _, source = _select(config, "init_from")
+    if source is not None and not (isinstance(source, str) and source):
+        raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")
 
 
 def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:

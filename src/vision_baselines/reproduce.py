@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.resolvers import conf_dir, project_root
 from vision_baselines.runs import environment
+from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import Environment, RunRecord, Status, read_record
 from vision_baselines.train import train
@@ -60,12 +61,16 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
     recorded = _finished_record(folder)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
         cfg = recorded_config(recorded, Path(scratch) / recorded.name, overrides, trusted_packages)
+        if began_with := recorded.config.get("init_from"):
+            cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
         here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
         if recorded.environment.device == "cpu" and (
             different := list(manifest_differences(recorded.environment, here))
         ):
             return Reproduction(recorded.name, (), not_comparable="; ".join(different))
         found = train(cfg)
+        if began_with:
+            found.config["init_from"] = began_with
     return compare_records(recorded, found)
 
 

@@ -19,7 +19,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from vision_baselines import assembly
+from vision_baselines import assembly, pretrained
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.callbacks.checkpoints import Checkpoints, discard, latest_good
 from vision_baselines.callbacks.history import History
@@ -32,8 +32,11 @@ from vision_baselines.errors import (
     TrainingError,
     VisionBaselinesError,
 )
+from vision_baselines.measurement import with_probes
+from vision_baselines.probes.probe import curves_of
 from vision_baselines.results import best_metrics, log_result, weights_sha256
 from vision_baselines.runs import environment
+from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.interruption import Interrupted, StopSignals
 from vision_baselines.runs.lock import RunLockedError, exclusive
@@ -58,7 +61,8 @@ CONFIG_FILE = "config.yaml"
 def train(cfg: DictConfig) -> RunRecord:
     """Train, keep the best epoch, test it, and leave the record in ``cfg.paths.run_dir``.
 
-    A finished run is not trained again; one that was interrupted goes on where its last checkpoint stands.
+    A finished run is not trained again, but probed where the config asks for probes that it has not had; one that was
+    interrupted goes on where its last checkpoint stands.
 
     Raises:
         ConfigError: The config cannot be run, or the folder holds a run of another config.
@@ -71,9 +75,9 @@ def train(cfg: DictConfig) -> RunRecord:
     config = checked_config(cfg)
     with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder, wait=_in_sweep()):
         decision = decide(folder, config, rerun=cfg.rerun)
-        if decision.action is Action.SKIP and decision.previous is not None:
+        if decision.action in (Action.SKIP, Action.PROBE) and decision.previous is not None:
             log.info("%s is finished already; rerun=true trains it again", folder.name)
-            return decision.previous
+            return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
@@ -119,6 +123,9 @@ def _fit_and_test(
         discard(checkpoints.dirpath, *replaced)
     checkpoints.prepare_folder(sum(value.nbytes for value in classifier.net.state_dict().values()))
     resume_from, step = _resume_state(checkpoints)
+    if cfg.init_from and not resume_from:
+        source = source_path(cfg.init_from, folder, record.overrides)
+        pretrained.start_from(source, classifier.net, record.config)
     if resume_from and began_with and began_with != record.data_sha256:
         received, record.data_sha256 = record.data_sha256, began_with
         raise DataError(
@@ -137,7 +144,7 @@ def _fit_and_test(
     try:
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resume_from)
         stop.raise_if_received()
-        record.timings.fit_s = history.fit_s
+        record.timings.fit_s, record.timings.epoch_fit_s = history.fit_s, history.epoch_fit_s
         if history.first_step_at is not None:
             record.timings.first_step_s = history.first_step_at - began
         record.final_weights_sha256 = weights_sha256(classifier.net)
@@ -149,7 +156,7 @@ def _fit_and_test(
         results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
         record.metrics = best_metrics(results[0], record.history, checkpoints.best_epoch)
-        record.best_epoch = checkpoints.best_epoch
+        record.best_epoch, record.curves = checkpoints.best_epoch, curves_of(callbacks)
         record.confusion = classifier.test_confusion.compute().tolist()
         record.weights_sha256 = weights_sha256(classifier.net)
         record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)

@@ -18,6 +18,7 @@ from vision_baselines.runs.record import SCHEMA_VERSION
 IRRELEVANT = frozenset(
     {"name", "paths", "logger", "rerun", "preview", "n_jobs", "fail_fast", "comparison", "expected"}
     | {"trusted_packages", "checkpoint_every_n_steps"}
+    | {"probe"}  # it looks at a net and changes none; a finished run that lacks it is probed, not trained again
 )
 # Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.
 IRRELEVANT_INSIDE = (
@@ -26,6 +27,8 @@ IRRELEVANT_INSIDE = (
     "trainer.log_every_n_steps",
     "trainer.default_root_dir",
     "data.num_workers",
+    "data.on_device",
+    "data.source.cache_dir",
     "callbacks.history",
     "callbacks.learning_rate",
     "callbacks.parameters",
@@ -60,6 +63,17 @@ def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list
     ]
 
 
+def probes_not_had(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """The probes that `present` asks for and a run of the config `recorded` has not had, or had with other settings.
+
+    >>> probes_not_had({}, {"probe": {"shift": {"max_px": 4}, "edges": None}})
+    {'shift': {'max_px': 4}}
+    """
+    had = recorded.get("probe") or {}
+    asked = present.get("probe") or {}
+    return {key: node for key, node in asked.items() if node and had.get(key) != node}
+
+
 def job_name(overrides: Sequence[str]) -> str:
     """The folder of a job, from its overrides: the same whatever their order, and safe in a path.
 
@@ -71,7 +85,7 @@ def job_name(overrides: Sequence[str]) -> str:
     >>> job_name([])
     'default'
     """
-    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(_key(text)))
+    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(key_of(text)))
     plain = ",".join(kept) or "default"
     safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
     safe = re.sub(r"^\.", "_", safe)
@@ -86,10 +100,15 @@ def group_name(overrides: Sequence[str]) -> str:
     >>> group_name(["model=cnn", "seed=3"])
     'model=cnn'
     """
-    return job_name([text for text in overrides if _key(text) != "seed"])
+    return job_name([text for text in overrides if key_of(text) != "seed"])
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """The dotted key that an override sets.
+
+    >>> key_of("+hydra/launcher=basic"), key_of("optimizer.lr=0.1")
+    ('hydra.launcher', 'optimizer.lr')
+    """
     return override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
 
 

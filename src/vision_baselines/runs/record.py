@@ -47,7 +47,9 @@ class Parameters(_Part):
 class Timings(_Part):
     """Wall-clock times in seconds, summed over every attempt that contributed to the run.
 
-    `first_step_s` is from the start of the latest attempt to the end of its first training step.
+    `first_step_s` is from the start of the latest attempt to the end of its first training step, `epoch_fit_s` are the
+    seconds of `fit_s` that had passed at the end of each epoch. The latter are no part of the learning curves because
+    those are the same bits however often a run was interrupted.
     """
 
     setup_s: float = 0.0
@@ -55,6 +57,7 @@ class Timings(_Part):
     test_s: float = 0.0
     first_step_s: float | None = None
     images_per_s: float | None = None
+    epoch_fit_s: list[float] = Field(default_factory=list)
 
 
 class Environment(_Part):
@@ -88,11 +91,23 @@ class EpochRow(_Part):
     metrics: dict[str, float]
 
 
+class Curve(_Part):
+    """What a probe measured at several places: `y` at each `x`, of one length.
+
+    It is called by a metric's name, which also tells the unit of `y`: shares of 1 for ``shift/acc``.
+    """
+
+    x: list[float]
+    y: list[float]
+    x_label: str
+    y_label: str
+
+
 class RunRecord(_Part):
     """One run, from its first second to its result.
 
     `metrics` are those of the checkpoint with the best ``val/acc``; `confusion` is its confusion matrix on the
-    test split, rows are targets, columns predictions.
+    test split, rows are targets, columns predictions. `curves` are what the run's probes measured, by name.
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step.
     """
 
@@ -112,6 +127,7 @@ class RunRecord(_Part):
     metrics: dict[str, float] = Field(default_factory=dict)
     best_epoch: int | None = None
     history: list[EpochRow] = Field(default_factory=list)
+    curves: dict[str, Curve] = Field(default_factory=dict)
     confusion: list[list[int]] | None = None
     class_names: list[str] | None = None
     timings: Timings = Field(default_factory=Timings)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.fingerprint import differences, fingerprint
+from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
 from vision_baselines.runs.lock import LOCK_FILE
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
 
@@ -24,6 +24,7 @@ class Action(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     SKIP = "skip"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Decision:
 def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> Decision:
     """Compare what `folder` holds with what is asked for.
 
-    A finished run is left alone, an interrupted or failed one is gone on with, one of a different config is refused:
-    nothing that cost time is lost without being asked for.
+    A finished run is left alone, or asked the probes that it has not had; an interrupted or failed one is gone on with,
+    one of a different config is refused: nothing that cost time is lost without being asked for.
 
     Args:
         folder: The run's folder; it need not exist.
@@ -68,7 +69,7 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
             "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
         )
     if previous.status is Status.FINISHED:
-        return Decision(Action.SKIP, previous)
+        return Decision(Action.PROBE if probes_not_had(previous.config, config) else Action.SKIP, previous)
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)
     return Decision(Action.RESUME, previous)

@@ -32,14 +32,19 @@ class SweepCallback(Callback):
         group_by: Keys that make a group; none is every override but the seed.
         metric: What is compared.
         baseline: The group that others are compared with.
+        over: A numeric key that the metric is drawn over.
     """
 
     current: ClassVar[SweepCallback | None] = None
 
     def __init__(
-        self, group_by: Sequence[str] | str | None = None, metric: str = "test/acc", baseline: str | None = None
+        self,
+        group_by: Sequence[str] | str | None = None,
+        metric: str = "test/acc",
+        baseline: str | None = None,
+        over: str | None = None,
     ) -> None:
-        self.options = {"group_by": group_by, "metric": metric, "baseline": baseline}
+        self.options = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over}
         self.folder: Path | None = None
         self.warned = False
 

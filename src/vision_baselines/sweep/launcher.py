@@ -28,7 +28,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vision_baselines.configuration import checked_config
-from vision_baselines.errors import TrainingError
+from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.interruption import StopSignals
 from vision_baselines.runs.lock import RunLockedError, exclusive
@@ -54,6 +55,7 @@ class Job:
     overrides: list[str]
     config: DictConfig
     folder: Path
+    starts_from: Path | None = None
     process: BaseProcess | None = None
     connection: Connection | None = None
     started: float = 0.0
@@ -93,6 +95,7 @@ def launch(
 
         show([job.config for job in jobs], [job.folder for job in jobs])
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+    _require_a_beginning(jobs)
     slots = n_jobs or _cores()
     to_run = [job for job in jobs if job.outcome is None]
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
@@ -146,10 +149,14 @@ class _Pool:
             if len(self.running) >= self.slots:
                 return
             job = self.waiting.popleft()
-            if _is_busy(job.folder):
-                self.waiting.append(job)  # another sweep trains it: look again later
+            if self._waits_for_another(job) or _is_busy(job.folder):
+                self.waiting.append(job)  # its first weights are still trained, or another sweep trains it
                 continue
             self._start(job)
+
+    def _waits_for_another(self, job: Job) -> bool:
+        """Whether the job whose weights this one starts from is still to end."""
+        return job.starts_from in {other.folder for other in [*self.waiting, *self.running]}
 
     def _start(self, job: Job) -> None:
         job.connection, theirs = self.context.Pipe(duplex=False)
@@ -221,12 +228,24 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
-    folder = Path(str(composed.hydra.sweep.dir)) / job_name(
-        [str(override) for override in composed.hydra.overrides.task]
-    )
+    task = [str(override) for override in composed.hydra.overrides.task]
+    folder = Path(str(composed.hydra.sweep.dir)) / job_name(task)
     decision = decide(folder, checked_config(composed), rerun=composed.rerun)
     skip = decision.action is Action.SKIP
-    return Job(index, overrides, composed, folder, outcome=_finished_before(decision) if skip else None)
+    outcome = _finished_before(decision) if skip else None
+    starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
+    return Job(index, overrides, composed, folder, starts_from, outcome=outcome)
+
+
+def _require_a_beginning(jobs: Sequence[Job]) -> None:
+    """Refuse jobs that start from each other, which would wait for each other for ever."""
+    by_folder = {job.folder: job for job in jobs}
+    for job in jobs:
+        chain = [job]
+        while (source := chain[-1].starts_from) in by_folder:
+            if by_folder[source] in chain:
+                raise ConfigError(f"init_from makes {chain[-1].name} start from {source.name}, which starts from it")
+            chain.append(by_folder[source])
 
 
 def _finished_before(decision: Decision) -> Outcome:

@@ -21,6 +21,7 @@ _STATE = {
     Action.RESUME: "to be resumed",
     Action.RETRY: "failed, to be tried again",
     Action.SKIP: "finished",
+    Action.PROBE: "finished, to be probed",
 }
 
 

@@ -1,0 +1,170 @@
+"""A run that starts from another one has its weights, keeps what is frozen, and waits for it in a sweep."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from vision_baselines import checkpoint_io
+from vision_baselines.errors import ConfigError
+from vision_baselines.models.transfer import head_name
+from vision_baselines.reproduce import reproduce
+from vision_baselines.runs.ancestry import source_path
+from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.record import Status
+from vision_baselines.sweep.launcher import Job, _Pool, _require_a_beginning
+
+NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
+
+
+def net_of(folder, name="best"):
+    state = checkpoint_io.load(next((folder / "checkpoints").glob(f"{name}*.ckpt")))["state_dict"]
+    return {key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")}
+
+
+@pytest.fixture(scope="module")
+def source(train_tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("outputs") / "source"
+    train_tiny(folder)
+    return folder
+
+
+def test_a_frozen_backbone_is_the_sources_bit_for_bit_after_training(source, train_tiny, tmp_path):
+    record = train_tiny(tmp_path / "run", f"init_from={source}", "freeze=backbone", *NEW_CLASSES)
+    before, after = net_of(source), net_of(tmp_path / "run", "resume")
+    assert before.keys() == after.keys()
+    changed = {
+        name for name in before if before[name].shape != after[name].shape or not before[name].equal(after[name])
+    }
+    assert changed == {"head.4.weight", "head.4.bias"}
+    assert after["head.4.bias"].shape == (3,)
+    assert record.parameters.trainable == 4 * 3 + 3
+
+
+def test_finetuning_without_freezing_starts_there_and_moves_on(source, train_tiny, tmp_path):
+    train_tiny(tmp_path / "still", f"init_from={source}", "optimizer.lr=0", *NEW_CLASSES)
+    train_tiny(tmp_path / "moved", f"init_from={source}", *NEW_CLASSES)
+    name = "features.0.0.weight"
+    assert net_of(tmp_path / "still")[name].equal(net_of(source)[name])
+    assert not net_of(tmp_path / "moved")[name].equal(net_of(source)[name])
+
+
+@pytest.mark.parametrize(("classes", "taken"), [([], True), (["data.classes=[9,8,7,6,5,4,3,2,1,0]"], False)])
+def test_the_head_is_taken_over_for_the_same_classes_alone(source, train_tiny, tmp_path, classes, taken):
+    train_tiny(tmp_path / "run", f"init_from={source}", "optimizer.lr=0", *classes)
+    head = "head.4.weight"
+    assert net_of(tmp_path / "run")[head].equal(net_of(source)[head]) is taken
+
+
+def test_a_checkpoint_file_is_as_good_as_its_run(source, train_tiny, tmp_path):
+    records = [
+        train_tiny(tmp_path / name, f"init_from={path}", *NEW_CLASSES)
+        for name, path in [("folder", source), ("file", source / "checkpoints" / "best.ckpt")]
+    ]
+    assert records[0].final_weights_sha256 == records[1].final_weights_sha256
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit_and_needs_its_source_no_more(
+    source, train_tiny, tmp_path, with_callback
+):
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, trainer, *rest):
+            if trainer.global_step == 3:
+                raise KeyboardInterrupt
+
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    options = [f"init_from={copy}", "freeze=backbone", "checkpoint_every_n_steps=1", *NEW_CLASSES]
+    whole = train_tiny(tmp_path / "whole", *options)
+    with_callback(Stop())
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - however Lightning tells it
+        train_tiny(tmp_path / "broken", *options)
+    with_callback()
+    shutil.rmtree(copy)
+    resumed = train_tiny(tmp_path / "broken", *options)
+    assert (resumed.status, resumed.attempts) == (Status.FINISHED, 2)
+    assert resumed.final_weights_sha256 == whole.final_weights_sha256
+
+
+def test_a_run_that_starts_from_another_is_reproduced(source, train_tiny, tmp_path):
+    train_tiny(tmp_path / "run", f"init_from={source}", *NEW_CLASSES)
+    assert reproduce(tmp_path / "run").passed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["init_from=/nowhere"], "init_from: there is no /nowhere; expected the folder of a finished run"),
+        (["init_from=job:transfer"], "init_from is 'job:transfer'; expected a path, or job:key=value"),
+        (["init_from=5"], "init_from is 5; expected a run's folder"),
+        (["freeze=head"], "freeze is 'head'; expected backbone, or null"),
+    ],
+)
+def test_what_cannot_be_started_from_is_told_in_a_line(train_tiny, tmp_path, options, message):
+    with pytest.raises(ConfigError) as told:
+        train_tiny(tmp_path / "run", *options)
+    assert message in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_another_backbone_is_refused_with_what_differs(source, train_tiny, tmp_path):
+    with pytest.raises(ConfigError, match=r"features\.0\.0\.weight \(2×1×3×3 there, 4×1×3×3 here\)"):
+        train_tiny(tmp_path / "run", f"init_from={source}", "model.channels=[4,3]")
+
+
+def test_an_unfinished_run_is_nothing_to_start_from(source, train_tiny, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    text = (copy / "run.json").read_text()
+    (copy / "run.json").write_text(text.replace('"status": "finished"', '"status": "failed"'))
+    with pytest.raises(ConfigError, match="holds a run that is failed; expected a finished one"):
+        train_tiny(tmp_path / "run", f"init_from={copy}")
+
+
+def test_a_job_of_the_same_sweep_is_named_by_what_differs(tmp_path):
+    own = ["seed=1", "transfer=frozen", "trainer.max_epochs=2"]
+    found = source_path("job:transfer=pretrain", tmp_path / job_name(own), own)
+    assert found == tmp_path / job_name(["transfer=pretrain", "trainer.max_epochs=2", "seed=1"])
+
+
+def job(name, starts_from=None):
+    folder = Path("/nowhere") / name
+    return Job(0, [], SimpleNamespace(), folder, Path("/nowhere") / starts_from if starts_from else None)
+
+
+def test_a_job_waits_until_the_one_it_starts_from_has_ended(monkeypatch):
+    first, second, other = job("first"), job("second", "first"), job("other")
+    pool = SimpleNamespace(waiting=deque([second, other, first]), running=[], slots=3)
+    pool._waits_for_another = lambda one: _Pool._waits_for_another(pool, one)
+    pool._start = pool.running.append
+    _Pool._fill_slots(pool)
+    assert pool.running == [other, first]
+    pool.running.remove(first)
+    _Pool._fill_slots(pool)
+    assert pool.running == [other, second]
+
+
+def test_jobs_that_start_from_each_other_are_refused():
+    _require_a_beginning([job("a"), job("b", "a"), job("c", "b"), job("d", "elsewhere")])
+    with pytest.raises(ConfigError, match="init_from makes b start from a, which starts from it"):
+        _require_a_beginning([job("a", "b"), job("b", "a")])
+
+
+def test_the_head_of_the_tiny_net_is_its_last_layer(source):
+    torch.manual_seed(0)
+    from vision_baselines.models.cnn import CNN
+
+    assert head_name(CNN((1, 8, 8), 10, channels=[2, 3], hidden_features=4)) == "head.4"
+
+
+@pytest.mark.slow
+def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path, tiny):
+    ended = cli("-m", "name=t", "data=digits", "transfer=frozen,scratch,pretrain", "seed=0", "trainer.max_epochs=1")
+    assert ended.returncode == 0, ended.stderr
+    assert "3 jobs" in ended.stdout or "transfer=frozen" in ended.stdout
