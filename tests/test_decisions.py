@@ -105,3 +105,12 @@ def test_clearing_follows_no_link_out_of_the_folder(tmp_path):
     clear(run)
     assert (outside / "precious").exists()
     assert not (run / "link").exists()
+
+
+def test_a_finished_run_is_probed_where_a_probe_is_asked_that_it_has_not_had(tmp_path):
+    left(tmp_path, Status.FINISHED, {**CONFIG, "probe": {"shift": {"max_px": 4}}})
+
+    assert decide(tmp_path, {**CONFIG, "probe": {"shift": {"max_px": 4}}}).action is Action.SKIP
+    assert decide(tmp_path, {**CONFIG, "probe": {}}).action is Action.SKIP
+    assert decide(tmp_path, {**CONFIG, "probe": {"shift": {"max_px": 2}}}).action is Action.PROBE
+    assert decide(tmp_path, {**CONFIG, "probe": {"edges": {}, "depth": {"x": 1}}}).action is Action.PROBE

@@ -374,3 +374,17 @@ def test_a_job_whose_folder_holds_another_config_is_refused_before_any_starts(sw
     assert result.done.returncode == 2
     assert "model.dropout: 0.25 → 0.5" in result.done.stderr
     assert len(result.records) == 1
+
+
+def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curve(sweep, place):
+    words = ["model.hidden_features=4,5", "trainer.max_epochs=1", "seed=0"]
+    first = sweep("probed", *words)
+    again = sweep("probed", *words, "probe=shift")
+
+    assert again.done.returncode == 0, again.done.stderr
+    assert again.records.keys() == first.records.keys()
+    for name, record in again.records.items():
+        assert record.final_weights_sha256 == first.records[name].final_weights_sha256
+        assert record.timings == first.records[name].timings
+        assert record.curves["shift/acc"].y[0] == record.metrics["test/acc"]
+    assert "Shift accuracy" in (place / "outputs" / "probed" / "comparison" / "comparison.html").read_text()

@@ -31,7 +31,6 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from vision_baselines import checkpoint_io
-from vision_baselines.callbacks.sparing import SparingCallback
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.fingerprint import differences, fingerprint
 from vision_baselines.runs.interruption import StopSignals
@@ -44,7 +43,7 @@ _PATIENCE_S = 5.0
 _RESUME = "resume-step={step:08d}.ckpt"
 
 
-class Checkpoints(SparingCallback, Checkpoint):
+class Checkpoints(Checkpoint):
     """Saves a resume state every so many steps, and at the end the weights that were best on `monitor`.
 
     Args:

@@ -7,11 +7,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from vision_baselines.callbacks.sparing import SparingCallback
 from vision_baselines.errors import DivergedError
 
 
-class StopOnDivergence(SparingCallback):
+class StopOnDivergence(pl.Callback):
     """Raises on the first loss that is NaN or infinite.
 
     On a CPU each step is looked at. On an accelerator looking means waiting for the device, so there the losses are

@@ -13,12 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from vision_baselines.analysis.filter_grid import filter_grid, first_layer_filters
-from vision_baselines.callbacks.sparing import SparingCallback
 
 TAG = "filters/first_layer"
 
 
-class FilterPictures(SparingCallback):
+class FilterPictures(pl.Callback):
     """Logs ``filters/first_layer`` at step 0; `log_filters` adds the best epoch's once that is known."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

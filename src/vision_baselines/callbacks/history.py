@@ -8,17 +8,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from vision_baselines.callbacks.sparing import SparingCallback
 from vision_baselines.errors import ConfigError
 
 progress_log = logging.getLogger("vision_baselines.progress")
 
 
-class History(SparingCallback):
+class History(pl.Callback):
     """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, and the clock.
 
     `images` and `train_s` are images and seconds of training steps alone, `fit_s` seconds with validation and all, over
-    every attempt that the run is made of.
+    every attempt that the run is made of, `epoch_fit_s` those that had passed at the end of each epoch.
 
     Args:
         log_every_n_steps: Steps between two points of the step-wise loss curve.
@@ -31,6 +30,7 @@ class History(SparingCallback):
             )
         self.log_every_n_steps = log_every_n_steps
         self.rows: list[dict[str, Any]] = []
+        self.epoch_fit_s: list[float] = []
         self.images = 0
         self.train_s = 0.0
         self.fit_s = 0.0
@@ -47,11 +47,12 @@ class History(SparingCallback):
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on with the same curves."""
         self._stop_clock(go_on=True)
-        return {key: getattr(self, key) for key in ("rows", "images", "train_s", "fit_s", "lr")}
+        return {key: getattr(self, key) for key in ("rows", "epoch_fit_s", "images", "train_s", "fit_s", "lr")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the saved run stood."""
         self.rows = list(state_dict["rows"])
+        self.epoch_fit_s = list(state_dict.get("epoch_fit_s", []))  # earlier versions kept none
         self.images = state_dict["images"]
         self.train_s = state_dict["train_s"]
         self.fit_s = state_dict["fit_s"]
@@ -107,5 +108,6 @@ class History(SparingCallback):
         wanted = ("train/loss", "train/acc", "val/loss", "val/acc")
         metrics = {key: float(trainer.callback_metrics[key]) for key in wanted if key in trainer.callback_metrics}
         self.rows.append({"epoch": epoch, "step": trainer.global_step, "lr": self.lr, "metrics": metrics})
+        self.epoch_fit_s.append(self.fit_s)
         shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
         progress_log.info("epoch %d/%s  %s", epoch + 1, trainer.max_epochs, shown)

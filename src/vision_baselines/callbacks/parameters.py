@@ -10,10 +10,9 @@ from torch import nn
 
 from vision_baselines.analysis.layer_trace import LayerInfo
 from vision_baselines.analysis.net_size import NetSize, net_size
-from vision_baselines.callbacks.sparing import SparingCallback
 
 
-class ParameterTable(SparingCallback):
+class ParameterTable(pl.Callback):
     """Logs ``parameters/…`` scalars and a ``parameters`` text table when training starts."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

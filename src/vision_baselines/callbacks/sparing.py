@@ -18,12 +18,9 @@ _STEP_HOOKS = (
 )
 
 
-class SparingCallback(Callback):
-    """Base class of this project's callbacks: hooks of the training step are None unless a subclass defines them."""
-
-    def __init_subclass__(cls) -> None:
-        """Take the step's hooks away from those who do not define them."""
-        super().__init_subclass__()
-        for hook in _STEP_HOOKS:
-            if getattr(cls, hook, None) is getattr(Callback, hook):
-                setattr(cls, hook, None)
+def spare(callback: Callback) -> Callback:
+    """Take the training step's hooks away from a callback whose class does not define them; the same callback."""
+    for hook in _STEP_HOOKS:
+        if getattr(type(callback), hook) is getattr(Callback, hook):
+            setattr(callback, hook, None)
+    return callback

@@ -92,9 +92,11 @@ class EpochBatches(BatchSampler):
 
     def __iter__(self) -> Iterator[list[int]]:
         if not isinstance(self.sampler, EpochOrder):
-            return super().__iter__()
+            yield from super().__iter__()
+            return
+        # A generator, so that the position is read when the first batch is asked for, after a restored run knows it.
         indices = self.sampler.indices().to(self.device)
         if self.drop_last:
             indices = indices[: len(indices) // self.batch_size * self.batch_size]
         # `DataLoader` hands a batch's indices to the data set as they are
-        return iter(torch.split(indices, self.batch_size))  # type: ignore[arg-type]
+        yield from torch.split(indices, self.batch_size)  # type: ignore[misc]
