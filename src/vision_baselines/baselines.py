@@ -30,13 +30,14 @@ _SPREAD = 3.0
 class Baseline:
     """A published result.
 
-    `groups` maps a group's label to its mean, std and n; `runs` a run's name to the SHA-256 of its weights.
+    `groups` maps a group's label to its mean, std and n; `runs` a run's name to the SHA-256 of its weights;
+    `data_sha256` is one for all groups, or one for each.
     """
 
     name: str
     metric: str
     cost_s: float
-    data_sha256: str
+    data_sha256: str | Mapping[str, str]
     environment: Environment
     groups: Mapping[str, Mapping[str, float]]
     runs: Mapping[str, str]
@@ -65,26 +66,29 @@ def published() -> list[Baseline]:
     return found
 
 
-def expectation(folder: Path, metric: str = "test/acc") -> dict[str, Any]:
-    """The ``expected`` block of an experiment, from the records of its sweep.
+def expectation(folder: Path) -> dict[str, Any]:
+    """The ``expected`` block of an experiment, from the records of its sweep, in the metric it is compared by.
 
     Raises:
-        DataError: A run is not finished, or the runs do not share their data or their manifest.
+        DataError: A run is not finished, runs of one group do not share their data, or runs their manifest.
     """
     records = [record for _, record in find_records([folder])]
     unfinished = [record.name for record in records if record.status is not Status.FINISHED]
     if unfinished or not records:
         raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")
-    first = records[0]
+    first, data = records[0], {_label(record): record.data_sha256 for record in records}
     for record in records:
-        if record.data_sha256 != first.data_sha256 or list(manifest_differences(first.environment, record.environment)):
-            raise DataError(f"{record.name} and {first.name} were run on other data or under another manifest")
+        if data[_label(record)] != record.data_sha256:
+            raise DataError(f"{record.name} was run on other data than the rest of {_label(record)}")
+        if list(manifest_differences(first.environment, record.environment)):
+            raise DataError(f"{record.name} and {first.name} were run under different manifests")
     manifest = first.environment.model_dump(exclude={"git_commit", "git_dirty"})
     manifest["versions"] = {k: v for k, v in manifest["versions"].items() if k != "vision-baselines"}
+    metric = str(first.config["comparison"]["metric"])
     return {
         "metric": metric,
         "cost_s": (max(r.ended_at or r.started_at for r in records) - min(r.started_at for r in records)).seconds,
-        "data_sha256": first.data_sha256,
+        "data_sha256": first.data_sha256 if len(set(data.values())) == 1 else data,
         "environment": manifest,
         "groups": {
             label: {"mean": round(summary.mean, 6), "std": round(summary.std, 6), "n": summary.n}
@@ -111,6 +115,14 @@ def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> 
     return judge(baseline, records, overrides=overrides)
 
 
+def not_run(baseline: Baseline, reason: str) -> list[Verdict]:
+    """A failed verdict for each group of a baseline that could not be run."""
+    return [
+        Verdict(baseline.name, label, _percent(expected), "no run", reason, passed=False)
+        for label, expected in baseline.groups.items()
+    ]
+
+
 def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequence[str] = ()) -> list[Verdict]:
     """One verdict a group: by bits where the manifest is equal, else by the recorded spread.
 
@@ -130,7 +142,8 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
             continue
         found = summarize(values[label])
         different = sorted({d for r in mine for d in manifest_differences(baseline.environment, r.environment)})
-        data_same = all(record.data_sha256 == baseline.data_sha256 for record in mine)
+        data = baseline.data_sha256 if isinstance(baseline.data_sha256, str) else baseline.data_sha256.get(label)
+        data_same = all(record.data_sha256 == data for record in mine)
         if not different:
             equal = [baseline.runs.get(_run_name(r, overrides)) == r.final_weights_sha256 for r in mine]
             passed = bool(equal) and all(equal) and len(equal) == expected["n"]
@@ -152,13 +165,20 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
     return verdicts
 
 
-def select(baselines: Sequence[Baseline], *, quick: bool) -> list[Baseline]:
-    """All of them, or those that take less than a minute.
+def select(baselines: Sequence[Baseline], *, quick: bool, names: Sequence[str] = ()) -> list[Baseline]:
+    """All of them, or those that are named, or those that take less than a minute.
 
     Raises:
-        ConfigError: None is left.
+        ConfigError: None is left, or there is none of a name.
     """
-    chosen = [baseline for baseline in baselines if not quick or baseline.cost_s < QUICK_S]
+    known = [baseline.name for baseline in baselines]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"there is no published baseline {unknown[0]!r}; there are: {', '.join(known)}")
+    chosen = [
+        baseline
+        for baseline in baselines
+        if (not quick or baseline.cost_s < QUICK_S) and (not names or baseline.name in names)
+    ]
     if not chosen:
         raise ConfigError(
             "no baseline is published in conf/experiment" + (" that takes under a minute" if quick else "")

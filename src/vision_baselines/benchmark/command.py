@@ -49,9 +49,10 @@ def _benchmark(arguments: list[str]) -> None:
     from vision_baselines.benchmark.measure import measure
     from vision_baselines.benchmark.trainers import ours, template
     from vision_baselines.benchmark.workload import made_up
-    from vision_baselines.runs.environment import observe
+    from vision_baselines.runs.environment import keep_freed_memory, observe
 
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as every run does; it is the process's, so the other variants have it too
     variants = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
     rows: list[dict[str, Any]] = []
     print(

@@ -8,6 +8,7 @@ threads or a GPU in use and cannot promise that.
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -86,10 +88,11 @@ def launch(
         Interrupted: SIGINT or SIGTERM; jobs that ran were given the time to save.
     """
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    jobs = [
-        _job(initial_job_idx + offset, list(overrides), config, hydra_context)
-        for offset, overrides in enumerate(job_overrides)
-    ]
+    jobs: list[Job] = []
+    for offset, overrides in enumerate(job_overrides):
+        jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context))
+        if jobs[-1].outcome is None and not config.preview:
+            _context()  # its server imports while the other jobs are looked at
     if config.preview:
         from vision_baselines.sweep.preview import show
 
@@ -128,10 +131,7 @@ class _Pool:
         self.console = console
         self.stop = stop
         self.fail_fast = fail_fast
-        method = "forkserver" if sys.platform.startswith("linux") else "spawn"
-        self.context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self.context.set_forkserver_preload(_SERVER_IMPORTS)
+        self.context = _context()
 
     def run(self) -> None:
         """Until nothing waits or runs, or somebody asks for the end."""
@@ -139,7 +139,9 @@ class _Pool:
             while self.waiting or self.running:
                 self.stop.raise_if_received()
                 self._fill_slots()
-                self._listen()
+                if self._listen():
+                    self._fill_slots()  # a comparison takes a second or two, in which the next job can run
+                    SweepCallback.update()
         except BaseException:
             self._end_all()
             raise
@@ -168,7 +170,9 @@ class _Pool:
         self.running.append(job)
         self.console.started(job.name)
 
-    def _listen(self) -> None:
+    def _listen(self) -> bool:
+        """Wait for news from a job; whether one has ended."""
+        before = len(self.running)
         sources: list[Any] = []
         for job in self.running:
             assert job.process is not None
@@ -183,6 +187,7 @@ class _Pool:
                 if job.outcome is not None or not job.process.is_alive():
                     self._ended(job)
         self.console.refresh()
+        return len(self.running) < before
 
     def _read(self, job: Job) -> None:
         assert job.connection is not None
@@ -203,7 +208,6 @@ class _Pool:
             job.outcome = _died(job)
         self.running.remove(job)
         self.console.ended(job.name, job.folder, job.outcome)
-        SweepCallback.update()
         if job.outcome.exit_code and self.fail_fast:
             raise TrainingError(
                 f"{job.name}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
@@ -221,6 +225,17 @@ class _Pool:
             if job.process.is_alive():
                 job.process.kill()
                 job.process.join()
+
+
+@functools.cache
+def _context() -> Any:
+    """Where processes come from: a server that has imported torch and Lightning, or a fresh interpreter each."""
+    if not sys.platform.startswith("linux"):
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_SERVER_IMPORTS)
+    forkserver.ensure_running()
+    return context
 
 
 def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> Job:

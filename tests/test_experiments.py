@@ -1,0 +1,64 @@
+"""Every experiment runs from its one command, in seconds with debug=quick, and compares itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+# Made-up images of the same shape, where the files are not at hand.
+STAND_INS = {
+    "mnist": ["data=noise"],
+    "cifar10": [
+        "data=noise",
+        "data.image_shape=[3,32,32]",
+        "data.mean=[0.5,0.5,0.5]",
+        "data.std=[0.13,0.13,0.13]",
+        "++data.source.image_shape=[3,32,32]",
+    ],
+}
+
+
+def data_of(experiment):
+    chosen = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text()).get("defaults", [])
+    return next((entry["override /data"] for entry in chosen if "override /data" in entry), "digits")
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_opens_with_its_command_and_has_its_own_name(experiment):
+    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    assert f"# python scripts/train.py -m experiment={experiment}\n" in text
+    assert yaml.safe_load(text)["name"] == experiment
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
+    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    expected = yaml.safe_load(text).get("expected")
+    if expected is None:
+        assert "Nothing is expected yet" in text
+        return
+    header = text.split("\nname:")[0]
+    for group in expected["groups"].values():
+        assert f"{group['mean']:.2%}".replace("%", " %") in header
+        assert f"± {group['std'] * 100:.2f}" in header
+    for package in ("torch", "torchvision", "pytorch-lightning"):
+        assert f"{package} {expected['environment']['versions'][package].split('+')[0]}" in header
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_runs_in_seconds_with_debug_quick(experiment, cli, tmp_path):
+    data = data_of(experiment)
+    at_hand = data == "mnist" and (SHARED / "MNIST").is_dir()
+    options = [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
+    ended = cli("-m", f"experiment={experiment}", "debug=quick", *options)
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "outputs" / experiment
+    runs = list(folder.glob("*/run.json"))
+    assert len(runs) >= 2
+    assert all("seed=0" in run.parent.name for run in runs)
+    assert (folder / "comparison" / "comparison.html").is_file()
