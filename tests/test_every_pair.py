@@ -10,6 +10,7 @@ import torch
 from vision_baselines import assembly
 from vision_baselines.data.sources import Noise
 from vision_baselines.errors import ConfigError
+from vision_baselines.train import quieten_lightning
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -51,6 +52,7 @@ def test_it_trains_or_says_why_not(compose, data, model):
         assert "\n" not in str(told.value)
         assert "image_shape" in str(told.value)
         return
+    quieten_lightning()
     classifier = assembly.classifier(cfg)
     before = [parameter.detach().clone() for parameter in classifier.parameters()]
     trainer = assembly.trainer(cfg, callbacks=[], loggers=[])

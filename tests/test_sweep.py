@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RunRecord, Status, read_record
 
 PLAIN = ["callbacks.filters=null", "callbacks.parameters=null", "logger=none", "callbacks.learning_rate=null"]
@@ -388,3 +389,22 @@ def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curv
         assert record.timings == first.records[name].timings
         assert record.curves["shift/acc"].y[0] == record.metrics["test/acc"]
     assert "Shift accuracy" in (place / "outputs" / "probed" / "comparison" / "comparison.html").read_text()
+
+
+def test_a_baseline_whose_jobs_are_still_to_come_is_no_reason_to_warn(train_tiny, tmp_path, caplog):
+    from vision_baselines.sweep.callback import SweepCallback
+
+    folder = tmp_path / "outputs"
+    record = train_tiny(folder / "model=cnn,seed=0")
+    record.overrides = ["model=cnn", "seed=0"]
+    record.write(folder / "model=cnn,seed=0")
+    SweepCallback.current = SweepCallback(baseline="model=fc")
+    SweepCallback.current.folder = folder
+    try:
+        SweepCallback.update()
+        assert (folder / "comparison" / "comparison.md").is_file()
+        assert not caplog.records
+        with pytest.raises(ConfigError, match="baseline='model=fc' names nothing"):
+            SweepCallback.finish()
+    finally:
+        SweepCallback.current = None

@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vision_baselines.comparison.faults import UnknownNameError
 from vision_baselines.errors import VisionBaselinesError
 
 if TYPE_CHECKING:
@@ -72,7 +73,13 @@ class SweepCallback(Callback):
         if cls.current is None:
             return
         try:
-            cls.current._compare(pictures=False)
+            try:
+                cls.current._compare(pictures=False)
+            except UnknownNameError as error:
+                if error.option == "metric":
+                    raise
+                # the jobs that it speaks of may still be to come
+                cls.current._compare(pictures=False, baseline=None, group_by=None, over=None)
         except VisionBaselinesError as error:
             if not cls.current.warned:
                 log.warning("%s", error)
@@ -91,9 +98,9 @@ class SweepCallback(Callback):
         command = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
         print(f"  {command} --host 127.0.0.1 --logdir {sweep.folder}")
 
-    def _compare(self, *, pictures: bool) -> Comparison | None:
+    def _compare(self, *, pictures: bool, **otherwise: None) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):
             return None
         from vision_baselines.comparison.compare import compare
 
-        return compare([self.folder], pictures=pictures, **self.options)  # type: ignore[arg-type]
+        return compare([self.folder], pictures=pictures, **{**self.options, **otherwise})  # type: ignore[arg-type]
