@@ -277,3 +277,11 @@ def test_a_run_without_validation_tests_its_last_epoch(run_tiny):
 def test_a_monitor_that_is_not_logged_is_refused_with_what_is(run_tiny):
     with pytest.raises(ConfigError, match=r"callbacks\.checkpoints\.monitor is 'val/f1'; this run logs .*val/acc"):
         run_tiny("run", "callbacks.checkpoints.monitor=val/f1")
+
+
+def test_data_on_the_training_device_gives_the_same_bits(run_tiny):
+    """On a CPU it is there anyway; the path is the one an accelerator takes."""
+    records = [run_tiny(name, f"data.on_device={on}") for name, on in (("there", "true"), ("here", "false"))]
+    assert records[0].final_weights_sha256 == records[1].final_weights_sha256
+    assert records[0].fingerprint == records[1].fingerprint
+    assert records[0].metrics == records[1].metrics

@@ -7,24 +7,19 @@ only read.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines import checkpoint_io
 from vision_baselines.callbacks.checkpoints import BEST
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.measurement import Measurement, measure, require_same_weights
 from vision_baselines.reproduce import manifest_differences
-from vision_baselines.resolvers import composed, conf_dir, project_root
+from vision_baselines.resolvers import restored
 from vision_baselines.runs import environment
 from vision_baselines.runs.record import Curve, RunRecord, Status, read_record
 from vision_baselines.train import quieten_lightning
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True)
@@ -72,14 +67,14 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         )
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         if record is not None:
-            there = restored_config(record.config, path, trusted_packages=trusted_packages)
+            there = restored(record.config, path, trusted_packages=trusted_packages)
             path = Path(there.callbacks.checkpoints.dirpath) / BEST
         state = checkpoint_io.load(path, checksum_needed=is_folder)
         config = record.config if record is not None else state.get("config")
         if not config:
             raise StorageError(f"{path} holds no config; expected a checkpoint that this project's train.py wrote")
         record = record or _record_beside(path)
-        cfg = restored_config(config, Path(scratch), overrides, trusted_packages)
+        cfg = restored(config, Path(scratch), overrides, trusted_packages)
         on_other_data = any(text.startswith("data.") for text in overrides)
         known = record.data_sha256 if record is not None and not on_other_data else None
         here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
@@ -89,33 +84,6 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
         require_same_weights(path, found, record)
     return _compared(path, found, record, tuple(manifest_differences(record.environment, here)))
-
-
-def restored_config(
-    config: Mapping[str, Any], run_dir: Path, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()
-) -> DictConfig:
-    """A recorded config with this machine's paths, these probes and these changes.
-
-    Raises:
-        ConfigError: An override changes nothing in it.
-    """
-    paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
-    cfg = OmegaConf.create({"probe": {}, "init_from": None, **config, "paths": paths})
-    cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
-    cfg.trusted_packages = list(trusted_packages)
-    for chosen in [text for text in overrides if text.startswith("probe=")]:
-        cfg.probe = OmegaConf.to_container(composed([chosen]).probe, resolve=False)
-    changes = [text for text in overrides if not text.startswith("probe=")]
-    for change in changes:
-        key, found, _ = change.partition("=")
-        if not found or OmegaConf.select(cfg, key, default=_ABSENT, throw_on_resolution_failure=False) is _ABSENT:
-            raise ConfigError(
-                f"{change!r} changes nothing in the recorded config; expected probe=… or key=value, such as "
-                "trainer.accelerator=cpu"
-            )
-    merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
-    assert isinstance(merged, DictConfig)
-    return merged
 
 
 def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple[str, ...]) -> Evaluation:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from vision_baselines.errors import ConfigError, DataError
-from vision_baselines.resolvers import conf_dir, project_root
+from vision_baselines.errors import DataError
+from vision_baselines.resolvers import restored
 from vision_baselines.runs import environment
 from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import fingerprint
@@ -60,7 +58,7 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
     """
     recorded = _finished_record(folder)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
-        cfg = recorded_config(recorded, Path(scratch) / recorded.name, overrides, trusted_packages)
+        cfg = restored(recorded.config, Path(scratch) / recorded.name, overrides, trusted_packages)
         if began_with := recorded.config.get("init_from"):
             cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
         here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
@@ -72,29 +70,6 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
         if began_with:
             found.config["init_from"] = began_with
     return compare_records(recorded, found)
-
-
-def recorded_config(
-    record: RunRecord, run_dir: Path, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()
-) -> DictConfig:
-    """The recorded config with this machine's paths."""
-    paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
-    cfg = OmegaConf.create({**record.config, "paths": paths})
-    cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
-    cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
-    for override in overrides:
-        key, found, _ = override.partition("=")
-        if not found or OmegaConf.select(cfg, key, default=_ABSENT) is _ABSENT:
-            raise ConfigError(
-                f"{override!r} changes nothing in the recorded config; expected key=value, such as threads=2"
-            )
-    changes = OmegaConf.from_dotlist(list(overrides))
-    merged = OmegaConf.merge(cfg, changes)
-    assert isinstance(merged, DictConfig)
-    return merged
-
-
-_ABSENT = object()
 
 
 def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:

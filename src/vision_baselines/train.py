@@ -123,8 +123,8 @@ def _fit_and_test(
         discard(checkpoints.dirpath, *replaced)
     checkpoints.prepare_folder(sum(value.nbytes for value in classifier.net.state_dict().values()))
     resume_from, step = _resume_state(checkpoints)
-    if cfg.init_from and not resume_from:
-        source = source_path(cfg.init_from, folder, record.overrides)
+    if (init_from := cfg.get("init_from")) and not resume_from:
+        source = source_path(init_from, folder, record.overrides)
         pretrained.start_from(source, classifier.net, record.config)
     if resume_from and began_with and began_with != record.data_sha256:
         received, record.data_sha256 = record.data_sha256, began_with

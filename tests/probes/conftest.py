@@ -25,9 +25,9 @@ def rebuilt():
 
     def build(record, folder):
         from vision_baselines import assembly
-        from vision_baselines.evaluate import restored_config
+        from vision_baselines.resolvers import restored
 
-        cfg = restored_config(record.config, folder)
+        cfg = restored(record.config, folder)
         datamodule = assembly.datamodule(cfg)
         datamodule.setup()
         torch.manual_seed(record.seed)
