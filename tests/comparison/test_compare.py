@@ -54,9 +54,9 @@ def test_everything_is_written_into_the_sweeps_comparison_folder(sweep):
     found = compare([sweep])
 
     assert found.out == sweep / "comparison"
-    assert sorted(path.name for path in found.out.iterdir() if not path.name.startswith(".")) == sorted(
-        path.name for path in found.files
-    )
+    written = [path for path in found.out.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    assert sorted(written) == sorted(found.files)
+    assert found.out / "pictures" / "accuracy.png" in written
     assert {path.name for path in found.files} >= {"comparison.html", "comparison.md", "groups.csv", "jobs.csv"}
     assert all(path.stat().st_size for path in found.files)
 

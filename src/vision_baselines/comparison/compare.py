@@ -18,6 +18,8 @@ from vision_baselines.runs.record import write_atomically
 if TYPE_CHECKING:
     from rich.table import Table
 
+PICTURES = "pictures"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -123,5 +125,9 @@ def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
     if drawn is not None:
         from vision_baselines.comparison.tensorboard import write_events
 
+        (out / PICTURES).mkdir(exist_ok=True)
+        for key, content in drawn.pngs().items():
+            files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
+            write_atomically(files[-1], content)
         files.append(write_events(out, step=table.n_finished, table=text, pictures=drawn.pngs()))
     return files
