@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict, read_write
+
+from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.record import Status
+from vision_baselines.train import train
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -42,7 +49,7 @@ def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
     if expected is None:
         assert "Nothing is expected yet" in text
         return
-    header = text.split("\nname:")[0]
+    header = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
     for group in expected["groups"].values():
         assert f"{group['mean']:.2%}".replace("%", " %") in header
         assert f"± {group['std'] * 100:.2f}" in header
@@ -50,12 +57,34 @@ def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
         assert f"{package} {expected['environment']['versions'][package].split('+')[0]}" in header
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_an_experiment_runs_in_seconds_with_debug_quick(experiment, cli, tmp_path):
+def options_of(experiment):
+    """What is given beside debug=quick: where the data lies, or what stands in for it."""
     data = data_of(experiment)
     at_hand = data == "mnist" and (SHARED / "MNIST").is_dir()
-    options = [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
-    ended = cli("-m", f"experiment={experiment}", "debug=quick", *options)
+    return [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment, compose, tmp_path):
+    """Job by job in this process; the command itself is run below."""
+    axes = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    axes = {**axes, "seed": "0"}
+    choices = [[f"{key}={value}" for value in str(values).split(",")] for key, values in axes.items()]
+    for overrides in itertools.product(*choices):
+        jobs = [f"experiment={experiment}", "debug=quick", *options_of(experiment), *overrides, "logger=none"]
+        cfg = compose(*jobs, run_dir=tmp_path / job_name(jobs), name=experiment)
+        with read_write(HydraConfig.get()), open_dict(HydraConfig.get()):
+            HydraConfig.get().overrides.task = jobs
+        record = train(cfg)
+        assert record.status is Status.FINISHED
+        assert record.metrics[cfg.comparison.metric] >= 0
+        assert set(cfg.probe) <= {name.partition("/")[0] for name in record.metrics}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiments_command_compares_itself(experiment, cli, tmp_path):
+    ended = cli("-m", f"experiment={experiment}", "debug=quick", *options_of(experiment))
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / "outputs" / experiment
     runs = list(folder.glob("*/run.json"))

@@ -85,3 +85,12 @@ def test_what_cannot_be_moved_is_refused_before_training(run_tiny, override, mes
     with pytest.raises(ConfigError, match=message):
         run_tiny("run", "probe=shift", override)
     assert not list((tmp_path / "outputs" / "run" / "checkpoints").glob("*.ckpt"))
+
+
+def test_a_limit_on_test_batches_holds_for_moved_images_too(run_tiny):
+    options = ["probe=shift", "probe.shift.max_px=1", "data.eval_batch_size=3", "+trainer.limit_test_batches=2"]
+    metrics = run_tiny("run", *options).metrics
+    assert metrics["shift/acc_0px"] == metrics["test/acc"]
+    # sixths of six images, and twenty-fourths of them moved four ways
+    assert metrics["shift/acc_0px"] * 6 == pytest.approx(round(metrics["shift/acc_0px"] * 6), abs=1e-5)
+    assert metrics["shift/acc_1px"] * 24 == pytest.approx(round(metrics["shift/acc_1px"] * 24), abs=1e-5)

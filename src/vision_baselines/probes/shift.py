@@ -57,7 +57,9 @@ class Shift(Probe):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, log and draw."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        split, net = datamodule.splits.test, pl_module.net
+        batch_size, net = datamodule.eval_batch_size, pl_module.net
+        seen = int(sum(trainer.num_test_batches)) * batch_size  # trainer.limit_test_batches holds here too
+        images, target = datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
 
         def predict(images: Tensor, target: Tensor) -> Tensor:
             ready, _ = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)
@@ -65,9 +67,7 @@ class Shift(Probe):
                 logits: Tensor = net(ready)  # type: ignore[operator]
             return logits.argmax(dim=1)
 
-        found = accuracy_by_shift(
-            predict, split.images, split.target, max_px=self.max_px, batch_size=datamodule.eval_batch_size
-        )
+        found = accuracy_by_shift(predict, images, target, max_px=self.max_px, batch_size=batch_size)
         self.log_metrics(pl_module, {f"{NAME}_{px}px": accuracy for px, accuracy in enumerate(found)})
         distances = [float(px) for px in range(self.max_px + 1)]
         self.curves = {NAME: Curve(x=distances, y=found, x_label="images moved by, px", y_label="test accuracy")}
