@@ -96,3 +96,12 @@ def test_baselines_are_chosen_by_name_or_by_cost(sweep):
 def test_a_baseline_that_could_not_be_run_has_not_passed(sweep):
     verdicts = not_run(baseline(sweep), "no data")
     assert [(v.passed, v.how) for v in verdicts] == [(False, "no data")] * 2
+
+
+def test_seeds_that_all_gave_the_same_pass_under_another_manifest(sweep):
+    expected = baseline(sweep)
+    groups = {label: {**group, "std": 0.0} for label, group in expected.groups.items()}
+    elsewhere = expected.environment.model_copy(update={"cpu": "another"})
+    assert all(
+        v.passed for v in judge(dataclasses.replace(expected, environment=elsewhere, groups=groups), records(sweep))
+    )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 from vision_baselines import checkpoint_io
 from vision_baselines.commands.evaluate import main
+from vision_baselines.errors import ConfigError
+from vision_baselines.evaluate import evaluate as evaluated
+from vision_baselines.recorded_config import restored
 from vision_baselines.runs.record import Status, read_record
 
 
@@ -96,7 +100,18 @@ def test_a_figure_that_is_not_the_record_s_is_said(run, evaluate, tmp_path):
 
     code, out, _ = evaluate(tmp_path / "run", "probe=none")
     assert code == 0
-    assert "test/acc DIFFERS from the record's 0.125 (here: threads 3 ≠ 1)" in out
+    assert "test/acc DIFFERS from the record's 0.125\nbits cannot be promised here: threads 3 ≠ 1" in out
+
+
+def test_a_figure_that_differs_where_nothing_else_does_is_an_error(run, evaluate, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    record = read_record(run)
+    record.metrics["test/acc"] = 0.125
+    record.write(tmp_path / "run")
+    code, out, err = evaluate(tmp_path / "run", "probe=none")
+    assert code == 4
+    assert "test/acc DIFFERS from the record's 0.125" in out
+    assert "nothing else is different" in err
 
 
 def test_a_resume_state_is_tested_with_its_own_weights(run, evaluate):
@@ -114,7 +129,7 @@ def test_a_resume_state_is_tested_with_its_own_weights(run, evaluate):
         (["nowhere"], 2, "there is no nowhere; expected a run's folder"),
         (["{tmp}"], 3, "has no run.json; expected the folder of one run"),
         (["{run}", "probe=shifty"], 2, "probe=shifty does not exist; did you mean shift?"),
-        (["{run}", "model.depth=3"], 2, "'model.depth=3' changes nothing in the recorded config"),
+        (["{run}", "classifier.depth=3"], 2, "'classifier.depth=3' changes nothing in the recorded config"),
         (["{run}", "classifier.net.hidden_features=5"], 2, "does not fit the net of its config"),
         (["{run}", "--json", "{tmp}/no/such.json"], 5, "cannot write"),
         (["{run}", "probe._target_=os.system"], 2, "changes nothing in the recorded config"),
@@ -136,7 +151,7 @@ def test_an_unfinished_run_is_refused_and_its_checkpoint_named(run, evaluate, tm
     code, _, err = evaluate(tmp_path / "run")
 
     assert code == 3
-    assert "holds a run that is interrupted; expected a finished one, or one of its .ckpt files" in err
+    assert "holds a run that is interrupted; expected a finished one" in err
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove", "pickle"])
@@ -176,3 +191,22 @@ def test_the_installed_command_has_the_verb(python, run, tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "test/acc equals the record's" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ("optimizer.lr=0.5", r"classifier\.optimizer\.lr=0\.5"),
+        ("model.hidden_features=[7]", r"classifier\.net\.hidden_features=\[7\]"),
+        ("seed=3", r"data\.seed and classifier\.seed=3"),
+    ],
+)
+def test_a_change_that_would_reach_nothing_is_refused_with_its_place(change, place):
+    with pytest.raises(ConfigError, match=f"changes nothing in a recorded config, which holds {place} in its place"):
+        restored({"model": {"hidden_features": 4}, "optimizer": {"lr": 0.1}, "seed": 0}, Path("run"), [change])
+
+
+def test_numbers_out_of_range_are_refused_as_train_refuses_them(run_tiny, tmp_path):
+    run_tiny("run")
+    with pytest.raises(ConfigError, match="threads is 0"):
+        evaluated(tmp_path / "outputs" / "run", overrides=["threads=0"])

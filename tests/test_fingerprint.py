@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_baselines.runs.fingerprint import differences, fingerprint, group_name, job_name, relevant
+from vision_baselines.runs.fingerprint import differences, fingerprint, group_name, job_name, probes_not_had, relevant
 
 CONFIG = {
     "name": "demo",
@@ -83,8 +83,8 @@ def test_a_difference_shows_both_values_and_what_is_absent():
     assert differences(one, other) == ["a: 1 → 3", "b.c: 2 → (absent)", "d: (absent) → 4"]
 
 
-def test_empty_groups_are_told_from_absent_ones():
-    assert relevant({"a": {}, "b": []}) == {"a": {}, "b": []}
+def test_what_is_null_or_empty_says_nothing():
+    assert relevant({"a": {}, "b": [], "c": None, "d": 0, "e": False}) == {"d": 0, "e": False}
 
 
 overrides = st.lists(
@@ -160,3 +160,15 @@ def test_a_group_is_the_job_without_its_seed_however_it_is_written():
 
 def test_a_key_that_only_ends_in_seed_stays_in_the_group():
     assert group_name(["data.source.split_seed=3"]) == "data.source.split_seed=3"
+
+
+def test_a_key_that_says_nothing_makes_no_other_run():
+    assert fingerprint({"seed": 1}) == fingerprint({"seed": 1, "freeze": None, "transfer": {}, "later": []})
+    assert fingerprint({"seed": 1}) != fingerprint({"seed": 1, "freeze": "backbone"})
+    assert fingerprint({"seed": 0}) != fingerprint({})
+
+
+def test_how_often_a_probe_logs_is_no_reason_to_ask_it_again():
+    had = {"probe": {"depth": {"blocks": None, "log_every_n_steps": 50}}}
+    assert probes_not_had(had, {"probe": {"depth": {"blocks": None, "log_every_n_steps": 10}}}) == {}
+    assert probes_not_had(had, {"probe": {"depth": {"blocks": ["a"], "log_every_n_steps": 50}}})

@@ -92,9 +92,14 @@ def test_an_interrupted_run_goes_on_bit_for_bit_and_needs_its_source_no_more(
     assert resumed.final_weights_sha256 == whole.final_weights_sha256
 
 
-def test_a_run_that_starts_from_another_is_reproduced(source, train_tiny, tmp_path):
-    train_tiny(tmp_path / "run", f"init_from={source}", *NEW_CLASSES)
+def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(source, train_tiny, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    train_tiny(tmp_path / "run", f"init_from={copy}", *NEW_CLASSES)
     assert reproduce(tmp_path / "run").passed
+    train_tiny(copy, "optimizer.lr=0.01", "rerun=true")
+    again = reproduce(tmp_path / "run")
+    assert {point.name for point in again.points if not point.same} >= {"weights, first", "weights, last step"}
 
 
 @pytest.mark.parametrize(
@@ -163,8 +168,22 @@ def test_the_head_of_the_tiny_net_is_its_last_layer(source):
     assert head_name(CNN((1, 8, 8), 10, channels=[2, 3], hidden_features=4)) == "head.4"
 
 
+@pytest.mark.parametrize("named", ["outputs/first", "outputs/first/checkpoints/best.ckpt"])
+def test_a_job_waits_for_a_path_too(named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = Job(0, [], SimpleNamespace(), tmp_path / "outputs" / "first")
+    second = Job(1, [], SimpleNamespace(), tmp_path / "outputs" / "second", source_path(named, tmp_path, []))
+    pool = SimpleNamespace(waiting=deque([first]), running=[])
+    assert _Pool._waits_for_another(pool, second)
+    assert not _Pool._waits_for_another(pool, first)
+
+
 @pytest.mark.slow
-def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path, tiny):
+def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path):
     ended = cli("-m", "name=t", "data=digits", "transfer=frozen,scratch,pretrain", "seed=0", "trainer.max_epochs=1")
     assert ended.returncode == 0, ended.stderr
-    assert "3 jobs" in ended.stdout or "transfer=frozen" in ended.stdout
+    before, after = (
+        net_of(tmp_path / "outputs" / "t" / f"data=digits,seed=0,trainer.max_epochs=1,transfer={name}")
+        for name in ("pretrain", "frozen")
+    )
+    assert {name for name in before if not before[name].equal(after[name])} == {"head.4.weight", "head.4.bias"}

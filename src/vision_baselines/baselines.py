@@ -24,6 +24,8 @@ from vision_baselines.runs.record import Environment, RunRecord, Status, find_re
 QUICK_S = 60.0
 # Standard errors of the difference of two means that another machine's mean may lie away.
 _SPREAD = 3.0
+# What is published is rounded to six digits, and a metric is of float32's precision.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,10 @@ def expectation(folder: Path) -> dict[str, Any]:
     unfinished = [record.name for record in records if record.status is not Status.FINISHED]
     if unfinished or not records:
         raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")
-    first, data = records[0], {_label(record): record.data_sha256 for record in records}
+    first, data = (
+        min(records, key=lambda record: record.started_at),
+        {_label(record): record.data_sha256 for record in records},
+    )
     for record in records:
         if data[_label(record)] != record.data_sha256:
             raise DataError(f"{record.name} was run on other data than the rest of {_label(record)}")
@@ -87,7 +92,7 @@ def expectation(folder: Path) -> dict[str, Any]:
     metric = str(first.config["comparison"]["metric"])
     return {
         "metric": metric,
-        "cost_s": (max(r.ended_at or r.started_at for r in records) - min(r.started_at for r in records)).seconds,
+        "cost_s": round((max(r.ended_at or r.started_at for r in records) - first.started_at).total_seconds()),
         "data_sha256": first.data_sha256 if len(set(data.values())) == 1 else data,
         "environment": manifest,
         "groups": {
@@ -149,7 +154,7 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
             passed = bool(equal) and all(equal) and len(equal) == expected["n"]
             how = f"bits: {sum(equal)} of {expected['n']:.0f} runs identical"
         else:
-            margin = _SPREAD * expected["std"] * math.sqrt(1 / expected["n"] + 1 / max(1, found.n))
+            margin = _SPREAD * expected["std"] * math.sqrt(1 / expected["n"] + 1 / max(1, found.n)) + _ROUNDING
             passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= margin
             how = f"spread (not comparable by bits: {'; '.join(different)})"
         verdicts.append(

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from vision_baselines import checkpoint_io
 from vision_baselines.callbacks.checkpoints import BEST
-from vision_baselines.errors import ConfigError, DataError, StorageError
+from vision_baselines.configuration import checked_config
+from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.measurement import Measurement, measure, require_same_weights
+from vision_baselines.recorded_config import restored
 from vision_baselines.reproduce import manifest_differences
-from vision_baselines.resolvers import restored
-from vision_baselines.runs import environment
-from vision_baselines.runs.record import Curve, RunRecord, Status, read_record
+from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
 from vision_baselines.train import quieten_lightning
 
 
@@ -60,7 +60,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
     quieten_lightning()
     is_folder, record = path.is_dir(), None
     if is_folder:
-        record = _finished_record(path)
+        record = finished_record(path)
     elif not path.exists():
         raise ConfigError(
             f"there is no {path}; expected a run's folder, such as outputs/demo/model=cnn,seed=0, or a .ckpt"
@@ -75,15 +75,15 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
             raise StorageError(f"{path} holds no config; expected a checkpoint that this project's train.py wrote")
         record = record or _record_beside(path)
         cfg = restored(config, Path(scratch), overrides, trusted_packages)
+        checked_config(cfg)
         on_other_data = any(text.startswith("data.") for text in overrides)
         known = record.data_sha256 if record is not None and not on_other_data else None
-        here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
         found = measure(cfg, path, data_sha256=known)
     if record is None:
         return Evaluation(path, found.metrics, found.curves, not_compared="there is no record beside the checkpoint")
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
         require_same_weights(path, found, record)
-    return _compared(path, found, record, tuple(manifest_differences(record.environment, here)))
+    return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))
 
 
 def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple[str, ...]) -> Evaluation:
@@ -102,22 +102,6 @@ def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple
         not_compared=reason,
         manifest=manifest,
     )
-
-
-def _finished_record(folder: Path) -> RunRecord:
-    try:
-        record = read_record(folder)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder} has no run.json; expected the folder of one run, such as outputs/demo/model=cnn,seed=0"
-        ) from error
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    if record.status is not Status.FINISHED:
-        raise DataError(
-            f"{folder} holds a run that is {record.status}; expected a finished one, or one of its .ckpt files"
-        )
-    return record
 
 
 def _record_beside(path: Path) -> RunRecord | None:

@@ -22,19 +22,20 @@ from vision_baselines.probes.probe import curves_of
 from vision_baselines.results import weights_sha256
 from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import probes_not_had
-from vision_baselines.runs.record import Curve, RunRecord
+from vision_baselines.runs.record import Curve, Environment, RunRecord
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a test gave, and of what: checksums of the net's state and of the data."""
+    """What a test gave, of what (checksums of the net's state and of the data), and under which manifest."""
 
     metrics: dict[str, float]
     curves: dict[str, Curve]
     weights_sha256: str
     data_sha256: str
+    environment: Environment
 
 
 def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None) -> Measurement:
@@ -77,7 +78,8 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
             reason = " ".join(str(error).splitlines()[1:2]).strip()
             raise ConfigError(f"{ckpt_path} does not fit the net of its config: {reason}") from error
     metrics = {name: float(value) for name, value in results[0].items()}
-    return Measurement(metrics, curves_of(probes), weights_sha256(classifier.net), found)
+    manifest = environment.observe(trainer.strategy.root_device)
+    return Measurement(metrics, curves_of(probes), weights_sha256(classifier.net), found, manifest)
 
 
 def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, folder: Path) -> RunRecord:
@@ -106,7 +108,7 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
     path = Path(cfg.callbacks.checkpoints.dirpath) / BEST
     found = measure(cfg, path, data_sha256=record.data_sha256)
     require_same_weights(path, found, record)
-    outdated = tuple(f"{key}/" for key in missing)
+    outdated = tuple(f"{name.partition('/')[0]}/" for name in found.metrics if not name.startswith("test/"))
     kept = {name: value for name, value in record.metrics.items() if not name.startswith(outdated)}
     record.metrics = {name: value for name, value in found.metrics.items() if not name.startswith("test/")} | kept
     record.curves = {k: v for k, v in record.curves.items() if not k.startswith(outdated)} | found.curves

@@ -10,9 +10,10 @@ from typing import Any
 from torch import nn
 
 from vision_baselines import checkpoint_io
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.models.transfer import head_name, load_backbone
-from vision_baselines.runs.record import RECORD_FILE, Status, read_record
+from vision_baselines.results import weights_sha256
+from vision_baselines.runs.record import finished_record
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +21,16 @@ _BEST = Path("checkpoints") / "best.ckpt"
 _NET = "net."
 
 
-def start_from(source: Path, net: nn.Module, config: Mapping[str, Any]) -> None:
+def start_from(source: Path, net: nn.Module, config: Mapping[str, Any]) -> str:
     """Fill a net with another run's best weights; its head too, if both tell the same classes apart.
 
     Args:
         source: The folder of a finished run, or a checkpoint file.
         net: The net to fill.
         config: The plain config of the run that starts.
+
+    Returns:
+        SHA-256 of the weights that the net starts from, its head as it is.
 
     Raises:
         ConfigError: There is nothing to start from at `source`, or the weights do not fit the net.
@@ -42,6 +46,7 @@ def start_from(source: Path, net: nn.Module, config: Mapping[str, Any]) -> None:
     except ValueError as error:
         raise ConfigError(f"init_from is {source}: {error}") from error
     log.info("weights from %s%s", source, "" if with_head else f"; {head_name(net)} is new, for other classes")
+    return weights_sha256(net)
 
 
 def _checkpoint_at(source: Path) -> Path:
@@ -50,13 +55,9 @@ def _checkpoint_at(source: Path) -> Path:
     if not source.is_dir():
         return source
     try:
-        record = read_record(source)
-    except FileNotFoundError as error:
-        raise ConfigError(f"init_from: {source} has no {RECORD_FILE}; expected the folder of a finished run") from error
-    except ValueError as error:
+        finished_record(source)
+    except DataError as error:
         raise ConfigError(f"init_from: {error}") from error
-    if record.status is not Status.FINISHED:
-        raise ConfigError(f"init_from: {source} holds a run that is {record.status}; expected a finished one")
     if not (source / _BEST).is_file():
         raise StorageError(f"init_from: {source} has no {_BEST}; name the checkpoint file itself")
     return source / _BEST

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_baselines.errors import DataError
-from vision_baselines.resolvers import restored
+from vision_baselines.recorded_config import restored
 from vision_baselines.runs import environment
 from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import fingerprint
-from vision_baselines.runs.record import Environment, RunRecord, Status, read_record
+from vision_baselines.runs.record import Environment, RunRecord, finished_record
 from vision_baselines.train import train
 
 
@@ -56,7 +55,7 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
     Raises:
         ConfigError: There is no finished run in `folder`, or an override cannot be applied.
     """
-    recorded = _finished_record(folder)
+    recorded = finished_record(folder)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
         cfg = restored(recorded.config, Path(scratch) / recorded.name, overrides, trusted_packages)
         if began_with := recorded.config.get("init_from"):
@@ -79,6 +78,11 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
         Point("config", recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
         Point("manifest", not manifest, "; ".join(manifest) or "equal"),
+        Point(
+            "weights, first",
+            recorded.init_weights_sha256 == found.init_weights_sha256,
+            _both(recorded, found, "init_weights_sha256") if recorded.init_weights_sha256 else "drawn by the seed",
+        ),
         Point(
             "weights, best epoch",
             recorded.weights_sha256 == found.weights_sha256,
@@ -105,20 +109,6 @@ def manifest_differences(recorded: Environment, found: Environment) -> Iterator[
         before, after = recorded.versions.get(package, "absent"), found.versions.get(package, "absent")
         if before != after:
             yield f"{package} {before} ≠ {after}"
-
-
-def _finished_record(folder: Path) -> RunRecord:
-    try:
-        record = read_record(folder)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder} has no run.json; expected the folder of one run, such as outputs/demo/model=cnn,seed=0"
-        ) from error
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    if record.status is not Status.FINISHED:
-        raise DataError(f"{folder} holds a run that is {record.status}; only a finished one can be reproduced")
-    return record
 
 
 def _short(sha256: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Where the configs lie, what they may compute (the resolvers that conf/ uses), and how to have one without a run.
+"""Where the configs lie, what they may compute (the resolvers that conf/ uses), and one composed without a run.
 
 Nothing here imports torch, so that composing a config stays quick.
 """
@@ -6,7 +6,7 @@ Nothing here imports torch, so that composing a config stays quick.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import job_name
-
-_ABSENT = object()
 
 
 def conf_dir() -> Path:
@@ -69,31 +67,3 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("train", list(overrides), return_hydra_config=with_hydra)
-
-
-def restored(
-    config: Mapping[str, Any], run_dir: Path, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()
-) -> DictConfig:
-    """A recorded config with this machine's paths, these probes and these changes.
-
-    Raises:
-        ConfigError: An override changes nothing in it.
-    """
-    paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
-    cfg = OmegaConf.create({**config, "paths": paths})
-    cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
-    cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
-    for chosen in [text for text in overrides if text.startswith("probe=")]:
-        cfg.probe = OmegaConf.to_container(composed([chosen]).probe, resolve=False)
-        cfg.setdefault("init_from", None)  # of records from before there was such a key
-    changes = [text for text in overrides if not text.startswith("probe=")]
-    for change in changes:
-        key, found, _ = change.partition("=")
-        if not found or OmegaConf.select(cfg, key, default=_ABSENT, throw_on_resolution_failure=False) is _ABSENT:
-            raise ConfigError(
-                f"{change!r} changes nothing in the recorded config; expected probe=… or key=value, such as "
-                "trainer.accelerator=cpu"
-            )
-    merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
-    assert isinstance(merged, DictConfig)
-    return merged

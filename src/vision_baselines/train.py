@@ -125,7 +125,7 @@ def _fit_and_test(
     resume_from, step = _resume_state(checkpoints)
     if (init_from := cfg.get("init_from")) and not resume_from:
         source = source_path(init_from, folder, record.overrides)
-        pretrained.start_from(source, classifier.net, record.config)
+        record.init_weights_sha256 = pretrained.start_from(source, classifier.net, record.config)
     if resume_from and began_with and began_with != record.data_sha256:
         received, record.data_sha256 = record.data_sha256, began_with
         raise DataError(
@@ -198,6 +198,7 @@ def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> 
     )
     if previous:
         record.timings, record.data_sha256 = previous.timings, previous.data_sha256
+        record.init_weights_sha256 = previous.init_weights_sha256
     return record
 
 

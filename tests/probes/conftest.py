@@ -25,7 +25,7 @@ def rebuilt():
 
     def build(record, folder):
         from vision_baselines import assembly
-        from vision_baselines.resolvers import restored
+        from vision_baselines.recorded_config import restored
 
         cfg = restored(record.config, folder)
         datamodule = assembly.datamodule(cfg)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli import exit_with
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.resolvers import register_resolvers
 from vision_baselines.runs.record import write_atomically
 
@@ -49,6 +49,8 @@ def _evaluate(arguments: list[str]) -> None:
     _show(found)
     if options.json:
         _write(found, options.json)
+    if found.same is False and not found.manifest:
+        raise TrainingError("test/acc is not the record's, though nothing else is different")
 
 
 def _show(found: Evaluation) -> None:
@@ -61,8 +63,9 @@ def _show(found: Evaluation) -> None:
     elif found.same:
         print("test/acc equals the record's")
     else:
-        why = f" (here: {'; '.join(found.manifest)})" if found.manifest else ""
-        print(f"test/acc DIFFERS from the record's {found.recorded_acc:.6g}{why}")
+        print(f"test/acc DIFFERS from the record's {found.recorded_acc:.6g}")
+        if found.manifest:
+            print(f"bits cannot be promised here: {'; '.join(found.manifest)}")
 
 
 def _write(found: Evaluation, target: Path) -> None:

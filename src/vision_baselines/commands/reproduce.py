@@ -31,7 +31,7 @@ def _reproduce(arguments: list[str]) -> None:
         "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
     )
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     register_resolvers()
     if options.expect:
         _print_expectation(options.expect)

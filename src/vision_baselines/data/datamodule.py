@@ -37,7 +37,8 @@ class ImageDataModule(pl.LightningDataModule):
         mean: Per channel, of pixels scaled to [0, 1].
         std: Per channel, of pixels scaled to [0, 1].
         batch_size: Images a training batch.
-        eval_batch_size: Images a validation or test batch; it changes no result, and a CPU's caches like it small.
+        eval_batch_size: Images a validation or test batch; it changes results by rounding at most, and a CPU's caches
+            like it small.
         num_workers: Loading processes; data in memory is fastest with 0.
         on_device: Whether the splits lie on the training device, where batches are gathered without a copy a step.
         augment: Changes training images on the device, by a draw that depends on the seed, the epoch and the step.

@@ -76,7 +76,8 @@ def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) ->
 def balanced_order(target: Tensor, *, seed: int) -> Tensor:
     """An order that begins with one image of each class and goes on so that every class keeps to its share.
 
-    However much is taken from the beginning, a class has its share rounded to a whole number, and at least one.
+    However much is taken from the beginning, a class has its share rounded to a whole number, and at least one image;
+    where some classes' shares are less than one, the others give way.
     Rejected: a stratified draw for each size by itself. Rounded shares are not monotone in the size (a larger draw can
     hold fewer of a class), so such draws do not lie inside one another.
 

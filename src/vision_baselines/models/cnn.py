@@ -35,7 +35,7 @@ class CNN(nn.Module):
         head: What the linear layers see of the last block: ``flatten``, every pixel, or ``global_avg_pool``, each
             channel's mean over the image.
         hidden_features: Width of a layer between those features and the logits; none goes straight to the logits.
-        dropout: Probability of zeroing an input of the last layer in training, in [0, 1).
+        dropout: Probability of zeroing an input of the last layer in training, in [0, 1].
 
     Raises:
         ValueError: An argument is out of range, or the image is too small for the number of blocks.

@@ -20,7 +20,7 @@ class FC(nn.Module):
         image_shape: (channels, height, width) of one image, in pixels.
         num_classes: Number of logits.
         hidden_features: Width of each hidden layer; none gives softmax regression.
-        dropout: Probability of zeroing a hidden feature in training, in [0, 1).
+        dropout: Probability of zeroing a hidden feature in training, in [0, 1].
 
     Raises:
         ValueError: An argument is out of range.

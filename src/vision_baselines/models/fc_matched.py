@@ -29,7 +29,7 @@ class MatchedFC(nn.Module):
         num_classes: Number of logits.
         match: Makes the other net.
         shape: Widths of the hidden layers in relation to each other.
-        dropout: Probability of zeroing a hidden feature in training, in [0, 1).
+        dropout: Probability of zeroing a hidden feature in training, in [0, 1].
 
     Raises:
         ValueError: An argument is out of range, or no widths come within 2% of the other net.

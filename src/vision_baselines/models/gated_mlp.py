@@ -44,7 +44,7 @@ class GatedMLP(nn.Module):
         image_shape: (channels, height, width) of one image, in pixels; a point in the plane is 2×1×1.
         num_classes: Number of logits.
         hidden_features: Width of each hidden layer.
-        dropout: Probability of zeroing a hidden feature in training, in [0, 1).
+        dropout: Probability of zeroing a hidden feature in training, in [0, 1].
 
     Raises:
         ValueError: An argument is out of range.

@@ -30,7 +30,7 @@ def source_path(init_from: str, run_dir: Path, overrides: Sequence[str]) -> Path
     'seed=1,transfer=pretrain'
     """
     if not init_from.startswith(JOB):
-        return Path(init_from)
+        return Path(init_from).expanduser().absolute()
     replacing = init_from.removeprefix(JOB).split(",")
     if not all("=" in text for text in replacing):
         raise ConfigError(f"init_from is {init_from!r}; expected a path, or job:key=value of a job in the same sweep")

@@ -42,8 +42,11 @@ _LONGEST_NAME = 120
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved config that can change a result, as flat dotted keys."""
-    return {key: value for key, value in _flatten(config) if not _is_irrelevant(key)}
+    """The part of a resolved config that can change a result, as flat dotted keys.
+
+    What is null or empty says nothing, so a key that a later version adds makes no other run of an older one.
+    """
+    return {key: value for key, value in _flatten(config) if not _is_irrelevant(key) and value not in (None, {}, [])}
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -69,9 +72,16 @@ def probes_not_had(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> d
     >>> probes_not_had({}, {"probe": {"shift": {"max_px": 4}, "edges": None}})
     {'shift': {'max_px': 4}}
     """
-    had = recorded.get("probe") or {}
+    had = {key: _settings(node) for key, node in (recorded.get("probe") or {}).items()}
     asked = present.get("probe") or {}
-    return {key: node for key, node in asked.items() if node and had.get(key) != node}
+    return {key: node for key, node in asked.items() if node and had.get(key) != _settings(node)}
+
+
+def _settings(probe: Any) -> Any:
+    """What a probe measures; how often it logs in training is another matter."""
+    if not isinstance(probe, Mapping):
+        return probe
+    return {key: value for key, value in probe.items() if key != "log_every_n_steps"}
 
 
 def job_name(overrides: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from vision_baselines.errors import DataError
+
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
 
@@ -108,7 +110,8 @@ class RunRecord(_Part):
 
     `metrics` are those of the checkpoint with the best ``val/acc``; `confusion` is its confusion matrix on the
     test split, rows are targets, columns predictions. `curves` are what the run's probes measured, by name.
-    `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step.
+    `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
+    `init_weights_sha256` before the first where that was taken from another run.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -133,6 +136,7 @@ class RunRecord(_Part):
     timings: Timings = Field(default_factory=Timings)
     peak_memory_bytes: int | None = None
     data_sha256: str | None = None
+    init_weights_sha256: str | None = None
     weights_sha256: str | None = None
     final_weights_sha256: str | None = None
     attempts: int = 1
@@ -149,6 +153,25 @@ class RunRecord(_Part):
         target = folder / RECORD_FILE
         write_atomically(target, self.model_dump_json(indent=1).encode())
         return target
+
+
+def finished_record(folder: Path) -> RunRecord:
+    """The record of a run that has its result.
+
+    Raises:
+        DataError: There is none in `folder`, it cannot be read, or the run is not finished.
+    """
+    try:
+        record = read_record(folder)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{folder} has no {RECORD_FILE}; expected the folder of one run, such as outputs/demo/model=cnn,seed=0"
+        ) from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if record.status is not Status.FINISHED:
+        raise DataError(f"{folder} holds a run that is {record.status}; expected a finished one")
+    return record
 
 
 def now() -> datetime:

@@ -93,12 +93,12 @@ def launch(
         jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context))
         if jobs[-1].outcome is None and not config.preview:
             _context()  # its server imports while the other jobs are looked at
+    _require_a_beginning(jobs)
     if config.preview:
         from vision_baselines.sweep.preview import show
 
         show([job.config for job in jobs], [job.folder for job in jobs])
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
-    _require_a_beginning(jobs)
     slots = n_jobs or _cores()
     to_run = [job for job in jobs if job.outcome is None]
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
@@ -158,7 +158,10 @@ class _Pool:
 
     def _waits_for_another(self, job: Job) -> bool:
         """Whether the job whose weights this one starts from is still to end."""
-        return job.starts_from in {other.folder for other in [*self.waiting, *self.running]}
+        if job.starts_from is None:
+            return False
+        sources = {job.starts_from, *job.starts_from.parents}  # a checkpoint lies inside its run's folder
+        return any(other.folder in sources for other in [*self.waiting, *self.running])
 
     def _start(self, job: Job) -> None:
         job.connection, theirs = self.context.Pipe(duplex=False)
@@ -244,7 +247,7 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
     task = [str(override) for override in composed.hydra.overrides.task]
-    folder = Path(str(composed.hydra.sweep.dir)) / job_name(task)
+    folder = (Path(str(composed.hydra.sweep.dir)) / job_name(task)).absolute()
     decision = decide(folder, checked_config(composed), rerun=composed.rerun)
     skip = decision.action is Action.SKIP
     outcome = _finished_before(decision) if skip else None

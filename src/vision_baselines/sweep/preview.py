@@ -69,4 +69,9 @@ def _steps(cfg: DictConfig, lengths: dict[str, int | None]) -> int | None:
             assert datamodule.splits is not None
             lengths[key] = len(datamodule.splits.train.target)
     length = lengths[key]
-    return None if length is None else -(-length // cfg.data.batch_size)
+    if length is None:
+        return None
+    whole, rest = divmod(length, cfg.data.batch_size)
+    steps = whole + (rest > 1 or (rest == 1 and cfg.data.batch_size == 1))  # one image alone is left out
+    limit = cfg.trainer.get("limit_train_batches", 1.0)
+    return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
