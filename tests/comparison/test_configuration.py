@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vision_baselines.comparison.configuration import is_bookkeeping, leaf, setting_differences
+from vision_baselines.comparison.configuration import leaf, setting_differences
+from vision_baselines.runs.fingerprint import is_irrelevant
 
 
 def test_settings_that_differ_between_groups_are_found_and_seeds_are_not(record):
@@ -45,5 +46,5 @@ def test_a_leaf_is_found_by_its_dotted_key_and_a_branch_is_none():
 
 
 def test_what_a_fingerprint_leaves_out_is_bookkeeping():
-    assert all(map(is_bookkeeping, ["name", "paths.output_dir", "logger", "trainer.enable_progress_bar"]))
-    assert not any(map(is_bookkeeping, ["model", "optimizer.lr", "trainer.max_epochs", "seed"]))
+    assert all(map(is_irrelevant, ["name", "paths.output_dir", "logger", "trainer.enable_progress_bar"]))
+    assert not any(map(is_irrelevant, ["model", "optimizer.lr", "trainer.max_epochs", "seed"]))

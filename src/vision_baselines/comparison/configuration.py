@@ -33,14 +33,6 @@ def leaf_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
 
 
-def is_bookkeeping(key: str) -> bool:
-    """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""
-    nested: Any = None
-    for part in reversed(key.split(".")):
-        nested = {part: nested}
-    return not relevant(nested)
-
-
 def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
     """Settings that are one value inside each group and not the same value in all.
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import is_bookkeeping, leaf
+from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.faults import UnknownNameError
 from vision_baselines.comparison.notation import one_line
-from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.fingerprint import is_irrelevant, relevant
 from vision_baselines.runs.record import RunRecord
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
@@ -50,7 +50,7 @@ def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
     latest = {override_key(override): one_line(override) for override in record.overrides}
     left_out = ("seed", without)
-    return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_bookkeeping(key)}
+    return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
 
 
 def group_jobs(

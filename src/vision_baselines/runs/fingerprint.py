@@ -46,7 +46,7 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
 
     What is null or empty says nothing, so a key that a later version adds makes no other run of an older one.
     """
-    return {key: value for key, value in _flatten(config) if not _is_irrelevant(key) and value not in (None, {}, [])}
+    return {key: value for key, value in _flatten(config) if not is_irrelevant(key) and value not in (None, {}, [])}
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def job_name(overrides: Sequence[str]) -> str:
     >>> job_name([])
     'default'
     """
-    kept = sorted(text.lstrip("+") for text in overrides if not _is_irrelevant(key_of(text)))
+    kept = sorted(text.lstrip("+") for text in overrides if not is_irrelevant(key_of(text)))
     plain = ",".join(kept) or "default"
     safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
     safe = re.sub(r"^\.", "_", safe)
@@ -122,7 +122,8 @@ def key_of(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
 
 
-def _is_irrelevant(key: str) -> bool:
+def is_irrelevant(key: str) -> bool:
+    """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""
     inside = any(key == known or key.startswith(f"{known}.") for known in IRRELEVANT_INSIDE)
     return inside or key.split(".")[0] in {*IRRELEVANT, "hydra"}
 
