@@ -19,7 +19,7 @@ from vision_baselines.errors import ConfigError, TrainingError
 _SMALL = (
     "data=digits",
     "data.batch_size=32",
-    "+data.eval_batch_size=64",
+    "data.eval_batch_size=64",
     "trainer.max_epochs=3",
     "+trainer.limit_train_batches=12",
     "trainer.log_every_n_steps=1",
