@@ -19,7 +19,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 # Made-up images of the same shape, where the files are not at hand.
 STAND_INS = {
-    "mnist": ["data=noise"],
+    "mnist": ["data=noise", "++data.source.train_size=8000"],  # of which 1 % is more than a batch
     "cifar10": [
         "data=noise",
         "data.image_shape=[3,32,32]",
