@@ -99,7 +99,7 @@ def _difference(given: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple
     def shown(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
         return "×".join(map(str, shapes[name])) or "one number" if name in shapes else "absent"
 
-    differing = [name for name in [*wanted, *(set(given) - set(wanted))] if given.get(name) != wanted.get(name)]
+    differing = [name for name in {**wanted, **given} if given.get(name) != wanted.get(name)]
     named = [f"{name} ({shown(given, name)} there, {shown(wanted, name)} here)" for name in differing[:_MOST_NAMED]]
     rest = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
     return f"the weights to start from do not fit; expected the same {what}, but these tensors differ: " + (
