@@ -60,28 +60,9 @@ def hydra_as_it_was() -> Iterator[None]:
 
 def composed(*overrides: str, run_dir: Path, name: str = "test") -> Any:
     """The config of one run in `run_dir`, with Hydra's own config set as the command line would set it."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import open_dict
+    from vision_baselines.resolvers import composed_run
 
-    from vision_baselines.resolvers import register_resolvers
-
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        chosen = [*overrides, f"name={name}"]
-        cfg = hydra.compose("train", overrides=_later_wins(chosen), return_hydra_config=True)
-    with open_dict(cfg):
-        cfg.hydra.runtime.output_dir = str(run_dir)
-        cfg.hydra.runtime.cwd = str(run_dir.parent)
-        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-        cfg.paths.run_dir = str(run_dir)
-        cfg.paths.output_dir = str(run_dir.parent)
-    return cfg
+    return composed_run(_later_wins(overrides), run_dir, name=name)
 
 
 @pytest.fixture

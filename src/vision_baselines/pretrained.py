@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from vision_baselines import checkpoint_io
+from vision_baselines.callbacks.checkpoints import BEST
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.models.transfer import head_name, load_backbone
 from vision_baselines.results import weights_sha256
@@ -17,7 +18,7 @@ from vision_baselines.runs.record import finished_record
 
 log = logging.getLogger(__name__)
 
-_BEST = Path("checkpoints") / "best.ckpt"
+_BEST = Path("checkpoints") / BEST
 _NET = "net."
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import job_name
@@ -67,3 +69,24 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
     register_resolvers()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("train", list(overrides), return_hydra_config=with_hydra)
+
+
+def composed_run(overrides: Sequence[str], run_dir: Path, *, name: str | None = None) -> DictConfig:
+    """The config that ``train.py`` would run with these overrides, in `run_dir`; Hydra's own is set as it would be.
+
+    Args:
+        overrides: As on the command line.
+        run_dir: The run's folder.
+        name: What the sweep is called; None takes the name of the folder that `run_dir` lies in.
+    """
+    GlobalHydra.instance().clear()
+    cfg = composed([*overrides, f"name={name or run_dir.parent.name}"], with_hydra=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(run_dir)
+        cfg.hydra.runtime.cwd = str(run_dir.parent)
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        cfg.paths.run_dir, cfg.paths.output_dir = str(run_dir), str(run_dir.parent)
+    return cfg

@@ -22,7 +22,7 @@ from pytorch_lightning.callbacks import Callback
 
 from vision_baselines import assembly, classifier, seeding
 from vision_baselines.callbacks.checkpoints import Checkpoints
-from vision_baselines.stress.attempts import composed
+from vision_baselines.resolvers import composed_run
 from vision_baselines.train import train
 
 STEPS = 300
@@ -89,7 +89,7 @@ def _measure(model: str, rounds: int, scratch: Path) -> None:
         clock = Clock()
         assembly.callbacks = lambda cfg, clock=clock: [*made(cfg), clock]
         count[0] = number % 2
-        train(composed((*WORDS, f"model={model}"), scratch / str(number)))
+        train(composed_run((*WORDS, f"model={model}"), scratch / str(number)))
         for index, (start, end) in enumerate(zip(clock.starts, clock.starts[1:], strict=False)):
             if index >= 20:  # the first are slower, whatever they do
                 steps[(index + number) % 2 == 0].append(end - start)

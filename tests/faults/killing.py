@@ -20,9 +20,10 @@ from pytorch_lightning.callbacks import Callback
 
 from vision_baselines import assembly, checkpoint_io, train
 from vision_baselines.callbacks import checkpoints
+from vision_baselines.resolvers import composed_run
 from vision_baselines.runs.lock import RunLockedError, exclusive
 from vision_baselines.runs.record import read_record
-from vision_baselines.stress.attempts import OUTPUT_FILE, Attempt, attempt, composed
+from vision_baselines.stress.attempts import OUTPUT_FILE, Attempt, attempt
 from vision_baselines.stress.traces import differences, trace
 from vision_baselines.tensorboard_logger import RunTensorBoardLogger
 
@@ -120,7 +121,7 @@ assert checkpoints.checkpoint_io is checkpoint_io  # where `save` is looked up
 def killed(case: dict[str, Any]) -> dict[str, Any]:
     """Kill the case's run at each of its moments in turn, and resume it to its end."""
     folder = Path(case["folder"])
-    cfg = composed(case["overrides"], folder)
+    cfg = composed_run(case["overrides"], folder)
     ends: list[Attempt] = []
     free = True
     for moment in case["moments"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -35,14 +35,39 @@ class FC(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten()]
-        in_features = math.prod(checked_image_shape(image_shape))
-        for out_features in whole_numbers("hidden_features", hidden_features, at_least=0):
-            layers += [nn.Linear(in_features, out_features), nn.ReLU(), Dropout(dropout)]
-            in_features = out_features
-        self.layers = nn.Sequential(*layers, nn.Linear(in_features, num_classes))
+        widths = whole_numbers("hidden_features", hidden_features, at_least=0)
+
+        def hidden(in_features: int, out_features: int) -> list[nn.Module]:
+            return [nn.Linear(in_features, out_features), nn.ReLU(), Dropout(dropout)]
+
+        self.layers = perceptron(image_shape, num_classes, widths, hidden)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) for images (N, C, H, W)."""
         logits: Tensor = self.layers(images)
         return logits
+
+
+def perceptron(
+    image_shape: Sequence[int],
+    num_classes: int,
+    widths: Sequence[int],
+    hidden: Callable[[int, int], Sequence[nn.Module]],
+) -> nn.Sequential:
+    """``Flatten``, then what `hidden` makes for each width, then ``Linear``, made in this order.
+
+    Args:
+        image_shape: (channels, height, width) of one image, in pixels.
+        num_classes: Numbers out.
+        widths: Width of each hidden layer.
+        hidden: The modules of one hidden layer, from the numbers that come in and go out.
+
+    Raises:
+        ValueError: `image_shape` is anything but three whole numbers of at least 1.
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    in_features = math.prod(checked_image_shape(image_shape))
+    for out_features in widths:
+        layers += hidden(in_features, out_features)
+        in_features = out_features
+    return nn.Sequential(*layers, nn.Linear(in_features, num_classes))

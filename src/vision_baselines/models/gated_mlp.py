@@ -7,13 +7,13 @@ arXiv:1612.08083, whose gated linear units have no ReLU.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vision_baselines.models.arguments import checked_image_shape, whole_numbers
+from vision_baselines.models.arguments import whole_numbers
 from vision_baselines.models.dropout import Dropout
+from vision_baselines.models.fc import perceptron
 
 
 class GatedLayer(nn.Module):
@@ -59,12 +59,12 @@ class GatedMLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten()]
-        in_features = math.prod(checked_image_shape(image_shape))
-        for out_features in whole_numbers("hidden_features", hidden_features, at_least=1):
-            layers += [GatedLayer(in_features, out_features), Dropout(dropout)]
-            in_features = out_features
-        self.layers = nn.Sequential(*layers, nn.Linear(in_features, num_classes))
+        widths = whole_numbers("hidden_features", hidden_features, at_least=1)
+
+        def hidden(in_features: int, out_features: int) -> list[nn.Module]:
+            return [GatedLayer(in_features, out_features), Dropout(dropout)]
+
+        self.layers = perceptron(image_shape, num_classes, widths, hidden)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) for images (N, C, H, W)."""

@@ -12,15 +12,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from vision_baselines import resolvers
 from vision_baselines.train import train
 
 OUTPUT_FILE = "attempts.txt"
@@ -37,21 +34,6 @@ class Attempt:
     def killed(self) -> bool:
         """Whether it was killed before it was done."""
         return self.exit_code == -signal.SIGKILL
-
-
-def composed(overrides: Sequence[str], run_dir: Path) -> DictConfig:
-    """The config that ``train.py`` would run with these overrides, in `run_dir`."""
-    GlobalHydra.instance().clear()
-    cfg = resolvers.composed([*overrides, f"name={run_dir.parent.name}"], with_hydra=True)
-    with open_dict(cfg):
-        cfg.hydra.runtime.output_dir = str(run_dir)
-        cfg.hydra.runtime.cwd = str(run_dir.parent)
-        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
-    HydraConfig.instance().set_config(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-        cfg.paths.run_dir, cfg.paths.output_dir = str(run_dir), str(run_dir.parent)
-    return cfg
 
 
 def attempt(

@@ -79,12 +79,13 @@ def _stress(arguments: list[str]) -> None:
 
 def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Random) -> None:
     # Only now: a wrong argument is told before torch is there.
-    from vision_baselines.stress.attempts import OUTPUT_FILE, attempt, composed
+    from vision_baselines.resolvers import composed_run
+    from vision_baselines.stress.attempts import OUTPUT_FILE, attempt
     from vision_baselines.stress.traces import differences, trace
 
     for number, case in enumerate(cases):
         whole = scratch / f"{number}-whole"
-        cfg = composed(case.overrides, whole)
+        cfg = composed_run(case.overrides, whole)
         first = attempt(cfg)
         if first.exit_code:
             said = (whole / OUTPUT_FILE).read_text().strip().splitlines()[-1:]
@@ -94,7 +95,7 @@ def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Rando
         while sum(case.kills) < share:
             tries += 1
             folder = scratch / f"{number}-{tries}"
-            cfg, killed = composed(case.overrides, folder), 0
+            cfg, killed = composed_run(case.overrides, folder), 0
             while True:
                 spare = killed >= _MOST_KILLS or sum(case.kills) + killed >= share
                 last = attempt(cfg, kill_after_s=None if spare else draws.uniform(0, whole_s))
