@@ -71,6 +71,8 @@ def _stress(arguments: list[str]) -> None:
         for model in options.model
         for workers in options.workers
     ]
+    if options.kills < len(cases):
+        raise ConfigError(f"--kills is {options.kills}; expected at least one for each of the {len(cases)} cases")
     draws = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="stress-") as scratch:
         _run_cases(cases, Path(scratch), options.kills, draws)
