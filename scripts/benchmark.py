@@ -1,6 +1,10 @@
 """Speed side by side with a hand-written loop, a template and the bare kernels: ``benchmark.py --json FILE``."""
 
-from vision_baselines.benchmark.command import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "dev"))
+from benchmark.command import main
 
 if __name__ == "__main__":
     main()

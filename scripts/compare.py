@@ -1,6 +1,6 @@
 """Compare finished runs: ``python scripts/compare.py outputs/demo [FOLDER…] [metric=val/acc] [baseline=model=fc]``."""
 
-from vision_baselines.commands.compare import main
+from vision_baselines.cli.compare import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,6 @@
 """Look into an untrained net: ``python scripts/inspect_model.py model=cnn data=mnist [--json] [--out DIR]``."""
 
-from vision_baselines.theory.inspect_command import main
+from vision_baselines.cli.inspect_model import main
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,10 @@
 """Kill runs at random moments and resume them: ``python scripts/stress_resume.py --kills 100``."""
 
-from vision_baselines.stress.command import main
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "dev"))
+from stress.command import main
 
 if __name__ == "__main__":
     main()

@@ -60,7 +60,7 @@ def hydra_as_it_was() -> Iterator[None]:
 
 def composed(*overrides: str, run_dir: Path, name: str = "test") -> Any:
     """The config of one run in `run_dir`, with Hydra's own config set as the command line would set it."""
-    from vision_baselines.resolvers import composed_run
+    from vision_baselines.config.compose import composed_run
 
     return composed_run(_later_wins(overrides), run_dir, name=name)
 
@@ -77,7 +77,7 @@ def train_tiny(tiny: list[str]) -> Callable[..., Any]:
     """``train_tiny(folder, *overrides, pictures=False)``: train on tiny data in this process; gives the record."""
 
     def run(folder: Path, *overrides: str, pictures: bool = False) -> Any:
-        from vision_baselines.train import train
+        from vision_baselines.training.run import train
 
         with hydra_as_it_was():
             return train(composed(*tiny, *([] if pictures else PLAIN), *overrides, run_dir=folder))
@@ -94,12 +94,12 @@ def run_tiny(train_tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., An
 @pytest.fixture
 def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """``with_callback(callback)``: runs of this test have it too; without an argument they no longer do."""
-    from vision_baselines import assembly
+    from vision_baselines.training import build
 
-    original = assembly.callbacks
+    original = build.callbacks
 
     def add(*callbacks: Any) -> None:
-        monkeypatch.setattr(assembly, "callbacks", lambda cfg: [*original(cfg), *callbacks])
+        monkeypatch.setattr(build, "callbacks", lambda cfg: [*original(cfg), *callbacks])
 
     return add
 
@@ -108,7 +108,9 @@ def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
 def environment() -> dict[str, str]:
     """The environment of a child process: this checkout's packages, one thread, nothing of the caller's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("VISION_BASELINES", "HYDRA"))}
-    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    path = os.pathsep.join(
+        [str(ROOT / "src"), str(ROOT / "scripts" / "dev"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "TERM": "dumb"}
 
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from vision_baselines.baselines import Baseline, expectation, judge, not_run, select
 from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.evaluation.references import Baseline, expectation, judge, not_run, select
 from vision_baselines.runs.record import Environment, read_record
 
 

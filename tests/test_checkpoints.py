@@ -10,9 +10,9 @@ import pickle
 import pytest
 import torch
 
-from vision_baselines import checkpoint_io
-from vision_baselines.callbacks.checkpoints import Checkpoints, latest_good, resume_files
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.training.checkpoints import Checkpoints, latest_good, resume_files
 
 STATE = {"state_dict": {"w": torch.arange(3.0)}, "config": {"seed": 0}, "global_step": 7}
 
@@ -47,7 +47,7 @@ def test_the_config_travels_inside_as_plain_data(trained):
 
 def test_the_best_file_holds_the_weights_that_were_tested(trained):
     from vision_baselines.models.cnn import CNN
-    from vision_baselines.results import weights_sha256
+    from vision_baselines.training.results import weights_sha256
 
     record, folder = trained
     net = CNN((1, 8, 8), 10, channels=(2, 3), hidden_features=4)
@@ -58,48 +58,48 @@ def test_the_best_file_holds_the_weights_that_were_tested(trained):
 
 
 def test_saving_and_loading_gives_the_same_state(tmp_path):
-    checkpoint_io.save(STATE, tmp_path / "a.ckpt")
-    loaded = checkpoint_io.load(tmp_path / "a.ckpt")
+    checkpoint_file.save(STATE, tmp_path / "a.ckpt")
+    loaded = checkpoint_file.load(tmp_path / "a.ckpt")
     assert torch.equal(loaded["state_dict"]["w"], torch.arange(3.0))
     assert loaded["config"] == {"seed": 0}
 
 
 def test_a_missing_file_is_told_in_one_line(tmp_path):
     with pytest.raises(StorageError, match=r"cannot read checkpoint .*nothing\.ckpt: No such file"):
-        checkpoint_io.load(tmp_path / "nothing.ckpt")
+        checkpoint_file.load(tmp_path / "nothing.ckpt")
 
 
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "a.ckpt").touch()
     with pytest.raises(StorageError, match="is empty"):
-        checkpoint_io.load(tmp_path / "a.ckpt")
+        checkpoint_file.load(tmp_path / "a.ckpt")
 
 
 def test_one_changed_byte_is_found_out(tmp_path):
     path = tmp_path / "a.ckpt"
-    checkpoint_io.save(STATE, path)
+    checkpoint_file.save(STATE, path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(StorageError, match="checksum mismatch"):
-        checkpoint_io.load(path)
+        checkpoint_file.load(path)
 
 
 @pytest.mark.parametrize("kept", [1, 50, 400])
 def test_a_torn_file_without_checksum_is_refused_in_one_line(tmp_path, kept):
     path = tmp_path / "a.ckpt"
-    checkpoint_io.save(STATE, path)
+    checkpoint_file.save(STATE, path)
     path.with_name("a.ckpt.sha256").unlink()
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(StorageError) as error:
-        checkpoint_io.load(path)
+        checkpoint_file.load(path)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "a.ckpt")
     with pytest.raises(StorageError, match="has no state_dict"):
-        checkpoint_io.load(tmp_path / "a.ckpt")
+        checkpoint_file.load(tmp_path / "a.ckpt")
 
 
 class Bomb:
@@ -116,50 +116,50 @@ def test_code_inside_a_checkpoint_is_refused_and_does_not_run(tmp_path, monkeypa
     else:
         (tmp_path / "a.ckpt").write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(StorageError, match=r"nothing was run|torn or no checkpoint"):
-        checkpoint_io.load(tmp_path / "a.ckpt")
+        checkpoint_file.load(tmp_path / "a.ckpt")
     assert not (tmp_path / "exploded").exists()
 
 
 def test_a_full_disk_keeps_the_earlier_file_and_says_so(tmp_path, monkeypatch):
     path = tmp_path / "a.ckpt"
-    checkpoint_io.save(STATE, path)
+    checkpoint_file.save(STATE, path)
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="disk full"):
-        checkpoint_io.save({**STATE, "global_step": 8}, path)
+        checkpoint_file.save({**STATE, "global_step": 8}, path)
     monkeypatch.undo()
-    assert checkpoint_io.load(path)["global_step"] == 7
+    assert checkpoint_file.load(path)["global_step"] == 7
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.ckpt", "a.ckpt.sha256"]
 
 
 def test_a_kill_between_checksum_and_file_leaves_the_earlier_file_loadable(tmp_path, monkeypatch):
     path = tmp_path / "a.ckpt"
-    checkpoint_io.save(STATE, path)
-    write = checkpoint_io.write_atomically
+    checkpoint_file.save(STATE, path)
+    write = checkpoint_file.write_atomically
 
     def killed_after_the_checksum(target, content):
         if target.suffix == ".ckpt":
             raise KeyboardInterrupt
         write(target, content)
 
-    monkeypatch.setattr(checkpoint_io, "write_atomically", killed_after_the_checksum)
+    monkeypatch.setattr(checkpoint_file, "write_atomically", killed_after_the_checksum)
     with pytest.raises(KeyboardInterrupt):
-        checkpoint_io.save({**STATE, "global_step": 8}, path)
-    assert checkpoint_io.load(path)["global_step"] == 7
+        checkpoint_file.save({**STATE, "global_step": 8}, path)
+    assert checkpoint_file.load(path)["global_step"] == 7
 
 
 def test_removing_a_checkpoint_removes_its_checksum(tmp_path):
-    checkpoint_io.save(STATE, tmp_path / "a.ckpt")
-    checkpoint_io.remove(tmp_path / "a.ckpt")
+    checkpoint_file.save(STATE, tmp_path / "a.ckpt")
+    checkpoint_file.remove(tmp_path / "a.ckpt")
     assert not list(tmp_path.iterdir())
 
 
 def test_the_latest_state_that_can_be_trusted_is_taken(tmp_path):
     for step in (9, 100, 20):
-        checkpoint_io.save({**STATE, "global_step": step}, tmp_path / f"resume-step={step:08d}.ckpt")
+        checkpoint_file.save({**STATE, "global_step": step}, tmp_path / f"resume-step={step:08d}.ckpt")
     assert [path.name[-8:-5] for path in resume_files(tmp_path)] == ["100", "020", "009"]
     (tmp_path / "resume-step=00000100.ckpt").write_bytes(b"half")
     path, step, complaints = latest_good(tmp_path)

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from vision_baselines.callbacks.parameters import ParameterTable
-from vision_baselines.classifier import ImageClassifier
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.sources import Noise
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.dropout import Dropout
 from vision_baselines.seeding import draw_seed
+from vision_baselines.training.module import ImageClassifier
+from vision_baselines.training.parameter_table import ParameterTable
 
 SHAPE, CLASSES = (1, 6, 6), 3
 sgd = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
@@ -56,7 +56,7 @@ def fitted(model, *, epochs=2, callbacks=(), datamodule=None):
 
 @pytest.fixture(autouse=True)
 def _quiet_lightning():
-    from vision_baselines.train import quieten_lightning
+    from vision_baselines.training.run import quieten_lightning
 
     quieten_lightning()
 

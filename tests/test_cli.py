@@ -9,7 +9,7 @@ import pytest
 # Many commands in one process, for the start of Python and Hydra is most of what one costs.
 ASK = """
 import contextlib, io, json, sys
-from vision_baselines.cli import main
+from vision_baselines.cli.entry import main
 
 answers = []
 for arguments in json.loads(sys.argv[1]):
@@ -39,8 +39,11 @@ MISTAKES = {
     "name=../x": ["name is '../x'"],
     "model._target_=os.system": ["'os.system'", "model._target_"],
     "optimizer._target_=torch.load": ["'torch.load'", "optimizer._target_"],
-    "+callbacks.x._target_=vision_baselines.train.train": ["vision_baselines.train.train", "callbacks.x._target_"],
-    "+callbacks.x._target_=vision_baselines.callbacks.checkpoints.checkpoint_io.save": ["checkpoint_io.save"],
+    "+callbacks.x._target_=vision_baselines.training.run.train": [
+        "vision_baselines.training.run.train",
+        "callbacks.x._target_",
+    ],
+    "+callbacks.x._target_=vision_baselines.training.checkpoints.checkpoint_file.save": ["checkpoint_file.save"],
     "~model": ["model"],
     "model=fc,cnn": ["model=fc,cnn", "--multirun"],
     "model=a=b": ["model=a=b"],

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from vision_baselines.config_errors import nearest
-from vision_baselines.configuration import check_numbers, check_targets, checked_config, plain_config
+from vision_baselines.cli.messages import nearest
+from vision_baselines.config.checks import check_numbers, check_targets, checked_config, plain_config
+from vision_baselines.config.compose import safe_name, unique_name
 from vision_baselines.errors import ConfigError
-from vision_baselines.resolvers import safe_name, unique_name
 
 
 def nested(key, value):
@@ -88,10 +88,10 @@ def test_the_ends_of_a_range_are_allowed(key, value):
         "subprocess.run",
         "pytorch_lightning.trainer.trainer.os.system",
         "pytorch_lightning.callbacks.os",
-        "vision_baselines.train.train",
-        "vision_baselines.cli.main",
-        "vision_baselines.callbacks.checkpoints.Path",
-        "vision_baselines.callbacks.checkpoints.checkpoint_io.save",
+        "vision_baselines.training.run.train",
+        "vision_baselines.cli.entry.main",
+        "vision_baselines.training.checkpoints.Path",
+        "vision_baselines.training.checkpoints.checkpoint_file.save",
         "vision_baselines.models.cnn.nn.Module",
         "vision_baselines.runs.record.RunRecord",
         "hydra.utils.get_method",

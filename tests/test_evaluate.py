@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from vision_baselines import checkpoint_io
-from vision_baselines.commands.evaluate import main
+from vision_baselines.cli.evaluate import main
+from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError
-from vision_baselines.evaluate import evaluate as evaluated
-from vision_baselines.recorded_config import restored
+from vision_baselines.evaluation.evaluate import evaluate as evaluated
 from vision_baselines.runs.record import Status, read_record
+from vision_baselines.storage import checkpoint_file
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +82,9 @@ def test_a_checkpoint_beside_its_record_is_compared_and_one_without_is_not(run, 
 def test_weights_other_than_the_record_s_are_not_held_against_it(run, evaluate, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "best.ckpt"
-    state = checkpoint_io.load(path)
+    state = checkpoint_file.load(path)
     state["state_dict"] = {key: value + torch.ones_like(value) for key, value in state["state_dict"].items()}
-    checkpoint_io.save(state, path)
+    checkpoint_file.save(state, path)
 
     assert "speaks of other weights" in evaluate(path, "probe=none")[1]
     code, _, err = evaluate(tmp_path / "run", "probe=none")
@@ -186,7 +186,7 @@ def test_other_data_than_the_record_s_is_refused(run, evaluate, tmp_path):
 
 
 def test_the_installed_command_has_the_verb(python, run, tmp_path):
-    code = "import sys; from vision_baselines.commands.console import main; main()"
+    code = "import sys; from vision_baselines.cli.console import main; main()"
     done = python("-c", code, "evaluate", str(run), "probe=none", cwd=tmp_path)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from vision_baselines import assembly
 from vision_baselines.data.sources import Noise
 from vision_baselines.errors import ConfigError
-from vision_baselines.train import quieten_lightning
+from vision_baselines.training import build
+from vision_baselines.training.run import quieten_lightning
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -27,7 +27,7 @@ REFUSED = {("circles", model) for model in MODELS if model.startswith("cnn")} | 
 
 def tiny(cfg):
     """The data module of a config, over a few made-up images of the shape it states."""
-    made = assembly.datamodule(cfg)
+    made = build.datamodule(cfg)
     shape, classes = tuple(cfg.data.image_shape), cfg.data.num_classes
     made.source = Noise(train_size=24, val_size=8, test_size=8, image_shape=shape, num_classes=classes)
     return made
@@ -48,14 +48,14 @@ def test_it_trains_or_says_why_not(compose, data, model):
     cfg = compose(f"model={model}", f"data={data}", "data.batch_size=8", "logger=none", "+trainer.fast_dev_run=2")
     if (data, model) in REFUSED:
         with pytest.raises(ConfigError) as told:
-            assembly.classifier(cfg)
+            build.classifier(cfg)
         assert "\n" not in str(told.value)
         assert "image_shape" in str(told.value)
         return
     quieten_lightning()
-    classifier = assembly.classifier(cfg)
+    classifier = build.classifier(cfg)
     before = [parameter.detach().clone() for parameter in classifier.parameters()]
-    trainer = assembly.trainer(cfg, callbacks=[], loggers=[])
+    trainer = build.trainer(cfg, callbacks=[], loggers=[])
     trainer.fit(classifier, datamodule=tiny(cfg))
     after = list(classifier.parameters())
     assert all(torch.isfinite(parameter).all() for parameter in after)

@@ -12,7 +12,7 @@ from omegaconf import open_dict, read_write
 
 from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.record import Status
-from vision_baselines.train import train
+from vision_baselines.training.run import train
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from vision_baselines.runs.lock import RunLockedError, exclusive
+from vision_baselines.storage.lock import RunLockedError, exclusive
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from vision_baselines.runs.lock import exclusive
+from vision_baselines.storage.lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

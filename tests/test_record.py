@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from vision_baselines.runs import record as records
 from vision_baselines.runs.record import (
     Environment,
     RunRecord,
@@ -114,7 +113,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
 
 def test_the_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(records.os, "fsync", lambda descriptor: seen.append((tmp_path / "file").exists()))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: seen.append((tmp_path / "file").exists()))
     write_atomically(tmp_path / "file", b"content")
     assert seen == [False]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
 
-from vision_baselines import assembly
-from vision_baselines.callbacks.sparing import spare
+from vision_baselines.training import build
+from vision_baselines.training.hooks import spare
 
 
 class Counting(pl.Callback):
@@ -26,7 +26,7 @@ def test_a_callback_keeps_what_it_defines_and_loses_what_it_does_not():
 
 
 def test_what_the_config_names_is_spared_and_lightnings_monitor_still_logs(compose, run_tiny):
-    made = assembly.callbacks(compose())
+    made = build.callbacks(compose())
     monitor = next(callback for callback in made if isinstance(callback, LearningRateMonitor))
     assert monitor.on_train_batch_end is None
     assert callable(monitor.on_train_batch_start)

@@ -356,7 +356,7 @@ def test_a_killed_sweep_leaves_no_job_running(sweep, place, environment):
 
 
 def held(folder):
-    from vision_baselines.runs.lock import RunLockedError, exclusive
+    from vision_baselines.storage.lock import RunLockedError, exclusive
 
     with contextlib.suppress(RunLockedError), exclusive(folder):
         return False

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision_baselines.tensorboard_logger import RunTensorBoardLogger
+from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 JOBS = 20
 

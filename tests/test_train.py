@@ -12,10 +12,10 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import ConfigError, DivergedError, TrainingError
-from vision_baselines.results import weights_sha256
-from vision_baselines.runs.interruption import Interrupted
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.train import headline
+from vision_baselines.training.results import weights_sha256
+from vision_baselines.training.run import headline
+from vision_baselines.training.signals import Interrupted
 
 
 class AtStep(pl.Callback):
@@ -245,7 +245,7 @@ def test_a_failed_run_may_be_mended_by_changing_its_config(run_tiny, with_callba
 
 
 def test_a_folder_that_another_process_trains_in_is_refused(run_tiny, tmp_path):
-    from vision_baselines.runs.lock import exclusive
+    from vision_baselines.storage.lock import exclusive
 
     with exclusive(tmp_path / "outputs" / "run"), pytest.raises(ConfigError, match=r"is being trained by process"):
         run_tiny("run")

@@ -11,20 +11,20 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from vision_baselines import checkpoint_io
 from vision_baselines.errors import ConfigError
+from vision_baselines.evaluation.reproduce import reproduce
 from vision_baselines.models.transfer import head_name
-from vision_baselines.reproduce import reproduce
-from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Status
+from vision_baselines.storage import checkpoint_file
 from vision_baselines.sweep.launcher import Job, _Pool, _require_a_beginning
 
 NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
 
 
 def net_of(folder, name="best"):
-    state = checkpoint_io.load(next((folder / "checkpoints").glob(f"{name}*.ckpt")))["state_dict"]
+    state = checkpoint_file.load(next((folder / "checkpoints").glob(f"{name}*.ckpt")))["state_dict"]
     return {key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")}
 
 

@@ -5,9 +5,9 @@ from torch import nn
 
 from vision_baselines.analysis.layer_trace import flops_per_image, last_conv_receptive_field, num_parameters
 from vision_baselines.analysis.net_size import net_size
-from vision_baselines.callbacks.parameters import markdown_table, scalars
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.fc import FC
+from vision_baselines.training.parameter_table import markdown_table, scalars
 
 SHAPE = (1, 28, 28)
 

@@ -7,14 +7,14 @@ import time
 
 import pytest
 import torch
+from benchmark.command import main
+from benchmark.loops import limit, tutorial
+from benchmark.measure import measure
+from benchmark.trainers import ours, template
+from benchmark.workload import MEAN, STD, made_up, plain_net
 from torch.nn import functional
 
-from vision_baselines.benchmark import sweeps
-from vision_baselines.benchmark.command import main
-from vision_baselines.benchmark.loops import limit, tutorial
-from vision_baselines.benchmark.measure import measure
-from vision_baselines.benchmark.trainers import ours, template
-from vision_baselines.benchmark.workload import MEAN, STD, made_up, plain_net
+from benchmark import sweeps
 from vision_baselines.errors import TrainingError
 
 VARIANTS = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
@@ -22,7 +22,7 @@ VARIANTS = {"tutorial": tutorial, "template": template, "ours": ours, "limit": l
 
 @pytest.fixture(autouse=True)
 def _registered():
-    from vision_baselines.resolvers import register_resolvers
+    from vision_baselines.config.compose import register_resolvers
 
     register_resolvers()
 
@@ -71,7 +71,7 @@ def test_ours_and_the_limit_train_at_the_precision_asked_for(precision, monkeypa
         return plain(logits, *rest, **more)
 
     monkeypatch.setattr(functional, "cross_entropy", spy)
-    monkeypatch.setattr("vision_baselines.classifier.cross_entropy", spy)
+    monkeypatch.setattr("vision_baselines.training.module.cross_entropy", spy)
     work = made_up("fc", 4, steps=2, warmup=0, precision=precision)
     limit(work)
     ours(work)

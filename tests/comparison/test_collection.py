@@ -7,7 +7,7 @@ import json
 import pytest
 
 from vision_baselines.comparison.collection import collect
-from vision_baselines.comparison.faults import NoRecordsError
+from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.errors import VisionBaselinesError
 
 

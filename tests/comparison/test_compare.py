@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vision_baselines.comparison.compare import compare
 from vision_baselines.errors import StorageError
+from vision_baselines.report.write import compare
 
 SOURCES = Path(__file__).parents[2] / "src"
 # Refuses to import what a laptop may lack, as if it were not installed.
@@ -104,7 +104,7 @@ def test_open_files_and_threads_are_where_they_were(sweep):
     code = """
 import os, sys, threading
 from pathlib import Path
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 def held(): return len(os.listdir("/proc/self/fd")), threading.active_count()
 compare([Path(sys.argv[1])])
 before = held()
@@ -118,7 +118,7 @@ def test_it_works_where_there_is_no_torch(sweep):
     code = """
 from pathlib import Path
 from rich.console import Console
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 Console().print(compare([Path(sys.argv[1])]).rich_table())
 """
     code = WITHOUT.format(names=TORCH_AND_MORE) + code
@@ -128,7 +128,7 @@ Console().print(compare([Path(sys.argv[1])]).rich_table())
 def test_the_light_part_needs_neither_matplotlib_nor_tensorboard(sweep):
     code = """
 from pathlib import Path
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 print(compare([Path(sys.argv[1])], pictures=False).headline)
 """
     code = WITHOUT.format(names=[*TORCH_AND_MORE, "matplotlib", "tensorboard"]) + code
@@ -139,7 +139,7 @@ def test_two_processes_at_once_leave_whole_files_of_the_newest_state(sweep, full
     code = """
 import sys
 from pathlib import Path
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 for turn in range(6): compare([Path(sys.argv[1])], pictures=turn == 4)
 """
     both = [python(code, sweep) for _ in range(2)]

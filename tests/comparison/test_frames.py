@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
-from vision_baselines.comparison.frames import csv, groups_frame, jobs_frame
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.report.frames import csv, groups_frame, jobs_frame
 
 
 def table_of(*records, unreadable=()):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import find_group, group_jobs, natural_order
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vision_baselines.commands.compare import main
+from vision_baselines.cli.compare import main
 from vision_baselines.comparison.collection import Collection, Job, collect
-from vision_baselines.comparison.compare import compare
-from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.pictures import draw
-from vision_baselines.comparison.plots.curves import seconds_figure
-from vision_baselines.comparison.plots.measured import curve_figure, curve_points, over_figure
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.plots.curves import seconds_figure
+from vision_baselines.plots.measured import curve_figure, curve_points, over_figure
+from vision_baselines.report.pictures import draw
+from vision_baselines.report.write import compare
 from vision_baselines.runs.record import Curve, EpochRow, Timings
 
 

@@ -15,12 +15,12 @@ import pytest
 from matplotlib import image
 
 from vision_baselines.comparison.collection import Collection, Job, collect
-from vision_baselines.comparison.pictures import best_rows, draw
-from vision_baselines.comparison.plots.confusion import summed_confusion
-from vision_baselines.comparison.plots.curves import band, group_band
-from vision_baselines.comparison.plots.export import pixels_png
-from vision_baselines.comparison.plots.filters import Filters, mosaic, read_filters, shared_limit
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.plots.confusion import summed_confusion
+from vision_baselines.plots.curves import band, group_band
+from vision_baselines.plots.export import pixels_png
+from vision_baselines.plots.filters import Filters, mosaic, read_filters, shared_limit
+from vision_baselines.report.pictures import best_rows, draw
 from vision_baselines.runs.record import EpochRow, Parameters, Timings
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from vision_baselines.comparison.collection import collect
-from vision_baselines.comparison.compare import compare
-from vision_baselines.comparison.report.markup import Html, element, text
-from vision_baselines.comparison.report.page import page
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.report.page.markup import Html, element, text
+from vision_baselines.report.page.page import page
+from vision_baselines.report.write import compare
 from vision_baselines.runs.record import EpochRow, Failure
 
 ATTACKS = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [

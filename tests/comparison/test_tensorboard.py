@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator as PluginAccumulator,
 )
 
-from vision_baselines.comparison.compare import compare
+from vision_baselines.report.write import compare
 
 
 @pytest.fixture(scope="module")

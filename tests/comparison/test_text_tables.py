@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
-from vision_baselines.comparison.console import rich_table
-from vision_baselines.comparison.markdown import escaped, markdown
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.report.console import rich_table
+from vision_baselines.report.markdown import escaped, markdown
 from vision_baselines.runs.record import Parameters, Timings
 
 GOLDEN = """\

@@ -67,11 +67,11 @@ def test_what_is_said_can_be_put_on_the_command_line(images, caplog):
 
 
 def test_a_data_module_measures_the_whole_data_whatever_is_kept_of_it(compose, caplog):
-    from vision_baselines import assembly
+    from vision_baselines.training import build
 
-    assembly.datamodule(compose("data.classes=[0,1]", "data.num_classes=2")).setup()
+    build.datamodule(compose("data.classes=[0,1]", "data.num_classes=2")).setup()
     assert not caplog.messages
-    assembly.datamodule(compose("data.mean=[0.1307]", "data.std=[0.3081]")).setup()
+    build.datamodule(compose("data.mean=[0.1307]", "data.std=[0.3081]")).setup()
     assert caplog.messages == [
         "data.mean and data.std are [0.1307] and [0.3081]; the training images have data.mean=[0.3046] data.std=[0.318]"
     ]

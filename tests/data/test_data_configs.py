@@ -8,8 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from vision_baselines import assembly
-from vision_baselines.configuration import check_numbers, checked_config
+from vision_baselines.config.checks import check_numbers, checked_config
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.image_folder import ImageFolder
 from vision_baselines.data.perturbations import Augment
@@ -17,6 +16,7 @@ from vision_baselines.data.sources import Circles, Digits, Noise
 from vision_baselines.data.torchvision_source import Cifar10, Cifar100, FashionMnist, Kmnist, Mnist
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
+from vision_baselines.training import build
 
 # Source, channels, side and classes, as their authors describe them.
 DATA_SETS = {
@@ -51,7 +51,7 @@ def test_a_data_set_is_built_from_its_own_source_with_the_facts_it_has(compose, 
     source, channels, side, num_classes = DATA_SETS[name]
     cfg = compose(f"data={name}", *(["data.source.root=/somewhere"] if name == "image_folder" else []))
     checked_config(cfg)
-    data = assembly.datamodule(cfg)
+    data = build.datamodule(cfg)
     assert type(data.source) is source
     assert data.image_shape == (channels, side, side)
     assert data.num_classes == cfg.classifier.num_classes == num_classes
@@ -78,14 +78,14 @@ def test_what_all_data_sets_share_stands_once(root):
 
 @pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"the files of MNIST are not in {SHARED}")
 def test_mnist_has_the_published_figures(compose, caplog):
-    assembly.datamodule(compose("data=mnist", f"paths.data_dir={SHARED}")).setup()
+    build.datamodule(compose("data=mnist", f"paths.data_dir={SHARED}")).setup()
     assert not caplog.messages
 
 
 @pytest.mark.skipif(not (SHARED / "cifar10_subset").is_dir(), reason=f"real photographs are not in {SHARED}")
 def test_a_part_of_cifar10_has_the_published_figures_of_the_whole(compose, tmp_path, caplog):
     words = ["data=image_folder", f"data.source.root={SHARED / 'cifar10_subset'}", f"paths.data_dir={tmp_path}"]
-    data = assembly.datamodule(compose(*words))
+    data = build.datamodule(compose(*words))
     data.setup()
     assert "data.mean=[0.4912,0.4814,0.446] data.std=[0.2446,0.2427,0.2607]" in caplog.messages[-1]
     caplog.clear()
@@ -105,7 +105,7 @@ def test_images_of_any_channels_can_be_augmented(augment, channels):
 @pytest.mark.parametrize("name", sorted(set(DATA_SETS) - {"circles"}))
 def test_every_data_set_of_images_takes_the_augmentation_for_photographs(compose, name):
     root = ["data.source.root=/somewhere"] if name == "image_folder" else []
-    augment = assembly.datamodule(compose(f"data={name}", "augment=photo", *root)).augment
+    augment = build.datamodule(compose(f"data={name}", "augment=photo", *root)).augment
     assert (augment.shift_px, augment.flip, augment.rotation_deg) == (4, 0.5, 10.0)
 
 
@@ -113,12 +113,12 @@ def test_every_data_set_of_images_takes_the_augmentation_for_photographs(compose
 def test_points_are_not_shifted_out_of_their_only_pixel(compose, augment, shift_px):
     expected = rf"augment\.shift_px is {shift_px}; expected less than the 1 pixel of an image's shorter side"
     with pytest.raises(ConfigError, match=expected):
-        assembly.datamodule(compose("data=circles", f"augment={augment}"))
+        build.datamodule(compose("data=circles", f"augment={augment}"))
 
 
 def test_permuted_pixels_are_not_augmented_as_if_they_were_in_place(compose):
     with pytest.raises(ConfigError, match=r"data\.permute_pixels is true, and augment moves .*; expected augment=none"):
-        assembly.datamodule(compose("data.permute_pixels=true", "augment=shift"))
+        build.datamodule(compose("data.permute_pixels=true", "augment=shift"))
 
 
 @pytest.mark.parametrize("value", [1.5, -1, "half", None, True])
@@ -136,7 +136,7 @@ def test_an_image_folder_without_its_folder_is_told_the_key(compose):
     with pytest.raises(
         ConfigError, match=r"data\.source\.root is null; expected the folder that holds train/<class>/…"
     ):
-        assembly.datamodule(compose("data=image_folder"))
+        build.datamodule(compose("data=image_folder"))
 
 
 def test_the_cache_of_pictures_is_kept_with_the_data_and_not_with_the_pictures(compose):

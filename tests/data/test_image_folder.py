@@ -461,7 +461,7 @@ def train_on(compose, tmp_path):
     """``train_on(root, *overrides)``: an epoch of a small net on the pictures in a folder; gives the record."""
 
     def run(root, *overrides):
-        from vision_baselines.train import train
+        from vision_baselines.training.run import train
 
         words = ["model=fc", "model.hidden_features=[8]", "trainer.max_epochs=1", "data.batch_size=8", "logger=none"]
         quiet = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null"]

@@ -70,7 +70,7 @@ def as_it_was() -> Iterator[None]:
 
 def ask(module: str, words: list[str]) -> Answer:
     """Open a door in this process: ``train``, ``reproduce`` or ``compare``."""
-    main = importlib.import_module(f"vision_baselines.commands.{module}").main
+    main = importlib.import_module(f"vision_baselines.cli.{module}").main
     out, err, code = io.StringIO(), io.StringIO(), 0
     with as_it_was(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -20,10 +20,11 @@ import vision_baselines  # noqa: F401  # first of all: it lets torchvision be im
 # isort: split
 from pytorch_lightning.callbacks import Callback
 
-from vision_baselines import assembly, classifier, seeding
-from vision_baselines.callbacks.checkpoints import Checkpoints
-from vision_baselines.resolvers import composed_run
-from vision_baselines.train import train
+from vision_baselines import seeding
+from vision_baselines.config.compose import composed_run
+from vision_baselines.training import build, module
+from vision_baselines.training.checkpoints import Checkpoints
+from vision_baselines.training.run import train
 
 STEPS = 300
 # An epoch of 28×28 images in batches of 64; one image is validated, so that steps are what is timed.
@@ -63,9 +64,9 @@ def _measure(model: str, rounds: int, scratch: Path) -> None:
     steps: dict[bool, list[float]] = {True: [], False: []}
     saves: list[float] = []
     seed, draw, made, save = (
-        classifier.seed_default_generator,
-        classifier.draw_seed,
-        assembly.callbacks,
+        module.seed_default_generator,
+        module.draw_seed,
+        build.callbacks,
         Checkpoints._save,
     )
     count = [0]
@@ -83,18 +84,18 @@ def _measure(model: str, rounds: int, scratch: Path) -> None:
         save(self, *arguments, **options)
         saves.append(time.perf_counter() - started)
 
-    classifier.draw_seed, classifier.seed_default_generator = every_other_draw, every_other_seed
+    module.draw_seed, module.seed_default_generator = every_other_draw, every_other_seed
     Checkpoints._save = timed_save
     for number in range(rounds):
         clock = Clock()
-        assembly.callbacks = lambda cfg, clock=clock: [*made(cfg), clock]
+        build.callbacks = lambda cfg, clock=clock: [*made(cfg), clock]
         count[0] = number % 2
         train(composed_run((*WORDS, f"model={model}"), scratch / str(number)))
         for index, (start, end) in enumerate(zip(clock.starts, clock.starts[1:], strict=False)):
             if index >= 20:  # the first are slower, whatever they do
                 steps[(index + number) % 2 == 0].append(end - start)
-    classifier.draw_seed, classifier.seed_default_generator = draw, seed
-    assembly.callbacks, Checkpoints._save = made, save
+    module.draw_seed, module.seed_default_generator = draw, seed
+    build.callbacks, Checkpoints._save = made, save
 
     seeded, plain = (statistics.median(steps[kind]) for kind in (True, False))
     [state, *_] = scratch.glob("0/checkpoints/resume*.ckpt")

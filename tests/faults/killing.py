@@ -17,15 +17,15 @@ import vision_baselines  # noqa: F401  # first of all: it lets torchvision be im
 
 # isort: split
 from pytorch_lightning.callbacks import Callback
+from stress.attempts import OUTPUT_FILE, Attempt, attempt
+from stress.traces import differences, trace
 
-from vision_baselines import assembly, checkpoint_io, train
-from vision_baselines.callbacks import checkpoints
-from vision_baselines.resolvers import composed_run
-from vision_baselines.runs.lock import RunLockedError, exclusive
+from vision_baselines.config.compose import composed_run
 from vision_baselines.runs.record import read_record
-from vision_baselines.stress.attempts import OUTPUT_FILE, Attempt, attempt
-from vision_baselines.stress.traces import differences, trace
-from vision_baselines.tensorboard_logger import RunTensorBoardLogger
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.storage.lock import RunLockedError, exclusive
+from vision_baselines.training import build, checkpoints, run
+from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 
 def die(*ignored: Any) -> None:
@@ -46,8 +46,8 @@ class At(Callback):
 
 def at(hook: str, step: int) -> Callable[[], None]:
     def prepare() -> None:
-        made = assembly.callbacks
-        assembly.callbacks = lambda cfg: [*made(cfg), At(hook, step)]
+        made = build.callbacks
+        build.callbacks = lambda cfg: [*made(cfg), At(hook, step)]
 
     return prepare
 
@@ -104,18 +104,18 @@ MOMENTS: dict[str, Callable[[], None]] = {
     "as training ends": at("on_train_end", 18),
     "while testing": at("on_test_batch_end", 18),
     "after the result is logged": instead(RunTensorBoardLogger, "log_result", 1, call),
-    "after a checkpoint": instead(checkpoint_io, "save", 3, call),
-    "between flushing the log and a checkpoint": instead(checkpoint_io, "save", 3, lambda *_, **__: None),
+    "after a checkpoint": instead(checkpoint_file, "save", 3, call),
+    "between flushing the log and a checkpoint": instead(checkpoint_file, "save", 3, lambda *_, **__: None),
     # each checkpoint is two files: its checksum, then itself
-    "while a checksum is written": instead(checkpoint_io, "write_atomically", 5, half),
-    "between a checksum and its checkpoint": instead(checkpoint_io, "write_atomically", 5, call),
-    "while a checkpoint is written": instead(checkpoint_io, "write_atomically", 6, half),
-    "while the best weights are written": instead(checkpoint_io, "write_atomically", 12, half),
-    "before outdated checkpoints are removed": instead(checkpoint_io, "remove", 1, lambda *_: None),
-    "while the record is written": instead(train.RunRecord, "write", 2, lambda *_: None),
+    "while a checksum is written": instead(checkpoint_file, "write_atomically", 5, half),
+    "between a checksum and its checkpoint": instead(checkpoint_file, "write_atomically", 5, call),
+    "while a checkpoint is written": instead(checkpoint_file, "write_atomically", 6, half),
+    "while the best weights are written": instead(checkpoint_file, "write_atomically", 12, half),
+    "before outdated checkpoints are removed": instead(checkpoint_file, "remove", 1, lambda *_: None),
+    "while the record is written": instead(run.RunRecord, "write", 2, lambda *_: None),
     "while old events are put away": prepare_rewind_to_die,
 }
-assert checkpoints.checkpoint_io is checkpoint_io  # where `save` is looked up
+assert checkpoints.checkpoint_file is checkpoint_file  # where `save` is looked up
 
 
 def killed(case: dict[str, Any]) -> dict[str, Any]:

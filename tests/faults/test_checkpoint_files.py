@@ -13,10 +13,10 @@ from pathlib import Path, PosixPath
 import pytest
 import torch
 
-from vision_baselines import checkpoint_io
-from vision_baselines.callbacks.checkpoints import resume_files
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.record import Status, read_record
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.training.checkpoints import resume_files
 
 LIGHTNING = "pytorch_lightning.callbacks"
 OFTEN = "checkpoint_every_n_steps=4"
@@ -109,7 +109,7 @@ def test_row_12_weights_of_the_best_epoch_that_were_lost_are_written_again(resum
     assert answer.code == 0, answer
     assert "written again" in answer.out
     assert read_record(folder).weights_sha256 == stopped[1].weights_sha256
-    checkpoint_io.load(folder / "checkpoints" / "best.ckpt", checksum_needed=True)
+    checkpoint_file.load(folder / "checkpoints" / "best.ckpt", checksum_needed=True)
 
 
 def test_row_12_a_record_that_is_no_record_is_refused_by_name(resume, folder, noted, run_door):
@@ -157,7 +157,7 @@ def test_row_14_a_checkpoint_that_runs_code_is_refused_and_not_run(resume, monke
 def test_row_15_a_config_of_paths_is_stored_as_plain_text(compose, tmp_path):
     from omegaconf import open_dict
 
-    from vision_baselines.train import train
+    from vision_baselines.training.run import train
 
     cfg = compose("data=noise", "trainer.max_epochs=1", "+trainer.limit_train_batches=2", "logger=none",
                   "callbacks.learning_rate=null")  # fmt: skip
@@ -173,7 +173,7 @@ def test_row_15_a_config_of_paths_is_stored_as_plain_text(compose, tmp_path):
 def test_row_15_state_of_no_plain_type_is_refused_by_its_key_before_it_is_written(tmp_path, noted):
     state = {"state_dict": {}, "callbacks": {"Mine": {"seen": [1, Path("/x")]}}}
     with pytest.raises(ConfigError, match=r"pathlib.PosixPath at callbacks\.Mine\.seen\[1\]") as error:
-        checkpoint_io.save(state, tmp_path / "a.ckpt")
+        checkpoint_file.save(state, tmp_path / "a.ckpt")
     assert not list(tmp_path.iterdir())
     noted(15, "a callback of one's own whose state holds a path", (str(error.value), 2))
 
@@ -248,9 +248,9 @@ def test_row_17_two_runs_cannot_share_a_folder_of_checkpoints(run_door, folder, 
 
 def test_row_13_a_checksum_that_was_altered_too_does_not_hide_torn_bytes(tmp_path):
     path = tmp_path / "a.ckpt"
-    checkpoint_io.save({"state_dict": {"w": torch.ones(100)}}, path)
+    checkpoint_file.save({"state_dict": {"w": torch.ones(100)}}, path)
     truncate(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name("a.ckpt.sha256").write_text(digest)
     with pytest.raises(StorageError, match="torn"):
-        checkpoint_io.load(path)
+        checkpoint_file.load(path)

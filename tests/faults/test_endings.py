@@ -13,8 +13,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from vision_baselines.callbacks.checkpoints import latest_good
 from vision_baselines.runs.record import Status, read_record
+from vision_baselines.training.checkpoints import latest_good
 
 
 class Spoil(pl.Callback):
@@ -38,10 +38,10 @@ def test_row_22_a_loss_that_is_no_finite_number_ends_the_run_and_names_step_and_
 ):
     # before StopOnDivergence looks at it
     with_callback()
-    from vision_baselines import assembly
+    from vision_baselines.training import build
 
-    made = assembly.callbacks
-    assembly.callbacks = lambda cfg: [Spoil(5, value), *made(cfg)]
+    made = build.callbacks
+    build.callbacks = lambda cfg: [Spoil(5, value), *made(cfg)]
     answer = run_door("trainer.max_epochs=3")
     assert answer.code == 4, answer
     assert "at step 5" in answer.message

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 
-from vision_baselines import checkpoint_io
-from vision_baselines.callbacks.checkpoints import resume_files
-from vision_baselines.runs.record import Status, read_record, write_atomically
-from vision_baselines.tensorboard_logger import RunTensorBoardLogger
+from vision_baselines.runs.record import Status, read_record
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.training.checkpoints import resume_files
+from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 OFTEN = "checkpoint_every_n_steps=4"
 
@@ -64,7 +65,7 @@ def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(run
         assert "disk full at" in answer.message
         folder = disk / "run" / "job"
         assert [path.name for path in resume_files(folder / "checkpoints")] == ["resume-step=00000004.ckpt"]
-        checkpoint_io.load(resume_files(folder / "checkpoints")[0], checksum_needed=True)
+        checkpoint_file.load(resume_files(folder / "checkpoints")[0], checksum_needed=True)
         assert not list(folder.rglob(".*.ckpt.*"))
         noted(18, "a disk that fills up before a checkpoint", answer)
         (disk / "filler").unlink()
@@ -112,7 +113,7 @@ def test_row_18_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
         try:
-            checkpoint_io.save({"state_dict": {"w": bytes(5000)}}, tmp_path / "a.ckpt")
+            checkpoint_file.save({"state_dict": {"w": bytes(5000)}}, tmp_path / "a.ckpt")
         except BaseException as error:
             os.write(writer, str(error).encode())
         os._exit(0)

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from vision_baselines.runs.lock import exclusive
 from vision_baselines.runs.record import Status, read_record
+from vision_baselines.storage.lock import exclusive
 
 OWN = """
 import os, signal, sys, time

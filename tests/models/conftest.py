@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 from torch import nn
 
-from vision_baselines import assembly
-from vision_baselines.resolvers import composed
+from vision_baselines.config.compose import composed
+from vision_baselines.training import build
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +32,9 @@ def net_of() -> Callable[..., nn.Module]:
 
     config = functools.cache(lambda *overrides: composed(overrides))
 
-    def build(model: str, image_shape: Sequence[int], *overrides: str) -> nn.Module:
+    def built(model: str, image_shape: Sequence[int], *overrides: str) -> nn.Module:
         cfg = config(f"model={model}", "data.num_classes=7", *overrides)
         cfg.data.image_shape = list(image_shape)  # each composing costs more than most of these nets
-        return assembly.net(cfg)
+        return build.net(cfg)
 
-    return build
+    return built

@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from vision_baselines.classifier import ImageClassifier
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.fc import FC
 from vision_baselines.models.residual_mlp import ResidualMLP
 from vision_baselines.models.resnet import ResNet18
 from vision_baselines.models.transfer import freeze_backbone, head_name, load_backbone
+from vision_baselines.training.module import ImageClassifier
 
 SHAPE = (1, 8, 8)
 NETS = [partial(CNN, SHAPE), partial(FC, SHAPE), partial(ResidualMLP, SHAPE), partial(ResNet18, SHAPE)]

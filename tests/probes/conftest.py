@@ -24,14 +24,14 @@ def rebuilt():
     """``rebuilt(record, folder)``: datamodule, net as it was drawn, and its best weights, without a trainer."""
 
     def build(record, folder):
-        from vision_baselines import assembly
-        from vision_baselines.recorded_config import restored
+        from vision_baselines.config.restore import restored
+        from vision_baselines.training import build
 
         cfg = restored(record.config, folder)
-        datamodule = assembly.datamodule(cfg)
+        datamodule = build.datamodule(cfg)
         datamodule.setup()
         torch.manual_seed(record.seed)
-        classifier = assembly.classifier(cfg).eval()
+        classifier = build.classifier(cfg).eval()
         best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
         return datamodule, classifier, best
 

@@ -7,11 +7,11 @@ import torch
 from pytorch_lightning import Callback
 from torch import nn
 
-from vision_baselines import assembly
 from vision_baselines.errors import ConfigError
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.fc import FC
 from vision_baselines.probes.depth import Depth, find_blocks
+from vision_baselines.training import build
 
 SHAPE = (1, 8, 8)
 
@@ -107,14 +107,14 @@ class Idle(nn.Module):
 
 
 def test_a_block_that_is_never_called_is_said_and_not_measured_as_nought(run_tiny, monkeypatch, caplog):
-    made = assembly.classifier
+    made = build.classifier
 
     def classifier(cfg):
         result = made(cfg)
         result.net = Idle()
         return result
 
-    monkeypatch.setattr(assembly, "classifier", classifier)
+    monkeypatch.setattr(build, "classifier", classifier)
     with caplog.at_level("INFO"):
         record = run_tiny("run", "probe=depth")
 

@@ -10,7 +10,7 @@ import torch
 
 from vision_baselines.analysis.filter_grid import edge_bank, edge_similarity
 from vision_baselines.probes.edges import ordered, random_filters
-from vision_baselines.train import train
+from vision_baselines.training.run import train
 
 
 def mean_similarity(filters):

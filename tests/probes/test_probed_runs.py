@@ -7,11 +7,11 @@ import json
 import pytest
 from pytorch_lightning import Callback
 
-from vision_baselines import assembly
 from vision_baselines.errors import DataError, StorageError
 from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.fingerprint import fingerprint, job_name
 from vision_baselines.runs.record import read_record
+from vision_baselines.training import build
 
 
 class FallsOver(Callback):
@@ -38,8 +38,8 @@ def test_a_probed_run_ends_with_the_weights_and_the_metrics_of_the_run_without(p
 
 
 def test_a_run_without_probes_has_none_among_its_callbacks(compose):
-    assert not [c for c in assembly.callbacks(compose("probe=none")) if isinstance(c, Probe)]
-    assert len([c for c in assembly.callbacks(compose("probe=all")) if isinstance(c, Probe)]) == 3
+    assert not [c for c in build.callbacks(compose("probe=none")) if isinstance(c, Probe)]
+    assert len([c for c in build.callbacks(compose("probe=all")) if isinstance(c, Probe)]) == 3
 
 
 def test_a_probe_is_no_part_of_what_makes_a_run_the_same(probed, plain):

@@ -5,7 +5,7 @@ import json
 import pytest
 from matplotlib import image as pictures
 
-from vision_baselines.theory.chain_command import main
+from vision_baselines.cli.conv_arithmetic import main
 
 POOLED = ["--input-size", "32", "3,1,1", "2,2,0", "3,1,1", "2,2,0"]
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from matplotlib import image as pictures
 
-from vision_baselines.theory.edge_command import main
+from vision_baselines.cli.edge_demo import main
 
 HORIZONTAL = [[0] * 6, [0] * 6, [3] * 6, [3] * 6, [0] * 6, [0] * 6]
 

@@ -8,12 +8,12 @@ import torch
 from matplotlib import image as pictures
 from torch import nn
 
-from vision_baselines import assembly
 from vision_baselines.analysis.influence import Box
 from vision_baselines.analysis.layer_trace import LayerInfo
-from vision_baselines.inspect import inspect_model
-from vision_baselines.theory.inspect_command import composed, main
-from vision_baselines.theory.inspection_pictures import growth_stages, seeing_layers
+from vision_baselines.cli.inspect_model import composed, main
+from vision_baselines.inspection.model import inspect_model
+from vision_baselines.inspection.pictures import growth_stages, seeing_layers
+from vision_baselines.training import build
 
 # Name, kind, output shape, parameters, multiply-adds, receptive field: 9·C_in·C_out (+ C_out) weights, used 28² and
 # 14² times; the field grows by 2, 1, 4 and 2 px.
@@ -151,7 +151,7 @@ class _Raising(nn.Module):
 
 
 def test_a_net_that_raises_in_forward_gets_one_line_and_exit_code_2(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(assembly, "net", lambda cfg: _Raising())
+    monkeypatch.setattr(build, "net", lambda cfg: _Raising())
 
     found = run(main, [*MNIST, "--out", str(tmp_path)])
 
@@ -162,8 +162,8 @@ def test_a_net_that_raises_in_forward_gets_one_line_and_exit_code_2(run, monkeyp
 
 def test_a_convolution_behind_a_crop_has_no_dense_equivalent_rather_than_a_wrong_one(monkeypatch):
     cropped = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 4, 3, padding=1))
-    built = assembly.net
-    monkeypatch.setattr(assembly, "net", lambda cfg: cropped if "seed" in cfg else built(cfg))
+    built = build.net
+    monkeypatch.setattr(build, "net", lambda cfg: cropped if "seed" in cfg else built(cfg))
 
     found = inspect_model(composed(MNIST)[0])
 
@@ -195,8 +195,8 @@ def test_the_layers_that_are_drawn_leave_out_shortcuts_and_end_with_the_last():
     config = composed(MNIST)[0]
     config.data.image_shape = [1, 64, 64]
     with pytest.MonkeyPatch.context() as patch:
-        built = assembly.net
-        patch.setattr(assembly, "net", lambda cfg: net if "seed" in cfg else built(cfg))
+        built = build.net
+        patch.setattr(build, "net", lambda cfg: net if "seed" in cfg else built(cfg))
         found = inspect_model(config)
 
     assert [layer.name for layer in seeing_layers(found)][-1] == "6.shortcut"

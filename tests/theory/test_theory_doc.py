@@ -17,17 +17,17 @@ from torch import nn
 from vision_baselines.analysis.conv_arithmetic import output_size, receptive_field, trace_chain
 from vision_baselines.analysis.dense_equivalent import dense_equivalent
 from vision_baselines.analysis.net_size import net_size
+from vision_baselines.cli import conv_arithmetic, edge_demo, inspect_model
+from vision_baselines.cli.edge_demo import bright_top_half, responses
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.fc import FC
-from vision_baselines.theory import chain_command, edge_command, inspect_command
-from vision_baselines.theory.edge_command import bright_top_half, responses
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
 MAINS = {
-    "scripts/conv_arithmetic.py": chain_command.main,
-    "scripts/inspect_model.py": inspect_command.main,
-    "scripts/edge_demo.py": edge_command.main,
+    "scripts/conv_arithmetic.py": conv_arithmetic.main,
+    "scripts/inspect_model.py": inspect_model.main,
+    "scripts/edge_demo.py": edge_demo.main,
 }
 POOLED = [(3, 1, 1), (2, 2, 0), (3, 1, 1), (2, 2, 0)]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vision_baselines.comparison.formatting import listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
-from vision_baselines.comparison.manifest import commits, datasets, differing, environments
-from vision_baselines.comparison.notation import listed, one_line, plural
+from vision_baselines.comparison.provenance import commits, datasets, differing, environments
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
 
 

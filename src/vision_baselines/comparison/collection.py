@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_baselines.comparison.faults import NoRecordsError
-from vision_baselines.comparison.notation import one_line
+from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.formatting import one_line
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, read_record
 
 OUTPUT_FOLDER = "comparison"

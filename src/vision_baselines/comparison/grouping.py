@@ -19,8 +19,8 @@ from difflib import get_close_matches
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
-from vision_baselines.comparison.faults import UnknownNameError
-from vision_baselines.comparison.notation import one_line
+from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.formatting import one_line
 from vision_baselines.runs.fingerprint import is_irrelevant, relevant
 from vision_baselines.runs.record import RunRecord
 

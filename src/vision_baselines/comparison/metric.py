@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vision_baselines.comparison.notation import ABSENT, number
+from vision_baselines.comparison.formatting import ABSENT, number
 
 _SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"}
 _LOWER_IS_BETTER = ("loss", "error", "ece", "brier", "nll", "mse", "mae")

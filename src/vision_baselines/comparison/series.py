@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from vision_baselines.analysis.statistics import Summary, summarize
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.formatting import listed
 from vision_baselines.comparison.grouping import group_jobs, setting_values
-from vision_baselines.comparison.notation import listed
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from statistics import fmean, median
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
-from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.series import Series, series_over

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
+from vision_baselines.comparison.formatting import listed, plural, probability
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.notation import listed, plural, probability
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vision_baselines.analysis.filter_grid import edge_similarity
-from vision_baselines.callbacks.filters import filters_of
+from vision_baselines.probes.filters import filters_of
 from vision_baselines.probes.probe import Probe, draw_curves
 from vision_baselines.runs.record import Curve
 

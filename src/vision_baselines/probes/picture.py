@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.plots.export import png
-from vision_baselines.comparison.plots.scale import label_roundly
-from vision_baselines.comparison.plots.style import Look, add_legend, house_style, new_axes
+from vision_baselines.plots.export import png
+from vision_baselines.plots.scale import label_roundly
+from vision_baselines.plots.style import Look, add_legend, house_style, new_axes
 from vision_baselines.runs.record import Curve
 
 

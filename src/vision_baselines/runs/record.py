@@ -8,7 +8,6 @@ with it (checkpoints, filters, events) lie beside it in the run's folder. What m
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vision_baselines.errors import DataError
+from vision_baselines.storage.atomic import write_atomically
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
@@ -177,30 +177,6 @@ def finished_record(folder: Path) -> RunRecord:
 def now() -> datetime:
     """The present moment, in UTC, to the second."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def write_atomically(target: Path, content: bytes) -> None:
-    """Write beside `target`, flush to the disk, then rename over it.
-
-    Raises:
-        OSError: The folder cannot be written or the disk is full; `target` is untouched.
-    """
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with staged.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed `write_atomically` had staged in `folder`; for the folder's only writer."""
-    for path in folder.glob(".*"):
-        if path.suffix[1:].isdigit() and path.is_file():
-            path.unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> RunRecord:

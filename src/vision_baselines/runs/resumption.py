@@ -11,8 +11,8 @@ from typing import Any
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
-from vision_baselines.runs.lock import LOCK_FILE
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
+from vision_baselines.storage.lock import LOCK_FILE
 
 _SHOWN = 8
 

@@ -17,11 +17,11 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from vision_baselines.comparison.faults import UnknownNameError
+from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.errors import VisionBaselinesError
 
 if TYPE_CHECKING:
-    from vision_baselines.comparison.compare import Comparison
+    from vision_baselines.report.write import Comparison
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +101,6 @@ class SweepCallback(Callback):
     def _compare(self, *, pictures: bool, **otherwise: None) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):
             return None
-        from vision_baselines.comparison.compare import compare
+        from vision_baselines.report.write import compare
 
         return compare([self.folder], pictures=pictures, **{**self.options, **otherwise})  # type: ignore[arg-type]

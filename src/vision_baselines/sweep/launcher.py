@@ -29,18 +29,18 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from vision_baselines.configuration import checked_config
+from vision_baselines.config.checks import checked_config
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.ancestry import source_path
 from vision_baselines.runs.fingerprint import job_name
-from vision_baselines.runs.interruption import StopSignals
-from vision_baselines.runs.lock import RunLockedError, exclusive
+from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Failure, Status, now, read_record
 from vision_baselines.runs.resumption import Action, Decision, decide
+from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
-from vision_baselines.sweep.entry import run
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.worker_entry import run
+from vision_baselines.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 

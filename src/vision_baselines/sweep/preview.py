@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from vision_baselines import assembly
-from vision_baselines.configuration import checked_config
+from vision_baselines.config.checks import checked_config
 from vision_baselines.errors import DataError
 from vision_baselines.runs.resumption import Action, decide
+from vision_baselines.training import build
 
 _STATE = {
     Action.START: "to be trained",
@@ -39,7 +39,7 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
         folder = folders[index] if folders else Path(cfg.paths.run_dir)
         decision = decide(folder, checked_config(cfg), rerun=cfg.rerun)
         with torch.device("meta"):  # shapes without memory or random numbers
-            net = assembly.classifier(cfg).net
+            net = build.classifier(cfg).net
         steps = _steps(cfg, lengths)
         table.add_row(
             folder.name,
@@ -60,7 +60,7 @@ def _steps(cfg: DictConfig, lengths: dict[str, int | None]) -> int | None:
     what = {name: value for name, value in facts.items() if name not in ("seed", "batch_size", "augment")}
     key = json.dumps(what, default=str, sort_keys=True)
     if key not in lengths:
-        datamodule = assembly.datamodule(cfg)
+        datamodule = build.datamodule(cfg)
         try:
             datamodule.setup()
         except DataError:

@@ -22,11 +22,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
-import vision_baselines.train  # noqa: F401  # once, in the server that jobs are forked from
+import vision_baselines.training.run  # noqa: F401  # once, in the server that jobs are forked from
+from vision_baselines.config.compose import register_resolvers
 from vision_baselines.errors import VisionBaselinesError
-from vision_baselines.resolvers import register_resolvers
-from vision_baselines.runs.interruption import Interrupted
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.training.signals import Interrupted
 
 OUTPUT_FILE = "output.txt"
 

@@ -1,0 +1,11 @@
+"""The command lines: one module a verb, each with a `main` that reads the arguments, runs the verb and exits."""
+
+VERBS = {
+    "train": "vision_baselines.cli.train",
+    "compare": "vision_baselines.cli.compare",
+    "evaluate": "vision_baselines.cli.evaluate",
+    "reproduce": "vision_baselines.cli.reproduce",
+    "inspect": "vision_baselines.cli.inspect_model",
+    "conv-arithmetic": "vision_baselines.cli.conv_arithmetic",
+    "edge-demo": "vision_baselines.cli.edge_demo",
+}

@@ -1,0 +1,42 @@
+"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vision_baselines.cli.entry import exit_with
+from vision_baselines.errors import ConfigError
+
+_OPTIONS = ("group_by", "metric", "baseline", "over", "out")
+_USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Compare folders of records; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _compare(given))
+
+
+def _compare(arguments: list[str]) -> None:
+    if {"-h", "--help"} & set(arguments):
+        print(f"{__doc__}\nusage: {_USAGE}")
+        return
+    options = {key: value for key, _, value in (a.partition("=") for a in arguments) if key in _OPTIONS}
+    folders = [argument for argument in arguments if argument.partition("=")[0] not in _OPTIONS]
+    if not folders or any(folder.startswith("-") for folder in folders):
+        raise ConfigError(f"expected folders of runs, such as outputs/demo; usage: {_USAGE}")
+
+    from vision_baselines.report.write import compare
+
+    comparison = compare(
+        [Path(folder) for folder in folders],
+        Path(options["out"]) if "out" in options else None,
+        group_by=options["group_by"].split(",") if "group_by" in options else None,
+        metric=options.get("metric", "test/acc"),
+        baseline=options.get("baseline"),
+        over=options.get("over"),
+    )
+    comparison.show()

@@ -1,0 +1,83 @@
+"""``evaluate RUN_FOLDER|FILE.ckpt [probe=shift] [key=value …]``: the test once more, with probes, on any checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from vision_baselines.cli.entry import exit_with
+from vision_baselines.config.compose import register_resolvers
+from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from vision_baselines.evaluation.evaluate import Evaluation
+
+_CKPT_PATH = "ckpt_path="
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Evaluate a run or a checkpoint; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _evaluate(given))
+
+
+def _evaluate(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
+    parser.add_argument("path", nargs="?", help="the folder of a finished run, or a checkpoint; also ckpt_path=…")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="probe=all, trainer.accelerator=cpu, …")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+    options = parser.parse_intermixed_args(arguments)
+    words = [word for word in (options.path, *options.overrides) if word]
+    # a run's folder has equals signs in its name too, so only this key is looked for
+    named = [word for word in words if word.startswith(_CKPT_PATH)]
+    path, *overrides = [*named[:1], *(word for word in words if word not in named[:1])] or [""]
+    path = path.removeprefix(_CKPT_PATH)
+    if not path:
+        raise ConfigError(
+            "expected a run's folder or a checkpoint: evaluate.py outputs/demo/model=cnn,seed=0 probe=shift"
+        )
+    register_resolvers()
+    from vision_baselines.evaluation.evaluate import evaluate
+
+    found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
+    _show(found)
+    if options.json:
+        _write(found, options.json)
+    if found.same is False and not found.manifest:
+        raise TrainingError("test/acc is not the record's, though nothing else is different")
+
+
+def _show(found: Evaluation) -> None:
+    print(found.ckpt_path)
+    width = max(map(len, found.metrics))
+    for name in sorted(found.metrics, key=lambda name: (not name.startswith("test/"), name)):
+        print(f"  {name:<{width}}  {found.metrics[name]:.6g}")
+    if found.same is None:
+        print(f"test/acc was not compared: {found.not_compared}")
+    elif found.same:
+        print("test/acc equals the record's")
+    else:
+        print(f"test/acc DIFFERS from the record's {found.recorded_acc:.6g}")
+        if found.manifest:
+            print(f"bits cannot be promised here: {'; '.join(found.manifest)}")
+
+
+def _write(found: Evaluation, target: Path) -> None:
+    content = {
+        "ckpt_path": str(found.ckpt_path),
+        "metrics": found.metrics,
+        "curves": {name: curve.model_dump() for name, curve in found.curves.items()},
+        "same_as_record": found.same,
+    }
+    try:
+        write_atomically(target, (json.dumps(content, indent=1) + "\n").encode())
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {target}: {error.strerror}; set --json to a file that can be written"
+        ) from error

@@ -1,0 +1,71 @@
+"""``inspect_model.py model=cnn data=mnist``: a net's layers, its cost beside dense rivals, and what a unit sees."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vision_baselines.cli.arguments import Parser, console
+from vision_baselines.cli.entry import exit_with
+from vision_baselines.config import compose
+from vision_baselines.errors import ConfigError
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Print and draw what there is to know about a net before it is trained; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> None:
+    parser = Parser(prog="inspect_model.py", description="Layers, cost and receptive field of a net, untrained.")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: model=cnn data=mnist …")
+    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
+    )
+    options = parser.parse_intermixed_args(arguments)
+    cfg, default_out = composed(options.overrides)
+
+    # Only now: a misspelt key is told before torch is there.
+    from vision_baselines.inspection.model import inspect_model
+    from vision_baselines.inspection.pictures import draw
+    from vision_baselines.inspection.text import console_inspection, plain_inspection
+
+    found = inspect_model(cfg)
+    pictures = draw(found, cfg, options.out or default_out)
+    if options.json:
+        print(json.dumps(plain_inspection(found) | {"pictures": [str(path) for path in pictures]}, indent=2))
+        return
+    out = console()
+    for part in console_inspection(found):
+        out.print(part)
+    out.print()
+    for path in pictures:
+        out.print(str(path), soft_wrap=True)
+
+
+def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
+    """The config that ``train.py`` would run with these overrides, without a run's folder; and one for pictures.
+
+    Raises:
+        ConfigError: Hydra cannot make a config of them and has no error of its own for it.
+    """
+    try:
+        cfg = compose.composed(overrides, with_hydra=True)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    choices = cfg.hydra.runtime.choices
+    model, data = (Path(str(choices.get(group) or f"no-{group}")).name for group in ("model", "data"))
+    out = Path(cfg.paths.output_dir) / "inspect" / f"{model}_{data}"
+    for group in ("model", "data"):
+        if not isinstance(OmegaConf.select(cfg, group), DictConfig):
+            raise ConfigError(f"the config has no {group}")
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg, out

@@ -1,0 +1,86 @@
+"""``reproduce RUN_FOLDER [key=value …]`` or ``reproduce --baselines [--quick]``: run it again, compare bit for bit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vision_baselines.cli.entry import exit_with
+from vision_baselines.config.compose import register_resolvers
+from vision_baselines.errors import ConfigError, TrainingError
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Reproduce a run, or the published baselines; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _reproduce(given))
+
+
+def _reproduce(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="reproduce.py", description=__doc__)
+    parser.add_argument("run", nargs="?", type=Path, help="the folder of a finished run")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="threads=2, paths.data_dir=…")
+    parser.add_argument(
+        "--baselines", action="store_true", help="the named experiments, or every one that says what to expect"
+    )
+    parser.add_argument("--quick", action="store_true", help="of those, the ones that take less than a minute")
+    parser.add_argument(
+        "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
+    )
+    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+    options = parser.parse_intermixed_args(arguments)
+    register_resolvers()
+    if options.expect:
+        _print_expectation(options.expect)
+    elif options.baselines:
+        words = [text for text in (str(options.run) if options.run else "", *options.overrides) if text]
+        names = [text for text in words if "=" not in text]
+        _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
+    elif options.run:
+        _reproduce_run(options.run, options.overrides, options.trust)
+    else:
+        raise ConfigError("expected the folder of a finished run, or --baselines")
+
+
+def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
+    from vision_baselines.evaluation.reproduce import reproduce
+
+    result = reproduce(folder, overrides=overrides, trusted_packages=trusted)
+    for point in result.points:
+        print(f"{'same' if point.same else 'DIFFERENT':>9}  {point.name}: {point.detail}")
+    if result.not_comparable:
+        raise TrainingError(f"not comparable: {result.not_comparable}")
+    if not result.passed:
+        raise TrainingError(f"{result.name} was not reproduced")
+    print(f"{result.name} is reproduced bit for bit")
+
+
+def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str]) -> None:
+    from vision_baselines.evaluation.references import not_run, published, reproduce_baseline, select
+
+    chosen = select(published(), quick=quick, names=names)
+    print("| baseline | group | expected | found | held to | |\n|---|---|---|---|---|---|", flush=True)
+    verdicts = []
+    for baseline in chosen:
+        try:
+            found = reproduce_baseline(baseline, overrides=overrides)
+        except TrainingError as error:  # its data may be missing, which is no reason to leave out the others
+            found = not_run(baseline, str(error))
+        for verdict in found:
+            verdicts.append(verdict)
+            cells = (verdict.baseline, verdict.group, verdict.expected, verdict.found, verdict.how)
+            print(f"| {' | '.join(cells)} | {'passed' if verdict.passed else 'FAILED'} |", flush=True)
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    if failed:
+        raise TrainingError(f"{len(failed)} of {len(verdicts)} groups were not reproduced")
+
+
+def _print_expectation(folder: Path) -> None:
+    import yaml
+
+    from vision_baselines.evaluation.references import expectation
+
+    print(yaml.safe_dump({"expected": expectation(folder)}, sort_keys=False, width=120, allow_unicode=True), end="")

@@ -1,1 +1,0 @@
-"""Figures of a comparison, drawn with Matplotlib's objects only: no pyplot, no window, no global figure."""

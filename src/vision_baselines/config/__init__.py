@@ -1,0 +1,1 @@
+"""A config before anything is built from it: composed, checked, restored."""

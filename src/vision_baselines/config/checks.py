@@ -1,0 +1,212 @@
+"""What can be said of a config before anything is built from it: its plain form, its numbers, its targets.
+
+Nothing here imports torch, so that every job of a sweep is looked at before the first one starts.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vision_baselines.errors import ConfigError
+
+# Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
+# are functions, and are named by their families.
+_ALLOWED = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"torch\.optim\.(lr_scheduler\.)?[A-Z]\w*",
+        r"torch\.nn\.[A-Z]\w*",
+        r"torchvision\.models\.(alexnet|vgg|resnet|squeezenet|densenet|googlenet|shufflenet|mobilenet|resnext|"
+        r"wide_resnet|mnasnet|efficientnet|regnet|vit|convnext|swin|maxvit|inception)\w*",
+        r"pytorch_lightning\.Trainer",
+        r"pytorch_lightning\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w*",
+    )
+)
+_OUR_ROOMS = (
+    "models",
+    "data",
+    "probes",
+    "training.module",
+    "training.checkpoints",
+    "training.history",
+    "training.divergence",
+    "training.parameter_table",
+    "training.tensorboard_logger",
+    "training.profiler",
+)
+
+# Range of every number that is looked at before a run: kind, least, most (both allowed), whether it may be null.
+_WHOLE, _REAL = "a whole number", "a number"
+_RANGES: dict[str, tuple[str, float, float]] = {
+    "seed": (_WHOLE, 0, 2**32 - 1),
+    "threads": (_WHOLE, 1, 4096),
+    "n_jobs": (_WHOLE, 1, 4096),
+    "checkpoint_every_n_steps": (_WHOLE, 1, math.inf),
+    "trainer.max_epochs": (_WHOLE, 1, math.inf),
+    "trainer.log_every_n_steps": (_WHOLE, 1, math.inf),
+    "data.batch_size": (_WHOLE, 1, math.inf),
+    "data.eval_batch_size": (_WHOLE, 1, math.inf),
+    "data.num_workers": (_WHOLE, 0, 4096),
+    "data.num_classes": (_WHOLE, 2, math.inf),
+    "data.train_fraction": (_REAL, 0, 1),
+    "optimizer.lr": (_REAL, 0, math.inf),
+    "optimizer.weight_decay": (_REAL, 0, math.inf),
+    "model.kernel_size": (_WHOLE, 1, math.inf),
+    "model.conv_per_block": (_WHOLE, 1, math.inf),
+    "model.num_blocks": (_WHOLE, 1, math.inf),
+    "model.dropout": (_REAL, 0, 1),
+}
+_MAY_BE_NULL = frozenset({"n_jobs"})
+
+# Words that a key may be, beside null.
+_WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",)}
+
+
+def checked_config(cfg: DictConfig) -> dict[str, Any]:
+    """The plain config of a run, after everything that can be known before it has been held against it.
+
+    Raises:
+        ConfigError: A number is out of its range or of the wrong kind, or a target may not be instantiated.
+    """
+    config = plain_config(cfg)
+    check_numbers(config)
+    check_words(config)
+    check_targets(config, config.get("trusted_packages") or ())
+    return config
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved config as plain data, with references to `paths` left as references.
+
+    So it says the same on every machine, and a recorded one runs wherever it is read.
+    """
+    copy = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False)})  # type: ignore[dict-item]
+    copy.pop("hydra", None)
+    OmegaConf.copy_cache(from_config=cfg, to_config=copy)
+    for key in list(copy.get("paths") or {}):
+        copy.paths[key] = f"<paths.{key}>"
+    resolved = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    resolved.pop("paths", None)
+    plain: dict[str, Any] = _with_references(resolved)
+    return plain
+
+
+def check_numbers(config: Mapping[str, Any]) -> None:
+    """Hold the numbers of a plain config against their ranges.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    for key, (kind, least, most) in _RANGES.items():
+        found, value = _select(config, key)
+        if not found or (value is None and key in _MAY_BE_NULL):
+            continue
+        fits = isinstance(value, int if kind == _WHOLE else int | float) and not isinstance(value, bool)
+        if not fits or not least <= value <= most:
+            bounds = f"of at least {least:g}" if most == math.inf else f"from {least:.10g} to {most:.10g}"
+            raise ConfigError(f"{key} is {value!r}; expected {kind} {bounds}")
+
+
+def check_words(config: Mapping[str, Any]) -> None:
+    """Hold the keys of a plain config that are one of a few words, or a path, against what they may be.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    for key, words in _WORDS.items():
+        _, value = _select(config, key)
+        if value is not None and value not in words:
+            raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}, or null")
+    _, source = _select(config, "init_from")
+    if source is not None and not (isinstance(source, str) and source):
+        raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")
+
+
+def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
+    """Hold every ``_target_`` at or below `node` against the names that may be instantiated.
+
+    Args:
+        node: Plain data, or a config.
+        trusted_packages: Top-level packages of the user's own.
+
+    Raises:
+        ConfigError: A name is not among them; nothing was imported from it.
+    """
+    if OmegaConf.is_config(node):
+        node = OmegaConf.to_container(node, resolve=True)
+    refused = [(key, target) for key, target in _targets(node) if not _is_allowed(target, trusted_packages)]
+    if refused:
+        # `classifier` repeats what stands under a key of its own, which is the one to change
+        key, target = min(refused, key=lambda found: found[0].count("."))
+        raise ConfigError(
+            f"{key}._target_ is {target!r}, which is not among the classes that may be instantiated; "
+            "to use a package of your own, add trusted_packages=[its_name] on the command line"
+        )
+
+
+def _is_allowed(target: str, trusted_packages: Sequence[str]) -> bool:
+    if any(pattern.fullmatch(target) for pattern in _ALLOWED):
+        return True
+    module, _, name = target.rpartition(".")
+    package, *rooms = module.split(".")
+    if package in trusted_packages:
+        return True
+    ours = package == "vision_baselines" and any(".".join(rooms[:depth]) in _OUR_ROOMS for depth in (1, 2))
+    return ours and name in _classes(module)
+
+
+@functools.cache
+def _classes(module: str) -> frozenset[str]:
+    """Names of the classes that are defined in one of our modules, not of those it imports; nothing is imported."""
+    # not by `find_spec`, which imports the packages on the way
+    path = Path(__file__).parents[1].joinpath(*module.split(".")[1:]).with_suffix(".py")
+    if not path.is_file():
+        return frozenset()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield prefix, str(value)
+            else:
+                yield from _targets(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{prefix}[{index}]")
+
+
+def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:
+    node: Any = config
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False, None
+        node = node[part]
+    return True, node
+
+
+def _with_references(node: Any) -> Any:
+    """The same as plain types: what OmegaConf also holds (paths, enums) could not be loaded from a checkpoint."""
+    if isinstance(node, dict):
+        return {str(_with_references(key)): _with_references(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_with_references(value) for value in node]
+    if isinstance(node, Enum):
+        return node.name
+    if isinstance(node, PurePath):
+        return _with_references(str(node))
+    if isinstance(node, bytes):
+        raise ConfigError(f"the config holds bytes, {node!r}; expected text")
+    return re.sub(r"<(paths\.\w+)>", r"${\1}", node) if isinstance(node, str) else node

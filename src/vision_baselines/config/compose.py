@@ -1,0 +1,92 @@
+"""Where the configs lie, what they may compute (the resolvers that conf/ uses), and one composed without a run.
+
+Nothing here imports torch, so that composing a config stays quick.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import job_name
+
+
+def conf_dir() -> Path:
+    """Where the configs lie: in the package when it is installed, beside ``src`` in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def project_root() -> str:
+    """The checkout this package runs from; for an installed package, the folder the command was started in."""
+    root = Path(__file__).resolve().parents[3]
+    return str(root if (root / "pyproject.toml").is_file() else Path.cwd())
+
+
+def unique_name() -> str:
+    """A name for a run that was given none: the time, and what keeps two of the same second apart."""
+    return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+
+
+def safe_name(name: Any) -> str:
+    """The name itself, if it can be the name of one folder.
+
+    Raises:
+        ConfigError: It is empty, hidden, or leads elsewhere.
+    """
+    text = str(name)
+    bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
+    if bad or len(text.encode("utf-8", "surrogateescape")) > 200:
+        raise ConfigError(f"name is {text!r}; expected the name of one folder, without / and not starting with a dot")
+    return text
+
+
+def register_resolvers() -> None:
+    """Make the resolvers that the configs use known to OmegaConf."""
+    OmegaConf.register_new_resolver("project_root", project_root, replace=True)
+    OmegaConf.register_new_resolver("unique_name", unique_name, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)
+
+
+def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """The config that ``train.py`` would run with these overrides, without a run's folder.
+
+    Args:
+        overrides: As on the command line.
+        with_hydra: Keep Hydra's own part, which knows what was chosen from each group.
+    """
+    register_resolvers()
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", list(overrides), return_hydra_config=with_hydra)
+
+
+def composed_run(overrides: Sequence[str], run_dir: Path, *, name: str | None = None) -> DictConfig:
+    """The config that ``train.py`` would run with these overrides, in `run_dir`; Hydra's own is set as it would be.
+
+    Args:
+        overrides: As on the command line.
+        run_dir: The run's folder.
+        name: What the sweep is called; None takes the name of the folder that `run_dir` lies in.
+    """
+    GlobalHydra.instance().clear()
+    cfg = composed([*overrides, f"name={name or run_dir.parent.name}"], with_hydra=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(run_dir)
+        cfg.hydra.runtime.cwd = str(run_dir.parent)
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        cfg.paths.run_dir, cfg.paths.output_dir = str(run_dir), str(run_dir.parent)
+    return cfg

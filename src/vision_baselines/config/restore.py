@@ -1,0 +1,56 @@
+"""A recorded config made ready to be run again: with this machine's paths, and with changes where they can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vision_baselines.config.compose import composed, conf_dir, project_root
+from vision_baselines.errors import ConfigError
+
+_ABSENT = object()
+# Parts that a recorded config, whose references are resolved, holds where they are used; the part itself is not read.
+_COPIED = {
+    "model": "classifier.net",
+    "optimizer": "classifier.optimizer",
+    "scheduler": "classifier.scheduler",
+    "augment": "data.augment",
+    "seed": "data.seed and classifier.seed",
+}
+
+
+def restored(
+    config: Mapping[str, Any], run_dir: Path, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()
+) -> DictConfig:
+    """A recorded config with this machine's paths, these probes and these changes.
+
+    Raises:
+        ConfigError: An override would change nothing that is built from it.
+    """
+    paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
+    cfg = OmegaConf.create({**config, "paths": paths})
+    cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
+    cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
+    for chosen in [text for text in overrides if text.startswith("probe=")]:
+        cfg.probe = OmegaConf.to_container(composed([chosen]).probe, resolve=False)
+        cfg.setdefault("init_from", None)  # of records from before there was such a key
+    changes = [text for text in overrides if not text.startswith("probe=")]
+    for change in changes:
+        key, found, value = change.partition("=")
+        group, _, rest = key.partition(".")
+        if group in _COPIED:
+            place = _COPIED[group] + (f".{rest}" if rest else "")
+            raise ConfigError(
+                f"{change!r} changes nothing in a recorded config, which holds {place}={value} in its place"
+            )
+        if not found or OmegaConf.select(cfg, key, default=_ABSENT, throw_on_resolution_failure=False) is _ABSENT:
+            raise ConfigError(
+                f"{change!r} changes nothing in the recorded config; expected probe=… or key=value, such as "
+                "trainer.accelerator=cpu"
+            )
+    merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
+    assert isinstance(merged, DictConfig)
+    return merged

@@ -1,0 +1,1 @@
+"""What is done with finished runs: evaluate, reproduce, compare with published results."""

@@ -1,0 +1,112 @@
+"""Test a run or a checkpoint once more, with or without probes, and say whether it is what its record says.
+
+The resolved config travels inside the checkpoint and the record, so nothing has to be restated. The run's folder is
+only read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_baselines.config.checks import checked_config
+from vision_baselines.config.restore import restored
+from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.evaluation.reproduce import manifest_differences
+from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.training.checkpoints import BEST
+from vision_baselines.training.measure import Measurement, measure, require_same_weights
+from vision_baselines.training.run import quieten_lightning
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found of a checkpoint.
+
+    `recorded_acc` is the record's ``test/acc`` where the record speaks of these weights on this data, else None and
+    `not_compared` says why. `manifest` lists what surrounds this run otherwise than the recorded one.
+    """
+
+    ckpt_path: Path
+    metrics: dict[str, float]
+    curves: dict[str, Curve]
+    recorded_acc: float | None = None
+    not_compared: str = ""
+    manifest: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool | None:
+        """Whether ``test/acc`` is exactly the record's; None where there is nothing to compare it with."""
+        return None if self.recorded_acc is None else self.metrics["test/acc"] == self.recorded_acc
+
+
+def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Evaluation:
+    """Test the best weights of a finished run, or those of a checkpoint, on the test split.
+
+    Args:
+        path: A run's folder, or a checkpoint file.
+        overrides: ``probe=…`` in place of the recorded probes, and changes to the config, such as
+            ``trainer.accelerator=cpu`` or ``paths.data_dir=…``.
+        trusted_packages: Packages whose classes may be instantiated; a recorded config's own word is not taken for it.
+
+    Raises:
+        ConfigError: There is no such file or folder, or an override cannot be applied.
+        DataError: The folder holds no finished run, or the data is not what the run was tested on.
+        StorageError: The checkpoint is missing, damaged, or holds other weights than the record says.
+    """
+    quieten_lightning()
+    is_folder, record = path.is_dir(), None
+    if is_folder:
+        record = finished_record(path)
+    elif not path.exists():
+        raise ConfigError(
+            f"there is no {path}; expected a run's folder, such as outputs/demo/model=cnn,seed=0, or a .ckpt"
+        )
+    with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
+        if record is not None:
+            there = restored(record.config, path, trusted_packages=trusted_packages)
+            path = Path(there.callbacks.checkpoints.dirpath) / BEST
+        state = checkpoint_file.load(path, checksum_needed=is_folder)
+        config = record.config if record is not None else state.get("config")
+        if not config:
+            raise StorageError(f"{path} holds no config; expected a checkpoint that this project's train.py wrote")
+        record = record or _record_beside(path)
+        cfg = restored(config, Path(scratch), overrides, trusted_packages)
+        checked_config(cfg)
+        on_other_data = any(text.startswith("data.") for text in overrides)
+        known = record.data_sha256 if record is not None and not on_other_data else None
+        found = measure(cfg, path, data_sha256=known)
+    if record is None:
+        return Evaluation(path, found.metrics, found.curves, not_compared="there is no record beside the checkpoint")
+    if is_folder and not any(text.startswith("classifier.") for text in overrides):
+        require_same_weights(path, found, record)
+    return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))
+
+
+def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple[str, ...]) -> Evaluation:
+    reason = ""
+    if found.weights_sha256 != record.weights_sha256:
+        reason = "the record beside the checkpoint speaks of other weights"
+    elif found.data_sha256 != record.data_sha256:
+        reason = "the record is of other data"
+    elif "test/acc" not in record.metrics:
+        reason = f"the run is {record.status}"
+    return Evaluation(
+        path,
+        found.metrics,
+        found.curves,
+        recorded_acc=None if reason else record.metrics["test/acc"],
+        not_compared=reason,
+        manifest=manifest,
+    )
+
+
+def _record_beside(path: Path) -> RunRecord | None:
+    """The record of the run whose ``checkpoints`` folder `path` lies in, if there is one that can be read."""
+    try:
+        return read_record(path.resolve().parent.parent)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,212 @@
+"""The published baselines: what ``conf/experiment/*.yaml`` expects, run again and held against it."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vision_baselines.analysis.statistics import summarize
+from vision_baselines.config.compose import conf_dir
+from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.evaluation.reproduce import manifest_differences
+from vision_baselines.runs.fingerprint import group_name
+from vision_baselines.runs.record import Environment, RunRecord, Status, find_records
+
+QUICK_S = 60.0
+# Standard errors of the difference of two means that another machine's mean may lie away.
+_SPREAD = 3.0
+# What is published is rounded to six digits, and a metric is of float32's precision.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A published result.
+
+    `groups` maps a group's label to its mean, std and n; `runs` a run's name to the SHA-256 of its weights;
+    `data_sha256` is one for all groups, or one for each.
+    """
+
+    name: str
+    metric: str
+    cost_s: float
+    data_sha256: str | Mapping[str, str]
+    environment: Environment
+    groups: Mapping[str, Mapping[str, float]]
+    runs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the table of reproduced baselines."""
+
+    baseline: str
+    group: str
+    expected: str
+    found: str
+    how: str
+    passed: bool
+
+
+def published() -> list[Baseline]:
+    """Every experiment whose file says what to expect."""
+    found = []
+    for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        expected = (yaml.safe_load(path.read_text()) or {}).get("expected")
+        if expected:
+            manifest = Environment.model_validate(expected["environment"])
+            found.append(Baseline(name=path.stem, **{**expected, "environment": manifest}))
+    return found
+
+
+def expectation(folder: Path) -> dict[str, Any]:
+    """The ``expected`` block of an experiment, from the records of its sweep, in the metric it is compared by.
+
+    Raises:
+        DataError: A run is not finished, runs of one group do not share their data, or runs their manifest.
+    """
+    records = [record for _, record in find_records([folder])]
+    unfinished = [record.name for record in records if record.status is not Status.FINISHED]
+    if unfinished or not records:
+        raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")
+    first, data = (
+        min(records, key=lambda record: record.started_at),
+        {_label(record): record.data_sha256 for record in records},
+    )
+    for record in records:
+        if data[_label(record)] != record.data_sha256:
+            raise DataError(f"{record.name} was run on other data than the rest of {_label(record)}")
+        if list(manifest_differences(first.environment, record.environment)):
+            raise DataError(f"{record.name} and {first.name} were run under different manifests")
+    manifest = first.environment.model_dump(exclude={"git_commit", "git_dirty"})
+    manifest["versions"] = {k: v for k, v in manifest["versions"].items() if k != "vision-baselines"}
+    metric = str(first.config["comparison"]["metric"])
+    return {
+        "metric": metric,
+        "cost_s": round((max(r.ended_at or r.started_at for r in records) - first.started_at).total_seconds()),
+        "data_sha256": first.data_sha256 if len(set(data.values())) == 1 else data,
+        "environment": manifest,
+        "groups": {
+            label: {"mean": round(summary.mean, 6), "std": round(summary.std, 6), "n": summary.n}
+            for label, summary in ((k, summarize(v)) for k, v in _by_group(records, metric).items())
+        },
+        "runs": {_run_name(record): record.final_weights_sha256 for record in records},
+    }
+
+
+def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> list[Verdict]:
+    """Run a published experiment again in a scratch folder and hold every group against what is expected.
+
+    Raises:
+        TrainingError: A job failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="baseline-") as scratch:
+        command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={baseline.name}"]
+        command += [f"paths.output_dir={scratch}", *overrides]
+        ended = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
+            raise TrainingError(f"experiment={baseline.name} ended with exit code {ended.returncode}: {''.join(last)}")
+        records = [record for _, record in find_records([Path(scratch)])]
+    return judge(baseline, records, overrides=overrides)
+
+
+def not_run(baseline: Baseline, reason: str) -> list[Verdict]:
+    """A failed verdict for each group of a baseline that could not be run."""
+    return [
+        Verdict(baseline.name, label, _percent(expected), "no run", reason, passed=False)
+        for label, expected in baseline.groups.items()
+    ]
+
+
+def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequence[str] = ()) -> list[Verdict]:
+    """One verdict a group: by bits where the manifest is equal, else by the recorded spread.
+
+    Another machine's mean passes within three standard errors of the difference of two means of that many runs.
+
+    Args:
+        baseline: What is expected.
+        records: What was found.
+        overrides: Given to every run on top of the experiment, so no part of a group's label.
+    """
+    verdicts = []
+    values = _by_group(records, baseline.metric, overrides)
+    for label, expected in baseline.groups.items():
+        mine = [record for record in records if _label(record, overrides) == label]
+        if not mine:
+            verdicts.append(Verdict(baseline.name, label, _percent(expected), "no run", "nothing", passed=False))
+            continue
+        found = summarize(values[label])
+        different = sorted({d for r in mine for d in manifest_differences(baseline.environment, r.environment)})
+        data = baseline.data_sha256 if isinstance(baseline.data_sha256, str) else baseline.data_sha256.get(label)
+        data_same = all(record.data_sha256 == data for record in mine)
+        if not different:
+            equal = [baseline.runs.get(_run_name(r, overrides)) == r.final_weights_sha256 for r in mine]
+            passed = bool(equal) and all(equal) and len(equal) == expected["n"]
+            how = f"bits: {sum(equal)} of {expected['n']:.0f} runs identical"
+        else:
+            margin = _SPREAD * expected["std"] * math.sqrt(1 / expected["n"] + 1 / max(1, found.n)) + _ROUNDING
+            passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= margin
+            how = f"spread (not comparable by bits: {'; '.join(different)})"
+        verdicts.append(
+            Verdict(
+                baseline.name,
+                label,
+                _percent(expected),
+                f"{found.mean:.2%} ± {found.std:.2%}",
+                how if data_same else f"other data; {how}",
+                passed and data_same,
+            )
+        )
+    return verdicts
+
+
+def select(baselines: Sequence[Baseline], *, quick: bool, names: Sequence[str] = ()) -> list[Baseline]:
+    """All of them, or those that are named, or those that take less than a minute.
+
+    Raises:
+        ConfigError: None is left, or there is none of a name.
+    """
+    known = [baseline.name for baseline in baselines]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"there is no published baseline {unknown[0]!r}; there are: {', '.join(known)}")
+    chosen = [
+        baseline
+        for baseline in baselines
+        if (not quick or baseline.cost_s < QUICK_S) and (not names or baseline.name in names)
+    ]
+    if not chosen:
+        raise ConfigError(
+            "no baseline is published in conf/experiment" + (" that takes under a minute" if quick else "")
+        )
+    return chosen
+
+
+def _percent(expected: Mapping[str, float]) -> str:
+    return f"{expected['mean']:.2%} ± {expected['std']:.2%}"
+
+
+def _by_group(records: Sequence[RunRecord], metric: str, overrides: Sequence[str] = ()) -> dict[str, list[float]]:
+    groups: dict[str, list[float]] = {}
+    for record in records:
+        groups.setdefault(_label(record, overrides), []).append(record.metrics[metric])
+    return groups
+
+
+def _run_name(record: RunRecord, overrides: Sequence[str] = ()) -> str:
+    return f"{_label(record, overrides)},seed={record.seed}"
+
+
+def _label(record: RunRecord, overrides: Sequence[str] = ()) -> str:
+    """The group's name within its experiment."""
+    own = [text for text in record.overrides if not text.startswith(("experiment=", "+experiment="))]
+    return group_name([text for text in own if text not in overrides])

@@ -1,0 +1,126 @@
+"""Run a recorded run again and say, point by point, what is the same.
+
+Under an equal manifest (versions, instruction set, threads, device) only identical bits pass. Under another one bits
+cannot be promised, so a single run is then not comparable, and a published baseline is held to its recorded spread.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_baselines.config.restore import restored
+from vision_baselines.runs import environment
+from vision_baselines.runs.fingerprint import fingerprint
+from vision_baselines.runs.init_source import source_path
+from vision_baselines.runs.record import Environment, RunRecord, finished_record
+from vision_baselines.training.run import train
+
+
+@dataclass(frozen=True)
+class Point:
+    """One thing that was compared: whether it agrees, and what was recorded and found."""
+
+    name: str
+    same: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a run gave when it was run again."""
+
+    name: str
+    points: tuple[Point, ...]
+    not_comparable: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that was compared is the same, under a manifest that allows comparing it."""
+        return not self.not_comparable and all(point.same for point in self.points)
+
+
+def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Reproduction:
+    """Run the config recorded in `folder` again, in a scratch folder.
+
+    Args:
+        folder: A run's folder.
+        overrides: Changes to the config, such as ``threads=2`` or ``paths.data_dir=…``.
+        trusted_packages: Packages whose classes may be instantiated; a recorded config's own word is not taken for it.
+
+    Raises:
+        ConfigError: There is no finished run in `folder`, or an override cannot be applied.
+    """
+    recorded = finished_record(folder)
+    with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
+        cfg = restored(recorded.config, Path(scratch) / recorded.name, overrides, trusted_packages)
+        if began_with := recorded.config.get("init_from"):
+            cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
+        here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
+        if recorded.environment.device == "cpu" and (
+            different := list(manifest_differences(recorded.environment, here))
+        ):
+            return Reproduction(recorded.name, (), not_comparable="; ".join(different))
+        found = train(cfg)
+        if began_with:
+            found.config["init_from"] = began_with
+    return compare_records(recorded, found)
+
+
+def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
+    """Hold what was found against what was recorded."""
+    manifest = list(manifest_differences(recorded.environment, found.environment))
+    points = (
+        Point("config", recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
+        Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
+        Point("manifest", not manifest, "; ".join(manifest) or "equal"),
+        Point(
+            "weights, first",
+            recorded.init_weights_sha256 == found.init_weights_sha256,
+            _both(recorded, found, "init_weights_sha256") if recorded.init_weights_sha256 else "drawn by the seed",
+        ),
+        Point(
+            "weights, best epoch",
+            recorded.weights_sha256 == found.weights_sha256,
+            _both(recorded, found, "weights_sha256"),
+        ),
+        Point(
+            "weights, last step",
+            recorded.final_weights_sha256 == found.final_weights_sha256,
+            _both(recorded, found, "final_weights_sha256"),
+        ),
+        Point("metrics", recorded.metrics == found.metrics, _metric_detail(recorded.metrics, found.metrics)),
+    )
+    return Reproduction(recorded.name, points, not_comparable="; ".join(manifest))
+
+
+def manifest_differences(recorded: Environment, found: Environment) -> Iterator[str]:
+    """What is not equal, as ``threads 1 ≠ 2``; the commit of the code is not part of the manifest."""
+    for key in ("threads", "cpu", "cpu_capability", "device", "platform", "python"):
+        before, after = getattr(recorded, key), getattr(found, key)
+        if before != after:
+            yield f"{key} {before} ≠ {after}"
+    ours = {"vision-baselines"}
+    for package in sorted((recorded.versions.keys() | found.versions.keys()) - ours):
+        before, after = recorded.versions.get(package, "absent"), found.versions.get(package, "absent")
+        if before != after:
+            yield f"{package} {before} ≠ {after}"
+
+
+def _short(sha256: str | None) -> str:
+    return sha256[:12] if sha256 else "not recorded"
+
+
+def _both(recorded: RunRecord, found: RunRecord, key: str) -> str:
+    before, after = _short(getattr(recorded, key)), _short(getattr(found, key))
+    return before if before == after else f"{before} ≠ {after}"
+
+
+def _metric_detail(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    shown = "test/acc"
+    before, after = recorded.get(shown, math.nan), found.get(shown, math.nan)
+    return f"{shown} {before:.4%}" if recorded == found else f"{shown} {before:.4%} ≠ {after:.4%}"

@@ -1,0 +1,128 @@
+"""An inspection for people, as tables of at most 100 columns, and for programs, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from vision_baselines.analysis.net_size import NetSize
+from vision_baselines.inspection.model import Inspection
+from vision_baselines.training.parameter_table import field_text, shape_text
+
+
+def plain_inspection(found: Inspection) -> dict[str, Any]:
+    """Everything that is printed, as JSON can hold it."""
+    return {
+        "net": type(found.net).__name__,
+        "image_shape": list(found.image_shape),
+        "layers": [asdict(layer) for layer in found.size.layers],
+        "totals": {
+            **_totals(found.size),
+            "last_convolution": found.size.last_conv.name if found.size.last_conv else None,
+            "receptive_field_px": found.size.receptive_field_px,
+            "measured_field_px": [found.measured_field.height, found.measured_field.width]
+            if found.measured_field
+            else None,
+        },
+        "fc_baseline": {
+            **_totals(found.baseline),
+            "parameter_ratio": found.size.num_params / found.baseline.num_params,
+            "multiply_add_ratio": found.size.multiply_adds / found.baseline.multiply_adds,
+        },
+        "first_convolution": {"name": found.first_conv, **asdict(found.dense)} if found.dense else None,
+    }
+
+
+def console_inspection(found: Inspection) -> Iterator[RenderableType]:
+    """The table of layers, the totals, and the two comparisons, in the order they are read."""
+    yield Text(f"{type(found.net).__name__} on one image of {shape_text(found.image_shape)}")
+    yield _layer_table(found.size)
+    yield _total_lines(found)
+    yield Text("\nAgainst the fully connected baseline (model=fc) on the same images")
+    yield _baseline_table(found)
+    if found.dense:
+        shapes = f"{shape_text(found.image_shape)} → {shape_text(found.dense.output_shape)}"
+        yield Text(f"\nThe first convolution, {found.first_conv} ({shapes}), as a dense layer")
+        yield _dense_table(found)
+
+
+def _totals(size: NetSize) -> dict[str, int]:
+    return {
+        "parameters": size.num_params,
+        "trainable": size.num_params_trainable,
+        "flops": size.flops,
+        "multiply_adds": size.multiply_adds,
+    }
+
+
+def _layer_table(size: NetSize) -> Table:
+    table = number_table(
+        "layer", "kind", "output shape", "parameters", "multiply-adds", "receptive field", "jump", words=3
+    )
+    for layer in size.layers:
+        table.add_row(
+            Text(layer.name or "(the net itself)"),
+            layer.kind,
+            shape_text(layer.output_shape),
+            f"{layer.num_params:,}",
+            f"{layer.multiply_adds:,}",
+            field_text(layer),
+            "–" if layer.jump is None else str(layer.jump),
+        )
+    table.add_section()
+    table.add_row("total", "", "", f"{size.num_params:,}", f"{size.multiply_adds:,}", "", "", style="bold")
+    return table
+
+
+def _total_lines(found: Inspection) -> Table:
+    size, table = found.size, Table.grid(padding=(0, 2, 0, 0))
+    table.add_row("parameters", f"{size.num_params:,}, of them trainable {size.num_params_trainable:,}")
+    table.add_row("FLOPs per image", f"{size.flops:,}, two for each of {size.multiply_adds:,} multiply-adds")
+    if size.last_conv:
+        table.add_row(
+            "receptive field", f"{field_text(size.last_conv)} after the last convolution, {size.last_conv.name}"
+        )
+        table.add_row("", _measurement(found))
+    return table
+
+
+def _measurement(found: Inspection) -> str:
+    measured = found.measured_field
+    if measured is None:
+        return "no pixel has a gradient from its central unit"
+    sides = shape_text((measured.height, measured.width))
+    return f"{sides} px have a gradient from its central unit, of {shape_text(found.image_shape[1:])}"
+
+
+def _baseline_table(found: Inspection) -> Table:
+    table = number_table("", "this net", "baseline", "ratio")
+    for name, ours, theirs in (
+        ("parameters", found.size.num_params, found.baseline.num_params),
+        ("multiply-adds", found.size.multiply_adds, found.baseline.multiply_adds),
+    ):
+        table.add_row(name, f"{ours:,}", f"{theirs:,}", f"{ours / theirs:,.2f}")
+    return table
+
+
+def _dense_table(found: Inspection) -> Table:
+    assert found.dense is not None
+    dense, table = found.dense, number_table("", "dense layer", "convolution", "ratio")
+    table.add_row("weights", f"{dense.dense_weights:,}", f"{dense.conv_weights:,}", f"{dense.weight_ratio:,.0f}")
+    if dense.conv_params != dense.conv_weights:
+        with_bias = dense.dense_params / dense.conv_params
+        table.add_row("with biases", f"{dense.dense_params:,}", f"{dense.conv_params:,}", f"{with_bias:,.0f}")
+    return table
+
+
+def number_table(*titles: str, words: int = 1) -> Table:
+    """A plain table whose first `words` columns are text and whose others are numbers."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, title in enumerate(titles):
+        table.add_column(title, justify="left" if index < words else "right", overflow="fold")
+    return table

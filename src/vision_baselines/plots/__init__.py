@@ -1,0 +1,1 @@
+"""Data in, a Matplotlib figure out; one look for all."""

@@ -1,0 +1,69 @@
+"""What accuracy costs: the metric against parameters or against training seconds, one mark per group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from vision_baselines.comparison.table import ComparisonTable, Costs, GroupRow
+from vision_baselines.plots.scale import label_logarithmic, label_shortly
+from vision_baselines.plots.style import Look, new_axes
+
+
+def parameters_figure(table: ComparisonTable, rows: Sequence[GroupRow]) -> Figure | None:
+    """The metric against the number of parameters, on a logarithmic axis."""
+    return _figure(table, rows, lambda costs: costs.parameters, "parameters")
+
+
+def seconds_figure(table: ComparisonTable, rows: Sequence[GroupRow]) -> Figure | None:
+    """The metric against the median training time; logarithmic where times differ tenfold."""
+    return _figure(table, rows, lambda costs: costs.fit_s, "training time, s (median)", log_from=10)
+
+
+def _figure(
+    table: ComparisonTable,
+    rows: Sequence[GroupRow],
+    read: Callable[[Costs], float | None],
+    axis: str,
+    log_from: float = 1,
+) -> Figure | None:
+    metric = table.metric
+    points = []
+    for row in rows:
+        x, summary = read(row.costs), row.metrics.get(metric.name)
+        if x and x > 0 and summary:
+            points.append((table.rows.index(row), x, summary))
+    if not points:
+        return None
+    figure, axes = new_axes(2.9)
+    for index, x, summary in points:
+        look = Look.of(index)
+        if math.isfinite(summary.ci_low):
+            ends = [metric.scaled(summary.ci_low), metric.scaled(summary.ci_high)]
+            axes.plot([x, x], ends, color=look.color, linewidth=2.0, zorder=2)
+        axes.plot([x], [metric.scaled(summary.mean)], look.marker, color=look.color, markersize=7.5, zorder=3)
+    _scale(axes, [x for _, x, _ in points], log_from)
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.margins(y=0.12)
+    axes.set_xlabel(axis)
+    axes.set_ylabel(f"{metric.title}, %" if metric.unit else metric.title)
+    return figure
+
+
+def _scale(axes: Axes, values: Sequence[float], log_from: float) -> None:
+    """Logarithmic where the values differ by at least the factor `log_from`, else from zero."""
+    low, high = min(values), max(values)
+    if high >= low * log_from:
+        pad = max((high / low) ** 0.12, 1.5)
+        axes.set_xscale("log")
+        axes.set_xlim(low / pad, high * pad)
+        label_logarithmic(axes.xaxis, low / pad, high * pad)
+    else:
+        axes.set_xlim(0, high * 1.15)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+        label_shortly(axes.xaxis)

@@ -1,0 +1,120 @@
+"""First-layer filters of each group, as mosaics on one symmetric scale for all groups.
+
+Zero is white and sign is colour for one input channel; for three, zero is mid-grey and channels are red,
+green and blue. Other numbers of channels are averaged to one. The files hold the filters already; no
+checkpoint is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vision_baselines.comparison.formatting import shortened
+from vision_baselines.comparison.table import GroupRow
+
+FILTERS_FILE = "filters.npy"
+SHOWN = 32
+COLUMNS = 8
+COLOR_MAP = "RdBu_r"
+_TILE_PX = 60
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The first filters of a group's first seed: `weights` of shape (at most `SHOWN`, C, H, W)."""
+
+    label: str
+    seed: int
+    weights: NDArray[np.float32]
+    total: int
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute weight shown."""
+        return float(np.abs(self.weights).max(initial=0.0))
+
+    def caption(self) -> str:
+        """How many there are, of which size and seed."""
+        shown, channels, height, width = self.weights.shape
+        part = f"{shown} of {self.total}" if shown < self.total else f"{self.total}"
+        plural = "filter" if part == "1" else "filters"
+        return f"{part} {plural}, {height} × {width} px, {channels} ch, seed {self.seed}"
+
+
+def read_filters(row: GroupRow) -> Filters | None:
+    """Filters of the lowest counted seed that has a readable file; None if none has."""
+    for job in row.counted:
+        try:
+            stored = np.load(job.folder / FILTERS_FILE, mmap_mode="r", allow_pickle=False)
+            weights = np.array(stored[:SHOWN], dtype=np.float32)
+        except (OSError, ValueError, TypeError, IndexError, EOFError):
+            continue
+        if weights.ndim == 4 and weights.size and np.isfinite(weights).all():
+            return Filters(row.label, job.record.seed, weights, len(stored))
+    return None
+
+
+def shared_limit(found: Sequence[Filters]) -> float:
+    """The absolute weight at the ends of the scale that all groups share; never 0."""
+    return max((filters.largest for filters in found), default=0.0) or 1.0
+
+
+def mosaic(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
+    """Tiles in rows of `COLUMNS`, transparent between, each filter enlarged by a whole factor.
+
+    Args:
+        weights: Filters, shape (n, C, H, W).
+        limit: Absolute weight at the ends of the scale, > 0.
+
+    Returns:
+        RGBA pixels, shape (height, width, 4).
+    """
+    n, _, height, width = weights.shape
+    factor = max(1, round(_TILE_PX / max(height, width)))
+    gap = max(3, round(0.08 * factor * max(height, width)))
+    columns, lines = min(COLUMNS, n), -(-n // COLUMNS)
+    step_y, step_x = height * factor + gap, width * factor + gap
+    pixels = np.zeros((lines * step_y - gap, columns * step_x - gap, 4), dtype=np.uint8)
+    for position, tile in enumerate(_colored(weights, limit)):
+        top, left = position // COLUMNS * step_y, position % COLUMNS * step_x
+        large = tile.repeat(factor, axis=0).repeat(factor, axis=1)
+        pixels[top : top + large.shape[0], left : left + large.shape[1]] = large
+    return pixels
+
+
+def filters_figure(found: Sequence[Filters]) -> Figure:
+    """All groups side by side on one scale, at most three in a row, each under its name."""
+    limit = shared_limit(found)
+    mosaics = [mosaic(filters.weights, limit) for filters in found]
+    columns = min(3, len(found))
+    lines = -(-len(found) // columns)
+    tallest = max(picture.shape[0] / picture.shape[1] for picture in mosaics)
+    cell_w, cell_h = 4.4, 4.2 * tallest + 0.7
+    figure = Figure(figsize=(cell_w * columns, cell_h * lines + 0.3))
+    width, height = figure.get_size_inches()
+    for position, (filters, picture) in enumerate(zip(found, mosaics, strict=True)):
+        left, below = cell_w * (position % columns) + 0.1, height - cell_h * (position // columns + 1)
+        axes = figure.add_axes((left / width, (below + 0.1) / height, 4.2 / width, (cell_h - 0.7) / height))
+        axes.imshow(picture, interpolation="nearest", aspect="equal")
+        axes.set_anchor("NW")
+        axes.set_axis_off()
+        axes.set_title(f"{shortened(filters.label, 44)}\n{filters.caption()}", fontsize=9, loc="left")
+    figure.text(0.1 / width, 0.1 / height, f"one scale for all: ±{limit:.3g}, zero is neutral", fontsize=9)
+    return figure
+
+
+def _colored(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
+    """RGBA of shape (n, H, W, 4)."""
+    scaled = np.clip(0.5 + 0.5 * weights / limit, 0, 1)
+    if weights.shape[1] == 3:
+        rgb = np.moveaxis(scaled, 1, -1)
+        rgba = np.concatenate([rgb, np.ones((*rgb.shape[:-1], 1), dtype=rgb.dtype)], axis=-1)
+    else:
+        rgba = matplotlib.colormaps[COLOR_MAP](scaled.mean(axis=1))
+    return np.asarray(np.round(255 * rgba), dtype=np.uint8)

@@ -1,0 +1,126 @@
+"""One look for every figure: few colours, thin rules, text in two weights of ink.
+
+Colours are Okabe and Ito's (2008, "Color Universal Design"), told apart by all common kinds of colour
+blindness; their yellow, too faint on white, is left out. Past eight groups the marker changes, so colour
+is never the only sign. The page replaces each colour by a variable of its own, lighter in dark mode (`svg`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from vision_baselines.comparison.formatting import shortened
+
+INK, MUTED, RULE, PAPER = "#1c2127", "#66707c", "#dfe3e8", "#ffffff"
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5b6570")
+MARKERS = ("o", "s", "D", "^", "v", "P")
+WIDTH_IN = 4.8
+_LEGEND_LINE_IN = 0.165
+_TITLE_IN = 0.26
+_RC: dict[Any, Any] = {
+    "font.size": 9.0,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.color": INK,
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.formatter.use_mathtext": False,
+    "axes.formatter.useoffset": False,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 0.0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vision_baselines",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a group appears in every figure and table."""
+
+    color: str
+    marker: str
+
+    @classmethod
+    def of(cls, index: int) -> Look:
+        """The look of the group at `index` in the table."""
+        return cls(PALETTE[index % len(PALETTE)], MARKERS[index // len(PALETTE) % len(MARKERS)])
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw inside this; Matplotlib's own settings are back afterwards.
+
+    A letter that Matplotlib's font lacks is drawn as a box in a PNG and by the reader's own fonts in the
+    page, so its warning is of no use.
+    """
+    with matplotlib.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        yield
+
+
+def new_axes(
+    height_in: float,
+    *,
+    left_in: float = 0.62,
+    bottom_in: float = 0.5,
+    top_in: float = 0.1,
+    right_in: float = 0.12,
+) -> tuple[Figure, Axes]:
+    """A figure of the common width with one axes at fixed margins, so that figures line up side by side."""
+    figure = Figure(figsize=(WIDTH_IN, height_in))
+    width, height = WIDTH_IN - left_in - right_in, height_in - bottom_in - top_in
+    box = (left_in / WIDTH_IN, bottom_in / height_in, width / WIDTH_IN, height / height_in)
+    return figure, figure.add_axes(box)
+
+
+def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> None:
+    """Make room above the axes and name the groups there, as a picture that stands alone needs, under its title."""
+    names = [" " + shortened(label, 58) for label, _ in entries]  # Matplotlib hides a name that starts with "_"
+    columns = max(1, min(4, int(66 / (max(map(len, names), default=1) + 5))))
+    lines = -(-len(names) // columns)
+    old = float(figure.get_figheight())
+    headed = _TITLE_IN if title else 0.04
+    extra = headed + 0.04 + _LEGEND_LINE_IN * lines
+    figure.set_size_inches(float(figure.get_figwidth()), old + extra)
+    scale = old / (old + extra)
+    for axes in figure.axes:
+        box = axes.get_position()
+        axes.set_position((box.x0, box.y0 * scale, box.width, box.height * scale))
+    handles = [Line2D([], [], color=look.color, marker=look.marker, markersize=5, linewidth=1.6) for _, look in entries]
+    figure.text(0.02, 1 - 0.09 / (old + extra), title, ha="left", va="top", fontsize=10, fontweight="bold")
+    figure.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=(0.005, 1 - headed / (old + extra)),
+        ncols=columns,
+        frameon=False,
+        fontsize=8.5,
+        handlelength=1.6,
+        columnspacing=1.4,
+        labelspacing=0.35,
+        borderaxespad=0.0,
+    )

@@ -1,0 +1,1 @@
+"""A comparison as files: page, CSV, Markdown, TensorBoard, terminal."""

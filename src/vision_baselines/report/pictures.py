@@ -1,0 +1,208 @@
+"""All pictures of a comparison, each drawn once and kept in the two forms that are needed.
+
+A page shows SVG without a legend (it has one of its own, which stays in view); TensorBoard shows a PNG
+that must stand alone, so the legend is added before the second export. Accuracy shows every group; of
+many, the other figures show the best and the baseline, since nobody can tell forty curves apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.plots.confusion import (
+    Confusion,
+    confusion_figure,
+    confusions_figure,
+    summed_confusion,
+)
+from vision_baselines.plots.cost import parameters_figure, seconds_figure
+from vision_baselines.plots.curves import curves_figure
+from vision_baselines.plots.curves import seconds_figure as curves_by_second_figure
+from vision_baselines.plots.export import pixels_png, png, svg
+from vision_baselines.plots.filters import (
+    Filters,
+    filters_figure,
+    mosaic,
+    read_filters,
+    shared_limit,
+)
+from vision_baselines.plots.intervals import accuracy_figure, difference_figure
+from vision_baselines.plots.measured import curve_figure, curve_names, over_figure, series_entries
+from vision_baselines.plots.style import Look, add_legend, house_style
+
+GROUPS_IN_FIGURES = 12
+GROUPS_IN_TILES = 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure for the page (`svg`) and for TensorBoard (`png`)."""
+
+    key: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One group's part of a picture that has a part per group; `svg` or `png` (and `own_png`) is there."""
+
+    label: str
+    caption: str
+    svg: str = ""
+    png: bytes = b""
+    own_png: bytes = b""
+    own_limit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Everything there was data for; `in_figures` and `in_tiles` are the labels of the groups shown there."""
+
+    figures: tuple[Picture, ...]
+    filters: tuple[Tile, ...]
+    filters_limit: float
+    confusions: tuple[Tile, ...]
+    sheets: dict[str, bytes]
+    in_figures: tuple[str, ...]
+    in_tiles: tuple[str, ...]
+
+    def pngs(self) -> dict[str, bytes]:
+        """Every picture for TensorBoard, by name."""
+        return {picture.key: picture.png for picture in self.figures} | self.sheets
+
+
+def draw(table: ComparisonTable) -> Pictures:
+    """Draw what the records have data for."""
+    rows, tiled = best_rows(table, GROUPS_IN_FIGURES), best_rows(table, GROUPS_IN_TILES)
+    filters = [found for row in tiled if (found := read_filters(row))]
+    matrices = [summed for row in tiled if (summed := summed_confusion(row))]
+    limit = shared_limit(filters)
+    sheets: dict[str, bytes] = {}
+    with house_style():
+        figures = _figures(table, rows)
+        if filters:
+            sheets["filters"] = png(filters_figure(filters))
+        if matrices:
+            sheets["confusion"] = png(confusions_figure(matrices))
+        return Pictures(
+            figures=tuple(figures),
+            filters=tuple(_filter_tile(found, limit) for found in filters),
+            filters_limit=limit,
+            confusions=tuple(_confusion_tile(found, index) for index, found in enumerate(matrices)),
+            sheets=sheets,
+            in_figures=tuple(row.label for row in rows),
+            in_tiles=tuple(row.label for row in tiled),
+        )
+
+
+def best_rows(table: ComparisonTable, limit: int) -> list[GroupRow]:
+    """Groups with finished jobs, in the order of the table: all, or the best `limit` and the baseline."""
+    finished = [row for row in table.rows if row.counted]
+    if len(finished) <= limit:
+        return finished
+    kept = {row.label for row in table.ranked()[:limit]} | {table.baseline}
+    return [row for row in finished if row.label in kept]
+
+
+def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]:
+    metric, validation = table.metric, Metric(table.metric.validation_name)
+    title, n = _capital(metric.title), _n_note(shown)
+    curve = f"Mean over seeds at each epoch; the band is one standard deviation. {n}"
+    cost = f"Mean over seeds; the line is its 95% interval. {n}"
+    dots = "Small dots are seeds, the large one their mean, the line its 95% interval (Student's t)."
+    pairs = (
+        "Small dots are seeds, each minus the baseline's run of the same seed. Where the interval holds zero, the two "
+        "cannot be told apart."
+    )
+    band = "the band is its 95% interval (Student's t)"
+    over = f"{title} over {one_line(table.over or '', 40)}"
+    plans: list[tuple[str, str, str, Callable[[], Figure | None]]] = [
+        ("accuracy", title, dots, lambda: accuracy_figure(table)),
+        ("difference", "Difference to the baseline", pairs, lambda: difference_figure(table)),
+        (
+            "curves_val",
+            _capital(validation.title),
+            curve,
+            lambda: curves_figure(table, shown, validation.name),
+        ),
+        (
+            "curves_val_by_second",
+            f"{_capital(validation.title)} by second",
+            f"The same by the mean second at which an epoch was done. {curve}",
+            lambda: curves_by_second_figure(table, shown, validation.name),
+        ),
+        ("curves_train", "Training loss", curve, lambda: curves_figure(table, shown, "train/loss")),
+        ("over", over, f"Mean over seeds at each value; {band}.", lambda: over_figure(table)),
+        *(
+            (
+                key,
+                _capital(Metric(name).title),
+                f"Mean over seeds; {band}. {n}",
+                partial(curve_figure, table, shown, name),
+            )
+            for key, name in _plain_keys(curve_names(shown)).items()
+        ),
+        ("parameters", f"{title} against parameters", cost, lambda: parameters_figure(table, shown)),
+        ("seconds", f"{title} against seconds", cost, lambda: seconds_figure(table, shown)),
+    ]
+    made = []
+    for key, title, caption, make in plans:
+        figure = make()
+        if figure is not None:
+            entries = [(row.label, Look.of(table.rows.index(row))) for row in shown]
+            if key == "over":  # its lines are not the groups that the page's legend names
+                entries = series_entries(table.series)
+                alone = make()
+                add_legend(figure, entries, "")
+                vector, figure = svg(figure, key), alone or figure
+            else:
+                vector = svg(figure, key)
+            add_legend(figure, [] if key in ("accuracy", "difference") else entries, title)
+            made.append(Picture(key, title, caption, vector, png(figure)))
+    return made
+
+
+def _plain_keys(names: Sequence[str]) -> dict[str, str]:
+    """A key for each name that may stand in a file's name and in markup; no two are the same."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = "curve_" + re.sub(r"[^A-Za-z0-9]", "_", name)
+        found[f"{plain}_{len(found)}" if plain in found else plain] = name
+    return found
+
+
+def _filter_tile(found: Filters, limit: float) -> Tile:
+    own = found.largest or 1.0
+    return Tile(
+        found.label,
+        found.caption(),
+        png=pixels_png(mosaic(found.weights, limit)),
+        own_png=pixels_png(mosaic(found.weights, own)),
+        own_limit=own,
+    )
+
+
+def _confusion_tile(found: Confusion, index: int) -> Tile:
+    return Tile(found.label, f"n = {found.n}", svg=svg(confusion_figure(found), f"confusion-{index}"))
+
+
+def _n_note(rows: Sequence[GroupRow]) -> str:
+    counts = sorted({row.n_finished for row in rows})
+    if not counts:
+        return ""
+    return f"n = {counts[0]} per group." if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]} per group."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,1 +1,0 @@
-"""Kills runs at random moments, resumes them, and holds them against the run that nothing happened to."""

@@ -1,0 +1,113 @@
+"""Config to objects: the only room that instantiates anything.
+
+Whatever names a class by ``_target_`` is held against a list of allowed names first. Hydra's own blocklist is no
+boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing all pass it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from vision_baselines.config.checks import check_targets
+from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.models.transfer import freeze_backbone
+from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
+from vision_baselines.training.hooks import spare
+from vision_baselines.training.module import ImageClassifier
+
+
+def datamodule(cfg: DictConfig) -> ImageDataModule:
+    """The data module of a run."""
+    made: ImageDataModule = _instance(cfg, "data", ImageDataModule)
+    return made
+
+
+def classifier(cfg: DictConfig) -> ImageClassifier:
+    """The net inside its classifier, weights drawn, frozen where the config says so."""
+    made: ImageClassifier = _instance(cfg, "classifier", ImageClassifier)
+    if cfg.get("freeze") == "backbone":
+        freeze_backbone(made.net)
+    return made
+
+
+def net(cfg: DictConfig) -> nn.Module:
+    """The net alone, weights drawn."""
+    made: nn.Module = _instance(cfg, "model", nn.Module)
+    return made
+
+
+def loggers(cfg: DictConfig) -> list[Logger]:
+    """The loggers of a run, in the order of their keys."""
+    return [_instance(cfg, f"logger.{key}", Logger) for key, node in (cfg.get("logger") or {}).items() if node]
+
+
+def callbacks(cfg: DictConfig) -> list[Callback]:
+    """The callbacks of a run and its probes, in the order of their keys; a progress bar only where somebody watches."""
+    made = [_instance(cfg, f"callbacks.{key}", Callback) for key, node in (cfg.get("callbacks") or {}).items() if node]
+    made += probes(cfg)
+    unwanted: list[type[Callback]] = []
+    if not (cfg.trainer.enable_progress_bar and sys.stderr.isatty()):
+        unwanted.append(pl.callbacks.ProgressBar)
+    if not any((cfg.get("logger") or {}).values()):
+        unwanted.append(pl.callbacks.LearningRateMonitor)  # it refuses a trainer that logs nothing
+    return [spare(callback) for callback in made if not isinstance(callback, tuple(unwanted))]
+
+
+def probes(cfg: DictConfig) -> list[Callback]:
+    """The probes of a run, in the order of their keys."""
+    return [_instance(cfg, f"probe.{key}", Callback) for key, node in (cfg.get("probe") or {}).items() if node]
+
+
+def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
+    """Lightning's trainer, with this project's checkpoint files."""
+    made: pl.Trainer = _instance(
+        cfg,
+        "trainer",
+        pl.Trainer,
+        callbacks=list(callbacks),
+        logger=list(loggers) or False,
+        plugins=[CheckedCheckpointIO()],
+        enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
+    )
+    return made
+
+
+def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
+    node = OmegaConf.select(cfg, key)
+    if node is None:
+        raise ConfigError(f"the config has no {key}")
+    check_targets({key: OmegaConf.to_container(node, resolve=True)}, cfg.get("trusted_packages") or ())
+    try:
+        made = instantiate(node, **options, _convert_="all")
+    except InstantiationException as error:
+        cause = _root_cause(error)
+        if isinstance(cause, VisionBaselinesError):
+            raise cause from error
+        if isinstance(cause, ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
+            raise ConfigError(f"{key} cannot be built: {' '.join(str(cause).split())}") from error
+        if located := re.search(r"Error locating target '([^']+)'", str(error)):
+            raise ConfigError(f"{key} cannot be built: there is no {located[1]}") from error
+        raise
+    if not isinstance(made, expected):
+        raise ConfigError(f"{key}._target_ makes a {type(made).__name__}; expected a {expected.__name__}")
+    return made
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
