@@ -55,19 +55,12 @@ def decoded(
     Raises:
         PictureError: It is damaged, no picture, too large, or of unknown range.
     """
-    height, width = size
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise PictureError(_too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels))
             image.draft("RGB", (2 * max(size), 2 * max(size)))
-            upright = ImageOps.exif_transpose(image)
-            plain = _without_transparency(_eight_bit(upright)).convert("RGB" if channels == 3 else "L")
-            if crop:
-                resized = ImageOps.fit(plain, (width, height), method=Image.Resampling.BILINEAR)
-            else:
-                resized = plain.resize((width, height), Image.Resampling.BILINEAR)
-            return np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+            return prepared(ImageOps.exif_transpose(image), size=size, channels=channels, crop=crop)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -78,6 +71,17 @@ def decoded(
         raise PictureError("not enough memory to decode it") from error
     except Exception as error:  # Pillow's readers raise almost anything on damaged bytes
         raise PictureError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+def prepared(image: Image.Image, *, size: tuple[int, int], channels: int, crop: bool = True) -> PixelArray:
+    """Pixels of an open picture, (channels, height, width), uint8; arguments as `decoded`."""
+    height, width = size
+    plain = _without_transparency(_eight_bit(image)).convert("RGB" if channels == 3 else "L")
+    if crop:
+        resized = ImageOps.fit(plain, (width, height), method=Image.Resampling.BILINEAR)
+    else:
+        resized = plain.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 @contextmanager

@@ -1,0 +1,53 @@
+"""Pictures from outside, brought to the form that a net was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vision_baselines.data.picture_decoding import PictureError, decoded, prepared, quiet_pillow
+from vision_baselines.errors import DataError
+
+Pictures = np.ndarray[Any, Any] | Sequence[str | Path]
+
+
+def prepare_pictures(pictures: Pictures, *, image_shape: tuple[int, ...], crop: bool = True) -> Tensor:
+    """Pictures as a net of `image_shape` takes them before normalisation.
+
+    Args:
+        pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or picture files.
+        image_shape: (channels, height, width) in pixels; other sizes are scaled as `data=image_folder` scales them.
+        crop: Whether a picture's shape is kept and its centre cropped, or it is stretched.
+
+    Returns:
+        (N, channels, height, width), uint8.
+
+    Raises:
+        DataError: The array has another type or shape, or a file is not a picture; it is named.
+    """
+    channels, height, width = image_shape
+    options = {"size": (height, width), "channels": channels, "crop": crop}
+    if isinstance(pictures, np.ndarray):
+        if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[3:] not in ((), (1,), (3,)):
+            raise DataError(
+                f"pictures are {pictures.dtype} {pictures.shape}; expected uint8 of shape (N, H, W), (N, H, W, 1) or "
+                "(N, H, W, 3)"
+            )
+        images = [Image.fromarray(p.squeeze(-1) if p.shape[2:] == (1,) else p) for p in pictures]
+        arrays = [prepared(image, **options) for image in images]  # type: ignore[arg-type]
+    else:
+        arrays = []
+        with quiet_pillow():
+            for path in pictures:
+                try:
+                    arrays.append(decoded(Path(path), **options))  # type: ignore[arg-type]
+                except (PictureError, OSError) as error:
+                    raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    stacked = np.stack(arrays) if arrays else np.empty((0, *image_shape), np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(stacked))
