@@ -71,16 +71,19 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
         return compose("train", list(overrides), return_hydra_config=with_hydra)
 
 
-def composed_run(overrides: Sequence[str], run_dir: Path, *, name: str | None = None) -> DictConfig:
+def composed_run(overrides: Sequence[str], run_dir: Path | None = None, *, name: str | None = None) -> DictConfig:
     """The config that ``train.py`` would run with these overrides, in `run_dir`; Hydra's own is set as it would be.
 
     Args:
         overrides: As on the command line.
-        run_dir: The run's folder.
+        run_dir: The run's folder; None takes the one that the command line would.
         name: What the sweep is called; None takes the name of the folder that `run_dir` lies in.
     """
     GlobalHydra.instance().clear()
-    cfg = composed([*overrides, f"name={name or run_dir.parent.name}"], with_hydra=True)
+    named = [] if run_dir is None else [f"name={name or run_dir.parent.name}"]
+    cfg = composed([*overrides, *named], with_hydra=True)
+    if run_dir is None:
+        run_dir = Path(cfg.paths.output_dir).absolute() / safe_name(cfg.name) / job_name(list(overrides))
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(run_dir)
         cfg.hydra.runtime.cwd = str(run_dir.parent)

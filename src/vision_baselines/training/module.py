@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -72,6 +73,20 @@ class ImageClassifier(pl.LightningModule):
         # steps as for one.
         self._untold: list[tuple[Tensor, Tensor, Tensor]] = []
         self.test_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Any, map_location: Any = "cpu", *, trusted_packages: Sequence[str] = (), **unused: Any
+    ) -> ImageClassifier:
+        """The classifier of a checkpoint, in evaluation mode; its config travels in the file, so nothing is restated.
+
+        Raises:
+            StorageError: The file is missing, damaged, or holds no config.
+            ConfigError: Its config names a class that is not allowed.
+        """
+        from vision_baselines.training.load import load_classifier  # it builds what this module defines
+
+        return load_classifier(Path(checkpoint_path), trusted_packages=trusted_packages, map_location=map_location)[0]
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) for normalised images (N, C, H, W)."""

@@ -1,0 +1,374 @@
+"""The Python interface: what a notebook imports from ``vision_baselines``.
+
+Everything here works from any folder, without Hydra's main function, and several times in one process. Errors are the
+package's own (`vision_baselines.errors`): one or two lines that name the key to change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vision_baselines.cli import messages
+from vision_baselines.config.compose import composed_run, conf_dir
+from vision_baselines.errors import DataError
+from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.record import RunRecord, finished_record, read_record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import nn
+
+    from vision_baselines.comparison.table import ComparisonTable
+    from vision_baselines.data.prepared import Pictures
+    from vision_baselines.evaluation.evaluate import Evaluation
+    from vision_baselines.evaluation.reproduce import Reproduction
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a net says of N pictures.
+
+    Attributes:
+        labels: The likeliest class's name for each picture.
+        probabilities: (N, num_classes), float32; rows sum to 1.
+        class_names: Name of each column.
+    """
+
+    labels: list[str]
+    probabilities: np.ndarray[Any, Any]
+    class_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a picture: its label and the probability of each class."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.probabilities, columns=self.class_names)
+        frame.insert(0, "label", self.labels)
+        return frame
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its folder and its record.
+
+    >>> import vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> sorted(run.metrics)
+    ['test/acc', 'test/loss', 'val/acc', 'val/loss']
+    """
+
+    folder: Path
+    record: RunRecord
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return self.record.name
+
+    @property
+    def status(self) -> str:
+        """``finished``, ``running``, ``interrupted``, ``failed`` or ``diverged``."""
+        return str(self.record.status)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the weights that were kept, on the validation and test splits; shares from 0 to 1."""
+        return self.record.metrics
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved config as plain data."""
+        return self.record.config
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of the logits."""
+        return list(self.record.class_names or [])
+
+    @property
+    def ckpt_path(self) -> Path:
+        """The checkpoint with the weights whose test the record reports."""
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    def net(self, *, trusted_packages: Sequence[str] = ()) -> nn.Module:
+        """The trained net in evaluation mode, on the CPU: normalised images (N, C, H, W) to logits (N, num_classes).
+
+        Raises:
+            DataError: The run is not finished.
+            StorageError: Its checkpoint is missing or damaged.
+        """
+        return self._load(trusted_packages)[0].net
+
+    def predict(
+        self, pictures: Pictures, *, batch_size: int = 128, trusted_packages: Sequence[str] = ()
+    ) -> Predictions:
+        """Classes and probabilities of pictures, which are prepared as in training.
+
+        Args:
+            pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list of picture files. Pictures of
+                another size are scaled, and their centre is cropped.
+            batch_size: Pictures at a time.
+            trusted_packages: Packages of one's own whose classes the run's config may name.
+
+        Raises:
+            DataError: The run is not finished, or something is not a picture.
+            StorageError: The run's checkpoint is missing or damaged.
+        """
+        import torch
+
+        from vision_baselines.data.prepared import prepare_pictures
+
+        classifier, datamodule = self._load(trusted_packages)
+        crop = (self.config["data"].get("source") or {}).get("crop", True)
+        images = prepare_pictures(pictures, image_shape=datamodule.image_shape, crop=crop)
+        with torch.inference_mode():
+            logits = [classifier(datamodule.normalize(batch)) for batch in images.split(batch_size) if len(batch)]
+        names = self.class_names
+        shares = torch.cat(logits).float().softmax(dim=1) if logits else torch.empty(0, len(names))
+        return Predictions([names[index] for index in shares.argmax(dim=1).tolist()], shares.numpy(), names)
+
+    def _load(self, trusted_packages: Sequence[str]) -> tuple[Any, Any]:
+        from vision_baselines.training.load import load_classifier
+
+        finished_record(self.folder)
+        return load_classifier(self.ckpt_path, trusted_packages=trusted_packages)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs, compared; a notebook shows it as a table under its conclusion."""
+
+    content: ComparisonTable
+    headline: str
+    page: Path
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a group: counts, every metric's mean, spread and interval, the difference from the baseline, costs."""
+        from vision_baselines.report.frames import groups_frame
+
+        return groups_frame(self.content)
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """One row a run, failed and unreadable ones too."""
+        from vision_baselines.report.frames import jobs_frame
+
+        return jobs_frame(self.content)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        metric = self.content.metric.name
+        shown = [name for name in self.table.columns if name in ("group", "n_finished") or name.startswith(f"{metric} ")]
+        return f"<p>{escape(self.headline)}</p>{self.table[shown].to_html(index=False)}"
+
+
+def compose(overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of one run, as the command line composes it.
+
+    Args:
+        overrides: As on the command line: ``["model=fc", "data=mnist", "trainer.max_epochs=3"]``.
+
+    Raises:
+        ConfigError: A key, group or option does not exist, or a value cannot be read.
+
+    >>> import vision_baselines as vb
+    >>> vb.compose(["model=fc", "optimizer.lr=0.01"]).optimizer.lr
+    0.01
+    """
+    with _as_config_error(), _hydra_config_kept():
+        return composed_run(overrides)
+
+
+def train(config: DictConfig | Sequence[str] = ()) -> Run:
+    """Train one run, keep its best weights, test them; what is finished already is not trained again.
+
+    Give a ``name=`` to find the run again: without one each call makes a new run.
+
+    Args:
+        config: Overrides as on the command line, or what `compose` returned.
+
+    Raises:
+        ConfigError: The config cannot be run.
+        DataError: The data cannot be used.
+        TrainingError: The loss diverged.
+        StorageError: Something cannot be written.
+
+    >>> import vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> run.status, 0.5 < run.metrics["test/acc"] <= 1
+    ('finished', True)
+    """
+    from vision_baselines.training.run import train as train_run
+
+    with _as_config_error(), _hydra_config_kept():
+        cfg = config if isinstance(config, DictConfig) else composed_run(config)
+        folder = Path(cfg.paths.run_dir)
+        return Run(folder, train_run(cfg))
+
+
+def load_run(folder: str | Path) -> Run:
+    """The run in `folder`, finished or not.
+
+    Raises:
+        DataError: There is no record in it, or it cannot be read.
+
+    >>> import vision_baselines as vb
+    >>> vb.load_run(vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"]).folder).status
+    'finished'
+    """
+    try:
+        return Run(Path(folder), read_record(Path(folder)))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} is not the folder of a run: {error}") from error
+
+
+def load_runs(*folders: str | Path) -> pd.DataFrame:
+    """Every run at or below some folders, one row each: settings, metrics, costs, status.
+
+    Settings that are the same in all runs are left out, except the seed.
+
+    Raises:
+        DataError: A folder does not exist, or holds no record.
+
+    >>> import vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> vb.load_runs(run.folder.parent).status.tolist()
+    ['finished']
+    """
+    import pandas as pd
+
+    from vision_baselines.comparison.collection import collect
+
+    jobs = collect([Path(folder) for folder in folders]).jobs
+    settings = [{key: _cell(value) for key, value in relevant(job.record.config).items()} for job in jobs]
+    keys = sorted({key for row in settings for key in row})
+    varying = [key for key in keys if len({row.get(key) for row in settings}) > 1 and not key.endswith("seed")]
+    rows = [
+        {
+            "sweep": job.record.sweep,
+            "run": job.record.name,
+            "status": job.record.status.value,
+            "seed": job.record.seed,
+            **{key: row.get(key) for key in varying},
+            **job.record.metrics,
+            "best_epoch": job.record.best_epoch,
+            "parameters": job.record.parameters.total if job.record.parameters else None,
+            "fit_s": job.record.timings.fit_s,
+            "folder": str(job.folder),
+        }
+        for job, row in zip(jobs, settings, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def compare(
+    *folders: str | Path,
+    group_by: Sequence[str] | str | None = None,
+    metric: str | None = None,
+    baseline: str | None = None,
+    over: str | None = None,
+    out: str | Path | None = None,
+) -> Comparison:
+    """Compare every run at or below some folders, and write the page, tables and pictures.
+
+    Args:
+        folders: Sweeps, or folders of sweeps.
+        group_by: Keys that make a group; by default all that was overridden but the seed.
+        metric: What is compared; by default the task's headline metric on the test split.
+        baseline: The group that others are compared with; by default ``model=fc`` if it is there.
+        over: A key with numbers to draw the metric over.
+        out: Where to write; by default ``comparison/`` in the first folder.
+
+    Raises:
+        DataError: A folder does not exist, or holds no record.
+        ConfigError: A key, metric or group that no run has.
+
+    >>> import vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> vb.compare(run.folder.parent).table.n_finished.tolist()
+    [1]
+    """
+    from vision_baselines.report.write import compare as write_comparison
+
+    options: dict[str, Any] = {"group_by": group_by, "baseline": baseline, "over": over}
+    if metric is not None:
+        options["metric"] = metric
+    written = write_comparison([Path(folder) for folder in folders], Path(out) if out else None, **options)
+    return Comparison(written.table, written.headline, written.page)
+
+
+def evaluate(
+    run: Run | str | Path, overrides: Sequence[str] = (), *, trusted_packages: Sequence[str] = ()
+) -> Evaluation:
+    """Test a run's best weights, or a checkpoint, once more, with probes where asked.
+
+    Args:
+        run: A run, its folder, or a checkpoint file.
+        overrides: ``["probe=shift"]``, ``["trainer.accelerator=cpu"]``, …
+        trusted_packages: Packages of one's own whose classes the config may name.
+
+    >>> import vision_baselines as vb
+    >>> vb.evaluate(vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])).same
+    True
+    """
+    from vision_baselines.evaluation.evaluate import evaluate as evaluate_path
+
+    with _as_config_error(), _hydra_config_kept():
+        return evaluate_path(_folder(run), overrides=overrides, trusted_packages=trusted_packages)
+
+
+def reproduce(
+    run: Run | str | Path, overrides: Sequence[str] = (), *, trusted_packages: Sequence[str] = ()
+) -> Reproduction:
+    """Run a finished run again in a scratch folder and say, point by point, what is the same.
+
+    >>> import vision_baselines as vb
+    >>> vb.reproduce(vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])).passed
+    True
+    """
+    from vision_baselines.evaluation.reproduce import reproduce as reproduce_folder
+
+    with _as_config_error(), _hydra_config_kept():
+        return reproduce_folder(_folder(run), overrides=overrides, trusted_packages=trusted_packages)
+
+
+def _folder(run: Run | str | Path) -> Path:
+    return run.folder if isinstance(run, Run) else Path(run)
+
+
+def _cell(value: Any) -> Any:
+    return str(value) if isinstance(value, list | Mapping) else value
+
+
+@contextmanager
+def _as_config_error() -> Iterator[None]:
+    """Hydra's and OmegaConf's errors as the one line that the command line prints."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise messages.one_line(error, conf_dir()) from error
+
+
+@contextmanager
+def _hydra_config_kept() -> Iterator[None]:
+    """Leave Hydra's config, which composing a run sets, as it was: an application of Hydra's may call us."""
+    before = HydraConfig.instance().cfg
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
