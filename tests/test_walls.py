@@ -60,7 +60,9 @@ def test_no_room_is_named_for_nothing_in_particular():
     assert parts & vague == set()
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.name == "__init__.py" and p.parent != PACKAGE], ids=lambda p: p.parent.name)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.name == "__init__.py" and p.parent != PACKAGE], ids=lambda p: p.parent.name
+)
 def test_an_init_file_holds_no_logic(path):
     kinds = {type(node) for node in ast.walk(ast.parse(path.read_text()))}
     logic = {

@@ -110,7 +110,8 @@ class Run:
             DataError: The run is not finished.
             StorageError: Its checkpoint is missing or damaged.
         """
-        return self._load(trusted_packages)[0].net
+        net: nn.Module = self._load(trusted_packages)[0].net
+        return net
 
     def predict(
         self, pictures: Pictures, *, batch_size: int = 128, trusted_packages: Sequence[str] = ()
@@ -135,9 +136,9 @@ class Run:
         crop = (self.config["data"].get("source") or {}).get("crop", True)
         images = prepare_pictures(pictures, image_shape=datamodule.image_shape, crop=crop)
         with torch.inference_mode():
-            logits = [classifier(datamodule.normalize(batch)) for batch in images.split(batch_size) if len(batch)]
+            logits = [classifier(datamodule.normalize(batch)) for batch in torch.split(images, batch_size)]
         names = self.class_names
-        shares = torch.cat(logits).float().softmax(dim=1) if logits else torch.empty(0, len(names))
+        shares = torch.cat(logits).float().softmax(dim=1)
         return Predictions([names[index] for index in shares.argmax(dim=1).tolist()], shares.numpy(), names)
 
     def _load(self, trusted_packages: Sequence[str]) -> tuple[Any, Any]:
@@ -157,7 +158,7 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a group: counts, every metric's mean, spread and interval, the difference from the baseline, costs."""
+        """One row a group: counts, every metric's mean and interval, the difference from the baseline, costs."""
         from vision_baselines.report.frames import groups_frame
 
         return groups_frame(self.content)
@@ -173,7 +174,9 @@ class Comparison:
         from html import escape
 
         metric = self.content.metric.name
-        shown = [name for name in self.table.columns if name in ("group", "n_finished") or name.startswith(f"{metric} ")]
+        shown = [
+            name for name in self.table.columns if name in ("group", "n_finished") or name.startswith(f"{metric} ")
+        ]
         return f"<p>{escape(self.headline)}</p>{self.table[shown].to_html(index=False)}"
 
 

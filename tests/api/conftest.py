@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,8 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def there(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def there(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Outputs go below an empty folder; runs of one name are shared by the tests of this folder."""
     monkeypatch.chdir(empty_folder)
     monkeypatch.setattr("vision_baselines.config.compose.project_root", lambda: str(empty_folder))
-    yield empty_folder
+    return empty_folder
