@@ -6,7 +6,7 @@ The names of `vision_baselines.api` can be imported from here; each is loaded wh
 
 from typing import TYPE_CHECKING, Any
 
-from vision_baselines import torchvision_compat
+from vision_baselines import _moved, torchvision_compat
 
 if TYPE_CHECKING:
     from vision_baselines.api import (
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
 
 torchvision_compat.install()
+_moved.install()
 
 __version__ = "0.2.0"
 __all__ = [

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.config.restore import rename_moved
 from vision_baselines.errors import ConfigError
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
@@ -77,6 +78,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: A number is out of its range or of the wrong kind, or a target may not be instantiated.
     """
+    rename_moved(cfg)
     config = plain_config(cfg)
     check_numbers(config)
     check_words(config)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vision_baselines.config.compose import composed, conf_dir, project_root
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.migrations import current_config, current_target
+
+log = logging.getLogger(__name__)
 
 _ABSENT = object()
 # Parts that a recorded config, whose references are resolved, holds where they are used; the part itself is not read.
@@ -31,7 +35,7 @@ def restored(
         ConfigError: An override would change nothing that is built from it.
     """
     paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
-    cfg = OmegaConf.create({**config, "paths": paths})
+    cfg = OmegaConf.create({**current_config(config), "paths": paths})
     cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
     cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
     for chosen in [text for text in overrides if text.startswith("probe=")]:
@@ -54,3 +58,18 @@ def restored(
     merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
     assert isinstance(merged, DictConfig)
     return merged
+
+
+def rename_moved(node: DictConfig | ListConfig) -> None:
+    """Give the classes that a config names by an old name today's, in place, and say so."""
+    keys = list(node) if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
+        if OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        value = node[key]
+        if isinstance(value, DictConfig | ListConfig):
+            rename_moved(value)
+        elif key == "_target_" and isinstance(value, str) and (today := current_target(value)) != value:
+            log.warning("%s is now %s; the old name goes with the next version", value, today)
+            with read_write(node):
+                node[key] = today

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vision_baselines.runs.record import SCHEMA_VERSION
+from vision_baselines.runs.migrations import current_config
 
 # Keys of the config that cannot change a result.
 IRRELEVANT = frozenset(
@@ -39,6 +39,7 @@ IRRELEVANT_INSIDE = (
 )
 
 _LONGEST_NAME = 120
+_VERSION = 1  # of the hash itself; records keep theirs when their schema is raised
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,12 +47,12 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
 
     What is null or empty says nothing, so a key that a later version adds makes no other run of an older one.
     """
-    return {key: value for key, value in _flatten(config) if not is_irrelevant(key) and value not in (None, {}, [])}
+    return {key: value for key, value in _flatten(current_config(config)) if not is_irrelevant(key) and value not in (None, {}, [])}
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """A short hash of `relevant` and of the record's schema version."""
-    content = json.dumps([SCHEMA_VERSION, relevant(config)], sort_keys=True, default=str)
+    """A short hash of `relevant`, so the same for a run recorded under names that classes had before."""
+    content = json.dumps([_VERSION, relevant(config)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -16,9 +16,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vision_baselines.errors import DataError
+from vision_baselines.runs.fingerprint import fingerprint
+from vision_baselines.runs.migrations import SCHEMA_VERSION, current_record, is_known
 from vision_baselines.storage.atomic import write_atomically
 
-SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
 
 
@@ -180,7 +181,7 @@ def now() -> datetime:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record in `folder`.
+    """Read the record in `folder`; one of an older schema is brought up to date (`migrations`).
 
     Raises:
         FileNotFoundError: There is none.
@@ -192,9 +193,13 @@ def read_record(folder: Path) -> RunRecord:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA_VERSION:
-        raise ValueError(f"{path} has record schema {version!r}; this version reads {SCHEMA_VERSION}")
-    return RunRecord.model_validate(raw)
+    if not is_known(version):
+        raise ValueError(f"{path} has record schema {version!r}; this version reads 1 to {SCHEMA_VERSION}")
+    if version == SCHEMA_VERSION:
+        return RunRecord.model_validate(raw)
+    record = RunRecord.model_validate(current_record(raw))
+    record.fingerprint = fingerprint(record.config)  # as a run of this config would have it today
+    return record
 
 
 def find_records(folders: list[Path]) -> list[tuple[Path, RunRecord]]:

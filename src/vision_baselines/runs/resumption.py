@@ -62,7 +62,7 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
     if previous.fingerprint != fingerprint(config):
         if previous.status in (Status.FAILED, Status.DIVERGED):
             return Decision(Action.START, previous)  # what failed is mended by changing the config
-        changed = differences(previous.config, config) or ["the record's schema version"]
+        changed = differences(previous.config, config) or ["its fingerprint was altered"]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ConfigError(
             f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"

@@ -11,6 +11,7 @@ from torch import nn
 
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.models.transfer import head_name, load_backbone
+from vision_baselines.runs.migrations import current_config
 from vision_baselines.runs.record import finished_record
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.checkpoints import BEST
@@ -66,6 +67,6 @@ def _checkpoint_at(source: Path) -> Path:
 
 def _classes(config: Mapping[str, Any]) -> tuple[Any, ...]:
     """What tells which classes a run's logits are for; empty configs are equal to none."""
-    data = config.get("data") or {}
+    data = current_config(config).get("data") or {}
     source = data.get("source") or {}
     return (source.get("_target_"), source.get("root"), data.get("classes"), data.get("num_classes", object()))

@@ -1,0 +1,79 @@
+"""Records and configs of every released schema, brought up to date when they are read; nothing old is orphaned.
+
+A schema is raised when a reader of the one before would misread a record. Fields that are added with a default need
+no migration here: they default. What does need one:
+
+- a class that moved: an entry in `MOVED_MODULES` or `MOVED`;
+- a config key whose default changed: the old value is written into configs that lack the key (`_RAISE`);
+- a new config key with a default that is not null: an entry in `fingerprint.DEFAULTS`.
+
+Records kept from each schema lie in ``tests/runs/released`` and are held readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SCHEMA_VERSION = 2
+
+_PACKAGE = "vision_baselines."
+# Modules that moved whole: where they were, and where they are.
+MOVED_MODULES: dict[str, str] = {
+    _PACKAGE + old: _PACKAGE + new
+    for old, new in {
+        "classifier": "training.module",
+        "train": "training.run",
+        "callbacks.checkpoints": "training.checkpoints",
+        "callbacks.divergence": "training.divergence",
+        "callbacks.history": "training.history",
+        "callbacks.parameters": "training.parameter_table",
+        "callbacks.filters": "probes.filters",
+        "quiet_profiler": "training.profiler",
+        "tensorboard_logger": "training.tensorboard_logger",
+        "evaluate": "evaluation.evaluate",
+        "reproduce": "evaluation.reproduce",
+    }.items()
+}
+# Single classes that moved or were renamed, by their whole name; they come before modules.
+MOVED: dict[str, str] = {}
+
+# What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
+_RAISE: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def current_target(target: str) -> str:
+    """Today's name of a class.
+
+    >>> current_target("vision_baselines.classifier.ImageClassifier")
+    'vision_baselines.training.module.ImageClassifier'
+    >>> current_target("torch.optim.AdamW")
+    'torch.optim.AdamW'
+    """
+    module, _, name = target.rpartition(".")
+    return MOVED.get(target) or (f"{MOVED_MODULES[module]}.{name}" if module in MOVED_MODULES else target)
+
+
+def current_config(config: Any) -> Any:
+    """A plain config, or a part of one, with today's names of classes; what is given is not changed."""
+    if isinstance(config, Mapping):
+        return {
+            key: current_target(value) if key == "_target_" and isinstance(value, str) else current_config(value)
+            for key, value in config.items()
+        }
+    return [current_config(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+def current_record(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain data of a record of a known schema, as today's schema has it, but for its fingerprint."""
+    data = dict(raw)
+    for version in range(data["schema_version"], SCHEMA_VERSION):
+        data = _RAISE.get(version, dict)(data)
+    return {**data, "schema_version": SCHEMA_VERSION, "config": current_config(data.get("config"))}
+
+
+def is_known(version: object) -> bool:
+    """Whether records of this schema can be read."""
+    return type(version) is int and 1 <= version <= SCHEMA_VERSION
+
+
