@@ -136,7 +136,7 @@ def test_functions_of_the_api_can_be_called_after_their_old_modules_were_importe
 
     monkeypatch.setattr(api, "train", lambda overrides: overrides)
     monkeypatch.delitem(sys.modules, "vision_baselines.train", raising=False)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="vision_baselines.train is now"):
         old = importlib.import_module("vision_baselines.train")
     assert vision_baselines.train is old
     assert vision_baselines.train(["model=fc"]) == ["model=fc"]

@@ -47,7 +47,11 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
 
     What is null or empty says nothing, so a key that a later version adds makes no other run of an older one.
     """
-    return {key: value for key, value in _flatten(current_config(config)) if not is_irrelevant(key) and value not in (None, {}, [])}
+    return {
+        key: value
+        for key, value in _flatten(current_config(config))
+        if not is_irrelevant(key) and value not in (None, {}, [])
+    }
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -75,5 +75,3 @@ def current_record(raw: Mapping[str, Any]) -> dict[str, Any]:
 def is_known(version: object) -> bool:
     """Whether records of this schema can be read."""
     return type(version) is int and 1 <= version <= SCHEMA_VERSION
-
-
