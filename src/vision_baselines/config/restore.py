@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vision_baselines.config.compose import composed, conf_dir, project_root
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.migrations import current_config, current_target
+from vision_baselines.runs.migrations import current_target, with_old_defaults
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def restored(
         ConfigError: An override would change nothing that is built from it.
     """
     paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
-    cfg = OmegaConf.create({**current_config(config), "paths": paths})
+    cfg = OmegaConf.create({**with_old_defaults(config), "paths": paths})
     cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
     cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
     for chosen in [text for text in overrides if text.startswith("probe=")]:

@@ -12,14 +12,41 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vision_baselines.runs.migrations import current_config
+from vision_baselines.runs.migrations import ABSENT, current_config
 
-# Keys of the config that cannot change a result.
-IRRELEVANT = frozenset(
-    {"name", "paths", "logger", "rerun", "preview", "n_jobs", "fail_fast", "comparison", "expected"}
-    | {"trusted_packages", "checkpoint_every_n_steps"}
-    | {"probe"}  # it looks at a net and changes none; a finished run that lacks it is probed, not trained again
-)
+# Every top-level key of conf/train.yaml: whether it can change a result. One that is not here counts.
+TOP_LEVEL: dict[str, bool] = {
+    "seed": True,
+    "threads": True,
+    "init_from": True,
+    "freeze": True,
+    "data": True,
+    "augment": True,
+    "model": True,
+    "optimizer": True,
+    "scheduler": True,
+    "task": True,
+    "trainer": True,
+    "callbacks": True,
+    "classifier": True,
+    "transfer": False,  # it writes init_from and freeze, and has no key of its own
+    "experiment": False,  # these choose values of other keys
+    "debug": False,
+    "hydra": False,
+    "name": False,
+    "paths": False,
+    "logger": False,
+    "checkpoint_every_n_steps": False,
+    "rerun": False,
+    "preview": False,
+    "n_jobs": False,
+    "fail_fast": False,
+    "trusted_packages": False,
+    "code": False,
+    "comparison": False,
+    "expected": False,
+    "probe": False,  # it looks at a net and changes none; a finished run that lacks it is probed, not trained again
+}
 # Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.
 IRRELEVANT_INSIDE = (
     "trainer.enable_progress_bar",
@@ -45,12 +72,13 @@ _VERSION = 1  # of the hash itself; records keep theirs when their schema is rai
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that can change a result, as flat dotted keys.
 
-    What is null or empty says nothing, so a key that a later version adds makes no other run of an older one.
+    What is null or empty says nothing, and neither does a key at the value that its absence stands for (`ABSENT`), so
+    a key that a later version adds makes no other run of an older one.
     """
     return {
         key: value
-        for key, value in _flatten(current_config(config))
-        if not is_irrelevant(key) and value not in (None, {}, [])
+        for key, value in flatten(current_config(config))
+        if not is_irrelevant(key) and value not in (None, {}, []) and not _is_absence(key, value)
     }
 
 
@@ -130,12 +158,17 @@ def key_of(override: str) -> str:
 def is_irrelevant(key: str) -> bool:
     """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""
     inside = any(key == known or key.startswith(f"{known}.") for known in IRRELEVANT_INSIDE)
-    return inside or key.split(".")[0] in {*IRRELEVANT, "hydra"}
+    return inside or not TOP_LEVEL.get(key.split(".")[0], True)
 
 
-def _flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _is_absence(key: str, value: Any) -> bool:
+    return key in ABSENT and type(value) is type(ABSENT[key]) and value == ABSENT[key]
+
+
+def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf of a plain config by its dotted key; an empty dict is a leaf."""
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
-            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, node

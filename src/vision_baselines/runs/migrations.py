@@ -4,8 +4,7 @@ A schema is raised when a reader of the one before would misread a record. Field
 no migration here: they default. What does need one:
 
 - a class that moved: an entry in `MOVED_MODULES` or `MOVED`;
-- a config key whose default changed: the old value is written into configs that lack the key (`_RAISE`);
-- a new config key with a default that is not null: an entry in `fingerprint.DEFAULTS`.
+- a new config key with a default that is not null, or a default that changes: an entry in `ABSENT`.
 
 Records kept from each schema lie in ``tests/runs/released`` and are held readable.
 """
@@ -38,6 +37,10 @@ MOVED_MODULES: dict[str, str] = {
 # Single classes that moved or were renamed, by their whole name; they come before modules.
 MOVED: dict[str, str] = {}
 
+# What a recorded config that lacks a key was run with: the default that the key had when it was added. An entry is never
+# changed, so a key at that value and no such key are the same run for good. A later default may differ: old configs are
+# then run with the value that stands here.
+ABSENT: dict[str, Any] = {}
 # What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
 _RAISE: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -62,6 +65,22 @@ def current_config(config: Any) -> Any:
             for key, value in config.items()
         }
     return [current_config(value) for value in config] if isinstance(config, list | tuple) else config
+
+
+def with_old_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded config with today's names, and with the values it was run with at keys that came after it.
+
+    A key is added where the part it belongs to is there.
+    """
+    filled: dict[str, Any] = current_config(config)
+    for key, value in ABSENT.items():
+        *parents, last = key.split(".")
+        node: Any = filled
+        for parent in parents:
+            node = node.get(parent) if isinstance(node, dict) else None
+        if isinstance(node, dict) and parents:
+            node.setdefault(last, value)
+    return filled
 
 
 def current_record(raw: Mapping[str, Any]) -> dict[str, Any]:

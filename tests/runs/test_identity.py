@@ -1,0 +1,74 @@
+"""Identity that ages well: what was one run under the first schema is one run today."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vision_baselines.config.checks import checked_config
+from vision_baselines.config.restore import restored
+from vision_baselines.runs import fingerprint as identity
+from vision_baselines.runs import migrations
+from vision_baselines.runs.fingerprint import TOP_LEVEL, differences, fingerprint, relevant
+from vision_baselines.runs.record import read_record
+
+RELEASED = Path(__file__).parent / "released"
+CONFIGS = {path.parent.name: json.loads(path.read_text()) for path in RELEASED.glob("*/configs.json")}
+QUICK = ("", "model=fc", "data=mnist", "experiment=cnn_vs_fc_digits")
+CASES = [
+    pytest.param(schema, command, marks=() if command in QUICK else pytest.mark.slow)
+    for schema, known in CONFIGS.items()
+    for command in ["", *known["changes"]]
+]
+
+
+def nested(flat):
+    config = {}
+    for key, value in flat.items():
+        *parents, last = key.split(".")
+        node = config
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = value
+    return config
+
+
+@pytest.mark.parametrize(("schema", "command"), CASES)
+def test_a_command_makes_the_run_that_it_made_under_the_first_schema(compose, schema, command):
+    known = CONFIGS[schema]
+    then = nested({**known["base"], **known["changes"].get(command, {})})
+    now = checked_config(compose(*command.split()))
+    assert differences(then, now) == [], "a new key with a default that is not null belongs in migrations.ABSENT"
+    assert fingerprint(then) == fingerprint(now)
+
+
+def test_one_table_says_of_every_top_level_key_whether_it_is_part_of_identity(root, compose):
+    file = yaml.safe_load((root / "conf" / "train.yaml").read_text())
+    groups = {next(iter(entry)) for entry in file["defaults"] if isinstance(entry, dict)}
+    assert set(file) - {"defaults"} | groups | set(compose()) <= set(TOP_LEVEL)
+
+
+@pytest.mark.parametrize("value", [0.0, 0, False, "x", [1, 2], 3])
+def test_a_new_key_at_its_default_or_absent_is_the_same_run(monkeypatch, value):
+    old, new = {"model": {"width": 3}}, {"model": {"width": 3, "new": value}}
+    assert fingerprint(old) != fingerprint(new)
+    monkeypatch.setitem(migrations.ABSENT, "model.new", value)
+    assert identity.ABSENT is migrations.ABSENT
+    assert fingerprint(old) == fingerprint(new)
+    assert relevant(new) == {"model.width": 3}
+    assert differences(old, {"model": {"width": 3, "new": "other"}}) == ["model.new: (absent) → other"]
+
+
+def test_false_and_zero_are_told_apart():
+    assert fingerprint({"a": 0}) != fingerprint({"a": False})
+
+
+def test_an_old_run_is_run_again_with_the_default_that_it_had(monkeypatch, tmp_path):
+    monkeypatch.setitem(migrations.ABSENT, "trainer.new", 7)
+    monkeypatch.setitem(migrations.ABSENT, "no.such.part", 7)
+    cfg = restored(read_record(RELEASED / "1" / "finished").config, tmp_path)
+    assert cfg.trainer.new == 7
+    assert "no" not in cfg
