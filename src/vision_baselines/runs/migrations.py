@@ -37,8 +37,8 @@ MOVED_MODULES: dict[str, str] = {
 # Single classes that moved or were renamed, by their whole name; they come before modules.
 MOVED: dict[str, str] = {}
 
-# What a recorded config that lacks a key was run with: the default that the key had when it was added. An entry is never
-# changed, so a key at that value and no such key are the same run for good. A later default may differ: old configs are
+# What a recorded config that lacks a key was run with: the default that the key had when it was added. An entry never
+# changes, so a key at that value and no such key are the same run for good. A later default may differ: old configs are
 # then run with the value that stands here.
 ABSENT: dict[str, Any] = {}
 # What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
