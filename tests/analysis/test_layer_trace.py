@@ -7,10 +7,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vision_baselines.analysis.layer_trace import (
     flops_per_image,
-    last_conv_receptive_field,
     num_parameters,
     trace_layers,
 )
+from vision_baselines.analysis.net_size import net_size
 
 
 class WithOwnWeight(nn.Module):
@@ -204,6 +204,6 @@ def test_last_convolution_is_the_last_one_called() -> None:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return self.late(self.early(image))
 
-    assert last_conv_receptive_field(Reversed(), (1, 16, 16)) == 7
-    assert last_conv_receptive_field(_cnn(), (3, 8, 8)) == 8
-    assert last_conv_receptive_field(nn.Linear(4, 4), (1, 4, 4)) is None
+    assert net_size(Reversed(), (1, 16, 16)).receptive_field_px == 7
+    assert net_size(_cnn(), (3, 8, 8)).receptive_field_px == 8
+    assert net_size(nn.Linear(4, 4), (1, 4, 4)).receptive_field_px is None

@@ -5,7 +5,10 @@ row of tokens is no mystery. "Whole image" is what global pooling, attention, fl
 and statistics over the image (group, instance and layer norm) give; it stays so ever after. An
 operation without a rule leaves the field undefined: a blank is better than a guess.
 
-Source: Araujo, Norris & Sim 2019, doi:10.23915/distill.00021 (a join sees its largest branch).
+The field is an interval with a place, not a width alone: where branches join that look at different places (a
+slice beside a slice, uneven padding) the unit sees from the first pixel of one to the last of the other.
+
+Source: Araujo, Norris & Sim 2019, doi:10.23915/distill.00021 (sizes, jumps, centres).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,59 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from vision_baselines.analysis.conv_arithmetic import grown_field
+from vision_baselines.analysis.field import WHOLE_IMAGE, Field, Span, reach
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Span:
-    """What a unit sees along one side of the image.
-
-    Attributes:
-        size: Input pixels from first to last; None for the whole side.
-        jump: Input pixels between neighbouring units; of no meaning for the whole side.
-        dim: The tensor's axis that runs along this side, negative; of no meaning for the whole side.
-    """
-
-    size: int | None
-    jump: int
-    dim: int
-
-    def whole(self) -> "Span":
-        """The same side, seen from end to end."""
-        return replace(self, size=None)
-
-    def grown(self, kernel_size: int, stride: int, dilation: int = 1) -> "Span":
-        """The side after a kernel has slid along it."""
-        if self.size is None:
-            return self
-        size, jump = grown_field(self.size, self.jump, kernel_size=kernel_size, stride=stride, dilation=dilation)
-        return Span(size, jump, self.dim)
-
-
-@dataclass(frozen=True)
-class Field:
-    """What a unit sees along height and width."""
-
-    height: Span
-    width: Span
-
-    @property
-    def spans(self) -> tuple[Span, Span]:
-        """Height, then width."""
-        return self.height, self.width
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether both sides are seen from end to end."""
-        return self.height.size is None and self.width.size is None
-
-
-PIXEL: Final = Field(Span(1, 1, -2), Span(1, 1, -1))
-"""The field of the image itself, ``(N, C, H, W)``."""
-
-WHOLE_IMAGE: Final = Field(Span(None, 1, -2), Span(None, 1, -1))
 
 
 @dataclass(frozen=True)
@@ -79,7 +32,7 @@ class Call:
         func: The function, a method of `Tensor` included.
         args: Positional arguments; a method's tensor is the first.
         kwargs: Keyword arguments.
-        source: The first tensor among the arguments that is made from the image.
+        sources: The tensors among the arguments that are made from the image.
         results: The tensors returned.
         is_elementwise: Whether every unit stayed in its place.
     """
@@ -87,9 +40,14 @@ class Call:
     func: Callable[..., object]
     args: tuple[object, ...]
     kwargs: Mapping[str, object]
-    source: Tensor
+    sources: Sequence[Tensor]
     results: Sequence[Tensor]
     is_elementwise: bool
+
+    @property
+    def source(self) -> Tensor:
+        """The first tensor that is made from the image."""
+        return self.sources[0]
 
     def argument(self, position: int, name: str, default: T) -> T:
         """The argument by place or name; the default also stands in for None."""
@@ -107,35 +65,59 @@ class Call:
 
 def field_after(call: Call, fields: Sequence[Field | None]) -> Field | None:
     """Field of a call's results, given those of its inputs; None where it is not defined."""
-    if any(field is not None and field.is_whole for field in fields):
-        return WHOLE_IMAGE
     known = [field for field in fields if field is not None]
+    if any(field.is_whole for field in known):
+        vectors = [field.feature_map for field in known if field.is_vector]
+        if len(vectors) == len(fields):
+            return replace(WHOLE_IMAGE, pooled_from=max(vectors, key=reach))
+        # A gate, as of squeeze-and-excitation, brings its vector back to a map of which every unit sees all.
+        is_flat = call.results and call.results[0].ndim <= 2
+        return replace(WHOLE_IMAGE, pooled_from=max((f.feature_map for f in known), key=reach) if is_flat else None)
     if len(known) < len(fields):
         return None
     name = getattr(call.func, "__name__", "")
     if name in _MIXING:
         return WHOLE_IMAGE
     if name in _ALONGSIDE:
-        return _joined(known)
+        axis = call.argument(2 if name in ("chunk", "split") else 1, "dim", 0)
+        return None if _runs_along(call, known[0], axis) else _joined(call, known)
     if name in _RULES:
         # A rule speaks of one input; a kernel that is itself made from the image is beyond it.
         return _RULES[name](call, known[0]) if len(known) == 1 else None
-    return _joined(known) if call.is_elementwise else None
+    return _joined(call, known) if call.is_elementwise else None
 
 
-def _joined(fields: Sequence[Field]) -> Field | None:
-    height = _largest([field.height for field in fields])
-    width = _largest([field.width for field in fields])
-    return None if height is None or width is None else Field(height, width)
+def _runs_along(call: Call, field: Field, axis: int) -> bool:
+    """Whether an axis of the call's source, counted from either end, is one of the image's sides."""
+    return (axis if axis < 0 else axis - call.source.ndim) in {span.dim for span in field.spans}
 
 
-def _largest(spans: Sequence[Span]) -> Span | None:
-    sizes = [span.size for span in spans if span.size is not None]
-    if len(sizes) < len(spans):
-        return spans[0].whole()
-    if len({span.dim for span in spans}) > 1:
+def _joined(call: Call, fields: Sequence[Field]) -> Field | None:
+    if not call.results:
         return None
-    return Span(max(sizes), max(span.jump for span in spans), spans[0].dim)
+    sides = (_union([field.spans[side] for field in fields], call.sources, call.results[0]) for side in (0, 1))
+    height, width = sides
+    if height is None or width is None:
+        return None
+    return Field(height, width, fields[0].pooled_from if len(fields) == 1 else None)
+
+
+def _union(spans: Sequence[Span], sources: Sequence[Tensor], result: Tensor) -> Span | None:
+    """From the first pixel of any to the last of any; None where the units of two do not move in step."""
+    if any(span.size is None for span in spans):
+        return spans[0].whole()
+    dim = spans[0].dim
+    if any(span.dim != dim for span in spans) or result.ndim < -dim:
+        return None
+    length = result.shape[dim]
+    # A single row or column that is broadcast lies at another distance from every unit.
+    if any(source.shape[dim] != length for source in sources):
+        return None
+    jumps = {span.jump for span in spans}
+    if len(jumps) > 1 and length > 1:
+        return None
+    lows, highs = zip(*((span.low or 0, span.high or 0) for span in spans), strict=True)
+    return Span(min(lows), max(highs), max(jumps), dim)
 
 
 def _unchanged(call: Call, field: Field) -> Field | None:
@@ -164,34 +146,68 @@ def _glu(call: Call, field: Field) -> Field | None:
 
 
 def _mixed(field: Field, *, dims: Sequence[int]) -> Field:
-    height, width = (span.whole() if span.dim in dims else span for span in field.spans)
-    return Field(height, width)
+    return field.with_spans([span.whole() if span.dim in dims else span for span in field.spans])
+
+
+def _padded(call: Call, field: Field) -> Field | None:
+    pad = list(call.argument(1, "pad", cast(Sequence[int], ())))
+    before = {-(1 + place // 2): pad[place] for place in range(0, len(pad), 2)}
+    is_moved = any(pad[2 * (-span.dim - 1) : 2 * -span.dim] not in ([], [0, 0]) for span in field.spans)
+    if not is_moved:
+        return field
+    if call.argument(2, "mode", "constant") == "circular" or not _apart(field):
+        return None  # A padded unit repeats one from the other end.
+    return field.with_spans([span.slid(1, padding=before.get(span.dim, 0)) for span in field.spans])
+
+
+def _apart(field: Field) -> bool:
+    """Whether height and width lie along axes of their own, not in one row of tokens."""
+    return field.height.dim != field.width.dim
 
 
 def _convolution(call: Call, field: Field) -> Field | None:
-    height, width = call.argument(1, "weight", call.source).shape[-2:]
-    return _slid(field, (height, width), call.pair(3, "stride"), call.pair(5, "dilation"))
+    kernel_size = tuple(call.argument(1, "weight", call.source).shape[-2:])
+    stride, dilation = call.pair(3, "stride"), call.pair(5, "dilation")
+    padding = call.argument(4, "padding", cast(int | str | Sequence[int], 0))
+    if isinstance(padding, str):  # "same" puts the odd unit behind, "valid" pads nothing.
+        steps = [d * (k - 1) // 2 if padding == "same" else 0 for k, d in zip(kernel_size, dilation, strict=True)]
+    else:
+        steps = list(call.pair(4, "padding", (0, 0)))
+    slid = _slid(field, kernel_size, stride, dilation, steps)
+    return replace(slid, pooled_from=None) if slid else None
 
 
 def _avg_pool(call: Call, field: Field) -> Field | None:
-    kernel_size = call.pair(1, "kernel_size")
-    return _slid(field, kernel_size, call.pair(2, "stride", kernel_size), (1, 1))
+    return _pooled(call, field, (1, 1))
 
 
 def _max_pool(call: Call, field: Field) -> Field | None:
+    return _pooled(call, field, call.pair(4, "dilation"))
+
+
+def _pooled(call: Call, field: Field, dilation: tuple[int, int]) -> Field | None:
     kernel_size = call.pair(1, "kernel_size")
-    return _slid(field, kernel_size, call.pair(2, "stride", kernel_size), call.pair(4, "dilation"))
+    stride, padding = call.pair(2, "stride", kernel_size), call.pair(3, "padding", (0, 0))
+    slid = _slid(field, kernel_size, stride, dilation, padding)
+    if slid is None:
+        return None
+    covered = [
+        1 < before <= kernel and margin == 0
+        for before, kernel, margin in zip(call.source.shape[-2:], kernel_size, padding, strict=True)
+    ]
+    spans = [span.whole() if whole else span for span, whole in zip(slid.spans, covered, strict=True)]
+    # Windows side by side, as before a head, only thin out the map; windows that overlap make another one.
+    thins_out = kernel_size == stride and padding == (0, 0)
+    return Field(spans[0], spans[1], pooled_from=field.feature_map if thins_out or any(covered) else None)
 
 
 def _slid(
-    field: Field, kernel_size: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+    field: Field, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], padding: Sequence[int]
 ) -> Field | None:
     if not _lies_last(field):
         return None
-    return Field(
-        field.height.grown(kernel_size[0], stride[0], dilation[0]),
-        field.width.grown(kernel_size[1], stride[1], dilation[1]),
-    )
+    steps = zip(field.spans, kernel_size, stride, dilation, padding, strict=True)
+    return field.with_spans([span.slid(*step) for span, *step in steps])
 
 
 def _adaptive_pool(call: Call, field: Field) -> Field | None:
@@ -204,8 +220,8 @@ def _adaptive_pool(call: Call, field: Field) -> Field | None:
         elif before % after:
             return None  # Windows of unequal size: units see unequal fields.
         else:
-            sides.append(span.grown(before // after, before // after))
-    return Field(*sides)
+            sides.append(span.slid(before // after, before // after))
+    return Field(sides[0], sides[1], pooled_from=field.feature_map)
 
 
 def _reshape(call: Call, field: Field) -> Field | None:
@@ -213,9 +229,9 @@ def _reshape(call: Call, field: Field) -> Field | None:
     if before == after or (_lies_last(field) and before[-2:] == after[-2:]):
         return field
     if len(after) <= 2:
-        return WHOLE_IMAGE
+        return replace(WHOLE_IMAGE, pooled_from=field.feature_map)
     if _lies_last(field) and after == (*before[:-2], before[-2] * before[-1]):  # An image to a row of tokens.
-        return Field(replace(field.height, dim=-1), field.width)
+        return field.with_spans([replace(field.height, dim=-1), field.width])
     return None
 
 
@@ -228,28 +244,38 @@ def _rearranged(call: Call, field: Field) -> Field | None:
     """Follow the axes through a permutation or a reduction, on a probe whose axes differ in length."""
     probe = torch.empty([2 + axis for axis in range(call.source.ndim)], device="meta")
     args, kwargs = tree_map(lambda leaf: probe if leaf is call.source else leaf, (call.args, call.kwargs))
-    shape = list(tensors_in(call.func(*args, **kwargs))[0].shape)
+    try:
+        shape = list(tensors_in(call.func(*args, **kwargs))[0].shape)
+    except (RuntimeError, IndexError):  # Another tensor takes part whose shape the probe does not have.
+        return None
 
     def moved(span: Span) -> Span:
         length = probe.shape[span.dim]
         return replace(span, dim=shape.index(length) - len(shape)) if length in shape else span.whole()
 
-    return Field(moved(field.height), moved(field.width))
+    spans = [moved(span) for span in field.spans]
+    is_reduced = any(new.size is None and old.size is not None for new, old in zip(spans, field.spans, strict=True))
+    return Field(spans[0], spans[1], pooled_from=field.feature_map if is_reduced else field.pooled_from)
 
 
 def _indexed(call: Call, field: Field) -> Field | None:
-    index = call.args[1] if isinstance(call.args[1], tuple) else (call.args[1],)
-    if not all(isinstance(item, int | slice) for item in index):
+    index = list(call.args[1]) if isinstance(call.args[1], tuple) else [call.args[1]]
+    missing = call.source.ndim - sum(item is not Ellipsis for item in index)
+    place = next((place for place, item in enumerate(index) if item is Ellipsis), len(index))
+    items = [*index[:place], *[slice(None)] * missing, *index[place + 1 :]]
+    if not all(isinstance(item, int | slice) for item in items) or len(items) != call.source.ndim:
         return None
-    items = [*index, *[slice(None)] * (call.source.ndim - len(index))]
     sides = []
     for span in field.spans:
         item = items[span.dim]
         if not isinstance(item, slice):
             return None  # One row of the image: what is left has no height.
+        start, _, step = item.indices(call.source.shape[span.dim])
+        if (start, step) != (0, 1) and not _apart(field):
+            return None  # In a row of tokens one step is a step to the right, or to the next line.
         axes_lost_behind = sum(isinstance(other, int) for other in items[len(items) + span.dim :])
-        sides.append(replace(span.grown(1, item.step or 1), dim=span.dim + axes_lost_behind))
-    return Field(*sides)
+        sides.append(replace(span.slid(1, step, padding=-start), dim=span.dim + axes_lost_behind))
+    return field.with_spans(sides)
 
 
 def tensors_in(tree: object) -> list[Tensor]:
@@ -278,5 +304,6 @@ _RULES: Final[Mapping[str, Callable[[Call, Field], Field | None]]] = {
     **dict.fromkeys(("flatten", "view", "reshape", "unflatten", "squeeze", "view_as", "reshape_as"), _reshape),
     **dict.fromkeys(("permute", "transpose", "swapaxes", "movedim"), _rearranged),
     **dict.fromkeys(("mean", "sum", "max", "min", "amax", "amin", "std", "var", "logsumexp"), _rearranged),
-    **dict.fromkeys(("pad", "local_response_norm", "prelu", "rrelu"), _unchanged),
+    "pad": _padded,
+    **dict.fromkeys(("local_response_norm", "prelu", "rrelu"), _unchanged),
 }

@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from vision_baselines.analysis.field_rules import PIXEL, Call, Field, field_after, tensors_in
+from vision_baselines.analysis.field import PIXEL, Field
+from vision_baselines.analysis.field_rules import Call, field_after, tensors_in
 
 
 class FieldTracker(TorchFunctionMode):
@@ -49,18 +50,35 @@ class FieldTracker(TorchFunctionMode):
     ) -> object:
         """Run the call, then note the field of what it returns."""
         kwargs = kwargs or {}
+        given = tensors_in((args, kwargs))
+        versions = [_version(leaf) for leaf in given]
         with _ElementwiseCheck() as check:
             result = func(*args, **kwargs)
-        sources = [leaf for leaf in tensors_in((args, kwargs)) if leaf in self._fields]
+        sources = [leaf for leaf in given if leaf in self._fields]
         name = getattr(func, "__name__", "")
         if sources and name not in self._FACTORIES:
             # Assigning to a slice returns nothing: it is the first argument that changes.
             changed = tensors_in(args[0] if name == "__setitem__" else result)
-            call = Call(func, args, kwargs, sources[0], changed, check.is_elementwise)
+            call = Call(func, args, kwargs, sources, changed, check.is_elementwise)
             field = field_after(call, [self._fields[source] for source in sources])
+            for leaf, version in zip(given, versions, strict=True):
+                if _version(leaf) != version and any(leaf is own for own in [*changed, *sources]):
+                    self._forget_views_of(leaf)
             for tensor in changed:
                 self._fields[tensor] = field
         return result
+
+    def _forget_views_of(self, written: Tensor) -> None:
+        """After a write in place: what shares its memory holds new values, in places that are not known."""
+        base = written if written._base is None else written._base
+        for tensor in [*self._fields.keys(), base]:
+            if tensor is base or tensor._base is base:
+                self._fields[tensor] = None
+
+
+def _version(tensor: Tensor) -> int:
+    """How often the tensor's memory was written in place; an inference tensor keeps no count."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 class _ElementwiseCheck(TorchDispatchMode):

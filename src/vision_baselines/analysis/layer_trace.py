@@ -11,7 +11,7 @@ plain matrix products meanwhile: the counter does not know torch's fused kernels
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
-from vision_baselines.analysis.field_rules import Field, tensors_in
+from vision_baselines.analysis.field import Field, reach
+from vision_baselines.analysis.field_rules import tensors_in
 from vision_baselines.analysis.field_tracking import FieldTracker
 
 
@@ -72,6 +73,19 @@ def trace_layers(net: nn.Module, image_shape: Sequence[int]) -> list[LayerInfo]:
     >>> [row.receptive_field for row in trace_layers(nn.Conv2d(3, 16, kernel_size=5), (3, 8, 8))]
     [5]
     """
+    return trace_net(net, image_shape)[0]
+
+
+def trace_net(net: nn.Module, image_shape: Sequence[int]) -> tuple[list[LayerInfo], LayerInfo | None]:
+    """The rows of `trace_layers`, and the last feature map: of those that reach the head, the one that sees most.
+
+    It is described as the row of the layer that gives it, a convolution where that is one, else named "". It is
+    None for a net without convolutions and where the field of the net's output is not defined. Pooling in windows
+    side by side just before the head, or over the whole image, counts as part of the head.
+
+    Raises:
+        ValueError: As `trace_layers`.
+    """
     _require_initialized(net)
     calls = _recorded_calls(net, image_shape)
     counted: set[int] = set()
@@ -85,7 +99,7 @@ def trace_layers(net: nn.Module, image_shape: Sequence[int]) -> list[LayerInfo]:
         total, trainable = _own_parameters(module, counted)
         if total:
             rows.append(_row(_Call(name, module), total, trainable))
-    return rows
+    return rows, _last_map(calls)
 
 
 def num_parameters(net: nn.Module) -> tuple[int, int]:
@@ -117,25 +131,6 @@ def flops_per_image(net: nn.Module, image_shape: Sequence[int]) -> int:
     return sum(row.flops for row in trace_layers(net, image_shape))
 
 
-def last_conv_receptive_field(net: nn.Module, image_shape: Sequence[int]) -> int | None:
-    """Input pixels a unit of the last called `nn.Conv2d` sees along the longer side.
-
-    None where there is no such layer, or its field is the whole image or not defined.
-
-    Raises:
-        ValueError: As `trace_layers`.
-    """
-    last = last_convolution(net, trace_layers(net, image_shape))
-    return last.receptive_field if last else None
-
-
-def last_convolution(net: nn.Module, layers: Sequence[LayerInfo]) -> LayerInfo | None:
-    """The last called `nn.Conv2d` among the rows that `trace_layers` gave for this net; None without one."""
-    convolutions = {name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)}
-    called = [row for row in layers if row.name in convolutions and row.output_shape is not None]
-    return called[-1] if called else None
-
-
 @dataclass
 class _Call:
     name: str
@@ -144,7 +139,27 @@ class _Call:
     flops_of_children: int = 0
     own_flops: int = 0
     output_shape: tuple[int, ...] | None = None
-    field: Field | None = None
+    fields: list[Field | None] = field(default_factory=list)
+
+    @property
+    def field(self) -> Field | None:
+        """That of its first output."""
+        return self.fields[0] if self.fields else None
+
+
+def _last_map(calls: Sequence[_Call]) -> LayerInfo | None:
+    """The call whose output is the last feature map, a convolution where that is one; None where that is not known."""
+    if not calls or not any(isinstance(call.module, nn.Conv2d) for call in calls):
+        return None
+    if not calls[0].fields or any(field is None for field in calls[0].fields):
+        return None
+    maps = [field.feature_map for field in calls[0].fields if field is not None]
+    largest = max(maps, key=reach)
+    convolutions = [call for call in calls if isinstance(call.module, nn.Conv2d)][-1:]
+    for call in [*convolutions, *reversed(calls)]:
+        if call.field == largest and not (call.field.is_vector or call.field.pooled_from):
+            return _row(call, 0, 0)
+    return _row(_Call("", calls[0].module, fields=[largest]), 0, 0)
 
 
 def _row(call: _Call, num_params: int, num_params_trainable: int) -> LayerInfo:
@@ -191,7 +206,7 @@ def _recorded_calls(net: nn.Module, image_shape: Sequence[int]) -> list[_Call]:
         tensors = tensors_in(output)
         if tensors:
             call.output_shape = tuple(tensors[0].shape[1:])
-            call.field = tracker.field_of(tensors[0])
+            call.fields = [tracker.field_of(tensor) for tensor in tensors]
 
     with ExitStack() as stack:
         stack.enter_context(_undisturbed(net, image.device))

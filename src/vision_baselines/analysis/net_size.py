@@ -1,4 +1,4 @@
-"""How big a net is, in one pass: its layers, their totals, and how far its last convolution sees.
+"""How big a net is, in one pass: its layers, their totals, and how far its last feature map sees.
 
 Everyone who reports a size (the record of a run, TensorBoard, `inspect`) takes it from here, so that no two of
 them disagree. The counting itself is `layer_trace`'s.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vision_baselines.analysis.layer_trace import LayerInfo, last_convolution, num_parameters, trace_layers
+from vision_baselines.analysis.layer_trace import LayerInfo, num_parameters, trace_net
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class NetSize:
         num_params_trainable: Those of them that require a gradient.
         flops: Operations of a forward pass by torch's count, two per multiply-add.
         multiply_adds: ``flops // 2``.
-        last_conv: The row of the last called `nn.Conv2d`; None without one.
+        last_map: The last feature map, as `trace_net` describes it; None where it is not known.
+        image_side: The longer side of the image, in pixels.
     """
 
     layers: tuple[LayerInfo, ...]
@@ -30,12 +31,18 @@ class NetSize:
     num_params_trainable: int
     flops: int
     multiply_adds: int
-    last_conv: LayerInfo | None
+    last_map: LayerInfo | None
+    image_side: int
 
     @property
     def receptive_field_px(self) -> int | None:
-        """Input pixels a unit of the last convolution sees; None where that is not a number."""
-        return self.last_conv.receptive_field if self.last_conv else None
+        """Input pixels a unit of the last feature map sees along the longer side; None where that is not known.
+
+        Padding included, so that it may exceed the image; the image's side where every unit sees all of it.
+        """
+        if self.last_map is None:
+            return None
+        return self.image_side if self.last_map.whole_image else self.last_map.receptive_field
 
 
 def net_size(net: nn.Module, image_shape: Sequence[int]) -> NetSize:
@@ -48,7 +55,7 @@ def net_size(net: nn.Module, image_shape: Sequence[int]) -> NetSize:
     >>> size.num_params, size.multiply_adds, size.receptive_field_px
     (448, 442368, 3)
     """
-    layers = trace_layers(net, image_shape)
+    layers, last_map = trace_net(net, image_shape)
     num_params, num_params_trainable = num_parameters(net)
     flops = sum(layer.flops for layer in layers)
     return NetSize(
@@ -57,5 +64,6 @@ def net_size(net: nn.Module, image_shape: Sequence[int]) -> NetSize:
         num_params_trainable=num_params_trainable,
         flops=flops,
         multiply_adds=flops // 2,
-        last_conv=last_convolution(net, layers),
+        last_map=last_map,
+        image_side=max(image_shape[1:]),
     )

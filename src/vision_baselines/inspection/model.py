@@ -32,7 +32,7 @@ class Inspection:
         net: The net, weights drawn from the config's seed.
         image_shape: ``(C, H, W)`` of one image.
         size: Its layers and totals.
-        measured_field: The pixels that move a central unit of the last convolution; None without one.
+        measured_field: The pixels that move a central unit of the last feature map; None where no layer gives it.
         baseline: Layers and totals of ``conf/model/fc.yaml`` for the same data.
         first_conv: Name of the first convolution whose dense equivalent is known; None without one.
         dense: What that convolution would cost as a dense layer.
@@ -61,7 +61,8 @@ def inspect_model(cfg: DictConfig) -> Inspection:
     try:
         size = net_size(net, image_shape)
         baseline = net_size(_baseline(cfg), image_shape)
-        measured = measured_field(net, image_shape, size.last_conv.name) if size.last_conv else None
+        last_map = size.last_map.name if size.last_map else ""
+        measured = measured_field(net, image_shape, last_map) if last_map else None
     except ValueError as error:
         raise ConfigError(f"model cannot be inspected: {error}") from error
     first_conv, dense = _first_convolution(net, size.layers, image_shape)

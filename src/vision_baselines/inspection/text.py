@@ -24,7 +24,8 @@ def plain_inspection(found: Inspection) -> dict[str, Any]:
         "layers": [asdict(layer) for layer in found.size.layers],
         "totals": {
             **_totals(found.size),
-            "last_convolution": found.size.last_conv.name if found.size.last_conv else None,
+            "last_convolution": _name_of_last_map(found.size) if _ends_in_convolution(found.size) else None,
+            "last_feature_map": _name_of_last_map(found.size),
             "receptive_field_px": found.size.receptive_field_px,
             "measured_field_px": [found.measured_field.height, found.measured_field.width]
             if found.measured_field
@@ -84,12 +85,20 @@ def _total_lines(found: Inspection) -> Table:
     size, table = found.size, Table.grid(padding=(0, 2, 0, 0))
     table.add_row("parameters", f"{size.num_params:,}, of them trainable {size.num_params_trainable:,}")
     table.add_row("FLOPs per image", f"{size.flops:,}, two for each of {size.multiply_adds:,} multiply-adds")
-    if size.last_conv:
-        table.add_row(
-            "receptive field", f"{field_text(size.last_conv)} after the last convolution, {size.last_conv.name}"
-        )
-        table.add_row("", _measurement(found))
+    if size.last_map:
+        place = "after the last convolution" if _ends_in_convolution(size) else "in the last feature map"
+        table.add_row("receptive field", f"{field_text(size.last_map)} {place}, {size.last_map.name}".rstrip(", "))
+        if size.last_map.name:
+            table.add_row("", _measurement(found))
     return table
+
+
+def _name_of_last_map(size: NetSize) -> str | None:
+    return size.last_map.name if size.last_map else None
+
+
+def _ends_in_convolution(size: NetSize) -> bool:
+    return size.last_map is not None and size.last_map.kind == "Conv2d"
 
 
 def _measurement(found: Inspection) -> str:
