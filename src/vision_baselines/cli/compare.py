@@ -35,7 +35,7 @@ def _compare(arguments: list[str]) -> None:
         [Path(folder) for folder in folders],
         Path(options["out"]) if "out" in options else None,
         group_by=options["group_by"].split(",") if "group_by" in options else None,
-        metric=options.get("metric", "test/acc"),
+        metric=options.get("metric"),
         baseline=options.get("baseline"),
         over=options.get("over"),
     )

@@ -53,7 +53,7 @@ def exit_with(run: Callable[[], None]) -> NoReturn:
 
 
 def train_task(cfg: DictConfig) -> float:
-    """Train under Hydra; what a sweeper sees is the best validation accuracy."""
+    """Train under Hydra; what a sweeper sees is the headline metric of the best epoch on the validation split."""
 
     def verb() -> float:
         checked_config(cfg)  # before torch is imported, which takes seconds
@@ -69,7 +69,7 @@ def train_task(cfg: DictConfig) -> float:
         log.info("%s", headline(record))
         if HydraConfig.get().mode is RunMode.RUN:
             log.info("%s", cfg.paths.run_dir)
-        return record.metrics.get("val/acc", float("nan"))
+        return record.metrics.get(record.selection_metric, float("nan"))
 
     return _guarded(verb, float("nan"))
 

@@ -50,7 +50,7 @@ def _evaluate(arguments: list[str]) -> None:
     if options.json:
         _write(found, options.json)
     if found.same is False and not found.manifest:
-        raise TrainingError("test/acc is not the record's, though nothing else is different")
+        raise TrainingError(f"{found.headline} is not the record's, though nothing else is different")
 
 
 def _show(found: Evaluation) -> None:
@@ -59,11 +59,11 @@ def _show(found: Evaluation) -> None:
     for name in sorted(found.metrics, key=lambda name: (not name.startswith("test/"), name)):
         print(f"  {name:<{width}}  {found.metrics[name]:.6g}")
     if found.same is None:
-        print(f"test/acc was not compared: {found.not_compared}")
+        print(f"{found.headline} was not compared: {found.not_compared}")
     elif found.same:
-        print("test/acc equals the record's")
+        print(f"{found.headline} equals the record's")
     else:
-        print(f"test/acc DIFFERS from the record's {found.recorded_acc:.6g}")
+        print(f"{found.headline} DIFFERS from the record's {found.recorded:.6g}")
         if found.manifest:
             print(f"bits cannot be promised here: {'; '.join(found.manifest)}")
 

@@ -6,6 +6,7 @@ survivors, that runs saw different data or versions, that pairs are missing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from vision_baselines.comparison.formatting import listed, one_line, plural
@@ -40,6 +41,8 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             )
         if missing := row.n_finished - (row.metrics[table.metric.name].n if table.metric.name in row.metrics else 0):
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
+        for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():
+            yield f"{row.label}: in {jobs} of {plural(len(row.counted), 'job')}, {one_line(caveat)}."
         if mixed := _mixed_settings(row):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):

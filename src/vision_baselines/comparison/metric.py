@@ -1,6 +1,7 @@
-"""What is known of a metric from its name: its unit, its direction, and how its values are written.
+"""How a metric's values are written, and which of them is better.
 
-The names are those that runs log: ``split/quantity``, as in ``test/acc``.
+The names are those that runs log: ``split/quantity``, as in ``test/acc``. The direction is what the task of the runs
+says, where it does; the rest is convention (`tasks.names`).
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vision_baselines.comparison.formatting import ABSENT, number
-
-_SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"}
-_LOWER_IS_BETTER = ("loss", "error", "ece", "brier", "nll", "mse", "mae")
-_WORDS = {"acc": "accuracy", "val": "validation", "train": "training", "nll": "NLL", "ece": "ECE"}
+from vision_baselines.runs.record import RunRecord
+from vision_baselines.tasks import names
 
 
 @dataclass(frozen=True)
 class Metric:
     """One metric; shares of 1 are written in percent, their differences in points.
+
+    Attributes:
+        name: As it is logged.
+        mode: ``max`` or ``min``, the end that is better; None goes by the name.
 
     >>> accuracy = Metric("test/acc")
     >>> accuracy.title, accuracy.written(0.98312), accuracy.written_difference(0.012)
@@ -28,6 +31,7 @@ class Metric:
     """
 
     name: str
+    mode: str | None = None
 
     @property
     def quantity(self) -> str:
@@ -37,12 +41,12 @@ class Metric:
     @property
     def title(self) -> str:
         """The name in words."""
-        return " ".join(_WORDS.get(word, word) for word in self.name.replace("/", " ").replace("_", " ").split())
+        return names.in_words(self.name)
 
     @property
     def is_share(self) -> bool:
         """Whether values are shares of 1; a condition may follow, as in ``shift/acc_4px``."""
-        return self.quantity in _SHARES or self._unconditional in _SHARES
+        return names.is_share(self.quantity) or names.is_share(self._unconditional)
 
     @property
     def unit(self) -> str:
@@ -52,12 +56,12 @@ class Metric:
     @property
     def lower_is_better(self) -> bool:
         """Whether a smaller value is the better one."""
-        return self.quantity.startswith(_LOWER_IS_BETTER) or self.quantity.endswith(("_loss", "_error"))
+        return self.mode == "min" if self.mode else names.lower_is_better(self.quantity)
 
     @property
     def validation_name(self) -> str:
         """The same quantity on the validation split, the one that learning curves hold."""
-        is_conditional = self.quantity not in _SHARES and self._unconditional in _SHARES
+        is_conditional = not names.is_share(self.quantity) and names.is_share(self._unconditional)
         return f"val/{self._unconditional if is_conditional else self.quantity}"
 
     @property
@@ -87,6 +91,10 @@ class Metric:
         """`value` with its unit."""
         return self.bare(value) + self.unit
 
+    def precise(self, value: float) -> str:
+        """`value` with its unit, to more digits than are worth reporting, so that two may be seen to differ."""
+        return f"{value:.4%}" if self.is_share else f"{value:.8g}"
+
     def written_difference(self, value: float) -> str:
         """The size of a difference with its unit; percent would be ambiguous, so shares differ by points."""
         return self.bare(value) + (" points" if self.is_share else "")
@@ -109,3 +117,10 @@ class Metric:
             return text
         decimals = len(text.partition(".")[2])
         return f"{text} ± {self.bare(std) if 'e' in text else f'{self.scaled(std):,.{decimals}f}'}"
+
+
+def headline_value(record: RunRecord) -> str:
+    """A finished run's headline metric, as ``test/acc 98.31%``; empty where it has none."""
+    name = record.headline_metric
+    value = record.metrics.get(name)
+    return "" if value is None else f"{name} {Metric(name, record.task.mode).written(value)}"

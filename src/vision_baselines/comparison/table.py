@@ -10,7 +10,8 @@ Formulas are in `analysis.statistics`; how numbers are written is left to `metri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 
@@ -20,9 +21,8 @@ from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.series import Series, series_over
-from vision_baselines.runs.record import Status
+from vision_baselines.runs.record import Status, TaskFacts
 
-DEFAULT_METRIC = "test/acc"
 DEFAULT_BASELINE = "model=fc"
 FAILED = (Status.FAILED, Status.DIVERGED)
 
@@ -118,7 +118,7 @@ def tabulate(
     collection: Collection,
     *,
     group_by: Sequence[str] | str | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
 ) -> ComparisonTable:
@@ -127,7 +127,7 @@ def tabulate(
     Args:
         collection: What was found on the disk.
         group_by: See `group_jobs`.
-        metric: The metric that is compared; a finished job must have it.
+        metric: The metric that is compared; a finished job must have it. None takes the headline metric of their task.
         baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
         over: A numeric setting that `series` run over.
 
@@ -137,15 +137,18 @@ def tabulate(
     groups = group_jobs(collection.jobs, group_by)
     chosen = _baseline(groups, baseline)
     names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
+    compared = _compared_metric(collection.jobs, metric)
+    metric = compared.name
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
-    summarised = [name for name in names if not name.startswith("val/") or name in ("val/acc", metric)]
-    plain = [_row(group, summarised) for group in groups]
+    shown = {metric, *(job.record.selection_metric for job in collection.jobs)}
+    summarised = [name for name in names if not name.startswith("val/") or name in shown]
+    plain = [_row(group, {name: _with_mode(collection.jobs, name) for name in summarised}) for group in groups]
     counted = [job for row in plain for job in row.counted]
     reference = next((row.values(metric) for row in plain if row.label == chosen), None)
     return ComparisonTable(
         rows=tuple(row if row.label == chosen else _paired(row, metric, reference) for row in plain),
-        metric=Metric(metric),
+        metric=compared,
         metrics=tuple(summarised),
         baseline=chosen,
         sweeps=collection.sweeps,
@@ -161,7 +164,21 @@ def _baseline(groups: Sequence[Group], wanted: str | None) -> str | None:
     return DEFAULT_BASELINE if any(group.label == DEFAULT_BASELINE for group in groups) else None
 
 
-def _row(group: Group, metrics: Iterable[str]) -> GroupRow:
+def _compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
+    """The metric that is asked for, or the headline metric of most jobs, of the first among equals."""
+    if wanted is None:
+        headlines = Counter(job.record.headline_metric for job in jobs)
+        wanted = headlines.most_common(1)[0][0] if headlines else f"test/{TaskFacts().headline}"
+    return _with_mode(jobs, wanted)
+
+
+def _with_mode(jobs: Sequence[Job], name: str) -> Metric:
+    quantity = Metric(name).quantity
+    modes = [mode for job in jobs if (mode := job.record.task.mode_of(quantity))]
+    return Metric(name, modes[0] if modes and "/" in name else None)
+
+
+def _row(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
     first: dict[tuple[str, int], Job] = {}
     repeated = []
     for job in group.jobs:
@@ -179,7 +196,7 @@ def _row(group: Group, metrics: Iterable[str]) -> GroupRow:
         counted=counted,
         repeated=tuple(repeated),
         metrics={name: summarize(values) for name, values in by_metric.items()},
-        best={name: Metric(name).best(values) for name, values in by_metric.items()},
+        best={name: metrics[name].best(values) for name, values in by_metric.items()},
         costs=_costs(counted),
     )
 

@@ -34,6 +34,7 @@ _ALLOWED = tuple(
 )
 _OUR_ROOMS = (
     "models",
+    "tasks",
     "data",
     "probes",
     "training.module",

@@ -26,21 +26,22 @@ from vision_baselines.training.run import quieten_lightning
 class Evaluation:
     """What was found of a checkpoint.
 
-    `recorded_acc` is the record's ``test/acc`` where the record speaks of these weights on this data, else None and
-    `not_compared` says why. `manifest` lists what surrounds this run otherwise than the recorded one.
+    `headline` is the full name of the task's headline metric, `recorded` its value in the record where that speaks of
+    these weights on this data, else None, and `not_compared` says why. `manifest` lists environment differences.
     """
 
     ckpt_path: Path
     metrics: dict[str, float]
     curves: dict[str, Curve]
-    recorded_acc: float | None = None
+    headline: str
+    recorded: float | None = None
     not_compared: str = ""
     manifest: tuple[str, ...] = ()
 
     @property
     def same(self) -> bool | None:
-        """Whether ``test/acc`` is exactly the record's; None where there is nothing to compare it with."""
-        return None if self.recorded_acc is None else self.metrics["test/acc"] == self.recorded_acc
+        """Whether the headline metric is exactly the record's; None where there is nothing to compare it with."""
+        return None if self.recorded is None else self.metrics[self.headline] == self.recorded
 
 
 def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Evaluation:
@@ -79,8 +80,9 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         on_other_data = any(text.startswith("data.") for text in overrides)
         known = record.data_sha256 if record is not None and not on_other_data else None
         found = measure(cfg, path, data_sha256=known)
+    no_record = "there is no record beside the checkpoint"
     if record is None:
-        return Evaluation(path, found.metrics, found.curves, not_compared="there is no record beside the checkpoint")
+        return Evaluation(path, found.metrics, found.curves, found.headline, not_compared=no_record)
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
         require_same_weights(path, found, record)
     return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))
@@ -92,13 +94,14 @@ def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple
         reason = "the record beside the checkpoint speaks of other weights"
     elif found.data_sha256 != record.data_sha256:
         reason = "the record is of other data"
-    elif "test/acc" not in record.metrics:
+    elif found.headline not in record.metrics:
         reason = f"the run is {record.status}"
     return Evaluation(
         path,
         found.metrics,
         found.curves,
-        recorded_acc=None if reason else record.metrics["test/acc"],
+        found.headline,
+        recorded=None if reason else record.metrics[found.headline],
         not_compared=reason,
         manifest=manifest,
     )

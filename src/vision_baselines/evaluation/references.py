@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from vision_baselines.analysis.statistics import summarize
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.evaluation.reproduce import manifest_differences
@@ -89,7 +90,7 @@ def expectation(folder: Path) -> dict[str, Any]:
             raise DataError(f"{record.name} and {first.name} were run under different manifests")
     manifest = first.environment.model_dump(exclude={"git_commit", "git_dirty"})
     manifest["versions"] = {k: v for k, v in manifest["versions"].items() if k != "vision-baselines"}
-    metric = str(first.config["comparison"]["metric"])
+    metric = first.config["comparison"]["metric"] or first.headline_metric
     return {
         "metric": metric,
         "cost_s": round((max(r.ended_at or r.started_at for r in records) - first.started_at).total_seconds()),
@@ -123,7 +124,7 @@ def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> 
 def not_run(baseline: Baseline, reason: str) -> list[Verdict]:
     """A failed verdict for each group of a baseline that could not be run."""
     return [
-        Verdict(baseline.name, label, _percent(expected), "no run", reason, passed=False)
+        Verdict(baseline.name, label, _written(baseline, expected), "no run", reason, passed=False)
         for label, expected in baseline.groups.items()
     ]
 
@@ -143,7 +144,9 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
     for label, expected in baseline.groups.items():
         mine = [record for record in records if _label(record, overrides) == label]
         if not mine:
-            verdicts.append(Verdict(baseline.name, label, _percent(expected), "no run", "nothing", passed=False))
+            verdicts.append(
+                Verdict(baseline.name, label, _written(baseline, expected), "no run", "nothing", passed=False)
+            )
             continue
         found = summarize(values[label])
         different = sorted({d for r in mine for d in manifest_differences(baseline.environment, r.environment)})
@@ -161,8 +164,8 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
             Verdict(
                 baseline.name,
                 label,
-                _percent(expected),
-                f"{found.mean:.2%} ± {found.std:.2%}",
+                _written(baseline, expected),
+                _written(baseline, {"mean": found.mean, "std": found.std}),
                 how if data_same else f"other data; {how}",
                 passed and data_same,
             )
@@ -191,8 +194,9 @@ def select(baselines: Sequence[Baseline], *, quick: bool, names: Sequence[str] =
     return chosen
 
 
-def _percent(expected: Mapping[str, float]) -> str:
-    return f"{expected['mean']:.2%} ± {expected['std']:.2%}"
+def _written(baseline: Baseline, expected: Mapping[str, float]) -> str:
+    metric = Metric(baseline.metric)
+    return f"{metric.written(expected['mean'])} ± {metric.written(expected['std'])}"
 
 
 def _by_group(records: Sequence[RunRecord], metric: str, overrides: Sequence[str] = ()) -> dict[str, list[float]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.restore import restored
 from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import fingerprint
@@ -93,7 +93,7 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
             recorded.final_weights_sha256 == found.final_weights_sha256,
             _both(recorded, found, "final_weights_sha256"),
         ),
-        Point("metrics", recorded.metrics == found.metrics, _metric_detail(recorded.metrics, found.metrics)),
+        Point("metrics", recorded.metrics == found.metrics, _metric_detail(recorded, found)),
     )
     return Reproduction(recorded.name, points, not_comparable="; ".join(manifest))
 
@@ -120,7 +120,7 @@ def _both(recorded: RunRecord, found: RunRecord, key: str) -> str:
     return before if before == after else f"{before} ≠ {after}"
 
 
-def _metric_detail(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    shown = "test/acc"
-    before, after = recorded.get(shown, math.nan), found.get(shown, math.nan)
-    return f"{shown} {before:.4%}" if recorded == found else f"{shown} {before:.4%} ≠ {after:.4%}"
+def _metric_detail(recorded: RunRecord, found: RunRecord) -> str:
+    name = recorded.headline_metric
+    before, after = (Metric(name).precise(record.metrics.get(name, math.nan)) for record in (recorded, found))
+    return f"{name} {before}" if recorded.metrics == found.metrics else f"{name} {before} ≠ {after}"

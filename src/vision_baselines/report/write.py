@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, collect, require_records
 from vision_baselines.comparison.errors import NoRecordsError
-from vision_baselines.comparison.table import DEFAULT_METRIC, ComparisonTable, tabulate
+from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
@@ -62,7 +62,7 @@ def compare(
     out: Path | None = None,
     *,
     group_by: Sequence[str] | str | None = None,
-    metric: str = DEFAULT_METRIC,
+    metric: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
     pictures: bool = True,
@@ -77,7 +77,7 @@ def compare(
         out: Where to write; by default ``comparison/`` in the first folder.
         group_by: Override keys or dotted config keys that make a group; by default all that was
             overridden but the seed.
-        metric: What is compared.
+        metric: What is compared; by default the headline metric of the runs' task.
         baseline: Label or settings of the group that others are compared with; by default ``model=fc`` if
             it is there.
         over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.

@@ -106,11 +106,30 @@ class Curve(_Part):
     y_label: str
 
 
+class TaskFacts(_Part):
+    """What a comparison has to know of a task.
+
+    `headline` is the metric that runs are compared by, without its split; `mode` is ``max`` or ``min``, the end of it
+    that is better; `modes` has the same for every metric of which it is known. Records of earlier versions are all of
+    classification, which is the default.
+    """
+
+    headline: str = "acc"
+    mode: str = "max"
+    modes: dict[str, str] = Field(default_factory=dict)
+
+    def mode_of(self, quantity: str) -> str | None:
+        """Which end of a metric, named without its split, is better; None where the task does not say."""
+        return self.mode if quantity == self.headline else self.modes.get(quantity) or None
+
+
 class RunRecord(_Part):
     """One run, from its first second to its result.
 
-    `metrics` are those of the checkpoint with the best ``val/acc``; `confusion` is its confusion matrix on the
-    test split, rows are targets, columns predictions. `curves` are what the run's probes measured, by name.
+    `metrics` are those of the best checkpoint by the task's headline metric on the validation split; `confusion` is its
+    confusion matrix on the test split, rows are targets, columns predictions, where the task has one. `curves` are what
+    the task shows of the test and what the run's probes measured, by name. `caveats` are what a reader must know before
+    believing the metrics, a sentence each without its full stop.
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
     `init_weights_sha256` before the first where that was taken from another run.
     """
@@ -128,7 +147,9 @@ class RunRecord(_Part):
     ended_at: datetime | None = None
     environment: Environment
     parameters: Parameters | None = None
+    task: TaskFacts = Field(default_factory=TaskFacts)
     metrics: dict[str, float] = Field(default_factory=dict)
+    caveats: list[str] = Field(default_factory=list)
     best_epoch: int | None = None
     history: list[EpochRow] = Field(default_factory=list)
     curves: dict[str, Curve] = Field(default_factory=dict)
@@ -147,6 +168,16 @@ class RunRecord(_Part):
     def finished(self) -> bool:
         """Whether the run has its result."""
         return self.status is Status.FINISHED
+
+    @property
+    def headline_metric(self) -> str:
+        """Full name of the metric that runs are compared by."""
+        return f"test/{self.task.headline}"
+
+    @property
+    def selection_metric(self) -> str:
+        """Full name of the metric that decides which epoch is best, and what a search sees."""
+        return f"val/{self.task.headline}"
 
     def write(self, folder: Path) -> Path:
         """Put the record into `folder` so that a reader sees the old one or the new one, never a part."""

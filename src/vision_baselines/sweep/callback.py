@@ -31,7 +31,7 @@ class SweepCallback(Callback):
 
     Args:
         group_by: Keys that make a group; none is every override but the seed.
-        metric: What is compared.
+        metric: What is compared; none is the headline metric of the runs' task.
         baseline: The group that others are compared with.
         over: A numeric key that the metric is drawn over.
     """
@@ -41,7 +41,7 @@ class SweepCallback(Callback):
     def __init__(
         self,
         group_by: Sequence[str] | str | None = None,
-        metric: str = "test/acc",
+        metric: str | None = None,
         baseline: str | None = None,
         over: str | None = None,
     ) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from vision_baselines.comparison.metric import headline_value
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep.outcome import Outcome
 
@@ -90,5 +91,6 @@ def _result(folder: Path) -> str:
         record = read_record(folder)
     except (OSError, ValueError):
         return ""
-    accuracy = record.metrics.get("test/acc")
-    return f"test/acc {accuracy:.2%}" if record.status is Status.FINISHED and accuracy is not None else ""
+    if record.status is not Status.FINISHED:
+        return ""
+    return "; ".join([headline_value(record), *record.caveats])

@@ -268,7 +268,7 @@ def _require_a_beginning(jobs: Sequence[Job]) -> None:
 
 def _finished_before(decision: Decision) -> Outcome:
     assert decision.previous is not None
-    return Outcome(0, value=decision.previous.metrics.get("val/acc"))
+    return Outcome(0, value=decision.previous.metrics.get(decision.previous.selection_metric))
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytorch_lightning as pl
 from vision_baselines.errors import ConfigError
 
 progress_log = logging.getLogger("vision_baselines.progress")
+
+# What the trainer's metrics also hold: rates of the learning-rate monitor, counters, and the test's results.
+_NO_METRIC = re.compile(r"lr-|test/|(epoch|step)$")
 
 
 class History(pl.Callback):
@@ -105,9 +109,15 @@ class History(pl.Callback):
         epoch = trainer.current_epoch - 1
         if epoch < 0 or (self.rows and self.rows[-1]["epoch"] >= epoch):
             return
-        wanted = ("train/loss", "train/acc", "val/loss", "val/acc")
-        metrics = {key: float(trainer.callback_metrics[key]) for key in wanted if key in trainer.callback_metrics}
+        logged = trainer.callback_metrics
+        metrics = {key: float(logged[key]) for key in sorted(logged, key=_reading_order) if not _NO_METRIC.match(key)}
         self.rows.append({"epoch": epoch, "step": trainer.global_step, "lr": self.lr, "metrics": metrics})
         self.epoch_fit_s.append(self.fit_s)
         shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
         progress_log.info("epoch %d/%s  %s", epoch + 1, trainer.max_epochs, shown)
+
+
+def _reading_order(name: str) -> tuple[bool, bool, bool, str]:
+    """Training before validation before what others logged, and the loss first."""
+    split, _, quantity = name.partition("/")
+    return split not in ("train", "val"), split != "train", quantity != "loss", name

@@ -29,13 +29,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a test gave, of what (checksums of the net's state and of the data), and under which manifest."""
+    """What a test gave, of what (checksums of the net's state and of the data), and under which manifest.
+
+    `headline` is the full name of the metric by which the task's runs are compared.
+    """
 
     metrics: dict[str, float]
     curves: dict[str, Curve]
     weights_sha256: str
     data_sha256: str
     environment: Environment
+    headline: str
 
 
 def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None) -> Measurement:
@@ -79,7 +83,8 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
             raise ConfigError(f"{ckpt_path} does not fit the net of its config: {reason}") from error
     metrics = {name: float(value) for name, value in results[0].items()}
     manifest = environment.observe(trainer.strategy.root_device)
-    return Measurement(metrics, curves_of(probes), weights_sha256(classifier.net), found, manifest)
+    headline = f"test/{classifier.task.headline}"
+    return Measurement(metrics, curves_of(probes), weights_sha256(classifier.net), found, manifest, headline)
 
 
 def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, folder: Path) -> RunRecord:

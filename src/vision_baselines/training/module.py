@@ -1,8 +1,13 @@
-"""`ImageClassifier`: what is the same for every net: loss, metrics, optimizer and schedule."""
+"""`ImageClassifier`: what is the same for every net and task: steps, logging, optimizer and schedule.
+
+The loss, the metrics and what a prediction is are left to the task (`vision_baselines.tasks`). The class keeps its name
+from when classification was the only task; configs and checkpoints refer to it.
+"""
 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,30 +15,34 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix
 
+from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import draw_seed, seed_default_generator
+from vision_baselines.tasks.classification import Classification
+from vision_baselines.tasks.task import Task, TestReport
+
+log = logging.getLogger(__name__)
 
 Batch = tuple[Tensor, Tensor]
 
-# Training steps, and logits in all, that the metrics are told of at once.
-_MOST_UNTOLD_STEPS = 64
-_MOST_UNTOLD_LOGITS = 2**20
+# Training steps, and outputs in all, that are flushed into the metrics at once.
+_MOST_PENDING_STEPS = 64
+_MOST_PENDING_OUTPUTS = 2**20
 
 
 class ImageClassifier(pl.LightningModule):
-    """Trains any net that maps images (N, C, H, W) to logits (N, num_classes), with cross-entropy.
+    """Trains any net on a task, by default on classification: images (N, C, H, W) to logits (N, num_classes).
 
-    Logs ``train/loss``, ``train/acc``, ``val/loss``, ``val/acc``, ``test/loss`` and ``test/acc`` once an epoch.
+    Logs ``loss`` and every metric of the task under ``train/``, ``val/`` and ``test/`` once an epoch.
     Dropout draws from a generator that is seeded anew in each step by (seed, epoch, step), so what it draws does
     not depend on what ran before.
 
     Args:
         net: The net.
-        num_classes: Number of classes.
+        num_classes: Number of classes, for the default task.
+        task: What is learned; none is `Classification` of `num_classes`.
         optimizer: Makes the optimizer from the parameters.
         scheduler: Makes the learning-rate schedule from the optimizer; none keeps the rate. One that takes
             ``total_steps`` is given the number of steps of the whole run.
@@ -48,8 +57,9 @@ class ImageClassifier(pl.LightningModule):
         self,
         net: nn.Module,
         *,
-        num_classes: int,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        num_classes: int | None = None,
+        task: Task | None = None,
         scheduler: Callable[..., Any] | None = None,
         scheduler_interval: str = "epoch",
         seed: int = 0,
@@ -65,14 +75,22 @@ class ImageClassifier(pl.LightningModule):
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._scheduler_interval = scheduler_interval
-        # Micro averaging is plain accuracy. Arguments are checked by the data module, once, not here in each step.
+        if task is None:
+            if num_classes is None:
+                raise ConfigError("classifier has neither num_classes nor a task; expected one of them")
+            task = Classification(num_classes)
+        if not isinstance(task, Task):
+            raise ConfigError(f"task._target_ makes a {type(task).__name__}; expected a Task of vision_baselines.tasks")
+        self.task = task
+        self._names = ["loss", *task.metrics()]
         for stage in ("train", "val", "test"):
-            setattr(self, f"{stage}_loss", MeanMetric(nan_strategy="disable"))
-            setattr(self, f"{stage}_acc", MulticlassAccuracy(num_classes, average="micro", validate_args=False))
-        # What training steps have given and the metrics have not been told yet: telling them costs as much for many
-        # steps as for one.
-        self._untold: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.test_confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+            for name, metric in {"loss": MeanMetric(nan_strategy="disable"), **task.metrics()}.items():
+                setattr(self, f"{stage}_{name}", metric)
+        # Training batches that are not in the metrics yet: updating costs as much for many as for one.
+        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._tested: list[tuple[Tensor, Tensor]] = []
+        self._outputs_checked = False
+        self.caveats: list[str] = []
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]
@@ -89,9 +107,14 @@ class ImageClassifier(pl.LightningModule):
         return load_classifier(Path(checkpoint_path), trusted_packages=trusted_packages, map_location=map_location)[0]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, num_classes) for normalised images (N, C, H, W)."""
-        logits: Tensor = self.net(images)
-        return logits
+        """The task's outputs for normalised images (N, C, H, W): logits (N, num_classes) for classification."""
+        return self.task.outputs(self.net, images)
+
+    def setup(self, stage: str) -> None:
+        """Let the task look at the training targets."""
+        splits = getattr(getattr(self.trainer, "datamodule", None), "splits", None)
+        if splits is not None:
+            self.task.prepare(splits.train.target, splits.class_names)
 
     def on_train_start(self) -> None:
         """Compile the net if that was asked for; callbacks have traced it by now."""
@@ -99,15 +122,15 @@ class ImageClassifier(pl.LightningModule):
             self.net.compile(**self._compile)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Mean cross-entropy of a batch, a scalar."""
+        """The task's loss of a batch, a scalar."""
         seed = draw_seed(self.seed, "step", self.trainer.current_epoch, batch_idx, self.global_rank)
         seed_default_generator(seed, self.device)
-        images, target = batch
-        logits = self.net(images)
-        loss = cross_entropy(logits, target)
-        self._untold.append((loss.detach(), logits.detach(), target))
-        if len(self._untold) * logits.numel() >= _MOST_UNTOLD_LOGITS or len(self._untold) == _MOST_UNTOLD_STEPS:
-            self._tell_metrics()
+        loss, outputs, target = self.task.step(self.net, batch)
+        if not self._outputs_checked:
+            self._check_outputs(outputs)
+        self._pending.append((loss.detach(), outputs.detach(), target))
+        if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
+            self._flush_pending()
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -115,13 +138,25 @@ class ImageClassifier(pl.LightningModule):
         self._evaluate("val", batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the test metrics and the confusion matrix (rows targets, columns predictions)."""
-        logits = self._evaluate("test", batch)
-        self.test_confusion.update(logits, batch[1])
+        """Update the test metrics and keep the predictions."""
+        outputs = self._evaluate("test", batch)
+        self._tested.append((self.task.prediction(outputs), batch[1]))
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the predictions of an earlier test."""
+        self._tested.clear()
+
+    def test_report(self) -> TestReport:
+        """What the task shows of the last test's predictions."""
+        if not self._tested:
+            return TestReport()
+        predictions, targets = (torch.cat(parts).cpu() for parts in zip(*self._tested, strict=True))
+        splits = getattr(getattr(self.trainer, "datamodule", None), "splits", None)
+        return self.task.report(predictions, targets, splits.class_names if splits is not None else ())
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics."""
-        self._tell_metrics()
+        self._flush_pending()
         self._log_epoch("train")
 
     def on_validation_epoch_end(self) -> None:
@@ -171,58 +206,76 @@ class ImageClassifier(pl.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what the epoch's training metrics have gathered; Lightning would start them at nought again."""
+        """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
         checkpoint["train_metrics"] = {
             name: {
                 "updates": metric.update_count,
-                "state": {k: torch.as_tensor(v).clone() for k, v in metric.metric_state.items()},
+                "state": {key: _copied(value) for key, value in metric.metric_state.items()},
             }
             for name, metric in self._train_metrics().items()
         }
-        checkpoint["train_untold"] = [[value.clone() for value in step] for step in self._untold]
+        checkpoint["train_untold"] = [[value.clone() for value in step] for step in self._pending]
+        checkpoint["caveats"] = list(self.caveats)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the gathered training metrics back."""
         metrics = self._train_metrics()
         for name, saved in checkpoint.get("train_metrics", {}).items():
             for key, value in saved["state"].items():
-                setattr(metrics[name], key, value.clone())
+                setattr(metrics[name], key, _copied(value))
             metrics[name]._update_count = saved["updates"]
-        self._untold = [(loss, logits, target) for loss, logits, target in checkpoint.get("train_untold", [])]
+        self._pending = [(loss, outputs, target) for loss, outputs, target in checkpoint.get("train_untold", [])]
+        if "caveats" in checkpoint:  # the state of a run, whose first outputs were checked; not its best weights alone
+            self.caveats, self._outputs_checked = list(checkpoint["caveats"]), True
 
     def _train_metrics(self) -> dict[str, Metric]:
-        return {name: self._metric("train", name) for name in ("loss", "acc")}
+        return {name: self._metric("train", name) for name in self._names}
 
     def _metric(self, stage: str, name: str) -> Metric:
         metric: Metric = getattr(self, f"{stage}_{name}")
         return metric
 
+    def _check_outputs(self, outputs: Tensor) -> None:
+        """Look at the first outputs of this attempt, once."""
+        self._outputs_checked = True
+        if warning := self.task.warning(outputs):
+            log.warning("%s", warning)
+            self.caveats.append(warning)
+
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         images, target = batch
-        logits: Tensor = self.net(images)
+        outputs = self.task.outputs(self.net, images)
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
-        self._metric(stage, "loss").update(cross_entropy(logits, target).expand(len(target)))
-        self._metric(stage, "acc").update(logits, target)
-        return logits
+        self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
+        for name in self._names[1:]:
+            self._metric(stage, name).update(outputs, target)
+        return outputs
 
-    def _tell_metrics(self) -> None:
-        """Update the training metrics with the steps they have not been told of."""
-        if self._untold:
-            losses, logits, targets = zip(*self._untold, strict=True)
+    def _flush_pending(self) -> None:
+        """Update the training metrics with the batches that are not in them yet."""
+        if self._pending:
+            losses, outputs, targets = zip(*self._pending, strict=True)
             values = [loss.expand(len(target)) for loss, target in zip(losses, targets, strict=True)]
             self._metric("train", "loss").update(torch.cat(values))
-            self._metric("train", "acc").update(torch.cat(logits), torch.cat(targets))
-            self._untold.clear()
+            every_output, every_target = torch.cat(outputs), torch.cat(targets)
+            for name in self._names[1:]:
+                self._metric("train", name).update(every_output, every_target)
+            self._pending.clear()
 
     def _log_epoch(self, stage: str) -> None:
-        for name in ("loss", "acc"):
+        for name in self._names:
             metric = self._metric(stage, name)
-            self.log(f"{stage}/{name}", metric.compute(), prog_bar=name == "acc", sync_dist=False)
+            self.log(f"{stage}/{name}", metric.compute(), prog_bar=name == self.task.headline, sync_dist=False)
             metric.reset()
 
 
 # Lightning asks for this function's signature in each step; `inspect` finds a ready one at once.
 ImageClassifier.training_step.__signature__ = inspect.signature(ImageClassifier.training_step)  # type: ignore[attr-defined]
+
+
+def _copied(value: Any) -> Any:
+    """A metric's state, a tensor or a list of them, apart from the metric."""
+    return [part.clone() for part in value] if isinstance(value, list) else torch.as_tensor(value).clone()
 
 
 def _takes(factory: Callable[..., Any], parameter: str) -> bool:

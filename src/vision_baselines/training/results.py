@@ -48,7 +48,8 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
     if HydraConfig.initialized():
         choices = HydraConfig.get().runtime.choices
         params |= {key: choices[key] for key in ("model", "data", "optimizer", "scheduler") if choices.get(key)}
-    metrics = {"hparams/test_acc": record.metrics["test/acc"]}
+    name = record.headline_metric
+    metrics = {f"hparams/{name.replace('/', '_')}": record.metrics[name]} if name in record.metrics else {}
     if record.parameters:
         metrics["hparams/parameters"] = float(record.parameters.total)
     for logger in trainer.loggers:
@@ -57,9 +58,9 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
 
 
 def best_metrics(tested: Mapping[str, float], history: list[EpochRow], best_epoch: int | None) -> dict[str, float]:
-    """The best epoch's metrics, on the test split and on the validation split."""
+    """The best epoch's metrics on the test split, and all that was logged of that epoch but its training metrics."""
     metrics = {key: float(value) for key, value in tested.items()}
     for row in history:
         if row.epoch == best_epoch:
-            metrics |= {key: value for key, value in row.metrics.items() if key.startswith("val/")}
+            metrics |= {key: value for key, value in row.metrics.items() if not key.startswith("train/")}
     return metrics

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vision_baselines.analysis.net_size import net_size
+from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.checks import checked_config
 from vision_baselines.errors import (
     ConfigError,
@@ -34,11 +35,13 @@ from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import (
+    Curve,
     EpochRow,
     Failure,
     Parameters,
     RunRecord,
     Status,
+    TaskFacts,
     now,
 )
 from vision_baselines.runs.resumption import Action, Decision, clear, decide
@@ -111,6 +114,8 @@ def _fit_and_test(
 
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
+    task = classifier.task
+    record.task = TaskFacts(headline=task.headline, mode=task.mode, modes=task.modes)
     callbacks = build.callbacks(cfg)
     loggers = build.loggers(cfg)
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
@@ -155,8 +160,12 @@ def _fit_and_test(
         results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
         record.metrics = best_metrics(results[0], record.history, checkpoints.best_epoch)
-        record.best_epoch, record.curves = checkpoints.best_epoch, curves_of(callbacks)
-        record.confusion = classifier.test_confusion.compute().tolist()
+        report = classifier.test_report()
+        shown = {name: Curve.model_validate(curve) for name, curve in report.curves.items()}
+        record.best_epoch, record.curves = checkpoints.best_epoch, shown | curves_of(callbacks)
+        record.confusion, record.caveats = report.confusion, [*classifier.caveats, *report.caveats]
+        for caveat in report.caveats:
+            log.warning("%s: %s", record.name, caveat)
         record.weights_sha256 = weights_sha256(classifier.net)
         record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)
         log_result(cfg, record, trainer, classifier, folder)
@@ -176,7 +185,7 @@ def headline(record: RunRecord) -> str:
         return f"{record.name}  {record.status}{reason}"
     size = f"{record.parameters.total:,} parameters" if record.parameters else ""
     best = f"best epoch {record.best_epoch + 1}" if record.best_epoch is not None else ""
-    return f"{record.name}  test/acc {record.metrics['test/acc']:.2%}  {best}  {size}  {record.timings.fit_s:.1f} s"
+    return f"{record.name}  {headline_value(record)}  {best}  {size}  {record.timings.fit_s:.1f} s"
 
 
 def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> RunRecord:

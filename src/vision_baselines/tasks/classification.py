@@ -1,0 +1,127 @@
+"""`Classification`: one of several classes for each image, learned with cross-entropy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.tasks.metrics import MetricSpec
+from vision_baselines.tasks.task import Task, TestReport, constant_caveat
+
+
+class Classification(Task):
+    """Cross-entropy on logits (N, num_classes) and labels (N,) int64; a prediction is the class of the largest logit.
+
+    Smoothing and weights act on the loss that is minimised. Validation and test report plain cross-entropy, so that
+    their losses compare whatever was trained with.
+
+    Args:
+        num_classes: Number of classes.
+        headline: See `Task`.
+        mode: See `Task`.
+        metrics: See `named_metrics`.
+        label_smoothing: Share of the target that is spread over all classes, in [0, 1).
+        class_weights: None; ``balanced``: N / (num_classes · images of the class) in the training split, as in
+            scikit-learn; or a number of at least 0 for each class.
+        top_k: Also log ``topK``, the share of images whose class is among the K largest logits.
+
+    Raises:
+        ConfigError: An argument is out of its range.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        headline: str = "acc",
+        mode: str = "max",
+        metrics: Sequence[MetricSpec] = ("accuracy",),
+        label_smoothing: float = 0.0,
+        class_weights: str | Sequence[float] | None = None,
+        top_k: int | None = None,
+    ) -> None:
+        if top_k is not None:
+            if isinstance(top_k, bool) or not isinstance(top_k, int) or not 0 < top_k < num_classes:
+                raise ConfigError(f"task.top_k is {top_k!r}; expected a whole number from 1 to {num_classes - 1}")
+            metrics = [*metrics, f"top{top_k}"] if f"top{top_k}" not in metrics else metrics
+        super().__init__(headline=headline, mode=mode, metrics=metrics, num_classes=num_classes)
+        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, int | float):
+            raise ConfigError(f"task.label_smoothing is {label_smoothing!r}; expected a number")
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"task.label_smoothing is {label_smoothing}; expected at least 0 and less than 1")
+        self.label_smoothing = float(label_smoothing)
+        self._balanced = class_weights == "balanced"
+        weight = None if class_weights is None or self._balanced else _weights(class_weights, num_classes)
+        self.register_buffer("weight", weight, persistent=False)
+
+    def prepare(self, target: Tensor, class_names: Sequence[str]) -> None:
+        """Weigh the classes by the training labels (N,), where that was asked for."""
+        if not class_names:
+            raise ConfigError("task=classification learns classes; the targets of this data set are numbers")
+        if self._balanced:
+            self.weight = balanced_weights(target, self.num_classes or 0).to(target.device)
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Mean cross-entropy of logits (N, num_classes) and labels (N,), smoothed and weighted where asked for."""
+        return cross_entropy(outputs, target, weight=self.weight, label_smoothing=self.label_smoothing)
+
+    def eval_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Mean cross-entropy of logits (N, num_classes) and labels (N,)."""
+        return cross_entropy(outputs, target)
+
+    def prediction(self, outputs: Tensor) -> Tensor:
+        """The class of the largest logit, (N,) int64."""
+        return outputs.argmax(dim=1)
+
+    def warning(self, outputs: Tensor) -> str | None:
+        """A net that ends in softmax trains on probabilities of probabilities, and badly."""
+        rows = outputs.detach().float()
+        if rows.ndim != 2 or rows.shape[1] < 2 or not bool((rows >= 0).all()):
+            return None
+        if not bool(((rows.sum(dim=1) - 1).abs() < 1e-2).all()):
+            return None
+        return (
+            "the net's outputs are probabilities (at least 0, rows sum to 1), but the loss expects logits: "
+            "remove the softmax at the net's end"
+        )
+
+    def report(self, predictions: Tensor, target: Tensor, class_names: Sequence[str]) -> TestReport:
+        """The confusion matrix of labels (N,), and whether all images were taken for one class."""
+        size = self.num_classes or 0
+        counts = torch.bincount(target * size + predictions, minlength=size * size).view(size, size)
+        caveats: tuple[str, ...] = ()
+        if constant_caveat(predictions):
+            only = int(predictions[0])
+            name = class_names[only] if only < len(class_names) else str(only)
+            share = float((target == only).double().mean())
+            caveats = (f"every test prediction is class {name}, which {share:.2%} of the test images are",)
+        return TestReport(confusion=counts.tolist(), caveats=caveats)
+
+
+def balanced_weights(target: Tensor, num_classes: int) -> Tensor:
+    """N / (number of classes that occur · images of the class), (num_classes,) float32; 0 where a class has none.
+
+    >>> balanced_weights(torch.tensor([0, 0, 0, 1]), num_classes=2)
+    tensor([0.6667, 2.0000])
+    """
+    counts = torch.bincount(target, minlength=num_classes).double()
+    present = counts > 0
+    weights = torch.where(present, len(target) / (present.sum() * counts.clamp(min=1)), 0.0)
+    return weights.float()
+
+
+def _weights(given: object, num_classes: int) -> Tensor:
+    expected = f"expected balanced, or {num_classes} numbers of at least 0, not all 0"
+    if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != num_classes:
+        raise ConfigError(f"task.class_weights is {given!r}; {expected}")
+    numbers = [value for value in given if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) < num_classes or not all(math.isfinite(v) and v >= 0 for v in numbers) or not any(numbers):
+        raise ConfigError(f"task.class_weights is {list(given)}; {expected}")
+    return torch.tensor(numbers, dtype=torch.float32)
