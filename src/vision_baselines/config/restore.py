@@ -21,6 +21,7 @@ _COPIED = {
     "model": "classifier.net",
     "optimizer": "classifier.optimizer",
     "scheduler": "classifier.scheduler",
+    "task": "classifier.task",
     "augment": "data.augment",
     "seed": "data.seed and classifier.seed",
 }

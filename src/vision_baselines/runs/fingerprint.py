@@ -63,6 +63,8 @@ IRRELEVANT_INSIDE = (
     "callbacks.progress_bar",
     "callbacks.checkpoints.dirpath",
     "callbacks.checkpoints.every_n_steps",
+    "classifier.task",  # a copy of task
+    "task.num_classes",  # a copy of data.num_classes
 )
 
 _LONGEST_NAME = 120

@@ -40,7 +40,13 @@ MOVED: dict[str, str] = {}
 # What a recorded config that lacks a key was run with: the default that the key had when it was added. An entry never
 # changes, so a key at that value and no such key are the same run for good. A later default may differ: old configs are
 # then run with the value that stands here.
-ABSENT: dict[str, Any] = {}
+ABSENT: dict[str, Any] = {
+    "task._target_": "vision_baselines.tasks.classification.Classification",
+    "task.headline": "acc",
+    "task.mode": "max",
+    "task.metrics": ["accuracy"],
+    "task.label_smoothing": 0.0,
+}
 # What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
 _RAISE: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
