@@ -1,4 +1,4 @@
-"""``readme_tree.py``: puts the README's tree right: every file, with the first sentence of its docstring."""
+"""``python scripts/dev/architecture_tree.py``: the tree of docs/architecture.md, a file a line with what it does."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _FOLDERS = ("conf", "scripts", "src/hydra_plugins", "src/vision_baselines")
 
 
 def main() -> None:
-    """Rewrite the tree in README.md from what is on the disk."""
-    readme = Path(project_root()) / "README.md"
-    text = readme.read_text(encoding="utf-8")
+    """Rewrite the tree in docs/architecture.md from what is on the disk."""
+    page = Path(project_root()) / "docs" / "architecture.md"
+    text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(_START)
     _, _, after = rest.partition(_END)
-    readme.write_text(before + _START + drawn(Path(project_root())) + _END + after, encoding="utf-8")
+    page.write_text(before + _START + drawn(Path(project_root())) + _END + after, encoding="utf-8")
 
 
 def drawn(root: Path) -> str:
