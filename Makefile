@@ -1,11 +1,16 @@
 # make demo   train the demo sweep and compare it        make test   run the tests
-# make check  lint, types, walls                         make clean  remove the environment
+# make check  lint, types, import rules                  make clean  remove the environment
+# make lock   write requirements.lock again (needs pip-tools)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+# hashes: the exact files that were tested · versions: the same versions in any build, such as torch for CUDA, or on
+# another system · newest: whatever pyproject.toml allows
+INSTALL ?= hashes
 
-.PHONY: demo test check clean
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+.PHONY: demo test check clean lock
 
 demo: $(READY)
 	$(BIN)/python scripts/train.py -m name=demo model=cnn,fc seed=0,1,2
@@ -20,11 +25,24 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 # Installed once, and again only when what is to be installed has changed.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; PYTHON=python3.11 make …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+ifeq ($(INSTALL),hashes)
+	$(PIP) install --quiet --require-hashes --requirement requirements.lock || { echo \
+	  "requirements.lock does not fit this system or index; for the same versions in another build: make INSTALL=versions"; exit 1; }
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+else ifeq ($(INSTALL),versions)
+	sed -n 's/^\([A-Za-z0-9_.-]*==[^ ]*\).*/\1/p' requirements.lock > $(VENV)/constraints.txt
+	$(PIP) install --quiet --constraint $(VENV)/constraints.txt --editable '.[dev]'
+else
+	$(PIP) install --quiet --editable '.[dev]'
+endif
 	touch $@
+
+lock:
+	pip-compile --quiet --generate-hashes --no-emit-options --no-annotate --no-header --strip-extras \
+	--allow-unsafe --extra dev --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV)

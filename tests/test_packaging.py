@@ -114,14 +114,30 @@ def test_the_command_of_the_installed_package_is_the_command_line(root):
     assert callable(getattr(sys.modules[module], function))
 
 
-def test_the_constraints_pin_every_dependency_of_the_published_baselines(root):
+def test_the_lock_pins_every_dependency_with_hashes_and_the_versions_are_within_the_bounds(root):
     import tomllib
 
-    path = root / "constraints.txt"
-    if not path.exists():
-        pytest.skip("constraints.txt is not written yet")
-    pinned = {re.split(r"==", line)[0].lower() for line in path.read_text().splitlines() if "==" in line}
+    from packaging.requirements import Requirement
+
+    text = (root / "requirements.lock").read_text(encoding="utf-8")
+    entries = [entry for entry in re.split(r"\n(?=[A-Za-z])", text) if "==" in entry]
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    pinned = dict(entry.split()[0].split("==") for entry in entries)
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[<>=!\[ ]", text)[0].lower() for text in project["dependencies"]}
-    assert wanted <= pinned
-    assert {"torch==2.13.0", "torchvision==0.28.0"} <= set(path.read_text().split())
+    for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(pinned[wanted.name.lower()]), text
+    for text in project["dependencies"]:
+        assert any(bound.operator == "<" for bound in Requirement(text).specifier), f"{text} has no upper bound"
+    assert {"torch": "2.13.0", "torchvision": "0.28.0"}.items() <= pinned.items()
+
+
+def test_releases_with_known_holes_are_below_the_floors(root):
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    bounds = {Requirement(text).name: Requirement(text).specifier for text in project["dependencies"]}
+    assert not bounds["pytorch-lightning"].contains("2.6.5")
+    assert not bounds["torch"].contains("2.9.1")
