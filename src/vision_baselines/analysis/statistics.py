@@ -24,7 +24,10 @@ MIN_PAIRS: Final = 3
 """Pairs below which no conclusion is drawn: two differences give one degree of freedom, an interval
 12.7 standard errors wide, and on a small test set two equal differences are a coincidence."""
 
-_ROUNDING: Final = 1e-12  # Relative; a spread below it is float64 subtraction, not the runs.
+_ROUNDING: Final = 2.0**-21
+"""Relative. Runs are measured in float32: each value may be off by 2^-24 of itself, a difference of two by twice
+that, the range of such differences by four times; twice as much leaves room for a sum. One image in 100,000 is more
+than twenty times as much."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ def paired_difference(a: Mapping[Key, float], b: Mapping[Key, float], *, confide
     mean = float(differences.mean()) if n else math.nan
 
     ci_low = ci_high = p_value = math.nan
-    # The spread of exactly equal differences is a rounding residue, and t would divide by it.
+    # The spread of equal differences is a rounding residue, and t would divide by it.
     rounding = _ROUNDING * float(max(np.abs(left).max(), np.abs(right).max())) if n else 0.0
     has_spread = n > 1 and float(np.ptp(differences)) > rounding
     if has_spread:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from vision_baselines.comparison.formatting import listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
-from vision_baselines.comparison.provenance import commits, datasets, differing, environments
+from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
 
 
@@ -21,10 +21,15 @@ def caveats(table: ComparisonTable) -> list[str]:
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
-    found = datasets(table.jobs)
+    found = test_sets(table.jobs)
     if len(found) > 1:
-        examples = listed([f"{dict(variant.facts)['data SHA-256'][:12]} ({variant.example})" for variant in found], 3)
-        yield f"Jobs ran on {len(found)} different data sets, told apart by SHA-256: {examples}."
+        is_known = found[0].facts[0][0] == "test SHA-256"
+        verb, kind = ("were tested on", "test sets") if is_known else ("ran on", "data sets")
+        examples = listed([f"{variant.facts[0][1][:12]} ({variant.example})" for variant in found], 3)
+        yield f"Jobs {verb} {len(found)} different {kind}, told apart by SHA-256: {examples}."
+    for row in table.rows:
+        if row.is_tested_elsewhere:
+            yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
 
 
 def _about_jobs(table: ComparisonTable) -> Iterator[str]:
@@ -70,13 +75,14 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
-    if facts := differing(environments(table.jobs)):
+    # A job that failed while it was built had not set its threads yet, and stands in no number.
+    counted = tuple(job for row in table.rows for job in row.counted)
+    if facts := differing(environments(counted)):
         shown = listed([f"{name} ({listed([one_line(v, 40) for v in found], 3)})" for name, found in facts.items()])
         yield f"Environments differ in {shown}; results are not comparable bit for bit."
-    if facts := differing(commits(table.jobs)):
+    if facts := differing(commits(counted)):
         yield f"Jobs ran at {len(facts['git commit'])} different states of the code."
-    if any(job.record.environment.git_dirty for job in table.jobs):
-        dirty = sum(bool(job.record.environment.git_dirty) for job in table.jobs)
+    if dirty := sum(bool(job.record.environment.git_dirty) for job in counted):
         yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
 
 

@@ -54,6 +54,11 @@ class Metric:
         return "%" if self.is_share else ""
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """What a value can be at all, in the unit of the values."""
+        return (0.0, 1.0) if self.is_share else (-math.inf, math.inf)
+
+    @property
     def lower_is_better(self) -> bool:
         """Whether a smaller value is the better one."""
         return self.mode == "min" if self.mode else names.lower_is_better(self.quantity)

@@ -39,6 +39,17 @@ def datasets(jobs: Sequence[Job]) -> list[Variant]:
     return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
 
 
+def test_sets(jobs: Sequence[Job]) -> list[Variant]:
+    """SHA-256 of the test images and labels, the most frequent first.
+
+    Of records that do not say, that of all data stands in; jobs that ended before they knew it are left out.
+    """
+    known = [job for job in jobs if job.record.data_sha256]
+    if all(job.record.test_sha256 for job in known):
+        return _variants(known, lambda job: (("test SHA-256", job.record.test_sha256 or ""),))
+    return datasets(jobs)
+
+
 def commands(jobs: Sequence[Job]) -> list[Variant]:
     """Commands as they would be typed in a shell, the most frequent first."""
     known = [job for job in jobs if job.record.command]

@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, median
 
-from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
+from vision_baselines.analysis.statistics import PairedDifference, Summary, summarize
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.series import Series, series_over
+from vision_baselines.comparison.provenance import test_sets
+from vision_baselines.comparison.series import Series, bounded, difference_between, series_over
 from vision_baselines.runs.record import Status, TaskFacts
 
 DEFAULT_BASELINE = "model=fc"
@@ -40,7 +41,10 @@ class Costs:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """One group; `counted` are the jobs its numbers come from, `jobs` all it has."""
+    """One group; `counted` are the jobs its numbers come from, `jobs` all it has.
+
+    `is_tested_elsewhere` says that its test images are not the baseline's, so that there is no `difference`.
+    """
 
     label: str
     jobs: tuple[Job, ...]
@@ -50,6 +54,7 @@ class GroupRow:
     best: dict[str, float]
     costs: Costs
     difference: PairedDifference | None = None
+    is_tested_elsewhere: bool = False
 
     @property
     def n_finished(self) -> int:
@@ -145,16 +150,18 @@ def tabulate(
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
     plain = [_row(group, {name: _with_mode(collection.jobs, name) for name in summarised}) for group in groups]
     counted = [job for row in plain for job in row.counted]
-    reference = next((row.values(metric) for row in plain if row.label == chosen), None)
+    reference = next((row for row in plain if row.label == chosen), None)
     return ComparisonTable(
-        rows=tuple(row if row.label == chosen else _paired(row, metric, reference) for row in plain),
+        rows=tuple(row if row.label == chosen else _paired(row, compared, reference) for row in plain),
         metric=compared,
         metrics=tuple(summarised),
         baseline=chosen,
         sweeps=collection.sweeps,
         unreadable=collection.unreadable,
         over=over,
-        series=series_over(counted, over, metric=metric, group_by=group_by) if over is not None and counted else (),
+        series=series_over(counted, over, metric=compared, group_by=group_by, baseline=baseline or DEFAULT_BASELINE)
+        if over is not None and counted
+        else (),
     )
 
 
@@ -195,7 +202,7 @@ def _row(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         jobs=group.jobs,
         counted=counted,
         repeated=tuple(repeated),
-        metrics={name: summarize(values) for name, values in by_metric.items()},
+        metrics={name: bounded(summarize(values), metrics[name]) for name, values in by_metric.items()},
         best={name: metrics[name].best(values) for name, values in by_metric.items()},
         costs=_costs(counted),
     )
@@ -215,7 +222,9 @@ def _costs(jobs: Sequence[Job]) -> Costs:
     )
 
 
-def _paired(row: GroupRow, metric: str, reference: dict[int, float] | None) -> GroupRow:
+def _paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRow:
     if reference is None:
         return row
-    return replace(row, difference=paired_difference(row.values(metric), reference))
+    if metric.name.startswith("test/") and len(test_sets([*row.counted, *reference.counted])) > 1:
+        return replace(row, is_tested_elsewhere=True)
+    return replace(row, difference=difference_between(row.values(metric.name), reference.values(metric.name)))

@@ -42,6 +42,8 @@ def short_verdict(difference: PairedDifference, metric: Metric) -> str:
 def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
     """A group against the baseline; the claim is what follows the group's name."""
     difference = row.difference
+    if row.is_tested_elsewhere:
+        return Finding(f"cannot be compared with {baseline}: they were not tested on the same images")
     if difference is None or difference.n == 0:
         return Finding(f"cannot be compared with {baseline}: no seed finished in both")
     proof = _evidence(difference, metric)

@@ -67,6 +67,12 @@ class Splits:
         tensors = [tensor for split in self._by_name().values() for tensor in (split.images, split.target)]
         return hashlib.sha256("\n".join([tensors_sha256(*tensors), *self.class_names]).encode()).hexdigest()
 
+    @cached_property
+    def test_sha256(self) -> str:
+        """Hex digest over the test split and the class names: runs with the same one were tested alike."""
+        tensors = tensors_sha256(self.test.images, self.test.target)
+        return hashlib.sha256("\n".join([tensors, *self.class_names]).encode()).hexdigest()
+
     def _by_name(self) -> dict[str, Split]:
         return {"train": self.train, "val": self.val, "test": self.test}
 

@@ -18,7 +18,7 @@ def rich_table(table: ComparisonTable) -> Table:
     console_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     console_table.add_column("group", overflow="fold", ratio=1)
     console_table.add_column("n (failed)", justify="right")
-    console_table.add_column(f"{metric.title}{unit}", justify="right")
+    console_table.add_column(Text(f"{metric.title}{unit}"), justify="right")
     console_table.add_column("95% interval", justify="right")
     if table.baseline is not None:
         console_table.add_column(Text(f"vs {table.baseline}", overflow="fold"), justify="right")

@@ -46,15 +46,21 @@ class Comparison:
         return rich_table(self.table)
 
     def show(self) -> None:
-        """Print the table, the result in a sentence and where the page lies."""
+        """Print the table, the result in a sentence, every caveat, and where the page lies."""
         from rich.console import Console
+        from rich.text import Text
+
+        from vision_baselines.comparison.caveats import caveats
 
         console = Console(highlight=False)
         if not console.is_terminal:
             console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
         console.print(self.rich_table())
-        console.print(self.headline)
-        console.print(f"\nLook at it:\n  {self.page}", soft_wrap=True)
+        # Labels are foreign text, and [cat,dog] in one is no markup.
+        console.print(Text(self.headline))
+        for caveat in caveats(self.table):
+            console.print(Text.assemble(("! ", "yellow"), caveat))
+        console.print(Text(f"\nLook at it:\n  {self.page}"), soft_wrap=True)
 
 
 def compare(

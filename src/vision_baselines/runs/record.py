@@ -158,6 +158,7 @@ class RunRecord(_Part):
     timings: Timings = Field(default_factory=Timings)
     peak_memory_bytes: int | None = None
     data_sha256: str | None = None
+    test_sha256: str | None = None
     init_weights_sha256: str | None = None
     weights_sha256: str | None = None
     final_weights_sha256: str | None = None

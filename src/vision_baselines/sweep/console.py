@@ -69,7 +69,7 @@ class SweepConsole:
 
     def note(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(line, soft_wrap=True)
+        self._console.print(Text(line), soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw what runs."""

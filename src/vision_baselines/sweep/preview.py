@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.errors import DataError
@@ -42,7 +43,7 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
             net = build.classifier(cfg).net
         steps = _steps(cfg, lengths)
         table.add_row(
-            folder.name,
+            Text(folder.name),
             f"{sum(p.numel() for p in net.parameters()):,}",
             str(cfg.trainer.max_epochs),
             "data not here yet" if steps is None else str(steps),

@@ -110,6 +110,7 @@ def _fit_and_test(
     datamodule.setup()
     assert datamodule.splits is not None
     began_with, record.data_sha256 = record.data_sha256, datamodule.splits.sha256
+    record.test_sha256 = datamodule.splits.test_sha256
     record.class_names = list(datamodule.splits.class_names)
 
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
