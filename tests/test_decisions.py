@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.files import clear
 from vision_baselines.runs.fingerprint import fingerprint
-from vision_baselines.runs.record import Environment, RunRecord, Status
-from vision_baselines.runs.resumption import Action, clear, decide
+from vision_baselines.runs.record import Environment, RunRecord, Status, read_record
+from vision_baselines.runs.resumption import Action, decide
 
 CONFIG = {"seed": 0, "model": {"dropout": 0.5}}
 OTHER = {"seed": 0, "model": {"dropout": 0.4}}
@@ -84,27 +85,85 @@ def test_many_differences_are_counted_not_all_shown(tmp_path):
         decide(tmp_path, {f"k{i}": 1 for i in range(20)})
 
 
-def test_clearing_removes_results_and_keeps_the_lock_and_the_logs(tmp_path):
+def test_clearing_removes_what_a_run_writes_and_nothing_else(tmp_path):
     left(tmp_path, Status.FAILED)
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "a.ckpt").touch()
-    (tmp_path / ".hydra").mkdir()
-    for name in ("events.out.tfevents.1", ".lock", "train.log"):
-        (tmp_path / name).touch()
-    clear(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".hydra", ".lock", "train.log"]
+    written = ["config.yaml", "checkpoints/best.ckpt", "checkpoints/best.ckpt.sha256", "events.out.tfevents.1.x.2.0"]
+    written += ["checkpoints/resume-step=00000012.ckpt", "filters.npy", "filters.png", "csv/metrics.csv"]
+    theirs = [
+        ".hydra/config.yaml",
+        ".lock",
+        "train.log",
+        "notes.txt",
+        "checkpoints/mine.ckpt",
+        "docs/run.json",
+        "a.png",
+    ]
+    for name in [*written, *theirs]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    clear(tmp_path, read_record(tmp_path))
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(theirs)
+    assert not (tmp_path / "csv").exists()
+
+
+def test_of_a_finished_run_only_the_files_in_its_record_are_removed(tmp_path):
+    left(tmp_path, Status.FINISHED)
+    record = read_record(tmp_path)
+    record.files = ["config.yaml", "../outside", "notes.txt"]
+    for path in (tmp_path / "config.yaml", tmp_path / "filters.png", tmp_path / "notes.txt"):
+        path.touch()
+    clear(tmp_path, record)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["filters.png", "notes.txt"]
+
+
+def test_a_kill_while_a_finished_run_is_removed_leaves_no_finished_run(tmp_path, monkeypatch):
+    left(tmp_path, Status.FINISHED)
+    (tmp_path / "config.yaml").touch()
+    unlink = type(tmp_path).unlink
+
+    def killed(path, missing_ok=False):
+        if path.name == "config.yaml":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(type(tmp_path), "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        clear(tmp_path, read_record(tmp_path))
+    assert read_record(tmp_path).status is Status.FAILED
+
+
+@pytest.mark.parametrize("what", ["file.txt", "run.json.bak", "sub/file", "config.yaml", "link", ".bashrc"])
+@pytest.mark.parametrize("rerun", [False, True])
+def test_a_folder_that_holds_files_and_no_run_is_refused_and_stays_as_it_is(tmp_path, what, rerun):
+    path = tmp_path / "docs" / what
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path) if what == "link" else path.write_text("mine")
+    for name in (".lock", "train.log"):
+        (tmp_path / "docs" / name).touch()
+    with pytest.raises(ConfigError, match="is not the folder of a run, and nothing was changed") as error:
+        decide(tmp_path / "docs", CONFIG, rerun=rerun)
+    assert what in str(error.value)
+    assert path.exists()
+
+
+def test_a_run_is_not_removed_through_a_linked_folder(tmp_path):
+    left(tmp_path / "elsewhere", Status.FINISHED)
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    assert decide(tmp_path / "run", CONFIG).action is Action.SKIP
+    with pytest.raises(ConfigError, match="is a link to"):
+        clear(tmp_path / "run", read_record(tmp_path / "run"))
+    assert read_record(tmp_path / "elsewhere").finished
 
 
 def test_clearing_follows_no_link_out_of_the_folder(tmp_path):
     outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "precious").touch()
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "link").symlink_to(outside)
-    clear(run)
-    assert (outside / "precious").exists()
-    assert not (run / "link").exists()
+    (outside / "checkpoints").mkdir(parents=True)
+    (outside / "best.ckpt").touch()
+    left(tmp_path / "run", Status.FAILED)
+    (tmp_path / "run" / "checkpoints").symlink_to(outside)
+    (tmp_path / "run" / "filters.png").symlink_to(outside / "best.ckpt")
+    clear(tmp_path / "run", read_record(tmp_path / "run"))
+    assert (outside / "best.ckpt").exists()
 
 
 def test_a_finished_run_is_probed_where_a_probe_is_asked_that_it_has_not_had(tmp_path):

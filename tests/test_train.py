@@ -285,3 +285,14 @@ def test_data_on_the_training_device_gives_the_same_bits(run_tiny):
     assert records[0].final_weights_sha256 == records[1].final_weights_sha256
     assert records[0].fingerprint == records[1].fingerprint
     assert records[0].metrics == records[1].metrics
+
+
+def test_every_file_that_a_run_leaves_is_in_its_record_and_is_removed_before_it_is_trained_anew(run_tiny, tmp_path):
+    record = run_tiny("run", "logger=tensorboard", pictures=True)
+    folder = tmp_path / "outputs" / "run"
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert left - {".lock"} == set(record.files)
+    (folder / "notes.txt").write_text("mine")
+    run_tiny("run", "rerun=true", "logger=none")
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not list(folder.glob("events*"))

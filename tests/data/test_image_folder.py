@@ -234,13 +234,13 @@ def test_row_40_killed_while_writing_the_cache_the_next_start_is_clean(folder, r
     cache = tmp_path / "cache"
     with subprocess.Popen([sys.executable, "-c", WORKER, str(root), str(cache)], env=environment) as process:
         deadline = time.monotonic() + 60
-        while not list(cache.glob(".*.partial")) and time.monotonic() < deadline:
+        while not list(cache.glob(".*.pt.*")) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.kill()
-    assert list(cache.glob(".*.partial"))
+    assert list(cache.glob(".*.pt.*"))
     assert not list(cache.glob("*.pt"))
     assert len(folder.load().train.target) == 30
-    assert not list(cache.glob(".*.partial"))
+    assert not list(cache.glob(".*.pt.*"))
     assert not caplog.messages
 
 

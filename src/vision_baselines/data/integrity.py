@@ -7,44 +7,22 @@ to the sources, how a file is laid out to its reader.
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
 from vision_baselines.errors import DataError, StorageError
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from vision_baselines.storage.hashing import tensors_sha256
+from vision_baselines.storage.lock import exclusive
 
 LOCK_FILE = ".prepare.lock"
 
 logger = logging.getLogger(__name__)
-
-
-def tensors_sha256(*tensors: Tensor) -> str:
-    """Hex SHA-256 over dtype, shape and bytes of each tensor, in the order given.
-
-    Args:
-        tensors: Of any shape, on the CPU; the layout in memory does not matter.
-
-    >>> labels = torch.tensor([3, 1])
-    >>> tensors_sha256(labels) == tensors_sha256(labels.clone()), tensors_sha256(labels) == tensors_sha256(labels.int())
-    (True, False)
-    """
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def verify(expected: str, *tensors: Tensor, what: str, remedy: str) -> None:
@@ -101,44 +79,13 @@ def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) 
 def prepare_lock(folder: Path) -> Iterator[None]:
     """Let one process at a time prepare what lies in a folder; the others wait for it.
 
-    The lock is the operating system's on an open file, so it goes when its process goes, however that dies, and
-    the file that stays behind means nothing. Rejected: a file whose existence is the lock, which a killed process
-    leaves locked for good.
-
     Raises:
         StorageError: The folder or the lock file in it cannot be written, or the file system knows no locks.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("ab")
-    except OSError as error:
-        raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
-    with file:
+    with ExitStack() as held:
         try:
-            if not _locked(file, wait=False):
-                logger.info("waiting for another process that prepares data in %s", folder)
-                while not _locked(file, wait=True):
-                    pass
+            waiting = partial(logger.info, "waiting for another process that prepares data in %s", folder)
+            held.enter_context(exclusive(folder, wait=True, name=LOCK_FILE, on_wait=waiting))
         except OSError as error:
-            raise StorageError(f"cannot lock {file.name}: {error.strerror or error}") from error
+            raise StorageError(f"cannot write in {folder}: {error.strerror or error}") from error
         yield
-
-
-if sys.platform == "win32":
-
-    def _locked(file: BinaryIO, *, wait: bool) -> bool:
-        try:
-            # LK_LOCK itself gives up after ten seconds
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-
-    def _locked(file: BinaryIO, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            return False
-        return True

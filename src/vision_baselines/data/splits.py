@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision_baselines.data.integrity import check_split, tensors_sha256
+from vision_baselines.data.integrity import check_split
 from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.storage.hashing import tensors_sha256
 
 # No meaning but that it is fixed: published figures are for this cut.
 SPLIT_SEED = 20_240_101

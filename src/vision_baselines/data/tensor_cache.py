@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from vision_baselines.data.integrity import tensors_sha256
 from vision_baselines.errors import StorageError
+from vision_baselines.storage.atomic import remove_leftovers, staged
+from vision_baselines.storage.hashing import tensors_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +53,11 @@ def write(path: Path, tensors: dict[str, Tensor], *, key: str) -> None:
     Raises:
         StorageError: It cannot be written; what was there stays.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    remove_leftovers(path.parent)
     try:
-        with partial.open("wb") as file:
+        with staged(path) as file:
             torch.save({"key": key, "sha256": _sha256(tensors), "tensors": tensors}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error}\nSet data.source.cache_dir to a folder with room.") from error
 
 

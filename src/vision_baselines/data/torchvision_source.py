@@ -25,9 +25,10 @@ from typing import ClassVar, Protocol, final
 
 from vision_baselines.data.cifar_files import CifarFiles
 from vision_baselines.data.idx_files import IdxFiles
-from vision_baselines.data.integrity import prepare_lock, tensors_sha256, verify
+from vision_baselines.data.integrity import prepare_lock, verify
 from vision_baselines.data.splits import SPLIT_SEED, OfficialSplits, Splits, cut_val
 from vision_baselines.errors import DataError, StorageError
+from vision_baselines.storage.hashing import tensors_sha256
 
 # tensors_sha256 of train images and labels, test images and labels, in the order of the files
 MNIST_SHA256 = "731c02e50f07a2fc93cc2c9b0df709507fc27cba0aff0ee3592e75b0849b602e"

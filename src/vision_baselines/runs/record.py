@@ -19,8 +19,10 @@ from vision_baselines.errors import DataError
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.migrations import SCHEMA_VERSION, current_record, is_known
 from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.storage.reading import read_regular
 
 RECORD_FILE = "run.json"
+_MOST_BYTES = 2**25  # a matrix of 1,000 classes takes a fifth of it
 
 
 class Status(StrEnum):
@@ -131,7 +133,8 @@ class RunRecord(_Part):
     the task shows of the test and what the run's probes measured, by name. `caveats` are what a reader must know before
     believing the metrics, a sentence each without its full stop.
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
-    `init_weights_sha256` before the first where that was taken from another run.
+    `init_weights_sha256` before the first where that was taken from another run. `files` are those that the
+    run left, by their path below its folder.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -162,6 +165,7 @@ class RunRecord(_Part):
     init_weights_sha256: str | None = None
     weights_sha256: str | None = None
     final_weights_sha256: str | None = None
+    files: list[str] = Field(default_factory=list)
     attempts: int = 1
     failure: Failure | None = None
 
@@ -221,7 +225,7 @@ def read_record(folder: Path) -> RunRecord:
     """
     path = folder / RECORD_FILE
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(read_regular(path, most_bytes=_MOST_BYTES))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None

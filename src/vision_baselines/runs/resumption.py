@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.files import require_own_folder
 from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
-from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
-from vision_baselines.storage.lock import LOCK_FILE
+from vision_baselines.runs.record import RunRecord, Status, read_record
 
 _SHOWN = 8
 
@@ -47,11 +46,13 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
         rerun: Start anew whatever is there.
 
     Raises:
-        ConfigError: The folder holds a run of another config; the message lists the differences.
+        ConfigError: The folder holds a run of another config, and the message lists the differences; or it holds files
+            and no run.
     """
     try:
         previous = read_record(folder)
     except FileNotFoundError:
+        require_own_folder(folder)
         return Decision(Action.START)
     except ValueError as error:
         if rerun:
@@ -73,15 +74,3 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)
     return Decision(Action.RESUME, previous)
-
-
-def clear(folder: Path) -> None:
-    """Remove what an earlier run left in `folder`, record first; the lock and Hydra's own files stay."""
-    (folder / RECORD_FILE).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if path.name in (LOCK_FILE, ".hydra") or path.suffix == ".log":
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

@@ -1,9 +1,36 @@
-"""Files that are never seen half written."""
+"""Files that are never seen half written, and that are not written through somebody's link."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+# What `staged` leaves when it is killed; other hidden files that end in a number are not ours.
+_STAGED = re.compile(r"\.(.+\.(ckpt|sha256|json|yaml|npz|npy|png|html|csv|md|tex|pt)|\.probe(\.\d+)?)\.\d+")
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target`, which is flushed to the disk and renamed over it when the block ends well.
+
+    Raises:
+        OSError: The folder cannot be written or the disk is full; `target` is untouched.
+    """
+    path = target.with_name(f".{target.name}.{os.getpid()}")
+    path.unlink(missing_ok=True)  # a leftover, or a link that would lead elsewhere
+    try:
+        with os.fdopen(os.open(path, _FLAGS, 0o666), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        path.replace(target)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(target: Path, content: bytes) -> None:
@@ -12,19 +39,12 @@ def write_atomically(target: Path, content: bytes) -> None:
     Raises:
         OSError: The folder cannot be written or the disk is full; `target` is untouched.
     """
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with staged.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
+    with staged(target) as file:
+        file.write(content)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what a killed `write_atomically` had staged in `folder`; for the folder's only writer."""
+    """Delete what a killed `staged` left in `folder`; for the folder's only writer."""
     for path in folder.glob(".*"):
-        if path.suffix[1:].isdigit() and path.is_file():
+        if _STAGED.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import itertools
 import os
 import pickle
 from collections import Counter, OrderedDict
@@ -22,7 +23,10 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.storage.reading import check_archive, read_regular
 
+_MOST_BYTES = 2**35
+_MOST_VALUES = 2_000_000
 # What `torch.load(weights_only=True)` takes without being told more, apart from containers of it.
 _PLAIN = (torch.Tensor, torch.Size, torch.dtype, torch.device, int, float, complex, str, bytes, bytearray, type(None))
 
@@ -93,9 +97,11 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
         StorageError: It is missing, torn, altered or holds more than plain types.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, most_bytes=_MOST_BYTES)
     except OSError as error:
         raise StorageError(f"cannot read checkpoint {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StorageError(f"cannot read checkpoint {error}") from error
     if not content:
         raise StorageError(f"checkpoint {path} is empty")
     checksum = _checksum_file(path)
@@ -104,6 +110,7 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
     if checksum.is_file() and hashlib.sha256(content).hexdigest() not in _checksums(checksum):
         raise StorageError(f"checksum mismatch: checkpoint {path} is not what was written")
     try:
+        check_archive(content)
         loaded = torch.load(io.BytesIO(content), map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise StorageError(
@@ -114,6 +121,7 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
         raise StorageError(f"checkpoint {path} is torn or no checkpoint: {reason}") from error
     if not isinstance(loaded, dict) or "state_dict" not in loaded:
         raise StorageError(f"checkpoint {path} has no state_dict; expected one written by this project or by Lightning")
+    _require_size(loaded, path, len(content))
     return loaded
 
 
@@ -144,14 +152,41 @@ def require_plain(node: Any, key: str = "") -> None:
         )
 
 
+def _require_size(loaded: dict[Any, Any], path: Path, size_bytes: int) -> None:
+    """Refuse what grows beyond its file when it is used: tensors that repeat their bytes, containers that repeat."""
+    known: dict[int, int] = {}
+
+    def values(node: Any) -> int:
+        if isinstance(node, torch.Tensor):
+            if node.numel() * node.element_size() > size_bytes:
+                raise StorageError(
+                    f"checkpoint {path} declares a tensor of {tuple(node.shape)} in a file of {size_bytes:,} bytes"
+                )
+            return 1
+        if not isinstance(node, Mapping | list | tuple | set):
+            return 1
+        if id(node) not in known:
+            known[id(node)] = _MOST_VALUES + 1  # met again on the way down: it contains itself
+            parts = itertools.chain(node.keys(), node.values()) if isinstance(node, Mapping) else node
+            known[id(node)] = 1 + sum(map(values, parts))
+        return known[id(node)]
+
+    try:
+        found = values(loaded)
+    except RecursionError:
+        found = _MOST_VALUES + 1
+    if found > _MOST_VALUES:
+        raise StorageError(f"checkpoint {path} holds more than {_MOST_VALUES:,} values, or nests without end")
+
+
 def _checksum_file(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
 def _checksums(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="ascii", errors="replace").split()
-    except OSError:
+        return read_regular(path, most_bytes=1000).decode("ascii", errors="replace").split()
+    except (OSError, ValueError):
         return []
 
 

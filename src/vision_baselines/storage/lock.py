@@ -1,23 +1,34 @@
-"""One trainer at a time in a run's folder: a lock that dies with the process that holds it.
+"""One process at a time in a folder: a lock that dies with the process that holds it.
 
 An advisory lock on an open file is let go by the operating system however the process ends, SIGKILL included.
-Rejected: a file with a process id in it, which outlives its process and then has to be judged.
+Rejected: a file with a process id in it, or one whose existence is the lock; both outlive their process and then have
+to be judged.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+from vision_baselines.errors import StorageError
 
 try:
     import fcntl
-except ImportError:  # Windows has no advisory locks of this kind
+except ImportError:  # Windows, which locks a byte of the file instead
     fcntl = None  # type: ignore[assignment]
+try:
+    import msvcrt
+except ImportError:
+    msvcrt: Any = None  # type: ignore[no-redef]
 
 LOCK_FILE = ".lock"
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_LOCKED_BYTE = 2**30  # far behind the process id, which others may read while it is locked
 # Open locks of this process. A child that is forked while one is held, such as a data loader's worker, lets go of its
 # copy at once: it may outlive a killed parent by seconds, and with the copy the lock would outlive it too.
 _held: set[TextIO] = set()
@@ -32,26 +43,31 @@ class RunLockedError(Exception):
 
 
 @contextmanager
-def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def exclusive(
+    folder: Path, *, wait: bool = False, name: str = LOCK_FILE, on_wait: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Hold `folder` for as long as the block runs.
 
     Args:
-        folder: The run's folder; made if it is not there.
+        folder: The folder; made if it is not there.
         wait: Wait until it is free instead of raising.
+        name: Of the lock file, which stays behind and means nothing by itself.
+        on_wait: Called once if there is a wait.
 
     Raises:
         RunLockedError: Another process holds it.
+        StorageError: The lock file is a link or something else that is not a file.
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK_FILE
-    with path.open("a+") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise RunLockedError(folder, int(file.read().strip() or 0)) from None
+    with _opened(folder / name) as file:
+        if not _locked(file, wait=False):
+            if not wait:
+                raise RunLockedError(folder, _holder(file))
+            if on_wait is not None:
+                on_wait()
+            while not _locked(file, wait=True):
+                pass
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -62,6 +78,49 @@ def exclusive(folder: Path, *, wait: bool = False) -> Iterator[None]:
             _held.discard(file)
             if not file.closed:
                 file.truncate(0)
+                _unlock(file)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        descriptor = os.open(path, _FLAGS, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise StorageError(f"{path} is not a regular file; expected a lock that this project made") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StorageError(f"{path} is not a regular file; expected a lock that this project made")
+    return os.fdopen(descriptor, "r+")
+
+
+def _holder(file: TextIO) -> int:
+    file.seek(0)
+    text = file.read(20).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _locked(file: TextIO, *, wait: bool) -> bool:
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            return False
+    elif msvcrt is not None:
+        os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+        try:  # LK_LOCK itself gives up after ten seconds
+            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return True
+
+
+def _unlock(file: TextIO) -> None:
+    if fcntl is None and msvcrt is not None:  # flock is let go when the file is closed
+        os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 
 def _let_go() -> None:

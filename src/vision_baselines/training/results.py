@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import EpochRow, RunRecord
+from vision_baselines.storage.atomic import staged
+from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 FILTERS_FILE = "filters.npy"
@@ -25,13 +25,8 @@ FILTERS_PICTURE = "filters.png"
 
 
 def weights_sha256(net: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of a net's state, in the order of its names."""
-    digest = hashlib.sha256()
-    for name, value in sorted(net.state_dict().items()):
-        tensor: Tensor = value.detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """SHA-256 of a net's state, as it is published and recorded; see `hashing.state_sha256`."""
+    return state_sha256(net.state_dict())
 
 
 def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
@@ -39,10 +34,12 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
     filters = filters_of(trainer, classifier)
     if filters is not None:
-        np.save(folder / FILTERS_FILE, filters.numpy())
+        with staged(folder / FILTERS_FILE) as file:
+            np.save(file, filters.numpy())
         if any(isinstance(callback, FilterPictures) for callback in trainer.callbacks):  # type: ignore[attr-defined]
             picture = log_filters(trainer, filters, best, step=trainer.global_step)
-            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(folder / FILTERS_PICTURE)
+            with staged(folder / FILTERS_PICTURE) as file:
+                Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, format="PNG")
     params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
     params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
     if HydraConfig.initialized():

@@ -32,6 +32,7 @@ from vision_baselines.errors import (
 )
 from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
+from vision_baselines.runs.files import clear, written_files
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import (
@@ -44,7 +45,7 @@ from vision_baselines.runs.record import (
     TaskFacts,
     now,
 )
-from vision_baselines.runs.resumption import Action, Decision, clear, decide
+from vision_baselines.runs.resumption import Action, Decision, decide
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training import build, pretrained
@@ -84,7 +85,7 @@ def train(cfg: DictConfig) -> RunRecord:
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
             replaced = [config, *([decision.previous.config] if decision.previous else [])]
-            clear(folder)
+            clear(folder, decision.previous)
         record = _new_record(cfg, config, decision)
         record.write(folder)
         write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
@@ -171,6 +172,7 @@ def _fit_and_test(
         record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)
         log_result(cfg, record, trainer, classifier, folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
+        record.files = written_files(folder)
         record.write(folder)
     finally:
         stop.deferring = False
@@ -270,6 +272,7 @@ def _note_failure(record: RunRecord, error: BaseException) -> None:
 
 def _write_last_words(record: RunRecord, folder: Path) -> None:
     try:
+        record.files = written_files(folder)
         record.write(folder)
     except OSError as error:  # the failure itself matters more than that it could not be noted
         log.error("could not note the failure in %s: %s", folder, error.strerror)

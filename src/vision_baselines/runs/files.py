@@ -1,0 +1,81 @@
+"""The files of a run's folder: which of them this project writes, and how they are removed before a run anew.
+
+Only these are ever removed, one by one; what somebody else put into the folder stays. A folder that holds files of
+somebody's and no record is not a run's folder, and no run is started in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status
+from vision_baselines.storage.lock import LOCK_FILE
+
+# Everything that a run writes, by its path below the run's folder.
+_WRITTEN = re.compile(
+    r"run\.json|config\.yaml|predictions[\w.-]*\.npz|filters\.(npy|png)|events\.out\.tfevents\.[^/]+"
+    r"|csv/(metrics\.csv|hparams\.yaml)"
+    r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
+)
+# What is there before a run begins, and stays when it is removed: the lock, Hydra's own files, logs.
+_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|\.[^/]+\.\d+")
+
+
+def written_files(folder: Path) -> list[str]:
+    """Files in a run's folder that this project writes there, as sorted paths below it; links are not followed."""
+    return sorted(name for name in _files(folder) if _WRITTEN.fullmatch(name) and not (folder / name).is_symlink())
+
+
+def require_own_folder(folder: Path) -> None:
+    """Refuse to start a run among files of somebody else, such as a folder of documents; for one without a record.
+
+    Raises:
+        ConfigError: The folder holds files that no run was preceded by.
+    """
+    foreign = list(itertools.islice((name for name in _files(folder) if not _KEPT.fullmatch(name)), 4))
+    if foreign:
+        more = " and more" if len(foreign) > 3 else ""
+        raise ConfigError(
+            f"{folder} has no {RECORD_FILE} but holds {', '.join(foreign[:3])}{more}; it is not the folder of a run, "
+            "and nothing was changed there. Choose another name=…, or move them away"
+        )
+
+
+def clear(folder: Path, record: RunRecord | None) -> None:
+    """Remove what an earlier run left in `folder`, record last; the lock, logs and what is not the project's stay.
+
+    A finished run's record lists its files, and then only those are removed.
+
+    Raises:
+        ConfigError: The folder is a link to another one.
+    """
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a link to {folder.resolve()}; a run is removed only from a folder of its own")
+    own = written_files(folder)
+    if record is not None:
+        if record.files:
+            own = [name for name in own if name in {*record.files, RECORD_FILE}]
+        # a kill from here on leaves the record of a run that has to be trained again, not of a finished one
+        record = record.model_copy(update={"status": Status.FAILED, "failure": Failure(kind="", message="removed")})
+        record.write(folder)
+    for name in own:
+        if name != RECORD_FILE:
+            (folder / name).unlink(missing_ok=True)
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    for name in {name.partition("/")[0] for name in own if "/" in name}:
+        if not any((folder / name).iterdir()):
+            (folder / name).rmdir()
+
+
+def _files(folder: Path, prefix: str = "") -> Iterator[str]:
+    if folder.is_symlink() and prefix:
+        yield prefix.rstrip("/")
+    elif folder.is_dir():
+        for path in folder.iterdir():
+            yield from _files(path, f"{prefix}{path.name}/")
+    elif prefix:
+        yield prefix.rstrip("/")

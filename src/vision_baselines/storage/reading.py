@@ -1,0 +1,54 @@
+"""Reading files that somebody else may have written: regular files of bounded size, and nothing that unpacks to more.
+
+Opening a FIFO waits for ever, `/dev/zero` never ends, and a small archive may declare gigabytes; each is found out
+before a byte is taken in.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def read_regular(path: Path, *, most_bytes: int) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+        ValueError: It is not a regular file, or is larger than `most_bytes`.
+    """
+    descriptor = os.open(path, _FLAGS)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError(f"{path} is not a regular file")
+        if facts.st_size > most_bytes:
+            raise ValueError(f"{path} has {facts.st_size:,} bytes; expected at most {most_bytes:,}")
+        return file.read(facts.st_size)
+
+
+def check_archive(content: bytes, *, most_bytes: int | None = None) -> None:
+    """Refuse a zip archive (a torch checkpoint, an ``.npz``) that declares more than it may unpack to.
+
+    Args:
+        content: The archive; what is not a zip archive is passed over.
+        most_bytes: The most it may unpack to; by default its own size, since torch compresses nothing.
+
+    Raises:
+        ValueError: It declares more, or its directory is damaged.
+    """
+    if not content.startswith(b"PK"):
+        return
+    most = len(content) if most_bytes is None else most_bytes
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise ValueError(str(error)) from error
+    if declared > most:
+        raise ValueError(f"it would unpack to {declared:,} bytes; expected at most {most:,}")
