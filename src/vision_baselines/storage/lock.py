@@ -8,6 +8,7 @@ to be judged.
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -17,14 +18,16 @@ from typing import Any, TextIO
 
 from vision_baselines.errors import StorageError
 
-try:
-    import fcntl
-except ImportError:  # Windows, which locks a byte of the file instead
-    fcntl = None  # type: ignore[assignment]
-try:
-    import msvcrt
-except ImportError:
-    msvcrt: Any = None  # type: ignore[no-redef]
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+# Unix locks a file, Windows a byte of it; where there is neither, two runs of one folder are not kept apart.
+fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 LOCK_FILE = ".lock"
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
