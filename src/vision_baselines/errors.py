@@ -1,10 +1,14 @@
 """The errors a person can cause, each with the exit code its kind ends in.
 
 The message is one or two lines: what was received, what was expected, what to change. Anything else that is
-raised is a mistake of ours and keeps its traceback.
+raised was not expected; its traceback stands in the run's record and log.
 """
 
 from __future__ import annotations
+
+import re
+
+_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|Unable to allocate", re.IGNORECASE)
 
 
 class VisionBaselinesError(Exception):
@@ -39,3 +43,14 @@ class StorageError(VisionBaselinesError):
     """Something cannot be written or what was written cannot be trusted."""
 
     exit_code = 5
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy, torch or CUDA found no memory; torch says so with a plain `RuntimeError` on a CPU.
+
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory")), is_out_of_memory(ValueError("x"))
+    (True, False)
+    """
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
+    )

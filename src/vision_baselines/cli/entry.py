@@ -1,7 +1,7 @@
-"""The frame around every door: Hydra in, one clear line and an exit code out.
+"""The frame around every command: Hydra in, one clear line and an exit code out.
 
-Hydra prints its errors its own way and always exits with 1, so it is told to raise them (``HYDRA_FULL_ERROR``), and
-they are told here. Nothing here imports torch, so that ``--help`` and a misspelt key answer at once.
+Hydra prints its errors its own way and always exits with 1, so it is asked to raise them (``HYDRA_FULL_ERROR``), and
+they are printed here. Nothing here imports torch, so that ``--help`` and a misspelt key answer at once.
 """
 
 from __future__ import annotations
@@ -12,29 +12,25 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from vision_baselines.cli import messages
+from vision_baselines.cli import command_line, messages
 from vision_baselines.config import trust
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.compose import conf_dir, register_resolvers
-from vision_baselines.errors import ConfigError, StorageError, VisionBaselinesError
+from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
+from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.training.signals import Interrupted
 
 log = logging.getLogger("vision_baselines")
 
 T = TypeVar("T")
-
-_VERBOSE = "VISION_BASELINES_TRACEBACK"
 
 
 def main(verb: str = "train") -> NoReturn:
@@ -42,13 +38,19 @@ def main(verb: str = "train") -> NoReturn:
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"
     threading.excepthook = _on_thread_error
-    logging.raiseExceptions = False  # a disk too full for the log ends the run by itself, and is told once
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # wherever it was typed
+    logging.raiseExceptions = False  # a disk too full for the log ends the run by itself, and says so once
+    if "--version" in sys.argv[1:]:
+        exit_with(lambda: print(f"vision-baselines {package_version()}"))
     exit_with(lambda: _under_hydra(verb))
 
 
+def package_version() -> str:
+    """The package's version; not imported, for the package also offers `api`, which stands above the commands."""
+    return str(sys.modules["vision_baselines"].__version__)
+
+
 def exit_with(run: Callable[[], None]) -> NoReturn:
-    """Run, and exit with 0; or tell what went wrong in a line or two, and exit with the code of its kind."""
+    """Run, and exit with 0; or say what went wrong in a line or two, and exit with the code of its kind."""
     sys.exit(_exit_code(run))
 
 
@@ -82,7 +84,8 @@ _failure: list[Exception] = []
 def _under_hydra(verb: str) -> None:
     from vision_baselines.sweep.callback import SweepCallback
 
-    _check_words(sys.argv[1:])
+    sys.argv[1:] = command_line.ordered(sys.argv[1:])
+    find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
     try:
         with trust.checked():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
@@ -101,23 +104,8 @@ def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(arguments)
 
 
-def _check_words(words: Sequence[str]) -> None:
-    """Refuse what Hydra takes for a mistake of its own, or takes and a record cannot hold."""
-    parser = get_args_parser()
-    known = [option for action in parser._actions for option in action.option_strings]
-    for word in words:
-        if word.startswith("-") and not word.startswith("--") and len(word) > 3:
-            continue  # several letters in one
-        if word.startswith("-") and word.split("=")[0] not in known:
-            raise ConfigError(f"there is no option {word}{messages.nearest(word, known)}; --hydra-help lists all")
-        if word.startswith(("=", "+=", "++=")):
-            raise ConfigError(f"{word!r} has no key; expected key=value, such as seed=1")
-        if any("\ud800" <= character <= "\udfff" for character in word):
-            raise ConfigError(f"{word!r} holds bytes that are no UTF-8; expected text")
-
-
 def _remove_unused(folder: str) -> None:
-    """Take away the folder that Hydra made for a run that was only looked at, if nothing else is in it."""
+    """Remove the folder that Hydra made for a run that was only previewed, if nothing else is in it."""
     import shutil
     from pathlib import Path
 
@@ -131,8 +119,12 @@ def _guarded(run: Callable[[], T], otherwise: T) -> T:
     try:
         return run()
     except Exception as error:
+        understood = messages.understood(error)
+        if understood is not error:
+            # the traceback goes to the run's log file alone
+            logging.getLogger("vision_baselines.progress").error("%s", understood, exc_info=error)
         if HydraConfig.get().mode is not RunMode.RUN:
-            raise
+            raise understood from error
         _failure.append(error)
         return otherwise
 
@@ -140,29 +132,21 @@ def _guarded(run: Callable[[], T], otherwise: T) -> T:
 def _exit_code(run: Callable[[], None]) -> int:
     try:
         run()
-    except VisionBaselinesError as error:
-        return _tell(str(error), error.exit_code)
     except Interrupted as error:
-        return _tell(f"{error}; the same command with the same name goes on from here", error.exit_code)
+        return _say(f"{error}; the same command with the same name resumes it", error.exit_code)
     except KeyboardInterrupt:
-        return _tell("ended by SIGINT", 130)
-    except (HydraException, OmegaConfBaseException) as error:
-        told = messages.one_line(error, conf_dir())
-        return _tell(str(told), told.exit_code)
+        return _say("ended by SIGINT", 130)
     except BrokenPipeError:
         # whoever read our output has seen enough; without this, Python complains once more while it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        told = StorageError(f"{error.strerror or error} at {error.filename}; is paths.output_dir the right folder?")
-        return _tell(str(told), told.exit_code)
     except Exception as error:
-        print(traceback.format_exc(), file=sys.stderr)
-        return _tell(f"{type(error).__name__}: {error}", 4)
+        understood = messages.understood(error)
+        return _say(str(understood), understood.exit_code)
     return 0
 
 
-def _tell(message: str, code: int) -> int:
-    if os.environ.get(_VERBOSE):
+def _say(message: str, code: int) -> int:
+    if os.environ.get(messages.TRACEBACK):
         print(traceback.format_exc(), file=sys.stderr)
     print(f"error: {message}" if code not in (130, 143) else message, file=sys.stderr)
     return code

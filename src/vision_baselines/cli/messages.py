@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf raise, told in a line or two with the nearest right word."""
+"""What any error says: one or two lines, with the nearest right word, and the exit code of its kind."""
 
 from __future__ import annotations
 
@@ -7,12 +7,46 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
 
-from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.config.compose import conf_dir as package_conf_dir
+from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
+
+TRACEBACK = "VISION_BASELINES_TRACEBACK"
+_LONGEST = 400
+_TRIED = re.compile(r"(?:[Tt]ried to allocate|[Uu]nable to allocate|allocate) ([\d.,]+ ?\w+)")
 
 # Options that come with Hydra or its plugins and so have no file in conf/.
 _HYDRAS_OWN = {"hydra/launcher": {"basic", "joblib"}, "hydra/sweeper": {"basic"}}
+
+
+def understood(error: Exception) -> VisionBaselinesError:
+    """The error itself if it is one of ours, else one that says the same in a line or two, with its exit code.
+
+    What nobody expected ends as a `TrainingError` that says how to see the traceback.
+    """
+    ours = next((cause for cause in _causes(error) if isinstance(cause, VisionBaselinesError)), None)
+    if ours is not None:
+        return ours
+    text = " ".join(str(error).split())
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return one_line(error, package_conf_dir())
+    if is_out_of_memory(error):
+        tried = f" (tried to allocate {match[1]})" if (match := _TRIED.search(text)) else ""
+        return TrainingError(f"memory ran out{tried}; make data.batch_size, data.eval_batch_size or the net smaller")
+    if isinstance(error, RecursionError):
+        return ConfigError("the config nests without end; does a file name itself in its defaults?")
+    if isinstance(error, OSError) and error.filename is not None:
+        return StorageError(f"{error.strerror or text} at {error.filename}; is paths.output_dir the right folder?")
+    if isinstance(error, OSError) and error.strerror:
+        return StorageError(error.strerror)
+    if match := re.fullmatch(r"Target (\d+) is out of bounds\.", text):
+        return ConfigError(
+            f"the net has too few outputs for class {match[1]}; its number of outputs must be data.num_classes"
+        )
+    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    return TrainingError(f"{type(error).__name__}: {shown}\nNot expected here: {TRACEBACK}=1 shows the traceback")
 
 
 def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
@@ -36,7 +70,9 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} is set already; write {match[1]}=… without the +")
     first = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ConfigError(" ".join(first[:2]) or type(error).__name__)
+    said = " ".join(first[:2]) or type(error).__name__
+    key = str(getattr(error, "full_key", None) or "")
+    return ConfigError(said if key in said else f"{key}: {said}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -70,7 +106,9 @@ def _unknown_key(key: str, conf_dir: Path) -> str:
     owners = [option for option in _options(conf_dir / group) if rest and key in _keys_of(conf_dir, group, option)]
     if owners:
         return f"there is no key {key!r} with the {group} that is chosen; it belongs to {group}={' and '.join(owners)}"
-    hint = nearest(key, _keys(conf_dir))
+    known = _keys(conf_dir)
+    same_leaf = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
+    hint = f"; did you mean {' or '.join(same_leaf[:3])}?" if same_leaf else nearest(key, known)
     return f"there is no key {key!r} in the config{hint}\nTo add a key that is not there, write +{key}=…"
 
 
@@ -85,11 +123,14 @@ def _keys(conf_dir: Path) -> list[str]:
 
     keys: set[str] = set()
     for path in sorted(conf_dir.rglob("*.yaml")):
+        text = path.read_text()
+        if "@package _global_" in text:
+            continue  # it sets keys that stand elsewhere
         group = path.parent.relative_to(conf_dir).parts
         if path.parent == conf_dir and path.stem != "train":
-            continue
+            group = (path.stem.removesuffix("_base"),)  # what every option of the group begins with
         keys.update(group)
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(text)
         if isinstance(content, dict):
             keys.update(_dotted(content, group))
     return sorted(keys)

@@ -62,6 +62,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "data.train_fraction": (_REAL, 0, 1),
     "optimizer.lr": (_REAL, 0, math.inf),
     "optimizer.weight_decay": (_REAL, 0, math.inf),
+    "scheduler.schedule.T_max": (_WHOLE, 1, math.inf),
     "model.kernel_size": (_WHOLE, 1, math.inf),
     "model.conv_per_block": (_WHOLE, 1, math.inf),
     "model.num_blocks": (_WHOLE, 1, math.inf),
@@ -71,6 +72,9 @@ _MAY_BE_NULL = frozenset({"n_jobs"})
 
 # Words that a key may be, beside null.
 _WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",)}
+
+# Keys that name a class; a run needs each of them.
+_CLASSES = ("data", "data.source", "model", "optimizer", "trainer", "classifier")
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -130,6 +134,16 @@ def check_words(config: Mapping[str, Any]) -> None:
         _, value = _select(config, key)
         if value is not None and value not in words:
             raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}, or null")
+    for key in _CLASSES:
+        found, node = _select(config, key)
+        if found and not (isinstance(node, Mapping) and "_target_" in node):
+            raise ConfigError(f"{key} is {node!r}; expected a class (_target_) and its arguments")
+    _, outputs = _select(config, "model.num_classes")
+    _, classes = _select(config, "data.num_classes")
+    _, task = _select(config, "task._target_")
+    classifies = task is None or str(task).startswith("vision_baselines.tasks.classification.")
+    if classifies and isinstance(outputs, int) and outputs != classes:
+        raise ConfigError(f"model.num_classes is {outputs}; the data has data.num_classes={classes}")
     _, source = _select(config, "init_from")
     if source is not None and not (isinstance(source, str) and source):
         raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")

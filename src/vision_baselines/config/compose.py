@@ -5,6 +5,7 @@ Nothing here imports torch, so that composing a config stays quick.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,6 +26,13 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parents[1]
     installed = package / "conf"
     return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def group_options(group: str) -> list[str]:
+    """The options of a config group, such as ``model``; empty if there is no such group."""
+    if not re.fullmatch(r"\w+(/\w+)*", group):
+        return []
+    return sorted({path.stem for path in (conf_dir() / group).glob("[!_]*.yaml")})
 
 
 def project_root() -> str:

@@ -21,6 +21,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.errors import ConfigError
 
@@ -51,11 +52,18 @@ def checked() -> Iterator[None]:
         path = Path(source.path) / source._normalize_file_name(config_path)
         check_file(path)
         with _yaml_errors(path):
-            return load_file(self, config_path)
+            loaded = load_file(self, config_path)
+        _check_keys(loaded, path)
+        return loaded
 
     @functools.wraps(load_config)
     def checked_config(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
-        cfg = load_config(self, *arguments, **options)
+        try:
+            cfg = load_config(self, *arguments, **options)
+        except (ValueError, TypeError, AttributeError) as error:
+            if isinstance(error, OmegaConfBaseException):
+                raise
+            raise ConfigError(f"the config cannot be composed: {' '.join(str(error).split())}") from error
         check_hydra(cfg)
         return cfg
 
@@ -86,6 +94,10 @@ def check_file(path: Path) -> None:
     depth = itertools.accumulate(1 if byte in b"[{" else -1 for byte in content if byte in b"[]{}")
     if max(depth, default=0) > _MOST_LEVELS:
         raise ConfigError(f"{path} nests deeper than {_MOST_LEVELS} brackets; expected a config of ten levels or so")
+    if b":" not in content and any(
+        line.strip()[:1] not in (b"", b"#", b"{", b"-", b"%", b"!", b"&") for line in content.splitlines()
+    ):
+        raise ConfigError(f"{path} holds no key; expected keys with values, such as seed: 1")
     if b"&" not in content and b"!" not in content:
         return  # neither aliases nor tags; reading it costs what its size says
     with _yaml_errors(path):
@@ -100,6 +112,16 @@ def check_file(path: Path) -> None:
         raise ConfigError(
             f"{path}, line {foreign.start_mark.line + 1} has the tag {foreign.tag}; expected plain values, without tags"
         )
+
+
+def _check_keys(loaded: Any, path: Path) -> None:
+    """Refuse a config file that holds a list, or keys that are not text, which Hydra cannot merge or passes over."""
+    config = loaded.config
+    if not isinstance(config, DictConfig):
+        raise ConfigError(f"{path} holds a list; expected keys with values, such as seed: 1")
+    for key in config:
+        if not isinstance(key, str):
+            raise ConfigError(f"{path} has the key {key!r}; expected text, such as seed: 1")
 
 
 def check_hydra(cfg: DictConfig) -> None:
@@ -140,6 +162,10 @@ def _yaml_errors(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path}{line} is no YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ConfigError(f"{path} holds a single value; expected keys with values, such as seed: 1") from error
     except RecursionError as error:
         raise ConfigError(f"{path} nests deeper than a config can; expected ten levels or so") from error
 

@@ -31,13 +31,14 @@ from omegaconf import DictConfig, open_dict
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.fingerprint import fingerprint, job_name
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Failure, Status, now, read_record
 from vision_baselines.runs.resumption import Action, Decision, decide
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
+from vision_baselines.sweep.distinct import first_of_each
 from vision_baselines.sweep.outcome import Outcome
 from vision_baselines.sweep.worker_entry import run
 from vision_baselines.training.signals import StopSignals
@@ -57,6 +58,7 @@ class Job:
     overrides: list[str]
     config: DictConfig
     folder: Path
+    fingerprint: str
     starts_from: Path | None = None
     process: BaseProcess | None = None
     connection: Connection | None = None
@@ -93,12 +95,13 @@ def launch(
         jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context))
         if jobs[-1].outcome is None and not config.preview:
             _context()  # its server imports while the other jobs are looked at
+    asked, jobs = jobs, _without_repeats(jobs)
     _require_a_beginning(jobs)
     if config.preview:
         from vision_baselines.sweep.preview import show
 
         show([job.config for job in jobs], [job.folder for job in jobs])
-        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in jobs]
+        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in asked]
     slots = n_jobs or _cores()
     to_run = [job for job in jobs if job.outcome is None]
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
@@ -106,7 +109,8 @@ def launch(
         if skipped := len(jobs) - len(to_run):
             console.note(f"{skipped} of {len(jobs)} jobs are finished already")
         _Pool(to_run, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
-    return [_job_return(job) for job in jobs]
+    by_fingerprint = {job.fingerprint: job for job in jobs}
+    return [_job_return(by_fingerprint[job.fingerprint], job.overrides) for job in asked]
 
 
 class _Pool:
@@ -248,11 +252,24 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
         composed.hydra.job.num = index
     task = [str(override) for override in composed.hydra.overrides.task]
     folder = (Path(str(composed.hydra.sweep.dir)) / job_name(task)).absolute()
-    decision = decide(folder, checked_config(composed), rerun=composed.rerun)
+    checked = checked_config(composed)
+    decision = decide(folder, checked, rerun=composed.rerun)
     skip = decision.action is Action.SKIP
     outcome = _finished_before(decision) if skip else None
     starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
-    return Job(index, overrides, composed, folder, starts_from, outcome=outcome)
+    return Job(index, overrides, composed, folder, fingerprint(checked), starts_from, outcome=outcome)
+
+
+def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
+    """Each run once, with a word on those that were asked for again: `seed=0,0`, or `optimizer.lr=1e-3,0.001`."""
+    first = first_of_each(jobs, (job.fingerprint for job in jobs))
+    kept = [job for job, same in zip(jobs, first, strict=True) if job is same]
+    for job, same in zip(jobs, first, strict=True):
+        if job is not same:
+            log.warning(
+                "job %d (%s) is the same run as job %d; it runs once", job.index, " ".join(job.overrides), same.index
+            )
+    return kept
 
 
 def _require_a_beginning(jobs: Sequence[Job]) -> None:
@@ -310,8 +327,8 @@ def _died(job: Job) -> Outcome:
     return Outcome(4, kind="ProcessDied", message=message)
 
 
-def _job_return(job: Job) -> JobReturn:
-    result = JobReturn(overrides=filter_overrides(job.overrides), cfg=job.config, task_name=job.config.hydra.job.name)
+def _job_return(job: Job, overrides: list[str]) -> JobReturn:
+    result = JobReturn(overrides=filter_overrides(overrides), cfg=job.config, task_name=job.config.hydra.job.name)
     if job.outcome is not None and job.outcome.exit_code == 0:
         result.status, result.return_value = JobStatus.COMPLETED, job.outcome.value
     else:

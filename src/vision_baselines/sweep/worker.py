@@ -24,6 +24,7 @@ from omegaconf.basecontainer import BaseContainer
 
 import vision_baselines.training.run  # noqa: F401  # once, in the server that jobs are forked from
 from vision_baselines.config.compose import register_resolvers
+from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.sweep.outcome import Outcome
 from vision_baselines.training.signals import Interrupted
@@ -58,6 +59,7 @@ def run(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     register_resolvers()
+    find_in_start_folder(str(name) for name in config.get("trusted_packages") or ())  # the command line's, as checked
     setup_globals()
     # Resolvers are closures, which cannot be sent: this process has registered its own.
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": BaseContainer._resolvers})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -22,12 +23,17 @@ from pytorch_lightning.loggers import Logger
 from torch import nn
 
 from vision_baselines.config.checks import check_targets
+from vision_baselines.config.packages import where_raised
 from vision_baselines.data.datamodule import ImageDataModule
-from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.training.hooks import spare
 from vision_baselines.training.module import ImageClassifier
+from vision_baselines.training.trial_step import check_optimizer
+
+# Errors whose text says what is wrong without their name.
+_SAID_WHOLE = (ValueError, TypeError, MisconfigurationException, OmegaConfBaseException)
 
 
 def datamodule(cfg: DictConfig) -> ImageDataModule:
@@ -38,7 +44,11 @@ def datamodule(cfg: DictConfig) -> ImageDataModule:
 
 def classifier(cfg: DictConfig) -> ImageClassifier:
     """The net inside its classifier, weights drawn, frozen where the config says so."""
+    compile_options = OmegaConf.select(cfg, "classifier.compile")
+    if not isinstance(compile_options, DictConfig | None):
+        raise ConfigError(f"classifier.compile is {compile_options!r}; expected options of torch.compile, {{}} or null")
     made: ImageClassifier = _instance(cfg, "classifier", ImageClassifier)
+    check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
     if cfg.get("freeze") == "backbone":
         freeze_backbone(made.net)
     return made
@@ -90,6 +100,8 @@ def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
     node = OmegaConf.select(cfg, key)
     if node is None:
         raise ConfigError(f"the config has no {key}")
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{key} is {node!r}; expected a class (_target_) and its arguments")
     check_targets({key: OmegaConf.to_container(node, resolve=True)}, cfg.get("trusted_packages") or ())
     try:
         made = instantiate(node, **options, _convert_="all")
@@ -97,14 +109,30 @@ def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
         cause = _root_cause(error)
         if isinstance(cause, VisionBaselinesError):
             raise cause from error
-        if isinstance(cause, ValueError | TypeError | MisconfigurationException | OmegaConfBaseException):
-            raise ConfigError(f"{key} cannot be built: {' '.join(str(cause).split())}") from error
         if located := re.search(r"Error locating target '([^']+)'", str(error)):
-            raise ConfigError(f"{key} cannot be built: there is no {located[1]}") from error
-        raise
+            raise ConfigError(f"{key} cannot be built: {_why_not_found(located[1], error)}") from error
+        if isinstance(cause, OSError) or is_out_of_memory(cause):
+            raise cause from error
+        kind = "" if isinstance(cause, _SAID_WHOLE) else f"{type(cause).__name__}: "
+        raise ConfigError(f"{key} cannot be built: {kind}{' '.join(str(cause).split())}") from error
     if not isinstance(made, expected):
         raise ConfigError(f"{key}._target_ makes a {type(made).__name__}; expected a {expected.__name__}")
     return made
+
+
+def _why_not_found(target: str, error: BaseException) -> str:
+    """What is wrong with the module of `target`: it does not exist, or an error of its own ends its import."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    missing = cause.name if isinstance(cause, ModuleNotFoundError) else None
+    if isinstance(cause, AttributeError) or (missing and f"{target}.".startswith(f"{missing}.")):
+        where = "" if missing != target.split(".")[0] else f" ({missing} is neither installed nor in {Path.cwd()})"
+        return f"there is no {target}{where}"
+    place = where_raised(cause)
+    return f"importing {target} fails with {type(cause).__name__}: {' '.join(str(cause).split())}" + (
+        f" ({place})" if place else ""
+    )
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -1,0 +1,113 @@
+"""What was typed for ``train``, put in order and checked before Hydra reads it.
+
+Hydra answers some of this with argparse's usage, a traceback, or a sweep that is not the one that was meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import deque
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from vision_baselines.cli import messages
+from vision_baselines.config.compose import group_options
+from vision_baselines.errors import ConfigError
+
+_MODES = {"run": "--run", "multirun": "--multirun", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
+
+
+def ordered(words: Sequence[str]) -> list[str]:
+    """The same words, options before overrides, wherever they were typed.
+
+    Raises:
+        ConfigError: An option does not exist, lacks its value, or does not go with another; a word is not an override.
+    """
+    parser = get_args_parser()
+    actions = {name: action for action in parser._actions for name in action.option_strings}
+    options: list[str] = []
+    overrides: list[str] = []
+    waiting = deque(words)
+    while waiting:
+        word = waiting.popleft()
+        if not word.startswith("-"):
+            _check_override(word)
+            overrides.append(word)
+            continue
+        options.append(word)
+        action = actions.get(word)
+        if action is None:
+            _check_option(word, list(actions))
+        elif waiting and (action.nargs is None or (action.nargs == "?" and waiting[0] in (action.choices or ()))):
+            options.append(waiting.popleft())
+    parser.error = _refuse  # type: ignore[method-assign]
+    _check_modes(parser.parse_args([*options, *overrides]))
+    return [*options, *overrides]
+
+
+def _check_option(word: str, known: Sequence[str]) -> None:
+    if not word.startswith("--") and len(word) > 3:
+        return  # several letters in one, or a letter with its value
+    if word.split("=")[0] not in known:
+        raise ConfigError(f"there is no option {word}{messages.nearest(word, known)}; --hydra-help lists all")
+
+
+def _check_override(word: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in word):
+        raise ConfigError(f"{word!r} holds bytes that are not valid UTF-8; expected text")
+    if word.startswith(("=", "+=", "++=")):
+        raise ConfigError(f"{word!r} has no key; expected key=value, such as seed=1")
+    key, found, value = word.lstrip("+").partition("=")
+    if found and value.strip() in ("null", "") and (options := group_options(key.partition("@")[0])):
+        raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
+    if found and value.strip() == "null" and key in ("classifier", "comparison"):
+        raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")
+
+
+def _check_modes(args: argparse.Namespace) -> None:
+    if args.experimental_rerun is not None:
+        raise ConfigError(
+            "--experimental-rerun is not supported: the same command resumes a run, rerun=true trains it again, and "
+            "reproduce.py RUN repeats it bit for bit"
+        )
+    chosen = [option for name, option in _MODES.items() if getattr(args, name)]
+    if len(chosen) > 1:
+        instead = "; preview=true lists the jobs of a sweep" if "--cfg" in chosen else ""
+        raise ConfigError(f"{' and '.join(chosen)} cannot be combined{instead}")
+    if args.resolve and not (args.cfg or args.help):
+        raise ConfigError("--resolve goes with --cfg: --cfg job --resolve")
+    if args.shell_completion and not any(word.startswith(("install=", "uninstall=")) for word in args.overrides):
+        if not any(word.startswith("query=") for word in args.overrides):
+            raise ConfigError("--shell-completion needs install=SHELL or uninstall=SHELL, with bash, zsh or fish")
+        if "COMP_LINE" not in os.environ:
+            raise ConfigError("--shell-completion query=… is asked by a shell, which sets COMP_LINE")
+    if args.multirun:
+        _check_experiments(args.overrides)
+
+
+def _check_experiments(words: Sequence[str]) -> None:
+    """Refuse several experiments at once: each has a sweep of its own, and one command can only run one sweep."""
+    for word in words:
+        override = _parsed(word) if word.lstrip("+").startswith("experiment=") else None
+        if override is not None and override.is_sweep_override():
+            raise ConfigError(
+                f"{word!r} names several experiments, each of which has a sweep of its own; give each its own command: "
+                "train.py -m experiment=NAME"
+            )
+
+
+def _parsed(word: str) -> Override | None:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:
+        return None  # Hydra will say so
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; --hydra-help lists the options")

@@ -1,0 +1,82 @@
+"""Tries a config's optimizer and schedule on one small parameter, before anything is trained.
+
+Lightning builds both after the data is loaded, and a schedule can fail as late as its first step.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from vision_baselines.errors import ConfigError
+
+_STEPS = 3
+
+
+def check_optimizer(
+    make_optimizer: Callable[..., Any], make_scheduler: Callable[..., Any] | None, net: torch.nn.Module
+) -> None:
+    """Build the optimizer of small parameters and its schedule, and take three steps.
+
+    Args:
+        make_optimizer: Parameters to an optimizer.
+        make_scheduler: An optimizer to its schedule, if there is one.
+        net: There is a small parameter of each number of dimensions that its trainable ones have.
+
+    Raises:
+        ConfigError: One of them cannot be built, or cannot do a step as Lightning asks for it.
+    """
+    dimensions = sorted({p.dim() for p in net.parameters() if p.requires_grad})
+    parameters = [torch.nn.Parameter(torch.zeros((2,) * n, device="cpu")) for n in dimensions]
+    if not parameters:
+        return  # Lightning trains nothing, and says so
+    optimizer = _tried("optimizer", make_optimizer, parameters)
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(f"optimizer makes a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
+    if not _accepts_closure(optimizer):
+        raise ConfigError(
+            f"the step of {type(optimizer).__name__} takes no closure, which Lightning hands to it; "
+            "choose an optimizer with step(closure=None)"
+        )
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    scheduler = None
+    if make_scheduler is not None:
+        options: Mapping[str, Any] = {"total_steps": 10} if _accepts(make_scheduler, "total_steps") else {}
+        scheduler = _tried("scheduler.schedule", make_scheduler, optimizer, **options)
+        if not isinstance(scheduler, LRScheduler | ReduceLROnPlateau):
+            raise ConfigError(f"scheduler.schedule makes a {type(scheduler).__name__}; expected a torch schedule")
+    for _ in range(_STEPS):
+        _tried("optimizer", optimizer.step, lambda: torch.zeros(()))
+        if scheduler is not None:
+            _tried("scheduler.schedule", scheduler.step, *((1.0,) if isinstance(scheduler, ReduceLROnPlateau) else ()))
+
+
+def _tried(key: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    try:
+        return function(*arguments, **options)
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: "
+        text = " ".join(str(error).split())
+        unexpected = (
+            text.rpartition("unexpected keyword argument ")[2].strip("'") if "unexpected keyword" in text else ""
+        )
+        remedy = f"; ~{key}.{unexpected} leaves it out" if unexpected else ""
+        raise ConfigError(f"{key} cannot be used: {kind}{text}{remedy}") from error
+
+
+def _accepts(function: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(function).parameters
+    except ValueError:  # of a partial whose arguments do not fit, which building it will say
+        return False
+
+
+def _accepts_closure(optimizer: Optimizer) -> bool:
+    parameters = inspect.signature(optimizer.step).parameters.values()
+    return any(p.name == "closure" or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)

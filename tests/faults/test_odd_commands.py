@@ -1,0 +1,214 @@
+"""Odd command lines, config files and packages: an exit code, at most two lines, never a traceback."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import pytest
+
+# What is typed for train.py, the exit code, and what the answer must name. TINY stands for a run of seconds.
+ESSENTIAL = {
+    "--version": (0, "vision-baselines "),
+    "lr=0.01": (2, "did you mean optimizer.lr?"),
+    "--multirun --cfg job": (2, "cannot be combined"),
+    "--experimental-rerun=x.pickle": (2, "not supported"),
+    "model=null": (2, "choose one of cnn"),
+    "comparison=null": (2, "comparison"),
+    "TINY data.source=null": (2, "data.source is None"),
+    "TINY model.num_classes=3": (2, "model.num_classes is 3"),
+    "TINY scheduler.schedule.T_max=0": (2, "T_max is 0"),
+    "TINY +optimizer.betas=[2,2]": (2, "optimizer cannot be used: Invalid beta"),
+    "TINY classifier.compile=5": (2, "classifier.compile is 5"),
+    "TINY optimizer._target_=torch.optim.Adadelta": (2, "~optimizer.fused leaves it out"),
+    "-m experiment=cnn_vs_fc_digits,pixel_permutation": (2, "several experiments"),
+    "seed=1 preview=true --config-dir=OWN experiment=itself": (2, "defaults"),
+    "--config-dir OWN experiment=number_key": (2, "has the key 1"),
+    "--config-dir OWN experiment=number": (2, "holds no key"),
+}
+RARER = {
+    "batch_size=8": (2, "did you mean data.batch_size?"),
+    "max_epochs=8": (2, "did you mean trainer.max_epochs?"),
+    "weight_decay=8": (2, "did you mean optimizer.weight_decay?"),
+    "-m --cfg job seed=0,1": (2, "preview=true"),
+    "--cfg nope": (2, "invalid choice"),
+    "--config-dir=nowhere seed=1": (2, "not found"),
+    "--config-name=nowhere": (2, "nowhere"),
+    "--config-path=nowhere": (2, "nowhere"),
+    "--resolve": (2, "--cfg job --resolve"),
+    "--nope": (2, "there is no option --nope"),
+    "-z": (2, "there is no option -z"),
+    "--run --multirun": (2, "cannot be combined"),
+    "--info nope": (2, "nope"),
+    "--shell-completion": (2, "install=SHELL"),
+    "--shell-completion query=bash": (2, "COMP_LINE"),
+    "--experimental-rerun x": (2, "not supported"),
+    "data=null": (2, "digits"),
+    "optimizer=null": (2, "adamw"),
+    "scheduler=null": (2, "none"),
+    "trainer=null": (2, "gpu"),
+    "callbacks=null": (2, "default"),
+    "logger=null": (2, "tensorboard"),
+    "paths=null": (2, "default"),
+    "hydra=null": (2, "default"),
+    "experiment=": (2, "leave it out"),
+    "classifier=null": (2, "classifier"),
+    "classifier=5": (2, "classifier"),
+    "model=5": (2, "Config group override"),
+    "data=[1,2]": (2, "composed"),
+    "optimizer={a:1}": (2, "optimizer"),
+    "TINY optimizer._target_=5": (2, "optimizer._target_"),
+    "TINY optimizer._target_=torch.optim.LBFGS": (2, "weight_decay"),
+    "TINY optimizer._target_=torch.optim.Nope": (2, "there is no torch.optim.Nope"),
+    "TINY optimizer._target_=torch.optim.Optimizer": (2, "optimizer"),
+    "TINY optimizer._target_=torch.optim.SparseAdam ~optimizer.fused ~optimizer.weight_decay": (2, "dense"),
+    "TINY optimizer._target_=torch.optim.Muon ~optimizer.fused": (2, "2D"),
+    "TINY ~optimizer._partial_": (2, "params"),
+    "TINY +optimizer.nope=1": (2, "~optimizer.nope leaves it out"),
+    "TINY optimizer.lr=[1,2]": (2, "optimizer.lr"),
+    "TINY scheduler.schedule._target_=torch.optim.lr_scheduler.StepLR": (2, "T_max"),
+    "TINY scheduler.schedule._target_=torch.optim.lr_scheduler.StepLR ~scheduler.schedule.T_max": (2, "step_size"),
+    "TINY scheduler.schedule._target_=torch.optim.lr_scheduler.LambdaLR ~scheduler.schedule.T_max": (2, "lr_lambda"),
+    "TINY scheduler.schedule._target_=torch.optim.SGD ~scheduler.schedule.T_max": (2, "scheduler.schedule"),
+    "TINY scheduler.schedule.T_max=-3": (2, "T_max is -3"),
+    "TINY scheduler.schedule.T_max=x": (2, "T_max is 'x'"),
+    "TINY scheduler=plateau scheduler.schedule.factor=2": (2, "Factor should be < 1.0"),
+    "TINY scheduler=one_cycle +scheduler.schedule.pct_start=5": (2, "pct_start"),
+    "TINY model._target_=torch.nn.Linear": (2, "image_shape"),
+    "TINY model._target_=torch.nn.Nope": (2, "there is no torch.nn.Nope"),
+    "TINY model.hidden_features=999999999999": (4, "memory ran out"),
+    "TINY model.channels=5": (2, "channels"),
+    "TINY model.channels=[]": (2, "channels"),
+    "TINY model.num_classes=30": (2, "model.num_classes is 30"),
+    "TINY +trainer.nope=1": (2, "nope"),
+    "TINY classifier.compile=[1]": (2, "classifier.compile"),
+    "TINY ~data.source": (2, "'source'"),
+    "TINY data.source=5": (2, "data.source"),
+    "TINY init_from=nowhere": (2, "nowhere"),
+    "TINY init_from=[1]": (2, "init_from"),
+    "TINY +callbacks.x=5": (2, "callbacks.x"),
+    "TINY +callbacks.x={_target_:torch.optim.SGD}": (2, "callbacks.x"),
+    "TINY +callbacks.x={_target_:broken_package.imports.Net} trusted_packages=[broken_package]": (2, "line 2"),
+    "TINY +callbacks.x={_target_:broken_package.missing.Net} trusted_packages=[broken_package]": (2, "pandass"),
+    "TINY +callbacks.x={_target_:broken_package.syntax.Net} trusted_packages=[broken_package]": (2, "SyntaxError"),
+    "TINY +callbacks.x={_target_:broken_package.nope.Net} trusted_packages=[broken_package]": (2, "there is no"),
+    "TINY +callbacks.x={_target_:broken_package.raises.Net} trusted_packages=[broken_package]": (2, "ZeroDivision"),
+    "TINY +callbacks.x={_target_:no_package.Net} trusted_packages=[no_package]": (2, "neither installed nor in"),
+    "-m experiment=glob(*)": (2, "several experiments"),
+    "-m model=null,cnn": (2, "null"),
+    "-m model=": (2, "leave it out"),
+    "-m seed=0,1 optimizer.lr=": (2, "optimizer.lr"),
+    "seed=0 --config-dir": (2, "not found"),
+    "-m seed=range(": (2, "seed"),
+    "hydra.sweeper.groups=[[model=cnn]": (2, "groups"),
+    "x=${nope:1}": (2, "x"),
+    "seed=${nope}": (2, "nope"),
+    "seed=${seed}": (2, "ecursive"),
+    "+x=${oc.env:NOT_SET_ANYWHERE}": (2, "NOT_SET_ANYWHERE"),
+    "seed=": (2, "seed"),
+    "seed=[": (2, "seed"),
+    "seed='": (2, "seed"),
+    "~seed": (2, "seed"),
+    "~nope": (2, "nope"),
+    "+seed=1": (2, "without the +"),
+    "@=1": (2, "composed"),
+    "model@=cnn": (2, "key"),
+    "+model=fc": (2, "model"),
+    "hydra/launcher=nope": (2, "local"),
+    "hydra/sweeper=nope": (2, "paired"),
+    "--config-dir OWN experiment=list": (2, "holds a list"),
+    "--config-dir OWN experiment=text": (2, "holds no key"),
+    "--config-dir OWN experiment=wrong_defaults": (2, "defaults"),
+    "--config-dir OWN experiment=missing_option": (2, "model=nope does not exist"),
+    "--config-dir OWN experiment=wrong_key": (2, "max_epoch"),
+    "--config-dir OWN experiment=bad_interpolation": (2, "nope"),
+}  # fmt: skip
+FILES = {
+    "number_key": "1: 2\n",
+    "number": "5\n",
+    "text": "hello\n",
+    "list": "- a\n- b\n",
+    "itself": "# @package _global_\ndefaults:\n  - itself\n",
+    "wrong_defaults": "# @package _global_\ndefaults: 5\n",
+    "missing_option": "# @package _global_\ndefaults:\n  - override /model: nope\n",
+    "wrong_key": "# @package _global_\ntrainer:\n  max_epoch: 3\n",
+    "bad_interpolation": "# @package _global_\nseed: ${nope}\n",
+}
+MODULES = {
+    "__init__": "",
+    "imports": "import torch\nfrom torch import nonsense\n",
+    "missing": "import pandass\n",
+    "syntax": "def f(:\n",
+    "raises": "class Net:\n    def __init__(self):\n        1 / 0\n",
+}
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder to start in, with odd config files and a package that cannot be imported."""
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    for name, text in FILES.items():
+        (tmp_path / "own" / "experiment" / f"{name}.yaml").write_text(text)
+    (tmp_path / "broken_package").mkdir()
+    for name, text in MODULES.items():
+        (tmp_path / "broken_package" / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    yield str(tmp_path / "own")
+    for name in [name for name in sys.modules if name.startswith("broken_package")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        *(pytest.param(words, *answer, id=words) for words, answer in ESSENTIAL.items()),
+        *(pytest.param(words, *answer, id=words, marks=pytest.mark.slow) for words, answer in RARER.items()),
+    ],
+)
+def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(door, run_door, own, words, code, named):
+    given = [word.replace("OWN", own) for word in words.split(" ")]
+    answer = run_door(*given[1:]) if given[0] == "TINY" else door(*given)
+    assert "Traceback" not in answer.err + answer.out
+    assert answer.code == code, answer
+    assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
+    assert named in answer.err + answer.out
+
+
+def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_and_the_record(
+    run_door, folder, with_callback
+):
+    from pytorch_lightning.callbacks import Callback
+
+    class Odd(Callback):
+        def on_train_start(self, *_):
+            raise KeyError("odd")
+
+    with_callback(Odd())
+    answer = run_door()
+    assert answer.code == 4
+    assert answer.err.splitlines() == [
+        "error: KeyError: 'odd'",
+        "Not expected here: VISION_BASELINES_TRACEBACK=1 shows the traceback",
+    ]
+    assert "on_train_start" in (folder / "train.log").read_text()
+    assert "on_train_start" in (folder / "run.json").read_text()
+
+
+def test_a_trusted_package_is_found_in_the_folder_one_starts_in_and_only_there(run_door, tmp_path, monkeypatch):
+    (tmp_path / "start_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
+    (tmp_path / "other_package.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    answer = run_door("+callbacks.x={_target_:start_package.Mine}", "trusted_packages=[start_package]")
+    assert answer.code == 0, answer
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("other_package")
+
+
+def test_a_package_in_the_start_folder_does_not_hide_an_installed_one(tmp_path, monkeypatch):
+    from vision_baselines.config.packages import find_in_start_folder
+
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    find_in_start_folder(["colorsys"])
+    assert importlib.import_module("colorsys").rgb_to_hsv
