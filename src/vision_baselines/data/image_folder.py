@@ -1,37 +1,34 @@
-"""A person's own pictures: ``<root>/train/<class>/…``, with ``val`` and ``test`` beside train where there are any.
+"""A person's own pictures: a folder for each class, or a table of classes, with splits beside each other or none.
 
-The pictures are brought to one size once and cached as a checked tensor file; every later start reads that, until a
-picture is added, removed or touched. Everything that is wrong with the folder is said at once, before training.
-Listing is left to `picture_listing`, what becomes of a picture's size and mode is stated in `picture_decoding`.
+The pictures are brought to one size once and cached; every later start reads that and decodes what is new. Which
+picture is in which split is decided from the listing, before any is opened. Everything that is wrong with the folder is
+said at once, before training. Folders are left to `picture_layout`, listing to `picture_listing` and `picture_labels`,
+decoding and the cache to `picture_tensors`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-import numpy as np
-import PIL
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
-from vision_baselines.data import tensor_cache
-from vision_baselines.data.integrity import prepare_lock
-from vision_baselines.data.picture_decoding import MAX_PIXELS, PictureError, PixelArray, decoded, quiet_pillow
-from vision_baselines.data.picture_listing import Listing, Picture, list_pictures, printable
+from vision_baselines.data.picture_decoding import MAX_PIXELS, SIXTEEN_BIT_MAX, median_side
+from vision_baselines.data.picture_duplicates import found_duplicates, without
+from vision_baselines.data.picture_labels import list_labelled
+from vision_baselines.data.picture_layout import SPLIT_NAMES, printable
+from vision_baselines.data.picture_listing import Listing, Picture, list_pictures
+from vision_baselines.data.picture_tensors import Decoding, PictureTensors, picture_tensors
+from vision_baselines.data.source_report import SourceReport
 from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, stratified_cut
 from vision_baselines.errors import ConfigError, DataError
 
 _FAULTS_NAMED = 10
-_CACHE_FORMAT = 1
+_LARGEST_AUTO_SIDE = 224
 
 logger = logging.getLogger(__name__)
 
@@ -42,15 +39,21 @@ class ImageFolder:
     """Pictures in a folder for each class.
 
     Args:
-        root: Must be set. Holds ``train`` and, where there are any, ``val`` and ``test``, each with the same classes.
+        root: Must be set. Holds ``train`` and, where there are any, ``val`` and ``test``, or classes alone.
         cache_dir: Where the tensors are kept; nothing else is ever written.
-        image_size: Side of the square images, in pixels.
+        image_size: Side of the square images, in pixels; ``auto`` is the pictures' median shorter side, at most 224.
         channels: 3 for RGB, 1 for grey.
         crop: Whether a picture's shape is kept and its centre cropped, or it is stretched to the square.
         val_fraction: Of each class in train, held out for validation where there is no ``val``.
         test_fraction: Of each class in train, held out for testing where there is no ``test``, which is warned of.
         split_seed: Decides which pictures are held out.
         max_pixels: A picture that states more is refused before it is decoded.
+        pixel_max: White in 16-bit pictures; ``auto`` finds 255, 1023, 4095, 16383 or 65535 from the brightest of all.
+        labels: A CSV file with a row for each picture, relative to the root; None takes classes from folders.
+        file_column: Its column of pictures; None finds it by its name.
+        label_column: Its column of classes; None finds it by its name.
+        on_damaged: What becomes of pictures that cannot be decoded: ``refuse``, or ``skip`` and record.
+        on_duplicate: What becomes of pictures in two splits or classes: ``warn``, ``refuse``, or ``drop`` from train.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -58,28 +61,48 @@ class ImageFolder:
 
     root: str | Path | None
     cache_dir: str | Path
-    image_size: int = 32
+    image_size: int | str = 32
     channels: int = 3
     crop: bool = True
     val_fraction: float = 0.1
     test_fraction: float = 0.2
     split_seed: int = SPLIT_SEED
     max_pixels: int = MAX_PIXELS
+    pixel_max: int | str = "auto"
+    labels: str | Path | None = None
+    file_column: str | None = None
+    label_column: str | None = None
+    on_damaged: str = "refuse"
+    on_duplicate: str = "warn"
 
     def __post_init__(self) -> None:
         if self.root is None:
             raise ConfigError("data.source.root is null; expected the folder that holds train/<class>/…")
-        if self.image_size < 1:
-            raise ConfigError(f"data.source.image_size is {self.image_size}; expected a side of at least 1 pixel")
+        if self.image_size != "auto" and (not isinstance(self.image_size, int) or self.image_size < 1):
+            raise ConfigError(
+                f"data.source.image_size is {self.image_size}; expected a side of at least 1 pixel, or auto"
+            )
         if self.channels not in (1, 3):
             raise ConfigError(f"data.source.channels is {self.channels}; expected 3 for RGB or 1 for grey")
         if not 1 <= self.max_pixels <= 2 * MAX_PIXELS:
             raise ConfigError(
                 f"data.source.max_pixels is {self.max_pixels}; expected 1 to {2 * MAX_PIXELS}, Pillow's own limit"
             )
+        if self.pixel_max != "auto" and not (
+            isinstance(self.pixel_max, int) and 1 <= self.pixel_max <= SIXTEEN_BIT_MAX
+        ):
+            raise ConfigError(f"data.source.pixel_max is {self.pixel_max}; expected 1 to {SIXTEEN_BIT_MAX}, or auto")
         for name, fraction in {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}.items():
             if not 0 < fraction < 0.5:
                 raise ConfigError(f"data.source.{name} is {fraction}; expected between 0 and 0.5")
+        for name, word, words in (
+            ("on_damaged", self.on_damaged, ("refuse", "skip")),
+            ("on_duplicate", self.on_duplicate, ("warn", "refuse", "drop")),
+        ):
+            if word not in words:
+                raise ConfigError(f"data.source.{name} is {word!r}; expected {' or '.join(words)}")
+        if not isinstance(self.crop, bool):
+            raise ConfigError(f"data.source.crop is {self.crop!r}; expected true or false")
 
     def prepare(self) -> None:
         """Decode the pictures unless the cache holds them.
@@ -97,22 +120,57 @@ class ImageFolder:
             DataError: As `prepare`, which does the work if nothing has done it yet.
         """
         listing = self._listing()
+        chosen, cut_from = self._assigned(listing)
         tensors = self._tensors(listing)
         for note in listing.notes:
             logger.warning(note)
-        splits = {name: Split(tensors[f"{name}_images"], tensors[f"{name}_target"]) for name in listing.pictures}
-        train = splits["train"]
-        held_out_counts = self._held_out_counts(listing)
-        if "test" in held_out_counts:
+        if "test" in cut_from:
             logger.warning(
                 "no test folder under %s: %d pictures of train are held out as the test split",
                 printable(str(self.root)),
-                sum(held_out_counts["test"]),
+                len(chosen["test"]),
             )
-        for name, counts in held_out_counts.items():
-            kept, held_out = stratified_cut(train.target, counts, seed=self.split_seed)
-            splits[name], train = train.subset(held_out), train.subset(kept)
-        return Splits(train, splits["val"], splits["test"], listing.class_names)
+        pictures = [picture for split in SPLIT_NAMES for picture in chosen[split]]
+        where = [split for split in SPLIT_NAMES for _ in chosen[split]]
+        splits, contents, begin = {}, {}, 0
+        for name in SPLIT_NAMES:  # slices, not copies: the tensors may lie in a file
+            usable = [index for index in tensors.usable if where[index] == name]
+            rows = slice(begin, begin + len(usable))
+            begin = rows.stop
+            target = torch.tensor([pictures[index].label for index in usable], dtype=torch.int64)
+            ids = tuple(printable(pictures[index].path) for index in usable)
+            splits[name], contents[name] = Split(tensors.images[rows], target, ids), tensors.contents[rows]
+        duplicates = self._without_duplicates(splits, contents)
+        if tensors.damaged:
+            logger.warning(
+                "%d damaged pictures are left out (data.source.on_damaged=skip): %s",
+                len(tensors.damaged),
+                "; ".join(tensors.damaged[:_FAULTS_NAMED]),
+            )
+        if tensors.pixel_max not in (None, SIXTEEN_BIT_MAX):
+            logger.warning("white in the 16-bit pictures is taken to be data.source.pixel_max=%d", tensors.pixel_max)
+        report = SourceReport(
+            dict.fromkeys(cut_from, "train"),
+            tuple(listing.notes),
+            tuple(tensors.damaged),
+            duplicates,
+            tensors.pixel_max,
+        )
+        return Splits(splits["train"], splits["val"], splits["test"], listing.class_names, report)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, without opening a picture."""
+        return self._listing().class_names
+
+    def listing_sha256(self) -> str:
+        """What changes when a picture is added, removed, renamed or replaced; no picture is opened."""
+        return self._listing().fingerprint()
+
+    def found_image_size(self) -> int:
+        """Median of the pictures' shorter sides, in pixels, at most 224, from the headers of some hundred."""
+        pictures = self._listing().pictures["train"]
+        sample = pictures[:: max(1, len(pictures) // 200)]
+        return min(_LARGEST_AUTO_SIDE, median_side([self._root / picture.path for picture in sample]))
 
     @property
     def _root(self) -> Path:
@@ -121,6 +179,9 @@ class ImageFolder:
 
     def _listing(self) -> Listing:
         try:
+            if self.labels is not None:
+                columns = {"file_column": self.file_column, "label_column": self.label_column}
+                return list_labelled(self._root, self.labels, **columns)
             return list_pictures(self._root)
         except OSError as error:
             raise DataError(f"cannot read {error.filename}: {error.strerror}; set data.source.root") from error
@@ -132,8 +193,20 @@ class ImageFolder:
         return {
             name: [max(1, round(fraction * count)) for count in per_class]
             for name, fraction in fractions.items()
-            if name not in listing.pictures
+            if not listing.pictures.get(name)
         }
+
+    def _assigned(self, listing: Listing) -> tuple[dict[str, list[Picture]], list[str]]:
+        """The pictures of train, val and test, and which of these are cut from train."""
+        chosen = dict(listing.pictures)
+        held_out_counts = self._held_out_counts(listing)
+        for name, counts in held_out_counts.items():
+            train = chosen["train"]
+            target = torch.tensor([picture.label for picture in train], dtype=torch.int64)
+            kept, held_out = stratified_cut(target, counts, seed=self.split_seed)
+            chosen[name] = [train[index] for index in held_out.tolist()]
+            chosen["train"] = [train[index] for index in kept.tolist()]
+        return chosen, list(held_out_counts)
 
     def _faults(self, listing: Listing) -> list[str]:
         held_out_counts = self._held_out_counts(listing).values()
@@ -146,90 +219,43 @@ class ImageFolder:
                 )
         return [*listing.faults, *too_few]
 
-    def _tensors(self, listing: Listing) -> dict[str, Tensor]:
-        """Images and target of each split that has a folder, from the cache or from the pictures."""
-        path, key = self._cache(listing)
-        faults = self._faults(listing)
-        tensors = None if faults else tensor_cache.read(path, key=key, say_damaged=False)
-        if tensors is not None:
-            return tensors
-        with prepare_lock(path.parent):
-            # another process may have made it while this one waited
-            tensors = None if faults else tensor_cache.read(path, key=key)
-            if tensors is None:
-                tensors = self._decoded(listing, faults)
-                tensor_cache.write(path, tensors, key=key)
-            return tensors
-
-    def _cache(self, listing: Listing) -> tuple[Path, str]:
-        """The cache file for this folder at this size, and the key of what it must hold."""
-        root = self._root.resolve()
-        place = repr((os.fsencode(root), self.image_size, self.channels, self.crop))
-        name = f"pictures-{hashlib.sha256(place.encode()).hexdigest()[:16]}.pt"
-        # another version of Pillow may decode or resize to other values
-        key = f"{_CACHE_FORMAT} {PIL.__version__} {listing.fingerprint()}"
-        return Path(self.cache_dir).expanduser() / name, key
-
-    def _decoded(self, listing: Listing, faults: list[str]) -> dict[str, Tensor]:
-        """Decode every picture; raise DataError for all faults, those known already and those found now."""
-        shape = (self.channels, self.image_size, self.image_size)
-        _require_memory(sum(map(len, listing.pictures.values())) * math.prod(shape), self.image_size)
-        tensors = {}
-        with quiet_pillow():
-            for split, pictures in listing.pictures.items():
-                images = np.empty((len(pictures), *shape), dtype=np.uint8)
-                faults = [*faults, *self._fill(images, pictures, split)]
-                tensors[f"{split}_images"] = torch.from_numpy(images)
-                tensors[f"{split}_target"] = torch.tensor([p.label for p in pictures], dtype=torch.int64)
+    def _tensors(self, listing: Listing) -> PictureTensors:
+        """Images of train, val and test, from the cache or from the pictures; DataError for all faults at once."""
+        chosen, _ = self._assigned(listing)
+        how = Decoding(
+            self.found_image_size() if isinstance(self.image_size, str) else self.image_size,
+            self.channels,
+            self.crop,
+            self.max_pixels,
+            None if isinstance(self.pixel_max, str) else self.pixel_max,
+        )
+        pictures = [picture for split in SPLIT_NAMES for picture in chosen[split]]
+        tensors = picture_tensors(self._root, pictures, how, Path(self.cache_dir).expanduser())
+        faults = self._faults(listing) + (tensors.damaged if self.on_damaged == "refuse" else [])
         if faults:
-            named = "".join(f"\n  {fault}" for fault in faults[:_FAULTS_NAMED])
-            more = f"\n  … and {len(faults) - _FAULTS_NAMED:,} more" if len(faults) > _FAULTS_NAMED else ""
-            raise DataError(
-                f"{len(faults):,} fault{'s' * (len(faults) > 1)} under {printable(str(self.root))} (data.source.root); "
-                f"mend or remove:{named}{more}"
-            )
+            advice = "fix or remove"
+            if tensors.damaged:
+                advice += " (data.source.on_damaged=skip leaves out damaged pictures)"
+            self._refuse(faults, advice)
         return tensors
 
-    def _fill(self, images: PixelArray, pictures: list[Picture], split: str) -> list[str]:
-        """Decode pictures into images (N, C, H, W), in place, and return what is wrong with those that cannot be."""
-        root = self._root
+    def _without_duplicates(self, splits: dict[str, Split], contents: dict[str, Tensor]) -> dict[str, int]:
+        """Say, refuse or drop from train what occurs in two splits or two classes; how much of it was found."""
+        found = found_duplicates(splits, contents)
+        if found.lines and self.on_duplicate == "refuse":
+            self._refuse(found.lines, "fix or remove, or set data.source.on_duplicate=drop or warn")
+        for line in found.lines:
+            logger.warning(line)
+        if found.in_train and self.on_duplicate == "drop":
+            logger.warning("%d pictures are dropped from train (data.source.on_duplicate=drop)", len(found.in_train))
+            splits["train"] = without(splits["train"], found.in_train)
+            return {**found.counts, "dropped from train": len(found.in_train)}
+        return found.counts
 
-        def fill(index: int) -> str | None:
-            path = pictures[index].path
-            try:
-                images[index] = decoded(
-                    root / path,
-                    size=(self.image_size, self.image_size),
-                    channels=self.channels,
-                    crop=self.crop,
-                    max_pixels=self.max_pixels,
-                )
-            except PictureError as error:
-                return f"{printable(path)}: {printable(str(error))}"
-            return None
-
-        console = Console(stderr=True)
-        # Pillow lets go of the interpreter's lock while it decodes: two threads read large photographs twice as fast
-        pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-        try:
-            results = track(
-                pool.map(fill, range(len(pictures))),
-                description=f"{split} pictures",
-                total=len(pictures),
-                console=console,
-                disable=not console.is_terminal,
-            )
-            return [fault for fault in results if fault is not None]
-        finally:
-            pool.shutdown(cancel_futures=True)  # or an interrupt would wait until every picture is decoded
-
-
-def _require_memory(needed_bytes: int, image_size: int) -> None:
-    if not hasattr(os, "sysconf"):
-        return
-    physical_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed_bytes > physical_bytes:
+    def _refuse(self, faults: Sequence[str], advice: str) -> None:
+        named = "".join(f"\n  {fault}" for fault in faults[:_FAULTS_NAMED])
+        more = f"\n  … and {len(faults) - _FAULTS_NAMED:,} more" if len(faults) > _FAULTS_NAMED else ""
         raise DataError(
-            f"the pictures take {needed_bytes / 1e9:,.1f} GB at data.source.image_size={image_size}, and this machine "
-            f"has {physical_bytes / 1e9:,.1f} GB of memory; expected a smaller image_size or fewer pictures"
+            f"{len(faults):,} fault{'s' * (len(faults) > 1)} under {printable(str(self.root))} (data.source.root); "
+            f"{advice}:{named}{more}"
         )

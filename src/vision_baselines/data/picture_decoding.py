@@ -5,7 +5,8 @@ What becomes of what:
 - orientation: the camera's note (EXIF) is obeyed; of several frames or pages the first counts;
 - transparency: composited on white;
 - palette, CMYK, YCbCr, black and white: converted by Pillow; grey is ITU-R 601 luma;
-- 16-bit grey: 0 … 65535 divided by 257 and rounded (of 16-bit colour Pillow itself keeps the high byte);
+- 16-bit grey: 0 … 65535 divided by 257 and rounded, or 0 … `pixel_max` scaled in the same way, as many cameras and
+  scanners put 10, 12 or 14 bits into such files (of 16-bit colour Pillow itself keeps the high byte);
 - 32-bit integers beyond 16 bits and floats: refused, as their range is not known;
 - size: scaled so that the picture covers the target, then its centre is cropped; or, without cropping, stretched.
   Bilinear with antialiasing. A large JPEG is first reduced while it is decoded, to no less than twice the target.
@@ -15,20 +16,27 @@ Only formats in which a picture is only a picture are opened (PostScript, say, i
 
 from __future__ import annotations
 
+import statistics
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+from vision_baselines.errors import DataError
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else []))
 
 # Where Pillow begins to warn of decompression bombs, a quarter of a gibibyte at 3 bytes a pixel; at twice this it
 # refuses by itself.
 MAX_PIXELS = 89_478_485
+
+# White in a 16-bit picture, unless its values use fewer bits.
+SIXTEEN_BIT_MAX = 65_535
+_FEWER_BITS_MAX = (255, 1_023, 4_095, 16_383)
 
 PixelArray = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
@@ -38,7 +46,14 @@ class PictureError(Exception):
 
 
 def decoded(
-    path: Path, *, size: tuple[int, int], channels: int, crop: bool = True, max_pixels: int = MAX_PIXELS
+    path: Path,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    crop: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    pixel_max: int = SIXTEEN_BIT_MAX,
+    note_peak: Callable[[int], None] | None = None,
 ) -> PixelArray:
     """Pixels of one picture.
 
@@ -48,6 +63,8 @@ def decoded(
         channels: 3 for RGB, 1 for grey.
         crop: Whether the shape is kept and the centre cropped, or the picture stretched.
         max_pixels: A picture that states more is refused before it is decoded.
+        pixel_max: The value of white in a 16-bit picture.
+        note_peak: Called with the largest value of a 16-bit picture.
 
     Returns:
         (channels, height, width), uint8.
@@ -60,7 +77,8 @@ def decoded(
             if image.width * image.height > max_pixels:
                 raise PictureError(_too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels))
             image.draft("RGB", (2 * max(size), 2 * max(size)))
-            return prepared(ImageOps.exif_transpose(image), size=size, channels=channels, crop=crop)
+            upright = eight_bit(ImageOps.exif_transpose(image), pixel_max=pixel_max, note_peak=note_peak)
+            return prepared(upright, size=size, channels=channels, crop=crop)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -76,12 +94,37 @@ def decoded(
 def prepared(image: Image.Image, *, size: tuple[int, int], channels: int, crop: bool = True) -> PixelArray:
     """Pixels of an open picture, (channels, height, width), uint8; arguments as `decoded`."""
     height, width = size
-    plain = _without_transparency(_eight_bit(image)).convert("RGB" if channels == 3 else "L")
+    plain = _without_transparency(eight_bit(image)).convert("RGB" if channels == 3 else "L")
     if crop:
         resized = ImageOps.fit(plain, (width, height), method=Image.Resampling.BILINEAR)
     else:
         resized = plain.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def pixel_max_for(peak: int) -> int:
+    """White in 16-bit pictures of which the brightest pixel of all has this value: 8, 10, 12, 14 or 16 bits.
+
+    >>> pixel_max_for(3900), pixel_max_for(60000)
+    (4095, 65535)
+    """
+    return next((white for white in _FEWER_BITS_MAX if peak <= white), SIXTEEN_BIT_MAX)
+
+
+def median_side(paths: Sequence[Path]) -> int:
+    """Median of the shorter sides of pictures, in pixels, from their headers; those without one do not count.
+
+    Raises:
+        DataError: None has one.
+    """
+    sides = []
+    with quiet_pillow():
+        for path in paths:
+            with suppress(Exception), Image.open(path, formats=FORMATS) as image:
+                sides.append(min(image.size))
+    if not sides:
+        raise DataError("data.source.image_size is auto, but no picture can be opened; expected a number of pixels")
+    return round(statistics.median(sides))
 
 
 @contextmanager
@@ -95,15 +138,22 @@ def quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
+def eight_bit(
+    image: Image.Image, *, pixel_max: int = SIXTEEN_BIT_MAX, note_peak: Callable[[int], None] | None = None
+) -> Image.Image:
+    """A picture of 8 bits a channel; arguments as `decoded`."""
     if image.mode == "F":
         raise PictureError("floating-point pixels, whose range is not known; expected 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
     values: np.ndarray[Any, Any] = np.asarray(image)
-    if values.min() < 0 or values.max() > 65_535:
+    if values.min() < 0 or values.max() > SIXTEEN_BIT_MAX:
         raise PictureError(f"32-bit pixels from {values.min()} to {values.max()}; expected 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    if values.max() > pixel_max:
+        raise PictureError(f"a pixel of {values.max()}; expected at most {pixel_max} (data.source.pixel_max)")
+    if note_peak is not None:
+        note_peak(int(values.max()))
+    return Image.fromarray(((values.astype(np.uint32) * 255 + pixel_max // 2) // pixel_max).astype(np.uint8))
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:

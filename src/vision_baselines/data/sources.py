@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vision_baselines.data.integrity import verify
+from vision_baselines.data.source_report import VAL_CUT_FROM_TRAIN
 from vision_baselines.data.splits import (
     SPLIT_SEED,
     Split,
@@ -87,7 +88,7 @@ class Digits:
         test_counts = proportional_counts(every.target, _DIGITS_TEST_SIZE)
         rest, test = stratified_cut(every.target, test_counts, seed=_DIGITS_TEST_SEED)
         train, val = cut_val(every.subset(rest), self.val_size, seed=self.split_seed, stratified=True)
-        return Splits(train, val, every.subset(test), class_names=tuple("0123456789"))
+        return Splits(train, val, every.subset(test), class_names=tuple("0123456789"), report=VAL_CUT_FROM_TRAIN)
 
 
 def _upsampled_digits(images: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
@@ -213,4 +214,4 @@ def _generated(source: Noise | Circles, images: Tensor, target: Tensor, *, class
     learnt = Split(images[: source.train_size], target[: source.train_size])
     train, val = cut_val(learnt, source.val_size, seed=source.split_seed)
     test = Split(images[source.train_size :], target[source.train_size :])
-    return Splits(train, val, test, class_names=class_names)
+    return Splits(train, val, test, class_names=class_names, report=VAL_CUT_FROM_TRAIN)

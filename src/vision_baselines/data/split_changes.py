@@ -8,6 +8,7 @@ comparison sees the same change. Changes drawn anew for each batch are left to `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -40,10 +41,10 @@ def only_classes(splits: Splits, classes: Sequence[int | str]) -> Splits:
     def kept(split: Split) -> Split:
         target = renumbered[split.target]
         index = (target >= 0).nonzero().flatten()
-        return Split(split.images[index], target[index])
+        return replace(split.subset(index), target=target[index])
 
     names = tuple(splits.class_names[label] for label in labels)
-    return Splits(kept(splits.train), kept(splits.val), kept(splits.test), names)
+    return Splits(kept(splits.train), kept(splits.val), kept(splits.test), names, splits.report)
 
 
 def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) -> Splits:
@@ -70,7 +71,7 @@ def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) ->
             f"expected enough for one of each of the {present} classes"
         )
     order = balanced_order(target, seed=seed)
-    return Splits(splits.train.subset(order[:size].sort().values), splits.val, splits.test, splits.class_names)
+    return replace(splits, train=splits.train.subset(order[:size].sort().values))
 
 
 def balanced_order(target: Tensor, *, seed: int) -> Tensor:
@@ -104,9 +105,9 @@ def with_permuted_pixels(splits: Splits, *, seed: int = PERMUTATION_SEED) -> Spl
     order = pixel_permutation(height, width, seed=seed)
 
     def permuted(split: Split) -> Split:
-        return Split(split.images.flatten(2).index_select(2, order).view(split.images.shape), split.target)
+        return replace(split, images=split.images.flatten(2).index_select(2, order).view(split.images.shape))
 
-    return Splits(permuted(splits.train), permuted(splits.val), permuted(splits.test), splits.class_names)
+    return replace(splits, train=permuted(splits.train), val=permuted(splits.val), test=permuted(splits.test))
 
 
 def pixel_permutation(height: int, width: int, *, seed: int = PERMUTATION_SEED) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vision_baselines.data.integrity import check_split
+from vision_baselines.data.source_report import SourceReport
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.storage.hashing import tensors_sha256
 
@@ -31,14 +32,17 @@ class Split:
     Attributes:
         images: (N, C, H, W), uint8.
         target: (N,), int64.
+        ids: (N,), what each image is called, such as its file; None where it has no name.
     """
 
     images: Tensor
     target: Tensor
+    ids: tuple[str, ...] | None = None
 
     def subset(self, index: Tensor) -> Split:
         """The images at `index`, (M,) int64, copied."""
-        return Split(self.images[index], self.target[index])
+        ids = None if self.ids is None else tuple(self.ids[at] for at in index.tolist())
+        return Split(self.images[index], self.target[index], ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +58,10 @@ class Splits:
     val: Split
     test: Split
     class_names: tuple[str, ...]
+    report: SourceReport = field(default_factory=SourceReport)
 
     def __post_init__(self) -> None:
-        for name, split in self._by_name().items():
+        for name, split in self.by_name().items():
             check_split(name, split.images, split.target, num_classes=len(self.class_names))
             shapes = [tuple(images.shape[1:]) for images in (split.images, self.train.images)]
             if shapes[0] != shapes[1]:
@@ -65,7 +70,7 @@ class Splits:
     @cached_property
     def sha256(self) -> str:
         """Hex digest over every image, label and class name; computed once."""
-        tensors = [tensor for split in self._by_name().values() for tensor in (split.images, split.target)]
+        tensors = [tensor for split in self.by_name().values() for tensor in (split.images, split.target)]
         return hashlib.sha256("\n".join([tensors_sha256(*tensors), *self.class_names]).encode()).hexdigest()
 
     @cached_property
@@ -74,7 +79,8 @@ class Splits:
         tensors = tensors_sha256(self.test.images, self.test.target)
         return hashlib.sha256("\n".join([tensors, *self.class_names]).encode()).hexdigest()
 
-    def _by_name(self) -> dict[str, Split]:
+    def by_name(self) -> dict[str, Split]:
+        """Train, val and test."""
         return {"train": self.train, "val": self.val, "test": self.test}
 
 

@@ -21,13 +21,14 @@ from vision_baselines.storage.hashing import tensors_sha256
 logger = logging.getLogger(__name__)
 
 
-def read(path: Path, *, key: str, say_damaged: bool = True) -> dict[str, Tensor] | None:
+def read(path: Path, *, key: str, say_damaged: bool = True, mapped: bool = False) -> dict[str, Tensor] | None:
     """The tensors that were written under a key.
 
     Args:
         path: The file.
         key: What `write` was given.
         say_damaged: Whether a damaged file is logged.
+        mapped: Whether the tensors stay in the file and are read from it as they are used.
 
     Returns:
         Tensors by name; None where the file is missing, damaged or holds something else.
@@ -35,7 +36,7 @@ def read(path: Path, *, key: str, say_damaged: bool = True) -> dict[str, Tensor]
     if not path.is_file():
         return None
     try:
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, mmap=mapped)
         tensors: dict[str, Tensor] = content["tensors"]
         if content["key"] != key:
             return None

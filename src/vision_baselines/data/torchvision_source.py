@@ -26,6 +26,7 @@ from typing import ClassVar, Protocol, final
 from vision_baselines.data.cifar_files import CifarFiles
 from vision_baselines.data.idx_files import IdxFiles
 from vision_baselines.data.integrity import prepare_lock, verify
+from vision_baselines.data.source_report import VAL_CUT_FROM_TRAIN
 from vision_baselines.data.splits import SPLIT_SEED, OfficialSplits, Splits, cut_val
 from vision_baselines.errors import DataError, StorageError
 from vision_baselines.storage.hashing import tensors_sha256
@@ -119,7 +120,7 @@ class _TorchvisionSource(ABC):
         elif not self.raw_files.published_checksums_hold(root):
             _say_unchecked(dataset, root, tensors_sha256(*tensors))
         train, val = cut_val(official.train, self.val_size, seed=self.split_seed)
-        return Splits(train, val, official.test, official.class_names)
+        return Splits(train, val, official.test, official.class_names, VAL_CUT_FROM_TRAIN)
 
     @property
     def _root(self) -> Path:

@@ -1,0 +1,134 @@
+"""Where the splits and their classes lie in a folder of pictures, as people download them.
+
+Taken for splits: folders called train, val or test, or by another of their usual names, in any case. Where there are
+none, the folders under the root are classes, and all pictures are train. A single folder around all that is entered,
+and so is one around the classes of a split. What was taken for what is said. Files are left to `picture_listing`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision_baselines.errors import DataError
+
+SPLIT_NAMES = ("train", "val", "test")
+_SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training", "trainset", "trainingset"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validate", "dev", "valset", "validset", "validationset"), "val"),
+    **dict.fromkeys(("test", "testing", "testset", "testingset"), "test"),
+}
+# Left behind by archivers, file managers and notebooks; nobody's class.
+_JUNK_FOLDERS = frozenset({"__macosx", "@eadir", "__pycache__", "$recycle.bin", "system volume information"})
+_MOST_LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was taken for what.
+
+    Attributes:
+        splits: For each split that has a folder, that folder, relative to the root; "" is the root itself.
+        notes: What is worth saying, a line each.
+        passed_over: Folders beside the splits that are none, relative to the root.
+    """
+
+    splits: dict[str, str]
+    notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
+def split_of(folder: str) -> str | None:
+    """The split that a folder's name, or a word in a table, stands for.
+
+    >>> split_of("Training"), split_of("test_set"), split_of("cats")
+    ('train', 'test', None)
+    """
+    return _SPLIT_WORDS.get(folder.casefold().translate(str.maketrans("", "", "_- .")))
+
+
+def found_layout(root: Path) -> Layout:
+    """Find the splits under a root.
+
+    Raises:
+        DataError: There is no such folder, no train among the splits, nothing in it, or two folders for one split.
+    """
+    shown = printable(str(root))
+    if not root.is_dir():
+        raise DataError(f"{shown} is no folder; expected one that holds train/<class>/…: set data.source.root")
+    inner = _entered(root, "")
+    names = visible_folders(root / inner)
+    by_split: dict[str, str] = {}
+    for name in names:
+        split = split_of(name)
+        if split in by_split:
+            raise DataError(
+                f"{shown} holds {by_split[split]} and {printable(name)}, both for {split}; expected one folder a split"
+            )
+        if split:
+            by_split[split] = name
+    if not by_split:
+        notes = [f"{printable(inner)} under {shown} is taken for the root"] if inner else []
+        if names:
+            notes.append(f"{shown} has no train folder: its {len(names)} folders are taken for classes, all of train")
+        return Layout({"train": inner}, tuple(notes))
+    if "train" not in by_split:
+        raise DataError(
+            f"{shown} holds no train folder but {few([printable(name) for name in names])}; "
+            "expected train/<class>/…, with val and test beside train, or the classes alone: set data.source.root"
+        )
+    splits = {
+        split: _entered(root, joined(inner, by_split[split]), inside_split=True)
+        for split in SPLIT_NAMES
+        if split in by_split
+    }
+    other = {split: folder for split, folder in splits.items() if folder != split}
+    said = ", ".join(f"{printable(folder)} for {split}" for split, folder in other.items())
+    beside = tuple(joined(inner, name) for name in names if name not in by_split.values())
+    return Layout(splits, (f"taken under {shown}: {said}",) if other else (), beside)
+
+
+def visible_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, linked ones too, without hidden ones and what archivers leave; sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if is_visible(entry.name) and Path(entry).is_dir())
+
+
+def is_visible(name: str) -> bool:
+    """Whether a name counts: it is not hidden, and not what archivers and file managers leave behind."""
+    return not name.startswith(".") and name.casefold() not in _JUNK_FOLDERS
+
+
+def joined(folder: str, name: str) -> str:
+    """A relative path of two parts, of which the first may be empty."""
+    return f"{folder}/{name}" if folder else name
+
+
+def printable(path: str) -> str:
+    r"""A path as it can go to any terminal: what is no character, or would move the cursor, is escaped.
+
+    >>> printable("caf\udce9\n.png")
+    'caf\\udce9\\x0a.png'
+    """
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1].replace("\\n", "\\x0a") for character in path
+    )
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names of many."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+
+
+def _entered(root: Path, folder: str, *, inside_split: bool = False) -> str:
+    """The folder itself, or the one inside it, level by level, that alone holds the splits or classes."""
+    inner = folder
+    for _ in range(_MOST_LEVELS):
+        names = visible_folders(root / inner)
+        if len(names) != 1 or (root / inner / names[0]).is_symlink() or (split_of(names[0]) and not inside_split):
+            break
+        inner = joined(inner, names[0])
+    names = visible_folders(root / inner)
+    return inner if len(names) > 1 or (not inside_split and any(map(split_of, names))) else folder
