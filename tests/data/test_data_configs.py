@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.sources import Circles, Digits, Noise
 from vision_baselines.data.torchvision_source import Cifar10, Cifar100, FashionMnist, Kmnist, Mnist
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.migrations import ABSENT_OF
 from vision_baselines.seeding import generator
 from vision_baselines.training import build
 
@@ -49,7 +51,8 @@ def test_every_option_is_known_here(root):
 @pytest.mark.parametrize("name", DATA_SETS)
 def test_a_data_set_is_built_from_its_own_source_with_the_facts_it_has(compose, name):
     source, channels, side, num_classes = DATA_SETS[name]
-    cfg = compose(f"data={name}", *(["data.source.root=/somewhere"] if name == "image_folder" else []))
+    folder = ["data.source.root=/somewhere", "data.num_classes=10"]
+    cfg = compose(f"data={name}", *(folder if name == "image_folder" else []))
     checked_config(cfg)
     data = build.datamodule(cfg)
     assert type(data.source) is source
@@ -66,6 +69,19 @@ def test_every_data_set_takes_the_common_keys_without_a_plus(compose, name):
     cfg = compose(f"data={name}", *words, "data.batch_size=32", "seed=3")
     assert (cfg.data.permute_pixels, cfg.data.train_fraction, list(cfg.data.classes)) == (True, 0.1, [1, 0])
     assert (cfg.data.batch_size, cfg.data.seed) == (32, 3)
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_every_key_of_a_source_stands_in_its_yaml_at_its_default(root, name):
+    source = DATA_SETS[name][0]
+    own = OmegaConf.to_container(OmegaConf.load(root / "conf" / "data" / f"{name}.yaml"), resolve=False)["source"]
+    fields = {field.name: field.default for field in dataclasses.fields(source)}
+    assert set(own) == {"_target_", *fields}
+    stated = {key: value for key, value in own.items() if key not in ("_target_", "root", "cache_dir")}
+    assert stated == {key: list(v) if isinstance(v, tuple) else v for key, v in fields.items() if key in stated}
+    absent = ABSENT_OF[own["_target_"]]
+    assert absent == {key: value for key, value in stated.items() if key in absent}
+    assert set(stated) - set(absent) <= {"image_size", "channels"} | {k for k, v in stated.items() if v is None}
 
 
 def test_what_all_data_sets_share_stands_once(root):
@@ -85,7 +101,9 @@ def test_mnist_has_the_published_figures(compose, caplog):
 @pytest.mark.skipif(not (SHARED / "cifar10_subset").is_dir(), reason=f"real photographs are not in {SHARED}")
 def test_a_part_of_cifar10_has_the_published_figures_of_the_whole(compose, tmp_path, caplog):
     words = ["data=image_folder", f"data.source.root={SHARED / 'cifar10_subset'}", f"paths.data_dir={tmp_path}"]
-    data = build.datamodule(compose(*words))
+    cfg = compose(*words)
+    checked_config(cfg)
+    data = build.datamodule(cfg)
     data.setup()
     assert "data.mean=[0.4912,0.4814,0.446] data.std=[0.2446,0.2427,0.2607]" in caplog.messages[-1]
     caplog.clear()

@@ -11,6 +11,7 @@ from PIL import Image, features
 
 from vision_baselines.data import picture_tensors
 from vision_baselines.data.image_folder import ImageFolder
+from vision_baselines.data.listing import found_image_size, listed_pictures, listing_sha256
 from vision_baselines.errors import ConfigError, DataError
 
 
@@ -33,6 +34,10 @@ def root(tmp_path):
 @pytest.fixture
 def source(root, tmp_path):
     return lambda **options: ImageFolder(root, tmp_path / "cache", **{"image_size": 6, **options})
+
+
+def folder_config(root):
+    return {"_target_": "vision_baselines.data.image_folder.ImageFolder", "root": str(root)}
 
 
 def sizes(splits):
@@ -83,12 +88,12 @@ def test_folders_exchanged_with_files_of_equal_size_and_time_are_not_taken_from_
             path.rename(path.with_suffix(".bmp"))
             os.utime(path.with_suffix(".bmp"), ns=(1, 1))
     before = source().load()
-    listing = source().listing_sha256()
+    listing = listing_sha256(folder_config(root))
     (root / "train" / "cat").rename(root / "train" / "x")
     (root / "train" / "dog").rename(root / "train" / "cat")
     (root / "train" / "x").rename(root / "train" / "dog")
     after = source().load()
-    assert source().listing_sha256() != listing
+    assert listing_sha256(folder_config(root)) != listing
     assert before.train.images[0, 1, 0, 0] == 200
     assert after.train.images[0, 1, 0, 0] == 100
 
@@ -161,7 +166,7 @@ def test_avif_is_read_whatever_it_is_called(root, source, suffix):
 
 def test_the_image_size_can_be_found(root, source):
     picture(779, side=500).save(root / "train" / "cat" / "large.png")
-    assert source(image_size="auto").found_image_size() == 6
+    assert found_image_size(root, listed_pictures(folder_config(root))) == 6
     assert source(image_size="auto").load().train.images.shape[2:] == (6, 6)
 
 

@@ -32,13 +32,13 @@ def raw(tmp_path):
 @pytest.fixture
 def mnist(door, tmp_path):
     """``mnist(*words)``: train on what lies in paths.data_dir."""
-    common = ["data=mnist", f"paths.data_dir={tmp_path}/data", "+data.source.val_size=6", "+data.source.download=false",
+    common = ["data=mnist", f"paths.data_dir={tmp_path}/data", "data.source.val_size=6", "data.source.download=false",
               "data.batch_size=8", "trainer.max_epochs=1", "model.channels=[2]", "model.hidden_features=4",
               "logger=none", "callbacks.learning_rate=null", "name=run"]  # fmt: skip
     return lambda *words: door(*{word.split("=")[0].lstrip("+"): word for word in [*common, *words]}.values())
 
 
-UNCHECKED = "+data.source.sha256=null"
+UNCHECKED = "data.source.sha256=null"
 
 
 def said(answer, *words, code=3):
@@ -72,7 +72,7 @@ def test_row_38_one_changed_label_is_a_checksum_mismatch(mnist, raw, noted):
     from vision_baselines.data.integrity import tensors_sha256
 
     digest = tensors_sha256(official.train.images, official.train.target, official.test.images, official.test.target)
-    pinned = f"+data.source.sha256={digest}"
+    pinned = f"data.source.sha256={digest}"
     assert mnist(pinned).code == 0
     content = bytearray((raw / TRAIN_LABELS).read_bytes())
     content[-1] ^= 1
@@ -112,8 +112,8 @@ def test_row_45_num_classes_is_held_against_the_data(mnist, raw, noted):
 @pytest.mark.parametrize(
     ("word", "named"),
     [
-        ("+data.source.val_size=0", "data.source.val_size is 0"),
-        ("+data.source.val_size=30", "data.source.val_size is 30"),
+        ("data.source.val_size=0", "data.source.val_size is 0"),
+        ("data.source.val_size=30", "data.source.val_size is 30"),
         ("data.batch_size=4000", "data.batch_size is 4000"),
     ],
 )

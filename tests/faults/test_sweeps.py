@@ -244,7 +244,7 @@ def test_row_27_four_starts_in_one_second_get_four_folders(door, tmp_path):
         child = os.fork()
         if child == 0:
             # the folder is made and the record written before the data is found to be missing
-            answer = door("data=mnist", f"paths.data_dir={tmp_path}/nothing", "+data.source.download=false")
+            answer = door("data=mnist", f"paths.data_dir={tmp_path}/nothing", "data.source.download=false")
             os._exit(answer.code)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [3] * 4

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.restore import rename_moved
 from vision_baselines.errors import ConfigError
 
@@ -80,14 +81,20 @@ _CLASSES = ("data", "data.source", "model", "optimizer", "trainer", "classifier"
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
     """The plain config of a run, after everything that can be known before it has been held against it.
 
+    What it leaves to the data is filled in, in `cfg` too.
+
     Raises:
         ConfigError: A number is out of its range or of the wrong kind, or a target may not be instantiated.
     """
     rename_moved(cfg)
+    make_places_absolute(cfg)
     config = plain_config(cfg)
+    check_targets(config, config.get("trusted_packages") or ())
+    if needs_filling(cfg):
+        fill_auto(cfg)
+        config = plain_config(cfg)
     check_numbers(config)
     check_words(config)
-    check_targets(config, config.get("trusted_packages") or ())
     return config
 
 

@@ -7,6 +7,7 @@ kept and where their pixels lie is decided once, by `split_changes`, when they a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
 
 Batch = tuple[Tensor, Tensor]
+logger = logging.getLogger(__name__)
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -131,14 +133,45 @@ class ImageDataModule(pl.LightningDataModule):
         if self.train_fraction < 1:
             splits = part_of_train(splits, self.train_fraction)
         if self.batch_size > len(splits.train.target):
+            size = len(splits.train.target)
+            fraction = f", or data.train_fraction larger than {self.train_fraction}" if self.train_fraction < 1 else ""
             raise ConfigError(
-                f"data.batch_size is {self.batch_size}; the training split has only {len(splits.train.target)} images"
+                f"data.batch_size is {self.batch_size}; the training split has only {size} images: "
+                f"set data.batch_size={2 ** (size.bit_length() - 1)}{fraction}"
             )
         if self.permute_pixels:
             splits = with_permuted_pixels(splits)
+        logger.info("data: %s; %d classes", splits.summary(), len(splits.class_names))
         # the facts are those of the data set, whatever is kept of it
         warn_if_far_off(whole.train.images, mean=self.mean, std=self.std)
         self.splits = splits
+
+    def facts(self) -> dict[str, Any]:
+        """What there is to record of the data, as plain data: sizes, what was cut from what, what was left out."""
+        if self.splits is None:
+            self.setup()
+        assert self.splits is not None
+        report = self.splits.report
+        sizes = {name: len(split.target) for name, split in self.splits.by_name().items()}
+        return {
+            "num_classes": self.num_classes,
+            "image_shape": list(self.image_shape),
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "splits": {name: {"size": size, "cut_from": report.cut_from.get(name)} for name, size in sizes.items()},
+            "notes": list(report.notes),
+            "left_out": list(report.left_out),
+            "duplicates": dict(report.duplicates),
+            "pixel_max": report.pixel_max,
+        }
+
+    def sample_ids(self, split: str) -> list[str]:
+        """What each image of ``train``, ``val`` or ``test`` is called: its file, or its index in the split."""
+        if self.splits is None:
+            self.setup()
+        assert self.splits is not None
+        found = self.splits.by_name()[split]
+        return list(found.ids) if found.ids is not None else [str(index) for index in range(len(found.target))]
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The training split in the order of the current epoch, from the first batch that is not done yet.

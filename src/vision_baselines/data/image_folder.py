@@ -17,18 +17,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vision_baselines.data.picture_decoding import MAX_PIXELS, SIXTEEN_BIT_MAX, median_side
+from vision_baselines.data.listing import found_image_size, listed_pictures
+from vision_baselines.data.picture_decoding import MAX_PIXELS, SIXTEEN_BIT_MAX
 from vision_baselines.data.picture_duplicates import found_duplicates, without
-from vision_baselines.data.picture_labels import list_labelled
 from vision_baselines.data.picture_layout import SPLIT_NAMES, printable
-from vision_baselines.data.picture_listing import Listing, Picture, list_pictures
+from vision_baselines.data.picture_listing import Listing, Picture
 from vision_baselines.data.picture_tensors import Decoding, PictureTensors, picture_tensors
 from vision_baselines.data.source_report import SourceReport
 from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, stratified_cut
 from vision_baselines.errors import ConfigError, DataError
 
 _FAULTS_NAMED = 10
-_LARGEST_AUTO_SIDE = 224
 
 logger = logging.getLogger(__name__)
 
@@ -158,33 +157,15 @@ class ImageFolder:
         )
         return Splits(splits["train"], splits["val"], splits["test"], listing.class_names, report)
 
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, without opening a picture."""
-        return self._listing().class_names
-
-    def listing_sha256(self) -> str:
-        """What changes when a picture is added, removed, renamed or replaced; no picture is opened."""
-        return self._listing().fingerprint()
-
-    def found_image_size(self) -> int:
-        """Median of the pictures' shorter sides, in pixels, at most 224, from the headers of some hundred."""
-        pictures = self._listing().pictures["train"]
-        sample = pictures[:: max(1, len(pictures) // 200)]
-        return min(_LARGEST_AUTO_SIDE, median_side([self._root / picture.path for picture in sample]))
-
     @property
     def _root(self) -> Path:
         assert self.root is not None
         return Path(self.root).expanduser()
 
     def _listing(self) -> Listing:
-        try:
-            if self.labels is not None:
-                columns = {"file_column": self.file_column, "label_column": self.label_column}
-                return list_labelled(self._root, self.labels, **columns)
-            return list_pictures(self._root)
-        except OSError as error:
-            raise DataError(f"cannot read {error.filename}: {error.strerror}; set data.source.root") from error
+        listing = listed_pictures({"_target_": f"{__name__}.{type(self).__name__}", **vars(self)})
+        assert listing is not None
+        return listing
 
     def _held_out_counts(self, listing: Listing) -> dict[str, list[int]]:
         """For each split without a folder, how many pictures of each class in train it is given; at least one."""
@@ -223,7 +204,7 @@ class ImageFolder:
         """Images of train, val and test, from the cache or from the pictures; DataError for all faults at once."""
         chosen, _ = self._assigned(listing)
         how = Decoding(
-            self.found_image_size() if isinstance(self.image_size, str) else self.image_size,
+            found_image_size(self._root, listing) if isinstance(self.image_size, str) else self.image_size,
             self.channels,
             self.crop,
             self.max_pixels,

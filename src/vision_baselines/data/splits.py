@@ -79,6 +79,14 @@ class Splits:
         tensors = tensors_sha256(self.test.images, self.test.target)
         return hashlib.sha256("\n".join([tensors, *self.class_names]).encode()).hexdigest()
 
+    def summary(self) -> str:
+        """Sizes of the splits, and what was cut from what: ``train 1,257, val 180 (cut from train), test 360``."""
+        cut_from = self.report.cut_from
+        return ", ".join(
+            f"{name} {len(split.target):,}" + (f" (cut from {cut_from[name]})" if name in cut_from else "")
+            for name, split in self.by_name().items()
+        )
+
     def by_name(self) -> dict[str, Split]:
         """Train, val and test."""
         return {"train": self.train, "val": self.val, "test": self.test}

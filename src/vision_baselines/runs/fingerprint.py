@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vision_baselines.runs.migrations import ABSENT, current_config
+from vision_baselines.runs.migrations import ABSENT, current_config, without_absent
 
 # Every top-level key of conf/train.yaml: whether it can change a result. One that is not here counts.
 TOP_LEVEL: dict[str, bool] = {
@@ -79,7 +79,7 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {
         key: value
-        for key, value in flatten(current_config(config))
+        for key, value in flatten(without_absent(current_config(config)))
         if not is_irrelevant(key) and value not in (None, {}, []) and not _is_absence(key, value)
     }
 

@@ -125,6 +125,32 @@ class TaskFacts(_Part):
         return self.mode if quantity == self.headline else self.modes.get(quantity) or None
 
 
+class SplitFacts(_Part):
+    """Number of images of a split, and the split it was cut from, if any."""
+
+    size: int
+    cut_from: str | None = None
+
+
+class DataFacts(_Part):
+    """The data as a run saw them.
+
+    `listing_sha256` changes when a file is added, removed or replaced; `left_out` are files that could not be used,
+    `duplicates` the number of pictures in two splits or classes, by where; `pixel_max` is white in 16-bit pictures.
+    """
+
+    num_classes: int
+    image_shape: list[int]
+    mean: list[float]
+    std: list[float]
+    splits: dict[str, SplitFacts]
+    listing_sha256: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    left_out: list[str] = Field(default_factory=list)
+    duplicates: dict[str, int] = Field(default_factory=dict)
+    pixel_max: int | None = None
+
+
 class RunRecord(_Part):
     """One run, from its first second to its result.
 
@@ -162,6 +188,7 @@ class RunRecord(_Part):
     peak_memory_bytes: int | None = None
     data_sha256: str | None = None
     test_sha256: str | None = None
+    data: DataFacts | None = None
     init_weights_sha256: str | None = None
     weights_sha256: str | None = None
     final_weights_sha256: str | None = None

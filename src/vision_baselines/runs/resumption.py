@@ -28,13 +28,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Decision:
-    """The action, and the record that was found, if any."""
+    """The action, and the record that was found, if any; and whether a finished run's files of data have changed."""
 
     action: Action
     previous: RunRecord | None = None
+    files_changed: bool = False
 
 
-def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> Decision:
+def decide(
+    folder: Path, config: Mapping[str, Any], *, rerun: bool = False, listing_sha256: str | None = None
+) -> Decision:
     """Compare what `folder` holds with what is asked for.
 
     A finished run is left alone, or asked the probes that it has not had; an interrupted or failed one is gone on with,
@@ -44,6 +47,7 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
         folder: The run's folder; it need not exist.
         config: The resolved config, as plain data.
         rerun: Start anew whatever is there.
+        listing_sha256: Of the files of data as they are now; None where that is not known.
 
     Raises:
         ConfigError: The folder holds a run of another config, and the message lists the differences; or it holds files
@@ -70,7 +74,10 @@ def decide(folder: Path, config: Mapping[str, Any], *, rerun: bool = False) -> D
             "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
         )
     if previous.status is Status.FINISHED:
-        return Decision(Action.PROBE if probes_not_had(previous.config, config) else Action.SKIP, previous)
+        then = previous.data.listing_sha256 if previous.data else None
+        changed_files = then is not None and listing_sha256 is not None and then != listing_sha256
+        action = Action.PROBE if probes_not_had(previous.config, config) else Action.SKIP
+        return Decision(action, previous, files_changed=changed_files)
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)
     return Decision(Action.RESUME, previous)

@@ -30,6 +30,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from vision_baselines.config.checks import checked_config
+from vision_baselines.config.data_facts import data_listing
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import fingerprint, job_name
 from vision_baselines.runs.init_source import source_path
@@ -253,8 +254,8 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     task = [str(override) for override in composed.hydra.overrides.task]
     folder = (Path(str(composed.hydra.sweep.dir)) / job_name(task)).absolute()
     checked = checked_config(composed)
-    decision = decide(folder, checked, rerun=composed.rerun)
-    skip = decision.action is Action.SKIP
+    decision = decide(folder, checked, rerun=composed.rerun, listing_sha256=data_listing(composed))
+    skip = decision.action is Action.SKIP and not decision.files_changed
     outcome = _finished_before(decision) if skip else None
     starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
     return Job(index, overrides, composed, folder, fingerprint(checked), starts_from, outcome=outcome)

@@ -122,6 +122,30 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
     return record
 
 
+def require_same_data(cfg: DictConfig, record: RunRecord, folder: Path, listing_sha256: str | None) -> None:
+    """Refuse to take a finished run for that of other data; where only the files' times or places changed, note them.
+
+    Raises:
+        DataError: The data is other data.
+    """
+    datamodule = build.datamodule(cfg)
+    datamodule.prepare_data()
+    datamodule.setup()
+    assert datamodule.splits is not None
+    found = datamodule.splits
+    if found.sha256 != record.data_sha256:
+        before = ", ".join(
+            f"{name} {split.size:,}" for name, split in (record.data.splits if record.data else {}).items()
+        )
+        raise DataError(
+            f"{folder} holds a finished run on other data ({before} then, {found.summary()} now); "
+            "put the data back, choose another name=…, or add rerun=true to train anew"
+        )
+    if record.data is not None:
+        record.data.listing_sha256 = listing_sha256
+        record.write(folder)
+
+
 def require_same_weights(path: Path, found: Measurement, record: RunRecord) -> None:
     """Refuse weights that are not those whose test a record reports.
 

@@ -22,6 +22,7 @@ from torch import nn
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.checks import checked_config
+from vision_baselines.config.data_facts import data_listing
 from vision_baselines.errors import (
     ConfigError,
     DataError,
@@ -37,6 +38,7 @@ from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import (
     Curve,
+    DataFacts,
     EpochRow,
     Failure,
     Parameters,
@@ -51,7 +53,7 @@ from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training import build, pretrained
 from vision_baselines.training.checkpoints import Checkpoints, discard, latest_good
 from vision_baselines.training.history import History
-from vision_baselines.training.measure import with_probes
+from vision_baselines.training.measure import require_same_data, with_probes
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.signals import Interrupted, StopSignals
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
@@ -77,8 +79,11 @@ def train(cfg: DictConfig) -> RunRecord:
     quieten_lightning()
     config = checked_config(cfg)
     with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder, wait=_in_sweep()):
-        decision = decide(folder, config, rerun=cfg.rerun)
+        listing = data_listing(cfg)
+        decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing)
         if decision.action in (Action.SKIP, Action.PROBE) and decision.previous is not None:
+            if decision.files_changed:
+                require_same_data(cfg, decision.previous, folder, listing)
             log.info("%s is finished already; rerun=true trains it again", folder.name)
             return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
@@ -113,6 +118,7 @@ def _fit_and_test(
     began_with, record.data_sha256 = record.data_sha256, datamodule.splits.sha256
     record.test_sha256 = datamodule.splits.test_sha256
     record.class_names = list(datamodule.splits.class_names)
+    record.data = DataFacts(**datamodule.facts(), listing_sha256=data_listing(cfg))
 
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
