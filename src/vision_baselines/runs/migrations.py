@@ -50,48 +50,46 @@ ABSENT: dict[str, Any] = {
 # The same for keys of a class, whatever part of the config names it.
 _SPLIT_SEED = 20_240_101
 _MNIST_LIKE: dict[str, Any] = {"val_size": 5_000, "split_seed": _SPLIT_SEED, "download": True}
-ABSENT_OF: dict[str, dict[str, Any]] = {
-    f"{_PACKAGE}data.{name}": absent
-    for name, absent in {
-        "sources.Digits": {
-            "val_size": 180,
-            "split_seed": _SPLIT_SEED,
-            "sha256": "83c87eb02109804b9979a156b0ce3d5cb3e27d0d217ffd4cd5f452ea7ce64f44",
-        },
-        "sources.Noise": {
-            "train_size": 5_000,
-            "val_size": 500,
-            "test_size": 1_000,
-            "image_shape": [1, 28, 28],
-            "num_classes": 10,
-            "split_seed": _SPLIT_SEED,
-        },
-        "sources.Circles": {
-            "train_size": 2_500,
-            "val_size": 500,
-            "test_size": 1_000,
-            "radius": 0.8,
-            "split_seed": _SPLIT_SEED,
-        },
-        "torchvision_source.Mnist": {
-            **_MNIST_LIKE,
-            "sha256": "731c02e50f07a2fc93cc2c9b0df709507fc27cba0aff0ee3592e75b0849b602e",
-        },
-        **dict.fromkeys(
-            (f"torchvision_source.{name}" for name in ("FashionMnist", "Kmnist", "Cifar10", "Cifar100")), _MNIST_LIKE
-        ),
-        "image_folder.ImageFolder": {
-            "crop": True,
-            "val_fraction": 0.1,
-            "test_fraction": 0.2,
-            "split_seed": _SPLIT_SEED,
-            "on_damaged": "refuse",
-            "on_duplicate": "warn",
-            "pixel_max": "auto",
-            "max_pixels": 89_478_485,
-        },
-    }.items()
+_ABSENT_OF_SOURCES: dict[str, dict[str, Any]] = {
+    "sources.Digits": {
+        "val_size": 180,
+        "split_seed": _SPLIT_SEED,
+        "sha256": "83c87eb02109804b9979a156b0ce3d5cb3e27d0d217ffd4cd5f452ea7ce64f44",
+    },
+    "sources.Noise": {
+        "train_size": 5_000,
+        "val_size": 500,
+        "test_size": 1_000,
+        "image_shape": [1, 28, 28],
+        "num_classes": 10,
+        "split_seed": _SPLIT_SEED,
+    },
+    "sources.Circles": {
+        "train_size": 2_500,
+        "val_size": 500,
+        "test_size": 1_000,
+        "radius": 0.8,
+        "split_seed": _SPLIT_SEED,
+    },
+    "torchvision_source.Mnist": {
+        **_MNIST_LIKE,
+        "sha256": "731c02e50f07a2fc93cc2c9b0df709507fc27cba0aff0ee3592e75b0849b602e",
+    },
+    **dict.fromkeys(
+        (f"torchvision_source.{name}" for name in ("FashionMnist", "Kmnist", "Cifar10", "Cifar100")), _MNIST_LIKE
+    ),
+    "image_folder.ImageFolder": {
+        "crop": True,
+        "val_fraction": 0.1,
+        "test_fraction": 0.2,
+        "split_seed": _SPLIT_SEED,
+        "on_damaged": "refuse",
+        "on_duplicate": "warn",
+        "pixel_max": "auto",
+        "max_pixels": 89_478_485,
+    },
 }
+ABSENT_OF = {f"{_PACKAGE}data.{name}": absent for name, absent in _ABSENT_OF_SOURCES.items()}
 # What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
 _RAISE: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
