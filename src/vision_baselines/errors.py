@@ -39,6 +39,10 @@ class DivergedError(TrainingError):
     """The loss is no longer a finite number."""
 
 
+class OutOfTimeError(TrainingError):
+    """`trainer.max_time` is used up; the run is saved and can be resumed."""
+
+
 class StorageError(VisionBaselinesError):
     """Something cannot be written or what was written cannot be trusted."""
 

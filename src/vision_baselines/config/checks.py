@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.restore import rename_moved
+from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.errors import ConfigError
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
@@ -44,6 +45,7 @@ _OUR_ROOMS = (
     "training.divergence",
     "training.parameter_table",
     "training.tensorboard_logger",
+    "training.csv_logger",
     "training.profiler",
 )
 
@@ -95,6 +97,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         config = plain_config(cfg)
     check_numbers(config)
     check_words(config)
+    check_trainer_options(config)
     return config
 
 

@@ -217,7 +217,13 @@ class ImageDataModule(pl.LightningDataModule):
             at = self._position()
             draws = (self.seed, "augment", at.epoch, at.batches_done, self.trainer.global_rank)
             images = self.augment(images, generator(*draws, device=images.device))
-        return self.normalize(images), target
+        return self._as_the_net_takes_them(self.normalize(images)), target
+
+    def _as_the_net_takes_them(self, images: Tensor) -> Tensor:
+        """Images in the precision of the net's own weights: 64-true, bf16-true, a net in half precision."""
+        net = self.trainer.lightning_module if self.trainer is not None else None
+        parameter = next(net.parameters(), None) if net is not None else None
+        return images if parameter is None else images.to(parameter.dtype)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Pixels 0 … 255 to zero mean and unit variance per channel; (B, C, H, W) in and out."""

@@ -20,6 +20,7 @@ TOP_LEVEL: dict[str, bool] = {
     "threads": True,
     "init_from": True,
     "freeze": True,
+    "checkpoint": True,
     "data": True,
     "augment": True,
     "model": True,
@@ -53,6 +54,7 @@ IRRELEVANT_INSIDE = (
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.default_root_dir",
+    "trainer.max_time",  # where it ends a run, the run is resumed
     "data.num_workers",
     "data.on_device",
     "data.source.cache_dir",

@@ -46,6 +46,8 @@ ABSENT: dict[str, Any] = {
     "task.mode": "max",
     "task.metrics": ["accuracy"],
     "task.label_smoothing": 0.0,
+    "checkpoint": "best",
+    "callbacks.checkpoints.keep": "best",
 }
 # The same for keys of a class, whatever part of the config names it.
 _SPLIT_SEED = 20_240_101

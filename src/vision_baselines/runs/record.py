@@ -179,6 +179,8 @@ class RunRecord(_Part):
     task: TaskFacts = Field(default_factory=TaskFacts)
     metrics: dict[str, float] = Field(default_factory=dict)
     caveats: list[str] = Field(default_factory=list)
+    precision: str | None = None
+    partial: list[str] = Field(default_factory=list)
     best_epoch: int | None = None
     history: list[EpochRow] = Field(default_factory=list)
     curves: dict[str, Curve] = Field(default_factory=dict)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -58,6 +59,22 @@ def net(cfg: DictConfig) -> nn.Module:
     """The net alone, weights drawn."""
     made: nn.Module = _instance(cfg, "model", nn.Module)
     return made
+
+
+def takes_channels_last(net: nn.Module, image_shape: Sequence[int]) -> bool:
+    """Whether a net can be given images (N, C, H, W) laid out channels last; ``x.view(len(x), -1)`` cannot."""
+    training = net.training
+    parameter = next(net.parameters(), None)
+    dtype = parameter.dtype if parameter is not None else torch.float32
+    images = torch.zeros(2, *image_shape, dtype=dtype).to(memory_format=torch.channels_last)
+    try:
+        with torch.no_grad():
+            net.eval()(images)
+    except RuntimeError as error:
+        return "view size is not compatible" not in str(error)
+    finally:
+        net.train(training)
+    return True
 
 
 def loggers(cfg: DictConfig) -> list[Logger]:

@@ -3,12 +3,13 @@
 A resumed run is the uninterrupted one, bit for bit, only if the saved state is one the training loop passes through
 with nothing half done. There are two kinds of such moments, and nothing is saved at any other:
 
-- after a step in mid-epoch, where no validation follows at once; and
+- after an optimizer step in mid-epoch, where no gradient is accumulated and no validation follows at once; and
 - between two epochs, when validation, schedules and logs of the last one are settled: at the start of the next
   epoch, or at the end of training.
 
-Lightning's own `ModelCheckpoint` saves inside an epoch's end, where `ReduceLROnPlateau` has not moved yet, the epoch's
-training metrics are not logged yet, and after a save on the last batch that epoch's validation never runs.
+A callback that acts when an epoch starts is not called when a run resumes in mid-epoch, so with one the first kind is
+left out. Lightning's `ModelCheckpoint` saves inside an epoch's end, where `ReduceLROnPlateau` has not moved yet, the
+epoch's training metrics are not logged yet, and after a save on the last batch that epoch's validation never runs.
 
 The best weights are kept in memory and inside the resume state, and written once, at the end of training; small data
 sets improve in nearly every epoch, and writing and flushing each time would cost more than the training.
@@ -27,10 +28,18 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    LearningRateMonitor,
+    ProgressBar,
+    StochasticWeightAveraging,
+    Timer,
+    WeightAveraging,
+)
+from pytorch_lightning.loops.loop import _Loop  # private: _Loop: the fit loop's own setter undoes restarting=False
 from torch import Tensor
 
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import ConfigError, OutOfTimeError, StorageError
 from vision_baselines.runs.fingerprint import differences, fingerprint
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
@@ -40,6 +49,7 @@ log = logging.getLogger(__name__)
 
 BEST = "best.ckpt"
 _PATIENCE_S = 5.0
+_KEPT = ("best_epoch", "best_score", "best_weights")
 _RESUME = "resume-step={step:08d}.ckpt"
 
 
@@ -49,25 +59,36 @@ class Checkpoints(Checkpoint):
     Args:
         dirpath: Folder of the checkpoint files.
         every_n_steps: Optimizer steps between resume states: what a kill can cost at most.
-        monitor: Metric that decides which epoch was best.
-        mode: ``max`` or ``min``. Of equals, the first epoch is kept.
+        monitor: Metric that decides which weights are best.
+        mode: ``max`` or ``min``. Of equals, the first are kept.
+        keep: ``best``, or ``last`` for the weights at the end of training, whatever validation says.
     """
 
-    def __init__(self, dirpath: str, *, every_n_steps: int = 500, monitor: str = "val/acc", mode: str = "max") -> None:
+    def __init__(
+        self, dirpath: str, *, every_n_steps: int = 500, monitor: str = "val/acc", mode: str = "max", keep: str = "best"
+    ) -> None:
         if every_n_steps < 1:
             raise ConfigError(f"checkpoint_every_n_steps is {every_n_steps}; expected a whole number of at least 1")
         if mode not in ("max", "min"):
             raise ConfigError(f"callbacks.checkpoints.mode is {mode!r}; expected max or min")
+        if keep not in ("best", "last"):
+            raise ConfigError(f"checkpoint is {keep!r}; expected best or last")
         self.dirpath = Path(dirpath)
         self.every_n_steps = every_n_steps
         self.monitor = monitor
         self.mode = mode
+        self.keep = keep
         self.best_epoch: int | None = None
         self.best_score: float | None = None
         self.best_weights: dict[str, Tensor] | None = None
+        self.best_metrics: dict[str, float] = {}
+        self.averaged = False
         self.plain_config: dict[str, Any] = {}
         self.stop = StopSignals()
         self._last_saved_step = 0
+        self._stepped_at = 0
+        self._between_epochs_only = False
+        self._validated_weights: dict[str, Tensor] | None = None
 
     @property
     def best_path(self) -> Path:
@@ -75,14 +96,19 @@ class Checkpoints(Checkpoint):
         return self.dirpath / BEST
 
     def state_dict(self) -> dict[str, Any]:
-        """The best epoch so far, with its weights, and whether training was told to stop early."""
-        return {"best_epoch": self.best_epoch, "best_score": self.best_score, "best_weights": self.best_weights}
+        """The best weights so far, their epoch, and what validation measured of them."""
+        return {key: getattr(self, key) for key in (*_KEPT, "best_metrics", "averaged")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the saved run stood."""
-        self.best_epoch = state_dict["best_epoch"]
-        self.best_score = state_dict["best_score"]
-        self.best_weights = state_dict["best_weights"]
+        for key in _KEPT:
+            setattr(self, key, state_dict[key])
+        self.best_metrics = dict(state_dict.get("best_metrics", {}))  # earlier versions kept none
+        self.averaged = bool(state_dict.get("averaged", False))
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a run whose time was used up before; Lightning would skip training without a word."""
+        self._end(trainer)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Count steps from where the run stands.
@@ -92,7 +118,8 @@ class Checkpoints(Checkpoint):
         """
         if self.stop.deferring:
             self.stop.install()
-        self._last_saved_step = trainer.global_step
+        self._last_saved_step = self._stepped_at = trainer.global_step
+        self._between_epochs_only = any(_acts_at_an_epochs_start(callback) for callback in _callbacks(trainer))
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -115,46 +142,78 @@ class Checkpoints(Checkpoint):
         Lightning keeps the mark to the epoch's end and then leaves `ReduceLROnPlateau` out of that epoch.
         """
         if trainer.fit_loop.restarting:
-            trainer.fit_loop.restarting = False
+            # with max_steps the loop's own setter makes True of it, and validation then resumes where none was
+            _Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save in mid-epoch when it is time, or when a signal has asked the run to end."""
-        if self._is_due(trainer) and not self._validation_follows(trainer, batch_idx):
+        stepped, self._stepped_at = trainer.global_step != self._stepped_at, trainer.global_step
+        out_of_time = trainer.should_stop and _is_out_of_time(trainer)
+        if self._validation_follows(trainer, batch_idx):
+            return
+        if self._between_epochs_only:
+            if self.stop.received is not None or out_of_time:
+                self._end(trainer)  # what was done of this epoch is done again
+        elif stepped and (self._is_due(trainer) or out_of_time):
+            if out_of_time:
+                trainer.should_stop = False  # the state is one in mid-training
             self._save(trainer)
-            self.stop.raise_if_received()
+            self._end(trainer)
 
-    def on_validation_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
-        """After a signal, finish a short validation, for its end can be saved; end a long one here."""
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """After a signal, finish a short validation, for its end can be saved; end a long one here.
+
+        Averaged weights are in the net until the last batch only, so they are copied there.
+        """
         self.stop.raise_if_received(after_s=_PATIENCE_S)
+        averages = any(isinstance(callback, WeightAveraging) for callback in _callbacks(trainer))
+        if averages and batch_idx + 1 == int(trainer.num_val_batches[dataloader_idx]):
+            self._validated_weights = _clone(pl_module.state_dict())
 
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """End here if a signal has asked for it; the state at the end of training stands."""
         self.stop.raise_if_received()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep the weights if this epoch is the best so far."""
+        """Keep the weights if they are the best so far, with what was measured of them."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         if self.monitor not in trainer.callback_metrics:
             known = ", ".join(sorted(trainer.callback_metrics))
             raise ConfigError(f"callbacks.checkpoints.monitor is {self.monitor!r}; this run logs {known}")
         score = float(trainer.callback_metrics[self.monitor])
-        if math.isfinite(score) and self._improves(score):
+        weights, self._validated_weights = self._validated_weights, None
+        if math.isfinite(score) and self.keep == "best" and self._improves(score):
             self.best_epoch, self.best_score = trainer.current_epoch, score
-            self.best_weights = _clone(pl_module.state_dict())
+            self.best_weights = weights or _clone(pl_module.state_dict())
+            logged = trainer.callback_metrics
+            self.best_metrics = {key: float(logged[key]) for key in sorted(logged) if key.startswith("val/")}
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Between two epochs everything is settled: save when it is time, or when a signal has asked the run to end."""
-        if self._is_due(trainer):
+        out_of_time = _is_out_of_time(trainer)
+        if out_of_time:
+            trainer.should_stop = False
+        if self._is_due(trainer) or out_of_time or self._between_epochs_only:
             self._save(trainer, between_epochs=True)
-            self.stop.raise_if_received()
+            self._end(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the state at the end of training, and the best weights on their own."""
-        if self.best_weights is None:  # no validation ran
+        swa = any(isinstance(callback, StochasticWeightAveraging) for callback in _callbacks(trainer))
+        if swa or self.best_weights is None:  # the average is there from now on only; or no validation ran
             self.best_epoch, self.best_weights = trainer.current_epoch - 1, _clone(pl_module.state_dict())
+            self.best_metrics, self.averaged = {}, swa
         if trainer.is_global_zero:
             self._save_best(trainer)
         self._save(trainer)
@@ -204,6 +263,15 @@ class Checkpoints(Checkpoint):
         }
         checkpoint_file.save(best, self.best_path)
 
+    def _end(self, trainer: pl.Trainer) -> None:
+        """End here if a signal or the clock has asked for it; what can be saved has been saved."""
+        self.stop.raise_if_received()
+        if _is_out_of_time(trainer):
+            raise OutOfTimeError(
+                f"trainer.max_time is used up after epoch {trainer.current_epoch} of {trainer.max_epochs}; "
+                "the same command with a longer one resumes the run"
+            )
+
     def _is_due(self, trainer: pl.Trainer) -> bool:
         steps = trainer.global_step - self._last_saved_step
         return steps >= self.every_n_steps or (self.stop.received is not None and steps > 0)
@@ -217,7 +285,10 @@ class Checkpoints(Checkpoint):
         if batch_idx + 1 >= trainer.num_training_batches:
             return True
         interval = trainer.val_check_batch
-        return interval is not None and math.isfinite(interval) and (batch_idx + 1) % int(interval) == 0
+        if interval is None or not math.isfinite(interval):
+            return False
+        done = batch_idx if trainer.check_val_every_n_epoch is not None else trainer.fit_loop.total_batch_idx
+        return (done + 1) % int(interval) == 0
 
     def _save(self, trainer: pl.Trainer, *, between_epochs: bool = False) -> None:
         for logger in trainer.loggers:
@@ -230,6 +301,24 @@ class Checkpoints(Checkpoint):
         self._last_saved_step = trainer.global_step
         for outdated in resume_files(self.dirpath)[2:]:  # the one before stays, in case this one is damaged
             checkpoint_file.remove(outdated)
+
+
+def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
+    found: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found
+
+
+def _is_out_of_time(trainer: pl.Trainer) -> bool:
+    timers = [callback for callback in _callbacks(trainer) if isinstance(callback, Timer)]
+    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
+
+
+def _acts_at_an_epochs_start(callback: pl.Callback) -> bool:
+    """Whether a run that resumes in mid-epoch would miss what a callback does when an epoch starts."""
+    kind = type(callback)
+    ours = kind.__module__.startswith("vision_baselines.")
+    passive = isinstance(callback, ProgressBar | LearningRateMonitor)
+    return not ours and not passive and kind.on_train_epoch_start is not pl.Callback.on_train_epoch_start
 
 
 def resume_files(dirpath: Path) -> list[Path]:

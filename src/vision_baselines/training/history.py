@@ -11,6 +11,8 @@ import pytorch_lightning as pl
 
 from vision_baselines.errors import ConfigError
 
+_KEPT = ("rows", "epoch_fit_s", "images", "train_s", "fit_s", "lr")
+
 progress_log = logging.getLogger("vision_baselines.progress")
 
 # What the trainer's metrics also hold: rates of the learning-rate monitor, counters, and the test's results.
@@ -40,6 +42,9 @@ class History(pl.Callback):
         self.fit_s = 0.0
         self.lr = 0.0
         self.first_step_at: float | None = None
+        self.validated: dict[str, float] = {}  # what validation measured in the epoch that runs
+        self._micro_losses: list[Any] = []  # of the batches since the last optimizer step
+        self._stepped_at = -1
         self._clock_started: float | None = None
         self._fit_clock_started = 0.0
 
@@ -51,20 +56,18 @@ class History(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         """Everything a resumed run needs to go on with the same curves."""
         self._stop_clock(go_on=True)
-        return {key: getattr(self, key) for key in ("rows", "epoch_fit_s", "images", "train_s", "fit_s", "lr")}
+        return {key: getattr(self, key) for key in (*_KEPT, "validated")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the saved run stood."""
-        self.rows = list(state_dict["rows"])
-        self.epoch_fit_s = list(state_dict.get("epoch_fit_s", []))  # earlier versions kept none
-        self.images = state_dict["images"]
-        self.train_s = state_dict["train_s"]
-        self.fit_s = state_dict["fit_s"]
-        self.lr = state_dict["lr"]
+        for key in _KEPT:
+            setattr(self, key, state_dict[key])
+        self.validated = dict(state_dict.get("validated", {}))  # earlier versions kept none
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run resumed in mid-epoch is not told that an epoch starts."""
         self._clock_started = self._fit_clock_started = time.perf_counter()
+        self._stepped_at = trainer.global_step
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the row of the epoch before, now that all its metrics are in."""
@@ -79,13 +82,25 @@ class History(pl.Callback):
         self.images += len(batch[1]) * trainer.world_size
         if self.first_step_at is None:
             self.first_step_at = time.time()
+        self._micro_losses.append(outputs["loss"])
+        if trainer.global_step == self._stepped_at:
+            return  # gradients are still being accumulated
+        self._stepped_at = trainer.global_step
         if trainer.global_step % self.log_every_n_steps == 0:
+            loss = sum(float(value) for value in self._micro_losses) / len(self._micro_losses)
             for logger in trainer.loggers:
-                logger.log_metrics({"train/loss_step": float(outputs["loss"])}, step=trainer.global_step - 1)
+                logger.log_metrics({"train/loss_step": loss}, step=trainer.global_step - 1)
+        self._micro_losses.clear()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validation is not training time."""
         self._stop_clock()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep what this validation measured: after a resume, or in an epoch without one, Lightning has others'."""
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            logged = trainer.callback_metrics
+            self.validated = {key: float(logged[key]) for key in logged if key.startswith("val/")}
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """An epoch without validation ends here."""
@@ -109,8 +124,10 @@ class History(pl.Callback):
         epoch = trainer.current_epoch - 1
         if epoch < 0 or (self.rows and self.rows[-1]["epoch"] >= epoch):
             return
-        logged = trainer.callback_metrics
-        metrics = {key: float(logged[key]) for key in sorted(logged, key=_reading_order) if not _NO_METRIC.match(key)}
+        logged = {key: float(value) for key, value in trainer.callback_metrics.items() if not _NO_METRIC.match(key)}
+        logged = {key: value for key, value in logged.items() if not key.startswith("val/")} | self.validated
+        metrics = {key: logged[key] for key in sorted(logged, key=_reading_order)}
+        self.validated = {}
         self.rows.append({"epoch": epoch, "step": trainer.global_step, "lr": self.lr, "metrics": metrics})
         self.epoch_fit_s.append(self.fit_s)
         shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())

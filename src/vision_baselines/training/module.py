@@ -6,6 +6,7 @@ from when classification was the only task; configs and checkpoints refer to it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -193,7 +194,11 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule, in Lightning's form."""
-        optimizer = self._make_optimizer(p for p in self.net.parameters() if p.requires_grad)
+        make = self._make_optimizer
+        if self._clips_under_mixed_precision() and getattr(make, "keywords", {}).get("fused"):
+            # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
+            make = functools.partial(make, fused=False)  # type: ignore[call-arg]
+        optimizer = make(p for p in self.net.parameters() if p.requires_grad)
         if self._make_scheduler is None:
             return optimizer
         options: dict[str, Any] = {}
@@ -202,8 +207,19 @@ class ImageClassifier(pl.LightningModule):
         scheduler = self._make_scheduler(optimizer, **options)
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": self._scheduler_interval, "monitor": "val/loss"},
+            "lr_scheduler": {
+                "scheduler": scheduler,
+                "interval": self._scheduler_interval,
+                "monitor": "val/loss",
+                "frequency": self._epochs_between_validations() if _needs_validation(scheduler) else 1,
+            },
         }
+
+    def _epochs_between_validations(self) -> int:
+        return self.trainer.check_val_every_n_epoch or 1
+
+    def _clips_under_mixed_precision(self) -> bool:
+        return str(self.trainer.precision).endswith("-mixed") and self.trainer.gradient_clip_val is not None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
@@ -276,6 +292,10 @@ ImageClassifier.training_step.__signature__ = inspect.signature(ImageClassifier.
 def _copied(value: Any) -> Any:
     """A metric's state, a tensor or a list of them, apart from the metric."""
     return [part.clone() for part in value] if isinstance(value, list) else torch.as_tensor(value).clone()
+
+
+def _needs_validation(scheduler: Any) -> bool:
+    return isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
 
 def _takes(factory: Callable[..., Any], parameter: str) -> bool:

@@ -54,10 +54,19 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
             logger.log_result(params, metrics, group=group_name(record.overrides))
 
 
-def best_metrics(tested: Mapping[str, float], history: list[EpochRow], best_epoch: int | None) -> dict[str, float]:
-    """The best epoch's metrics on the test split, and all that was logged of that epoch but its training metrics."""
+def best_metrics(
+    tested: Mapping[str, float], validated: Mapping[str, float], history: list[EpochRow], best_epoch: int | None
+) -> dict[str, float]:
+    """The metrics of the weights that were kept: test, validation, and all else that was logged of their epoch.
+
+    Args:
+        tested: What the test measured.
+        validated: What validation measured of the same weights; empty takes the history's row of the best epoch.
+        history: The learning curves.
+        best_epoch: Index of the epoch, from 0.
+    """
     metrics = {key: float(value) for key, value in tested.items()}
     for row in history:
         if row.epoch == best_epoch:
             metrics |= {key: value for key, value in row.metrics.items() if not key.startswith("train/")}
-    return metrics
+    return metrics | {key: float(value) for key, value in validated.items() if key.startswith("val/")}

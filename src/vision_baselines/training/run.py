@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -23,10 +24,12 @@ from vision_baselines.analysis.net_size import net_size
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.data_facts import data_listing
+from vision_baselines.config.trainer_options import partial_because
 from vision_baselines.errors import (
     ConfigError,
     DataError,
     DivergedError,
+    OutOfTimeError,
     StorageError,
     TrainingError,
     VisionBaselinesError,
@@ -52,6 +55,7 @@ from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training import build, pretrained
 from vision_baselines.training.checkpoints import Checkpoints, discard, latest_good
+from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, with_probes
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
@@ -146,11 +150,16 @@ def _fit_and_test(
         )
     record.parameters = _parameters(classifier.net, datamodule.image_shape)
     record.environment = environment.observe(trainer.strategy.root_device)
+    record.precision, record.partial = str(trainer.precision), partial_because(record.config["trainer"])
+    if not build.takes_channels_last(classifier.net, datamodule.image_shape):
+        log.info("the net needs contiguous memory: channels_last is off for it")
+        classifier.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        datamodule.memory_format = torch.contiguous_format
     record.timings.setup_s += time.perf_counter() - started
     record.write(folder)
 
     for logger in loggers:
-        if isinstance(logger, RunTensorBoardLogger):
+        if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
             logger.rewind(step)
     stop.deferring = True
     try:
@@ -165,9 +174,13 @@ def _fit_and_test(
 
         checkpoints.mend_best(trainer)
         started = time.perf_counter()
+        validated = checkpoints.best_metrics
+        if checkpoints.averaged and len(datamodule.splits.val.target):  # measured of nothing but the average
+            best = str(checkpoints.best_path)
+            validated = trainer.validate(classifier, datamodule=datamodule, ckpt_path=best, verbose=False)[0]
         results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
-        record.metrics = best_metrics(results[0], record.history, checkpoints.best_epoch)
+        record.metrics = best_metrics(results[0], validated, record.history, checkpoints.best_epoch)
         report = classifier.test_report()
         shown = {name: Curve.model_validate(curve) for name, curve in report.curves.items()}
         record.best_epoch, record.curves = checkpoints.best_epoch, shown | curves_of(callbacks)
@@ -183,7 +196,7 @@ def _fit_and_test(
     finally:
         stop.deferring = False
         for logger in loggers:
-            if isinstance(logger, RunTensorBoardLogger):
+            if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
                 logger.close()
 
 
@@ -264,7 +277,7 @@ def _note_failure(record: RunRecord, error: BaseException) -> None:
     record.ended_at = now()
     kind = type(error).__name__
     message = " ".join(str(error).split()) or kind
-    if isinstance(error, Interrupted | KeyboardInterrupt):
+    if isinstance(error, Interrupted | KeyboardInterrupt | OutOfTimeError):
         record.status = Status.INTERRUPTED
     elif isinstance(error, DivergedError):
         record.status = Status.DIVERGED

@@ -1,0 +1,131 @@
+"""Which options of Lightning's Trainer and which of its callbacks a run can have, and which are refused.
+
+Supported means: a run that is killed and resumed ends as the uninterrupted one, and its record says what was done.
+Everything else is refused in one line. `docs/options.md` is written by the tests that try each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vision_baselines.errors import ConfigError
+
+# Trainer options with no place in a config, and what to use instead.
+_ELSEWHERE = {
+    "callbacks": "add it under callbacks: +callbacks.NAME._target_=…",
+    "logger": "choose logger=… or add one under logger: +logger.NAME._target_=…",
+    "plugins": "checkpoints are written by this project's own plugin",
+    "barebones": "it leaves out the callbacks and loggers that every run needs",
+    "enable_checkpointing": "a run keeps its best weights and the state that it is resumed from",
+    "reload_dataloaders_every_n_epochs": "the data is read once, and its order is a function of seed and epoch",
+    "model_registry": "checkpoints stay in the run's folder",
+}
+# What these may be, where only that is the same after a kill and a resume.
+_ONLY: dict[str, tuple[Any, ...]] = {
+    "devices": (1, "1"),
+    "num_nodes": (1,),
+    "strategy": ("auto", "single_device"),
+}
+_ONE_DEVICE = "a run trains on one device"
+_LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
+# Callbacks of Lightning's that a resumed run cannot repeat, and why.
+_REFUSED_CALLBACKS = {
+    "BackboneFinetuning": "it adds parameters to the optimizer in mid-run; use freeze=backbone and init_from",
+    "BaseFinetuning": "it adds parameters to the optimizer in mid-run; use freeze=backbone and init_from",
+    "BatchSizeFinder": "the batch size belongs to the config: data.batch_size",
+    "LearningRateFinder": "the rate belongs to the config: sweep optimizer.lr",
+    "ModelPruning": "its masks are lost by a resume",
+    "LambdaCallback": "functions cannot be named in a config",
+    "OnExceptionCheckpoint": "what it saves is not a state that training passes through; the run's own is",
+    "AsyncCheckpointIO": "checkpoints are written by this project's own plugin",
+}
+_REFUSED_LOGGERS = {"CSVLogger": "it deletes its file when a run is resumed; use logger=csv"}
+
+
+def check_trainer_options(config: Mapping[str, Any]) -> None:
+    """Refuse options that cannot be held.
+
+    Args:
+        config: A resolved config as plain data.
+
+    Raises:
+        ConfigError: The key, what it is, and what to use instead.
+    """
+    trainer = config.get("trainer")
+    if not isinstance(trainer, Mapping):
+        return
+    for key, instead in _ELSEWHERE.items():
+        value = trainer.get(key)
+        if key in trainer and value is not None and not (key == "enable_checkpointing" and value is True):
+            if key in ("barebones", "reload_dataloaders_every_n_epochs") and not value:
+                continue
+            raise ConfigError(f"trainer.{key} cannot be set here: {instead}")
+    for key, words in _ONLY.items():
+        if key in trainer and trainer[key] not in words:
+            raise ConfigError(f"trainer.{key} is {trainer[key]!r}; expected {words[0]}: {_ONE_DEVICE}")
+    _check_numbers(trainer)
+    _check_validation(config, trainer)
+    _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")
+    _check_classes(config.get("logger"), _REFUSED_LOGGERS, "logger")
+
+
+def partial_because(trainer: Mapping[str, Any]) -> list[str]:
+    """The options that make a run look at a part of its data only, as ``key=value``; none for a whole run."""
+    found = ["fast_dev_run"] if trainer.get("fast_dev_run") else []
+    found += [key for key in _LIMITS if trainer.get(key) not in (None, 1.0, 0, 0.0) or _is_one_batch(trainer.get(key))]
+    return [f"trainer.{key}={trainer[key]}" for key in found if key != "limit_predict_batches"]
+
+
+def _is_one_batch(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value == 1
+
+
+def _check_numbers(trainer: Mapping[str, Any]) -> None:
+    for key in _LIMITS:
+        value = trainer.get(key)
+        if value is None or (value == 0 and key in ("overfit_batches", "limit_predict_batches", "limit_val_batches")):
+            continue
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        share = isinstance(value, float) and 0 < value <= 1
+        if not (whole or share):
+            raise ConfigError(
+                f"trainer.{key} is {value!r}; expected a share above 0 and up to 1.0, or a number of batches"
+            )
+    for key, least in {
+        "accumulate_grad_batches": 1,
+        "check_val_every_n_epoch": 1,
+        "min_epochs": 1,
+        "min_steps": 1,
+    }.items():
+        value = trainer.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise ConfigError(f"trainer.{key} is {value!r}; expected a whole number of at least {least}")
+    steps = trainer.get("max_steps", -1)
+    if isinstance(steps, bool) or not isinstance(steps, int) or (steps < 1 and steps != -1):
+        raise ConfigError(f"trainer.max_steps is {steps!r}; expected a whole number of at least 1, or -1 for no limit")
+    clip = trainer.get("gradient_clip_val")
+    if clip is not None and (isinstance(clip, bool) or not isinstance(clip, int | float) or not clip > 0):
+        raise ConfigError(f"trainer.gradient_clip_val is {clip!r}; expected a number above 0, or null")
+
+
+def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
+    interval = trainer.get("val_check_interval")
+    if interval is not None:
+        whole = isinstance(interval, int) and not isinstance(interval, bool) and interval >= 1
+        if not (whole or (isinstance(interval, float) and 0 < interval <= 1)):
+            raise ConfigError(
+                f"trainer.val_check_interval is {interval!r}; expected a share of an epoch or a number of batches "
+                "(by the clock, no two runs would validate at the same step)"
+            )
+    schedule = (config.get("scheduler") or {}).get("schedule") or {}
+    if "ReduceLROnPlateau" in str(schedule.get("_target_")) and trainer.get("limit_val_batches") == 0:
+        raise ConfigError("scheduler=plateau follows val/loss, which trainer.limit_val_batches=0 leaves out")
+
+
+def _check_classes(group: Any, refused: Mapping[str, str], name: str) -> None:
+    for key, node in (group or {}).items() if isinstance(group, Mapping) else ():
+        target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
+        package, _, kind = target.rpartition(".")
+        if package.startswith("pytorch_lightning") and kind in refused:
+            raise ConfigError(f"{name}.{key} is a {kind}, which is not supported: {refused[kind]}")

@@ -1,0 +1,206 @@
+"""What is tried of Lightning's Trainer and its callbacks: docs/options.md is made from these rows.
+
+``python tests/options/rows.py`` writes the page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
+_PL = "pytorch_lightning.callbacks"
+
+
+@dataclass(frozen=True)
+class Row:
+    """An option, how it is tried, and what is said of it.
+
+    Attributes:
+        option: A parameter of the Trainer, or the name of a callback.
+        overrides: As on the command line.
+        note: What a reader should know; for a refused one, words of its message.
+        supported: Whether a killed and resumed run is the uninterrupted one; else it is refused before training.
+        says: For a refused one, words of its message.
+    """
+
+    option: str
+    overrides: tuple[str, ...]
+    note: str = ""
+    supported: bool = True
+    says: str = ""
+
+
+def callback(name: str, *arguments: str) -> tuple[str, ...]:
+    """Overrides that add one of Lightning's callbacks."""
+    return (f"+callbacks.extra._target_={_PL}.{name}", *(f"+callbacks.extra.{text}" for text in arguments))
+
+
+SUPPORTED = (
+    Row("accelerator", ("trainer.accelerator=cpu",), "cpu, gpu, auto, mps"),
+    Row("devices", ("trainer.devices=1",), "one device"),
+    Row("precision", ("trainer.precision=32-true",)),
+    Row("precision", ("trainer.precision=bf16-mixed",)),
+    Row("precision", ("trainer.precision=bf16-true",), "images follow the net's own precision"),
+    Row("precision", ("trainer.precision=64-true",), "images follow the net's own precision"),
+    Row("precision", ("trainer.precision=16-mixed",), "on a CPU Lightning uses bf16-mixed; the record says what ran"),
+    Row("fast_dev_run", ("+trainer.fast_dev_run=false",), "true is a partial run, and is left out of comparisons"),
+    Row("max_epochs", ("trainer.max_epochs=2",)),
+    Row("min_epochs", ("+trainer.min_epochs=1",)),
+    Row("max_steps", ("+trainer.max_steps=1000",), "also where it is never reached"),
+    Row("max_steps", ("+trainer.max_steps=10",), "ends in mid-epoch"),
+    Row("min_steps", ("+trainer.min_steps=3",)),
+    Row("limit_train_batches", ("+trainer.limit_train_batches=4",), "a partial run"),
+    Row("limit_train_batches", ("+trainer.limit_train_batches=0.5",), "a partial run"),
+    Row("limit_val_batches", ("+trainer.limit_val_batches=1",), "a partial run"),
+    Row("limit_val_batches", ("+trainer.limit_val_batches=0",), "no validation: the last weights are kept"),
+    Row("limit_test_batches", ("+trainer.limit_test_batches=1",), "a partial run"),
+    Row("limit_predict_batches", ("+trainer.limit_predict_batches=1",), "nothing is predicted in a run"),
+    Row("overfit_batches", ("+trainer.overfit_batches=2",), "a partial run"),
+    Row("val_check_interval", ("+trainer.val_check_interval=0.5",), "the record has the metrics of the weights kept"),
+    Row("val_check_interval", ("+trainer.val_check_interval=2",)),
+    Row("val_check_interval", ("+trainer.val_check_interval=8", "+trainer.check_val_every_n_epoch=null")),
+    Row("check_val_every_n_epoch", ("+trainer.check_val_every_n_epoch=2",), "no value in epochs without validation"),
+    Row("check_val_every_n_epoch", ("+trainer.check_val_every_n_epoch=2", "scheduler=plateau")),
+    Row("num_sanity_val_steps", ("trainer.num_sanity_val_steps=1",)),
+    Row("log_every_n_steps", ("trainer.log_every_n_steps=2",)),
+    Row("enable_progress_bar", ("trainer.enable_progress_bar=false",)),
+    Row("enable_model_summary", ("trainer.enable_model_summary=true",)),
+    Row("enable_autolog_hparams", ("+trainer.enable_autolog_hparams=false",)),
+    Row("accumulate_grad_batches", ("+trainer.accumulate_grad_batches=4",), "states are saved between optimizer steps"),
+    Row("gradient_clip_val", ("+trainer.gradient_clip_val=0.5",), "by norm"),
+    Row("gradient_clip_val", ("+trainer.gradient_clip_val=0.5", "trainer.precision=bf16-mixed"), "not fused then"),
+    Row("gradient_clip_algorithm", ("+trainer.gradient_clip_val=0.01", "+trainer.gradient_clip_algorithm=value")),
+    Row("deterministic", ("+trainer.deterministic=true",)),
+    Row("benchmark", ("+trainer.benchmark=false",)),
+    Row("inference_mode", ("+trainer.inference_mode=false",)),
+    Row("use_distributed_sampler", ("trainer.use_distributed_sampler=false",)),
+    Row("profiler", ("trainer.profiler=simple",)),
+    Row("detect_anomaly", ("+trainer.detect_anomaly=true",)),
+    Row("sync_batchnorm", ("+trainer.sync_batchnorm=false",)),
+    Row("default_root_dir", (), "the run's folder"),
+    Row("EarlyStopping", callback("EarlyStopping", "monitor=val/loss", "patience=1"), "stays stopped after a resume"),
+    Row("ModelCheckpoint", callback("ModelCheckpoint", "monitor=val/acc", "dirpath=${paths.run_dir}/extra")),
+    Row("EMAWeightAveraging", callback("EMAWeightAveraging", "decay=0.9"), "the average is kept, tested, recorded"),
+    Row("WeightAveraging", callback("WeightAveraging"), "the average is kept, tested, recorded"),
+    Row(
+        "StochasticWeightAveraging",
+        callback("StochasticWeightAveraging", "swa_lrs=0.01", "swa_epoch_start=1"),
+        "the average is kept, tested, recorded; resumed from an epoch's start",
+    ),
+    Row(
+        "GradientAccumulationScheduler",
+        callback("GradientAccumulationScheduler", "scheduling={0:2,1:3}"),
+        "resumed from an epoch's start",
+    ),
+    Row("LearningRateMonitor", (), "part of every run that logs"),
+    Row("DeviceStatsMonitor", callback("DeviceStatsMonitor"), "its numbers differ from run to run"),
+    Row("RichModelSummary", callback("RichModelSummary")),
+    Row("ModelSummary", callback("ModelSummary")),
+    Row("TQDMProgressBar", callback("TQDMProgressBar"), "shown on a terminal"),
+    Row("RichProgressBar", (), "part of every run, shown on a terminal"),
+    Row("num_workers", ("data.num_workers=1",), "data.num_workers, always persistent"),
+    Row("num_workers", ("data.num_workers=2",), "data.num_workers, always persistent"),
+)
+REFUSED = (
+    Row("strategy", ("+trainer.strategy=ddp",), "one device", False, "trainer.strategy"),
+    Row("devices", ("trainer.devices=2",), "one device", False, "trainer.devices"),
+    Row("num_nodes", ("+trainer.num_nodes=2",), "one device", False, "trainer.num_nodes"),
+    Row("logger", ("+trainer.logger=true",), "the group logger", False, "trainer.logger"),
+    Row("callbacks", ("+trainer.callbacks=[]",), "the group callbacks", False, "callbacks."),
+    Row("plugins", ("+trainer.plugins=[]",), "checkpoints have their own", False, "trainer.plugins"),
+    Row("barebones", ("+trainer.barebones=true",), "a run needs its callbacks", False, "trainer.barebones"),
+    Row(
+        "enable_checkpointing",
+        ("+trainer.enable_checkpointing=false",),
+        "a run keeps its weights",
+        False,
+        "trainer.enable_checkpointing",
+    ),
+    Row(
+        "reload_dataloaders_every_n_epochs",
+        ("+trainer.reload_dataloaders_every_n_epochs=1",),
+        "data is read once",
+        False,
+        "reload_dataloaders",
+    ),
+    Row("model_registry", ("+trainer.model_registry=x",), "checkpoints stay in the folder", False, "model_registry"),
+    Row("BackboneFinetuning", callback("BackboneFinetuning"), "use freeze and init_from", False, "BackboneFinetuning"),
+    Row("BatchSizeFinder", callback("BatchSizeFinder"), "use data.batch_size", False, "BatchSizeFinder"),
+    Row("LearningRateFinder", callback("LearningRateFinder"), "sweep optimizer.lr", False, "LearningRateFinder"),
+    Row(
+        "ModelPruning",
+        callback("ModelPruning", "pruning_fn=l1_unstructured"),
+        "its masks are lost by a resume",
+        False,
+        "ModelPruning",
+    ),
+    Row("LambdaCallback", callback("LambdaCallback"), "functions cannot be named", False, "LambdaCallback"),
+    Row(
+        "OnExceptionCheckpoint",
+        callback("OnExceptionCheckpoint", "dirpath=x"),
+        "a run saves its own",
+        False,
+        "OnExceptionCheckpoint",
+    ),
+    Row("limit_train_batches", ("+trainer.limit_train_batches=0",), "nothing to train on", False, "limit_train"),
+    Row("limit_test_batches", ("+trainer.limit_test_batches=0",), "nothing to test on", False, "limit_test"),
+    Row("accumulate_grad_batches", ("+trainer.accumulate_grad_batches=0",), "", False, "accumulate_grad_batches"),
+    Row("gradient_clip_val", ("+trainer.gradient_clip_val=-1",), "", False, "gradient_clip_val"),
+    Row(
+        "val_check_interval",
+        ("+trainer.val_check_interval='00:00:01:00'",),
+        "by the clock, no two runs agree",
+        False,
+        "val_check_interval",
+    ),
+    Row(
+        "CSVLogger",
+        ("logger=none", "+logger.x._target_=pytorch_lightning.loggers.CSVLogger", "+logger.x.save_dir=x"),
+        "use logger=csv",
+        False,
+        "CSVLogger",
+    ),
+)
+# Tried by a test of its own: a clock cannot be the same twice.
+OTHER = {
+    "max_time": "ends resumably: interrupted, exit 4; the same command with a longer one resumes",
+    "Timer": "as max_time",
+}
+ROWS = (*SUPPORTED, *REFUSED)
+# Callbacks that act outside training, or are bases of others.
+NO_PART = {
+    "Callback": "base class",
+    "Checkpoint": "base class",
+    "BaseFinetuning": "base class",
+    "BasePredictionWriter": "base class",
+    "ProgressBar": "base class",
+    "SpikeDetection": "base class",
+    "ThroughputMonitor": "needs a function, which cannot be named in a config",
+    "BasePruningMethod": "base class",
+}
+
+
+def page() -> str:
+    """The page as Markdown."""
+    lines = [
+        "# Options of Lightning's Trainer and its callbacks",
+        "",
+        "Supported: a run that is killed in mid-epoch and resumed ends as the uninterrupted one (weights, metrics,",
+        "history, logged curves), and its record says what was done. Refused: one line, exit code 2, before training.",
+        "Each row is tried by `python -m pytest -m slow tests/options`; this page is written by",
+        "`python tests/options/rows.py`.",
+        "",
+        "| option | tried with | | |",
+        "|---|---|---|---|",
+    ]
+    for row in ROWS:
+        tried = " ".join(f"`{text}`" for text in row.overrides) or "default"
+        lines.append(f"| {row.option} | {tried} | {'supported' if row.supported else 'refused'} | {row.note} |")
+    lines += [f"| {name} | `+trainer.max_time=…` | supported | {note} |" for name, note in OTHER.items()]
+    lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in NO_PART.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

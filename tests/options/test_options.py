@@ -1,0 +1,177 @@
+"""docs/options.md: every option is tried, killed and resumed, or refused before training."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+
+from vision_baselines.errors import ConfigError, OutOfTimeError
+from vision_baselines.runs.record import Status, read_record
+
+_spec = importlib.util.spec_from_file_location("options_rows", Path(__file__).with_name("rows.py"))
+rows = importlib.util.module_from_spec(_spec)
+sys.modules["options_rows"] = rows
+_spec.loader.exec_module(rows)
+
+RUN = ["trainer.max_epochs=3", "checkpoint_every_n_steps=1", "trainer.log_every_n_steps=1", "logger=csv"]
+FAST = {"accumulate_grad_batches", "max_steps", "val_check_interval", "EMAWeightAveraging"}
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning:pytorch_lightning"),
+    pytest.mark.filterwarnings("ignore:.*"),  # what Lightning says of each option is not the question here
+]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in training catches it."""
+
+
+class Killer(pl.Callback):
+    """Ends training after so many batches, before that batch's state is saved."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def on_train_batch_end(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def name_of(row) -> str:
+    return f"{row.option}-{rows.ROWS.index(row)}"
+
+
+def same_numbers(one, other) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return one == other or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_numbers(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_numbers, one, other))
+    return one == other
+
+
+def outcome(record, folder: Path) -> dict[str, object]:
+    lines = (folder / "csv" / "metrics.csv").read_text().splitlines()
+    return {
+        "weights": record.weights_sha256,
+        "final": record.final_weights_sha256,
+        "metrics": record.metrics,
+        "best_epoch": record.best_epoch,
+        "history": [row.model_dump() for row in record.history],
+        "logged": lines,
+    }
+
+
+def try_row(row, kill_after, run_tiny, with_callback, tmp_path) -> None:
+    chosen = [*RUN, *row.overrides]
+    whole = outcome(run_tiny("whole", *chosen), tmp_path / "outputs" / "whole")
+    with_callback(Killer(kill_after))
+    with pytest.raises(Killed):
+        run_tiny("killed", *chosen)
+    with_callback()
+    record = run_tiny("killed", *chosen)
+    assert record.status is Status.FINISHED
+    resumed = outcome(record, tmp_path / "outputs" / "killed")
+    if row.option == "DeviceStatsMonitor":
+        whole.pop("logged"), resumed.pop("logged")
+    for key, value in whole.items():
+        assert same_numbers(resumed[key], value), key
+
+
+essential = [row for row in rows.SUPPORTED if row.option in FAST]
+
+
+@pytest.fixture
+def with_callback(monkeypatch):
+    from vision_baselines.training import build
+
+    original = build.callbacks
+
+    def add(*callbacks):
+        monkeypatch.setattr(build, "callbacks", lambda cfg: [*original(cfg), *callbacks])
+
+    return add
+
+
+@pytest.mark.parametrize("row", essential, ids=name_of)
+def test_a_kill_in_mid_epoch_changes_nothing(row, run_tiny, with_callback, tmp_path):
+    try_row(row, 9, run_tiny, with_callback, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("kill_after", [3, 10])
+@pytest.mark.parametrize("row", rows.SUPPORTED, ids=name_of)
+def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_tiny, with_callback, tmp_path):
+    few = "limit_train_batches" in str(row.overrides) or "overfit" in str(row.overrides)
+    try_row(row, min(kill_after, 5) if few else min(kill_after, 9), run_tiny, with_callback, tmp_path)
+
+
+@pytest.mark.parametrize("row", rows.REFUSED, ids=name_of)
+def test_every_other_option_is_refused_in_a_line_before_training(row, run_tiny, tmp_path):
+    with pytest.raises(ConfigError, match=row.says) as caught:
+        run_tiny("refused", *RUN, *row.overrides)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (tmp_path / "outputs" / "refused" / "run.json").exists()
+
+
+def test_every_parameter_of_the_trainer_has_a_row():
+    parameters = set(inspect.signature(pl.Trainer.__init__).parameters) - {"self"}
+    assert parameters - {row.option for row in rows.ROWS} - rows.OTHER.keys() == set()
+
+
+def test_every_callback_of_lightning_has_a_row_or_a_reason():
+    shipped = {name for name in pl.callbacks.__all__ if inspect.isclass(getattr(pl.callbacks, name))}
+    assert shipped - {row.option for row in rows.ROWS} - rows.OTHER.keys() - rows.NO_PART.keys() == set()
+
+
+def test_the_page_is_what_the_rows_say():
+    assert rows.PAGE.read_text(encoding="utf-8") == rows.page()
+    assert len(rows.ROWS) >= 45
+    assert len(rows.SUPPORTED) >= 35
+
+
+def test_max_time_ends_resumably_and_its_run_is_the_same(run_tiny, tmp_path):
+    whole = run_tiny("whole", *RUN, "callbacks.parameters=null")
+    with pytest.raises(OutOfTimeError, match="max_time"):
+        run_tiny("timed", *RUN, "+trainer.max_time={seconds: 0}", "callbacks.parameters=null")
+    assert read_record(tmp_path / "outputs" / "timed").status is Status.INTERRUPTED
+    resumed = run_tiny("timed", *RUN, "+trainer.max_time={hours: 1}", "callbacks.parameters=null")
+    assert resumed.status is Status.FINISHED
+    assert resumed.final_weights_sha256 == whole.final_weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("option", "because"),
+    [
+        ("+trainer.limit_test_batches=1", ["trainer.limit_test_batches=1"]),
+        ("+trainer.fast_dev_run=true", ["trainer.fast_dev_run=True"]),
+        ("+trainer.limit_val_batches=1.0", []),
+    ],
+)
+def test_a_partial_run_says_so_in_its_record(option, because, run_tiny):
+    assert run_tiny("partial", option, "trainer.max_epochs=1").partial == because
+
+
+def test_the_record_says_which_precision_ran(run_tiny):
+    assert run_tiny("asked", "trainer.precision=16-mixed", "trainer.max_epochs=1").precision == "bf16-mixed"
+
+
+def test_the_recorded_validation_is_of_the_weights_that_were_tested(run_tiny, tmp_path):
+    record = run_tiny("often", *RUN, "+trainer.val_check_interval=1", "optimizer.lr=0.05")
+    scores = val_scores(tmp_path / "outputs" / "often")
+    assert record.metrics["val/acc"] == max(scores)
+
+
+def val_scores(folder: Path) -> list[float]:
+    import csv
+
+    with (folder / "csv" / "metrics.csv").open(newline="") as file:
+        return [float(row["val/acc"]) for row in csv.DictReader(file) if row["val/acc"]]
