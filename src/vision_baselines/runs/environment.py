@@ -9,7 +9,6 @@ import ctypes
 import functools
 import platform
 import re
-import resource
 import subprocess
 import sys
 from importlib import metadata
@@ -128,9 +127,13 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory held so far: on an accelerator by torch's allocator, else by the whole process."""
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """The most memory held so far: on an accelerator by torch's allocator, else by the whole process; None on Windows."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
