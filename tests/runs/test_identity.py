@@ -12,7 +12,7 @@ from vision_baselines.config.checks import checked_config
 from vision_baselines.config.restore import restored
 from vision_baselines.runs import fingerprint as identity
 from vision_baselines.runs import migrations
-from vision_baselines.runs.fingerprint import TOP_LEVEL, differences, fingerprint, relevant
+from vision_baselines.runs.fingerprint import TOP_LEVEL, differences, fingerprint, job_name, relevant
 from vision_baselines.runs.record import read_record
 
 RELEASED = Path(__file__).parent / "released"
@@ -49,6 +49,11 @@ def test_one_table_says_of_every_top_level_key_whether_it_is_part_of_identity(ro
     file = yaml.safe_load((root / "conf" / "train.yaml").read_text())
     groups = {next(iter(entry)) for entry in file["defaults"] if isinstance(entry, dict)}
     assert set(file) - {"defaults"} | groups | set(compose()) <= set(TOP_LEVEL)
+
+
+@pytest.mark.parametrize("group", ["transfer", "experiment", "debug", "model", "data", "task"])
+def test_a_choice_from_a_group_tells_jobs_apart_by_their_folders(group):
+    assert job_name([f"{group}=a", "seed=0"]) != job_name([f"{group}=b", "seed=0"])
 
 
 @pytest.mark.parametrize("value", [0.0, 0, False, "x", [1, 2], 3])

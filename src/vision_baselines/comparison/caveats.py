@@ -7,8 +7,9 @@ survivors, that runs saw different data or versions, that pairs are missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
@@ -82,8 +83,19 @@ def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
         yield f"Environments differ in {shown}; results are not comparable bit for bit."
     if facts := differing(commits(counted)):
         yield f"Jobs ran at {len(facts['git commit'])} different states of the code."
+    if changed := _changed_modules(counted):
+        yield f"Jobs ran different code in {listed(changed, 5)}."
     if dirty := sum(bool(job.record.environment.git_dirty) for job in counted):
         yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
+
+
+def _changed_modules(jobs: Sequence[Job]) -> list[str]:
+    """Modules that several jobs used and that were not the same in all."""
+    digests: dict[str, set[str]] = {}
+    for job in jobs:
+        for module, digest in job.record.code.items():
+            digests.setdefault(module.removeprefix("vision_baselines."), set()).add(digest)
+    return sorted(module for module, found in digests.items() if len(found) > 1)
 
 
 def _mixed_settings(row: GroupRow) -> list[str]:

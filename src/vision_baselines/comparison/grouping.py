@@ -6,12 +6,15 @@ and is left out of the label. If one label covers jobs of several sweeps, every 
 sweep, since a sweep's name may stand for other code or other defaults; ``group_by`` is taken literally
 and merges them.
 
+Runs of one group that used other code (`runs.code`) are a group of their own, unless ``code=ignore``.
+
 Groups are ordered by label, numbers by value (``lr=0.01`` before ``lr=0.1``). The order, and with it each
 group's colour, therefore does not depend on results or on which job ended first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -72,6 +75,11 @@ def group_jobs(
     groups: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
     for label, parts, job in named:
         groups.setdefault((label, parts), []).append(job)
+    groups = {
+        (f"{label}{note}", (*parts, *([note.strip(", ")] if note else []))): members
+        for (label, parts), all_jobs in groups.items()
+        for note, members in _by_code(all_jobs).items()
+    }
     return [
         Group(label, parts, tuple(sorted(members, key=lambda job: (job.record.seed, job.place))))
         for (label, parts), members in sorted(groups.items(), key=lambda item: natural_order(item[0][0]))
@@ -130,6 +138,25 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
         found.get(key, value if value is not None else "default")
         for found, value in zip(overrides, in_config, strict=True)
     ]
+
+
+def _by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Jobs of one group apart where a module that several used was not the same; the newest have no note."""
+    digests: dict[str, set[str]] = {}
+    for job in jobs:
+        for module, digest in job.record.code.items():
+            digests.setdefault(module, set()).add(digest)
+    changed = sorted(module for module, found in digests.items() if len(found) > 1)
+    newest = max(jobs, key=lambda job: job.record.started_at).record
+    if not changed or newest.config.get("code") == "ignore":
+        return {"": list(jobs)}
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        mine = {module: job.record.code[module] for module in changed if module in job.record.code}
+        is_newest = all(newest.code.get(module, digest) == digest for module, digest in mine.items())
+        short = hashlib.sha256(repr(sorted(mine.items())).encode()).hexdigest()[:6]
+        found.setdefault("" if is_newest else f", code={short}", []).append(job)
+    return found
 
 
 def _by_overrides(jobs: Sequence[Job], without: str | None) -> Iterable[tuple[str, tuple[str, ...], Job]]:

@@ -74,7 +74,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
 _MAY_BE_NULL = frozenset({"n_jobs"})
 
 # Words that a key may be, beside null.
-_WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",)}
+_WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",), "code": ("ignore", "warn", "refuse")}
 
 # Keys that name a class; a run needs each of them.
 _CLASSES = ("data", "data.source", "model", "optimizer", "trainer", "classifier")

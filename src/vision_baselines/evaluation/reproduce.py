@@ -15,6 +15,7 @@ from pathlib import Path
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.restore import restored
 from vision_baselines.runs import environment
+from vision_baselines.runs.code import code_differences
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Environment, RunRecord, finished_record
@@ -77,6 +78,7 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
     points = (
         Point("config", recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
+        Point("code", True, _code_detail(recorded, found)),
         Point("manifest", not manifest, "; ".join(manifest) or "equal"),
         Point(
             "weights, first",
@@ -109,6 +111,14 @@ def manifest_differences(recorded: Environment, found: Environment) -> Iterator[
         before, after = recorded.versions.get(package, "absent"), found.versions.get(package, "absent")
         if before != after:
             yield f"{package} {before} ≠ {after}"
+
+
+def _code_detail(recorded: RunRecord, found: RunRecord) -> str:
+    """What is not the same in the code; no failure, since the bits say whether it matters."""
+    if not recorded.code:
+        return "not recorded"
+    changed = code_differences(recorded.code, found.code)
+    return f"differs in {', '.join(changed)}; judged by the bits" if changed else "same"
 
 
 def _short(sha256: str | None) -> str:

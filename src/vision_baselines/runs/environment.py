@@ -128,7 +128,7 @@ def git_state() -> tuple[str | None, bool | None]:
 
 
 def peak_memory_bytes(device: torch.device) -> int | None:
-    """The most memory held so far: on an accelerator by torch's allocator, else by the whole process; None on Windows."""
+    """The most memory held so far: on an accelerator by torch's allocator, else by the process; None on Windows."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -30,9 +30,9 @@ TOP_LEVEL: dict[str, bool] = {
     "trainer": True,
     "callbacks": True,
     "classifier": True,
-    "transfer": False,  # it writes init_from and freeze, and has no key of its own
-    "experiment": False,  # these choose values of other keys
-    "debug": False,
+    "transfer": True,  # these three choose values of other keys, and tell jobs apart by their names
+    "experiment": True,
+    "debug": True,
     "hydra": False,
     "name": False,
     "paths": False,

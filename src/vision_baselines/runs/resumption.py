@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.code import code_differences, code_of
 from vision_baselines.runs.files import require_own_folder
 from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
 from vision_baselines.runs.record import RunRecord, Status, read_record
 
+log = logging.getLogger(__name__)
+
 _SHOWN = 8
+_said: set[tuple[Path, str]] = set()
 
 
 class Action(StrEnum):
@@ -50,8 +55,8 @@ def decide(
         listing_sha256: Of the files of data as they are now; None where that is not known.
 
     Raises:
-        ConfigError: The folder holds a run of another config, and the message lists the differences; or it holds files
-            and no run.
+        ConfigError: The folder holds a run of another config, and the message lists the differences; it holds files and
+            no run; or a run of other code, where ``code=refuse``.
     """
     try:
         previous = read_record(folder)
@@ -73,6 +78,7 @@ def decide(
             f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"
             "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
         )
+    _about_code(previous, config, folder)
     if previous.status is Status.FINISHED:
         then = previous.data.listing_sha256 if previous.data else None
         changed_files = then is not None and listing_sha256 is not None and then != listing_sha256
@@ -81,3 +87,21 @@ def decide(
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)
     return Decision(Action.RESUME, previous)
+
+
+def _about_code(previous: RunRecord, config: Mapping[str, Any], folder: Path) -> None:
+    """Say in the terminal, or refuse, that a run is of other code than there is now, as ``code`` asks."""
+    action = config.get("code") or "warn"
+    if action == "ignore" or not previous.code:
+        return
+    changed = code_differences(previous.code, code_of(config))
+    if not changed:
+        return
+    names = ", ".join(changed[:_SHOWN]) + (f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else "")
+    what = f"the {previous.status} run in {folder} is of other code ({names})"
+    if action == "refuse":
+        raise ConfigError(f"{what}; rerun=true trains it anew, code=warn takes it as it is")
+    if (folder.parent, names) not in _said:  # once for the jobs of a sweep
+        _said.add((folder.parent, names))
+        fate = "kept and compared as a group of its own" if previous.finished else "resumed with the code of now"
+        log.warning("%s: it is %s; rerun=true trains it anew", what, fate)

@@ -36,6 +36,7 @@ from vision_baselines.errors import (
 )
 from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
+from vision_baselines.runs.code import code_of, code_of_all_attempts
 from vision_baselines.runs.files import clear, written_files
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
@@ -224,6 +225,7 @@ def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> 
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         started_at=previous.started_at if previous else now(),
         environment=environment.observe("cpu"),
+        code=code_of_all_attempts(previous.code if previous else {}, code_of(config)),
         attempts=previous.attempts + 1 if previous else 1,
     )
     if previous:
