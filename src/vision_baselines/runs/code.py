@@ -132,10 +132,10 @@ def _source(module: str, trusted: tuple[str, ...]) -> Path | None:
         root = _package_folder(package) if package in trusted else None
     if root is None:
         return None
+    if root.suffix == ".py":  # a package that is one file
+        return root if not rest else None
     place = root.joinpath(*rest)
-    candidates = (place / "__init__.py", place.with_suffix(".py")) if rest else (root / "__init__.py",)
-    if root.suffix == ".py":
-        candidates = () if rest else (root,)  # a package that is one file
+    candidates = [place / "__init__.py", *([place.with_suffix(".py")] if rest else [])]
     return next((path for path in candidates if path.is_file()), None)
 
 
