@@ -61,7 +61,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "data.batch_size": (_WHOLE, 1, math.inf),
     "data.eval_batch_size": (_WHOLE, 1, math.inf),
     "data.num_workers": (_WHOLE, 0, 4096),
-    "data.num_classes": (_WHOLE, 2, math.inf),
+    "data.num_classes": (_WHOLE, 1, math.inf),
     "data.train_fraction": (_REAL, 0, 1),
     "optimizer.lr": (_REAL, 0, math.inf),
     "optimizer.weight_decay": (_REAL, 0, math.inf),

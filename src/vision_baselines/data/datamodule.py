@@ -35,7 +35,8 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         source: Where the tensors come from.
         image_shape: (channels, height, width) of one image, in pixels.
-        num_classes: Number of classes, of those that `classes` keeps; targets are 0 … num_classes - 1.
+        num_classes: Number of classes, of those that `classes` keeps; targets are 0 … num_classes - 1. Where targets
+            are numbers, how many the net puts out.
         mean: Per channel, of pixels scaled to [0, 1].
         std: Per channel, of pixels scaled to [0, 1].
         batch_size: Images a training batch.
@@ -127,7 +128,7 @@ class ImageDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}")
         if self.classes is not None:
             splits = only_classes(splits, self.classes)
-        if len(splits.class_names) != self.num_classes:
+        if splits.class_names and len(splits.class_names) != self.num_classes:
             has = "the data has" if self.classes is None else "data.classes keeps"
             raise ConfigError(f"data.num_classes is {self.num_classes}; {has} {len(splits.class_names)} classes")
         if self.train_fraction < 1:

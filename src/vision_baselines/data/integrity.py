@@ -50,8 +50,8 @@ def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) 
     Args:
         name: ``train``, ``val`` or ``test``, for the message.
         images: Must be (N, C, H, W), uint8, with N > 0.
-        target: Must be (N,), int64, with 0 <= target < num_classes.
-        num_classes: Number of classes.
+        target: Must be (N,), int64, with 0 <= target < num_classes; without classes, finite float32 of (N,) or (N, K).
+        num_classes: Number of classes; 0 where targets are numbers.
 
     Raises:
         DataError: Any of this does not hold.
@@ -60,7 +60,12 @@ def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) 
         raise DataError(
             f"{name} images are {images.dtype} of shape {tuple(images.shape)}; expected torch.uint8 of (N, C, H, W)"
         )
-    if target.dtype != torch.int64 or target.ndim != 1:
+    if not num_classes and (target.dtype != torch.float32 or target.ndim not in (1, 2)):
+        raise DataError(
+            f"{name} targets are {target.dtype} of shape {tuple(target.shape)}; "
+            "expected torch.float32 of (N,) or (N, K) for data without classes"
+        )
+    if num_classes and (target.dtype != torch.int64 or target.ndim != 1):
         raise DataError(
             f"{name} labels are {target.dtype} of shape {tuple(target.shape)}; expected torch.int64 of (N,)"
         )
@@ -68,6 +73,10 @@ def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) 
         raise DataError(f"{name} has {len(images):,} images but {len(target):,} labels; expected one label an image")
     if not len(target):
         raise DataError(f"{name} has no images; expected at least one")
+    if not num_classes:
+        if not bool(target.isfinite().all()):
+            raise DataError(f"{name} has targets that are not finite; expected numbers")
+        return
     lowest, highest = int(target.min()), int(target.max())
     if lowest < 0 or highest >= num_classes:
         raise DataError(

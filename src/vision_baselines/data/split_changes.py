@@ -32,6 +32,8 @@ def only_classes(splits: Splits, classes: Sequence[int | str]) -> Splits:
     """
     if isinstance(classes, str) or not isinstance(classes, Sequence):
         raise ConfigError(f"data.classes is {classes!r}; expected a list of classes such as [0,1], or null for all")
+    if not splits.class_names:
+        raise ConfigError(f"data.classes is {list(classes)}; the targets of this data set are numbers: expected null")
     labels = [_label(wanted, splits.class_names) for wanted in classes]
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise ConfigError(f"data.classes is {list(classes)}; expected two or more classes, each once")
@@ -64,6 +66,11 @@ def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) ->
     total, size = len(target), round(fraction * len(target))
     if size == total:
         return splits
+    if target.is_floating_point():
+        if not size:
+            raise ConfigError(f"data.train_fraction is {fraction}, which is none of {total:,} images")
+        order = torch.from_numpy(frozen_draws(seed).permutation(total))
+        return Splits(splits.train.subset(order[:size].sort().values), splits.val, splits.test, splits.class_names)
     present = int(torch.bincount(target).count_nonzero())
     if size < present:
         raise ConfigError(

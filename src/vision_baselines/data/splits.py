@@ -31,7 +31,7 @@ class Split:
 
     Attributes:
         images: (N, C, H, W), uint8.
-        target: (N,), int64.
+        target: (N,), int64; where there are no classes, float32 of (N,) or (N, K).
         ids: (N,), what each image is called, such as its file; None where it has no name.
     """
 
@@ -47,7 +47,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set as it is trained, validated and tested on.
+    """A data set as it is trained, validated and tested on; without `class_names` its targets are numbers.
 
     Raises:
         DataError: A split is empty, images and labels differ in number, a label is out of range, a dtype is wrong

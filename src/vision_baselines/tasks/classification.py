@@ -47,6 +47,8 @@ class Classification(Task):
         class_weights: str | Sequence[float] | None = None,
         top_k: int | None = None,
     ) -> None:
+        if num_classes < 2:
+            raise ConfigError(f"data.num_classes is {num_classes}; classification expects at least 2")
         if top_k is not None:
             if isinstance(top_k, bool) or not isinstance(top_k, int) or not 0 < top_k < num_classes:
                 raise ConfigError(f"task.top_k is {top_k!r}; expected a whole number from 1 to {num_classes - 1}")
