@@ -142,7 +142,8 @@ class ImageDataModule(pl.LightningDataModule):
             )
         if self.permute_pixels:
             splits = with_permuted_pixels(splits)
-        logger.info("data: %s; %d classes", splits.summary(), len(splits.class_names))
+        targets = f"{len(splits.class_names)} classes" if splits.class_names else "targets are numbers"
+        logger.info("data: %s; %s", splits.summary(), targets)
         # the facts are those of the data set, whatever is kept of it
         warn_if_far_off(whole.train.images, mean=self.mean, std=self.std)
         self.splits = splits

@@ -70,7 +70,7 @@ def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) ->
         if not size:
             raise ConfigError(f"data.train_fraction is {fraction}, which is none of {total:,} images")
         order = torch.from_numpy(frozen_draws(seed).permutation(total))
-        return Splits(splits.train.subset(order[:size].sort().values), splits.val, splits.test, splits.class_names)
+        return replace(splits, train=splits.train.subset(order[:size].sort().values))
     present = int(torch.bincount(target).count_nonzero())
     if size < present:
         raise ConfigError(
