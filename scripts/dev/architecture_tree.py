@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ _FOLDERS = ("conf", "scripts", "src/hydra_plugins", "src/vision_baselines")
 
 def main() -> None:
     """Rewrite the tree in docs/architecture.md from what is on the disk."""
+    if sys.argv[1:]:
+        sys.exit(f"error: architecture_tree.py takes no arguments, not {' '.join(sys.argv[1:])}")
     page = Path(project_root()) / "docs" / "architecture.md"
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(_START)

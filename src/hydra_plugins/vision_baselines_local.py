@@ -6,6 +6,7 @@ Hydra takes launchers and sweepers from this namespace only, and reads it at eve
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -73,6 +74,16 @@ class PairedSweeper(BasicSweeper):
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.groups = [list(group) for group in groups or []]
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the sweep; a preview leaves its folder as it was."""
+        assert self.config is not None
+        if not self.config.preview:
+            return super().sweep(arguments)
+        from vision_baselines.sweep.untouched import untouched
+
+        with untouched(Path(self.config.hydra.sweep.dir)):
+            return super().sweep(arguments)
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""

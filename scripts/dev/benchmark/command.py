@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vision_baselines.cli.arguments import Parser, positive
 from vision_baselines.cli.entry import exit_with
 
 # Steps of one timed round, so that each takes a second or so on one thread.
@@ -23,19 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _benchmark(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="benchmark.py", description=__doc__)
+    parser = Parser(prog="benchmark.py", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures")
     parser.add_argument("--model", nargs="+", default=["cnn", "fc"], choices=["cnn", "fc"])
-    parser.add_argument("--batch-size", nargs="+", type=int, default=[64, 512])
+    parser.add_argument("--batch-size", nargs="+", type=positive, default=[64, 512])
     parser.add_argument(
         "--precision",
         nargs="+",
         choices=["32-true", "bf16-mixed"],
         help="of ours and the limit; by default 32-true, and for the cnn bf16-mixed too where the CPU has it",
     )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, help="timed steps a round; by default about a second's worth")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--steps", type=positive, help="timed steps a round; by default about a second's worth")
+    parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--sweep", action="store_true", help="instead, 6 jobs of an epoch of MNIST, both ways")
     options = parser.parse_args(arguments)

@@ -12,11 +12,27 @@ from vision_baselines.errors import ConfigError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are told like all others, in a line, instead of after the whole usage."""
+    """An argument parser whose errors are one line, like all others, instead of following the whole usage."""
+
+    def add_config_options(self) -> None:
+        """Add what every command has that reads a config: ``--config-dir`` and ``--trust``."""
+        self.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder with config files of your own")
+        self.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
         raise ConfigError(f"{message} ({self.prog} --help lists what it takes)")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for a parser's argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def checked_png(path: Path | None) -> Path | None:
@@ -31,6 +47,6 @@ def checked_png(path: Path | None) -> Path | None:
 
 
 def console() -> Console:
-    """The terminal, or 100 columns where the output goes to a file or another program."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=100)
+    """The terminal, or 100 columns where the output goes to a file or another program; ``[x]`` in a text is no markup."""
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)

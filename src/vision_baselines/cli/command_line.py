@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections import deque
 from collections.abc import Sequence
 from typing import NoReturn
@@ -21,6 +22,14 @@ from vision_baselines.config.compose import group_options
 from vision_baselines.errors import ConfigError
 
 _MODES = {"run": "--run", "multirun": "--multirun", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
+_QUOTED_KEYS = ("comparison.baseline", "init_from")
+# A preview makes no file: neither Hydra's copy of the config nor a log.
+_WITHOUT_FILES = (
+    "hydra.output_subdir=null",
+    "~hydra.job_logging.handlers.file",
+    "~hydra.job_logging.loggers",
+    "hydra.job_logging.root.handlers=[console]",
+)
 
 
 def ordered(words: Sequence[str]) -> list[str]:
@@ -38,7 +47,7 @@ def ordered(words: Sequence[str]) -> list[str]:
         word = waiting.popleft()
         if not word.startswith("-"):
             _check_override(word)
-            overrides.append(word)
+            overrides.append(_quoted(word))
             continue
         options.append(word)
         action = actions.get(word)
@@ -46,6 +55,8 @@ def ordered(words: Sequence[str]) -> list[str]:
             _check_option(word, list(actions))
         elif waiting and (action.nargs is None or (action.nargs == "?" and waiting[0] in (action.choices or ()))):
             options.append(waiting.popleft())
+    if not {"-m", "--multirun"} & set(options) and "preview=true" in (word.lower() for word in overrides):
+        overrides += _WITHOUT_FILES
     parser.error = _refuse  # type: ignore[method-assign]
     _check_modes(parser.parse_args([*options, *overrides]))
     return [*options, *overrides]
@@ -68,6 +79,31 @@ def _check_override(word: str) -> None:
         raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
     if found and value.strip() == "null" and key in ("classifier", "comparison"):
         raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")
+
+
+def unquoted(text: str) -> str:
+    """A text without the quotes around it, if there are any.
+
+    >>> unquoted('"model=fc"'), unquoted("model=fc")
+    ('model=fc', 'model=fc')
+    """
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _quoted(word: str) -> str:
+    """The word with the quotes that Hydra needs, where it can only be meant so.
+
+    That is a group or a job's folder, such as ``comparison.baseline=model=fc``, and the overrides in
+    ``hydra.sweeper.groups=[[model=cnn,"seed=0,1"]]``.
+    """
+    key, _, value = word.partition("=")
+    if key in _QUOTED_KEYS and "=" in value and value[0] not in "\"'":
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'{key}="{escaped}"'
+    if key == "hydra.sweeper.groups":
+        pieces = r'''"[^"]*"|'[^']*'|[^\s"'\[\],][^"'\[\],]*'''
+        return f"{key}=" + re.sub(pieces, lambda piece: piece[0] if piece[0][0] in "\"'" else f'"{piece[0]}"', value)
+    return word
 
 
 def _check_modes(args: argparse.Namespace) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from vision_baselines.cli.command_line import unquoted
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError
 
 _OPTIONS = ("group_by", "metric", "baseline", "over", "out")
@@ -24,8 +27,15 @@ def _compare(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(f"{__doc__}\nusage: {_USAGE}")
         return
-    options = {key: value for key, _, value in (a.partition("=") for a in arguments) if key in _OPTIONS}
+    # quotes inside quotes, as train.py needs them
+    options = {key: unquoted(value) for key, _, value in (a.partition("=") for a in arguments) if key in _OPTIONS}
     folders = [argument for argument in arguments if argument.partition("=")[0] not in _OPTIONS]
+    if empty := [key for key, value in options.items() if not value]:
+        raise ConfigError(f"{empty[0]}= has no value; leave it out, or write {empty[0]}=…")
+    if not all(folders):
+        raise ConfigError(f"one of the folders is ''; expected a sweep's folder, such as outputs/demo; usage: {_USAGE}")
+    if unknown := [folder for folder in folders if re.fullmatch(r"\w+=.*", folder) and not Path(folder).exists()]:
+        raise ConfigError(f"there is no option {unknown[0]!r}{nearest(unknown[0].partition('=')[0], _OPTIONS)}")
     if not folders or any(folder.startswith("-") for folder in folders):
         raise ConfigError(f"expected folders of runs, such as outputs/demo; usage: {_USAGE}")
 

@@ -1,27 +1,57 @@
-"""The installed command: ``vision-baselines VERB …``, the same doors as ``scripts/``."""
+"""The installed command: ``vision-baselines VERB …``, the same commands as ``scripts/``."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from vision_baselines.cli import VERBS
-from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.entry import exit_with, package_version
 from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError
 
+# Commands of a checkout alone: they measure and stress the project itself.
+_DEVELOPMENT = {"benchmark": "scripts/benchmark.py", "stress-resume": "scripts/stress_resume.py"}
+_COMPLETION = {"-sc", "--shell-completion"}
+
 
 def main() -> None:
-    """Hand the command line to its verb's door; exits."""
+    """Hand the command line to its verb; exits."""
     verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in _COMPLETION:
+        verb = _completed_verb()
     if verb in VERBS:
-        sys.argv = [f"{sys.argv[0]} {verb}", *sys.argv[2:]]
+        # a shell registers its completion for the command's own name
+        name = sys.argv[0] if _COMPLETION & set(sys.argv) else f"{sys.argv[0]} {verb}"
+        words = sys.argv[2:] if sys.argv[1] == verb else sys.argv[1:]
+        sys.argv = [name, *words]
         importlib.import_module(VERBS[verb]).main()
     exit_with(lambda: _say_what_there_is(verb))
 
 
+def _completed_verb() -> str:
+    """The verb to complete for: ``train``, which alone has config groups and keys, once it has been typed.
+
+    The shell hands over the whole line, of which Hydra expects the command's name and then overrides.
+    """
+    words = os.environ.get("COMP_LINE", "").split(" ")
+    if "COMP_LINE" not in os.environ:  # install or uninstall
+        return "train"
+    if len(words) > 2 and words[1] == "train":
+        os.environ["COMP_LINE"] = " ".join([*words[:1], *words[2:]])
+        return "train"
+    typed = words[1] if len(words) == 2 else ""
+    exit_with(lambda: print(" ".join(verb for verb in VERBS if len(words) <= 2 and verb.startswith(typed))))
+
+
 def _say_what_there_is(verb: str) -> None:
     known = ", ".join(VERBS)
+    if verb == "--version":
+        print(f"vision-baselines {package_version()}")
+        return
+    if verb in _DEVELOPMENT:
+        raise ConfigError(f"{verb} is a development tool now: python {_DEVELOPMENT[verb]}, in a checkout of the project")
     if verb not in ("-h", "--help"):
         raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)} (there are: {known})")
     print(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import hydra
@@ -63,9 +64,12 @@ def train_task(cfg: DictConfig) -> float:
 
         if cfg.preview:
             from vision_baselines.sweep.preview import show
+            from vision_baselines.sweep.untouched import remove_empty
 
-            show([cfg])
-            _remove_unused(cfg.paths.run_dir)
+            try:
+                show([cfg])
+            finally:
+                remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
         record = train(cfg)
         log.info("%s", headline(record))
@@ -102,17 +106,6 @@ def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
     """Say nothing of a thread that cannot write: TensorBoard's keeps the error for the run's next write to raise."""
     if not isinstance(arguments.exc_value, OSError):
         threading.__excepthook__(arguments)
-
-
-def _remove_unused(folder: str) -> None:
-    """Remove the folder that Hydra made for a run that was only previewed, if nothing else is in it."""
-    import shutil
-    from pathlib import Path
-
-    if {path.name for path in Path(folder).iterdir()} <= {".hydra", "train.log"}:
-        shutil.rmtree(folder)
-        with contextlib.suppress(OSError):  # other runs of that name
-            Path(folder).parent.rmdir()
 
 
 def _guarded(run: Callable[[], T], otherwise: T) -> T:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.config.compose import register_resolvers
+from vision_baselines.config.compose import extra_config_dir, register_resolvers
+from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.storage.atomic import write_atomically
 
@@ -27,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="evaluate.py", description=__doc__)
+    parser = Parser(prog="evaluate.py", description=__doc__)
     parser.add_argument("path", nargs="?", help="the folder of a finished run, or a checkpoint; also ckpt_path=…")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="probe=all, trainer.accelerator=cpu, …")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+    parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     words = [word for word in (options.path, *options.overrides) if word]
     # a run's folder has equals signs in its name too, so only this key is looked for
@@ -42,10 +43,14 @@ def _evaluate(arguments: list[str]) -> None:
         raise ConfigError(
             "expected a run's folder or a checkpoint: evaluate.py outputs/demo/model=cnn,seed=0 probe=shift"
         )
+    if nameless := [word for word in overrides if word.startswith(("=", "+="))]:
+        raise ConfigError(f"{nameless[0]!r} has no key; expected key=value, such as probe=shift")
     register_resolvers()
+    find_in_start_folder(options.trust)
     from vision_baselines.evaluation.evaluate import evaluate
 
-    found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
+    with extra_config_dir(options.config_dir):
+        found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
     _show(found)
     if options.json:
         _write(found, options.json)

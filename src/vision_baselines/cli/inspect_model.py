@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.cli.arguments import Parser, console
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.config import compose
+from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.errors import ConfigError
 
 
@@ -29,10 +30,15 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
     )
+    parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
-    cfg, default_out = composed(options.overrides)
+    _check(options.overrides)
+    find_in_start_folder([*options.trust, *trusted_on_command_line(options.overrides)])
+    trusted = [f"trusted_packages=[{','.join(options.trust)}]"] if options.trust else []
+    with compose.extra_config_dir(options.config_dir):
+        cfg, default_out = composed([*options.overrides, *trusted])
 
-    # Only now: a misspelt key is told before torch is there.
+    # Only now: a misspelt key is answered before torch is imported.
     from vision_baselines.inspection.model import inspect_model
     from vision_baselines.inspection.pictures import draw
     from vision_baselines.inspection.text import console_inspection, plain_inspection
@@ -48,6 +54,17 @@ def _run(arguments: list[str]) -> None:
     out.print()
     for path in pictures:
         out.print(str(path), soft_wrap=True)
+
+
+def _check(overrides: Sequence[str]) -> None:
+    for word in overrides:
+        if Path(word).exists():
+            raise ConfigError(
+                f"{word} is a file or folder; expected overrides, as for train.py: model=cnn data=mnist "
+                "(evaluate.py tests a run's trained net)"
+            )
+        if word.startswith("init_from="):
+            raise ConfigError(f"{word!r} changes nothing: what is inspected is the net before training; leave it out")
 
 
 def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.config.compose import register_resolvers
+from vision_baselines.config.compose import extra_config_dir, register_resolvers
+from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, TrainingError
 
 
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _reproduce(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="reproduce.py", description=__doc__)
+    parser = Parser(prog="reproduce.py", description=__doc__)
     parser.add_argument("run", nargs="?", type=Path, help="the folder of a finished run")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="threads=2, paths.data_dir=…")
     parser.add_argument(
@@ -30,9 +31,10 @@ def _reproduce(arguments: list[str]) -> None:
     parser.add_argument(
         "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
     )
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+    parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     register_resolvers()
+    find_in_start_folder(options.trust)
     if options.expect:
         _print_expectation(options.expect)
     elif options.baselines:
@@ -40,7 +42,8 @@ def _reproduce(arguments: list[str]) -> None:
         names = [text for text in words if "=" not in text]
         _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
     elif options.run:
-        _reproduce_run(options.run, options.overrides, options.trust)
+        with extra_config_dir(options.config_dir):
+            _reproduce_run(options.run, options.overrides, options.trust)
     else:
         raise ConfigError("expected the folder of a finished run, or --baselines")
 

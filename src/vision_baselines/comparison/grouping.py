@@ -92,6 +92,8 @@ def find_group(groups: Sequence[Group], wanted: str) -> Group:
     Raises:
         UnknownNameError: There is no such group, or more than one.
     """
+    if len(wanted) > 1 and wanted[0] == wanted[-1] and wanted[0] in "\"'":
+        wanted = wanted[1:-1]  # a shell's or Hydra's quotes
     for group in groups:
         if group.label == wanted:
             return group

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import job_name
+
+# A folder with config files of the user's own, beside `conf_dir`.
+extra_dir: ContextVar[Path | None] = ContextVar("extra_dir", default=None)
 
 
 def conf_dir() -> Path:
@@ -75,8 +80,26 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
         with_hydra: Keep Hydra's own part, which knows what was chosen from each group.
     """
     register_resolvers()
+    found = extra_dir.get()
+    searched = [f'hydra.searchpath=["file://{found}"]'] if found is not None else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", list(overrides), return_hydra_config=with_hydra)
+        return compose("train", [*overrides, *searched], return_hydra_config=with_hydra)
+
+
+@contextmanager
+def extra_config_dir(folder: Path | None) -> Iterator[None]:
+    """While active, `composed` also finds config files in `folder`, as ``--config-dir`` does for train.py.
+
+    Raises:
+        ConfigError: It is not a folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise ConfigError(f"--config-dir is {str(folder)!r}, which is not a folder")
+    before = extra_dir.set(folder.absolute() if folder is not None else None)
+    try:
+        yield
+    finally:
+        extra_dir.reset(before)
 
 
 def composed_run(overrides: Sequence[str], run_dir: Path | None = None, *, name: str | None = None) -> DictConfig:

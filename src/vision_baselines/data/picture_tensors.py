@@ -210,7 +210,7 @@ def _fill(
 
     if not wanted:
         return {}
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     # Pillow lets go of the interpreter's lock while it decodes: two threads read large photographs twice as fast
     pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
     try:

@@ -52,7 +52,7 @@ class Comparison:
 
         from vision_baselines.comparison.caveats import caveats
 
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)
         if not console.is_terminal:
             console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
         console.print(self.rich_table())

@@ -22,7 +22,7 @@ _WRITTEN = re.compile(
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
 # What is there before a run begins, and stays when it is removed: the lock, Hydra's own files, logs.
-_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|\.[^/]+\.\d+")
+_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
 
 
 def written_files(folder: Path) -> list[str]:

@@ -30,7 +30,7 @@ class SweepConsole:
         self.failed = 0
         self.running: dict[str, tuple[float, str]] = {}
         self._durations: list[float] = []
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, markup=False)
         self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
 
     def __enter__(self) -> SweepConsole:

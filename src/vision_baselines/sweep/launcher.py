@@ -48,6 +48,7 @@ log = logging.getLogger(__name__)
 
 _POLL_S = 0.2
 _GRACE_S = 30.0
+_SHOWN_FAILURES = 5
 _SERVER_IMPORTS = ["vision_baselines.sweep.worker"]
 
 
@@ -110,6 +111,7 @@ def launch(
         if skipped := len(jobs) - len(to_run):
             console.note(f"{skipped} of {len(jobs)} jobs are finished already")
         _Pool(to_run, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
+    _raise_failures(jobs)
     by_fingerprint = {job.fingerprint: job for job in jobs}
     return [_job_return(by_fingerprint[job.fingerprint], job.overrides) for job in asked]
 
@@ -267,9 +269,7 @@ def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
     kept = [job for job, same in zip(jobs, first, strict=True) if job is same]
     for job, same in zip(jobs, first, strict=True):
         if job is not same:
-            log.warning(
-                "job %d (%s) is the same run as job %d; it runs once", job.index, " ".join(job.overrides), same.index
-            )
+            log.warning("job %d is the same run as job %d (%s); it runs once", job.index, same.index, same.name)
     return kept
 
 
@@ -326,6 +326,20 @@ def _died(job: Job) -> Outcome:
             except OSError as error:  # no reason to end the other jobs
                 log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
     return Outcome(4, kind="ProcessDied", message=message)
+
+
+def _raise_failures(jobs: Sequence[Job]) -> None:
+    """Raise one error for all jobs that failed; Hydra would name the first and print a line of its own before it."""
+    failed = [(job.name, job.outcome.message) for job in jobs if job.outcome is not None and job.outcome.exit_code]
+    if not failed:
+        return
+    (name, message), *others = failed
+    if not others:
+        raise TrainingError(f"{name}: {message}")
+    same = " (all for the same reason)" if {text for _, text in failed} == {message} else ""
+    names = ", ".join(other for other, _ in others[:_SHOWN_FAILURES])
+    more = f" and {len(others) - _SHOWN_FAILURES} more" if len(others) > _SHOWN_FAILURES else ""
+    raise TrainingError(f"{len(failed)} of {len(jobs)} jobs failed{same}: {name}: {message}\nAlso {names}{more}")
 
 
 def _job_return(job: Job, overrides: list[str]) -> JobReturn:

@@ -49,7 +49,7 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
             "data not here yet" if steps is None else str(steps),
             _STATE[decision.action],
         )
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
 
