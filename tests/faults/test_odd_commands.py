@@ -212,3 +212,90 @@ def test_a_package_in_the_start_folder_does_not_hide_an_installed_one(tmp_path, 
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     find_in_start_folder(["colorsys"])
     assert importlib.import_module("colorsys").rgb_to_hsv
+
+
+# Other commands than train.py: the verb, what is typed, the exit code, and what the answer must name.
+OTHERS = [
+    ("compare", [], 2, "expected folders"),
+    ("compare", [""], 2, "one of the folders is ''"),
+    ("compare", ["x", "out="], 2, "out= has no value"),
+    ("compare", ["x", "mertic=test/acc"], 2, "did you mean metric?"),
+    ("compare", ["--nope"], 2, "expected folders"),
+    ("compare", ["nowhere"], 3, "no folder nowhere"),
+    ("evaluate", [], 2, "expected a run's folder"),
+    ("evaluate", ["nowhere", "=3"], 2, "'=3' has no key"),
+    ("evaluate", ["nowhere"], 2, "there is no nowhere"),
+    ("evaluate", ["--nope"], 2, "unrecognized arguments: --nope"),
+    ("evaluate", ["nowhere", "--config-dir", "nowhere"], 2, "--config-dir is 'nowhere'"),
+    ("reproduce", [], 2, "expected the folder of a finished run"),
+    ("reproduce", ["--nope"], 2, "unrecognized arguments: --nope"),
+    ("reproduce", ["."], 3, "no run.json"),
+    ("inspect_model", ["--nope"], 2, "unrecognized arguments: --nope"),
+    ("inspect_model", ["."], 2, "expected overrides"),
+    ("inspect_model", ["init_from=x"], 2, "leave it out"),
+    ("inspect_model", ["model=nope"], 2, "model=nope does not exist"),
+    ("inspect_model", ["data=null"], 2, "choose one of cifar10"),
+    ("inspect_model", ["--config-dir", "nowhere"], 2, "--config-dir is 'nowhere'"),
+    ("conv_arithmetic", [], 2, "--input-size"),
+    ("conv_arithmetic", ["--input-size", "x", "3,1,1"], 2, "invalid int value"),
+    ("conv_arithmetic", ["--input-size", "32", "3,1"], 2, "layer 1 is '3,1'"),
+    ("edge_demo", ["--out", "x.jpg"], 2, "PNG"),
+    ("console", ["benchmark"], 2, "scripts/benchmark.py"),
+    ("console", ["stress-resume"], 2, "scripts/stress_resume.py"),
+    ("console", ["evalute"], 2, "did you mean evaluate?"),
+    ("console", ["--version"], 0, "vision-baselines "),
+    ("console", ["train", "--version"], 0, "vision-baselines "),
+]
+
+
+@pytest.mark.parametrize(("verb", "words", "code", "named"), OTHERS, ids=[" ".join([o[0], *o[1]]) for o in OTHERS])
+def test_other_commands_too(door, own, verb, words, code, named):
+    answer = door(*words, verb=verb)
+    assert "Traceback" not in answer.err + answer.out
+    assert answer.code == code, answer
+    assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
+    assert named in answer.err + answer.out
+
+
+def test_the_benchmark_refuses_a_batch_of_nothing_in_a_line(capsys):
+    from benchmark.command import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--batch-size", "0"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("(benchmark.py --help lists what it takes)")
+
+
+def test_a_preview_leaves_no_files(run_door, tmp_path):
+    for words in (["preview=true"], ["-m", "seed=0,1", "preview=true"]):
+        answer = run_door(*words)
+        assert answer.code == 0, answer
+        assert "to be trained" in answer.out
+        assert not list((tmp_path / "outputs").rglob("*"))
+
+
+def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_door):
+    answer = run_door("-m", "optimizer.lr=1e-3,0.001,2e-3", "preview=true")
+    assert answer.code == 0, answer
+    assert answer.out.count("to be trained") == 2
+    assert "job 1 is the same run as job 0" in answer.out
+
+
+def test_groups_of_a_sweep_need_no_quotes_inside_quotes(run_door):
+    answer = run_door("-m", 'hydra.sweeper.groups=[[optimizer=adamw,"seed=0,1"],[optimizer=sgd]]', "preview=true")
+    assert answer.code == 0, answer
+    assert answer.out.count("to be trained") == 3
+
+
+def test_a_baseline_is_named_with_or_without_quotes():
+    from vision_baselines.cli.command_line import ordered
+
+    assert ordered(["comparison.baseline=model=fc"]) == ordered(['comparison.baseline="model=fc"'])
+
+
+def test_a_shell_completes_the_installed_command(own, monkeypatch, door):
+    monkeypatch.setattr("sys.argv", ["vision-baselines"])
+    monkeypatch.setenv("COMP_LINE", "vision-baselines train model=cnn_")
+    assert {"model=cnn_gap", "model=cnn_rgb"} <= set(door("-sc", "query=bash", verb="console").out.split())
+    monkeypatch.setenv("COMP_LINE", "vision-baselines tr")
+    assert door("-sc", "query=bash", verb="console").out.split() == ["train"]

@@ -46,7 +46,7 @@ def ordered(words: Sequence[str]) -> list[str]:
     while waiting:
         word = waiting.popleft()
         if not word.startswith("-"):
-            _check_override(word)
+            check_override(word)
             overrides.append(_quoted(word))
             continue
         options.append(word)
@@ -69,7 +69,12 @@ def _check_option(word: str, known: Sequence[str]) -> None:
         raise ConfigError(f"there is no option {word}{messages.nearest(word, known)}; --hydra-help lists all")
 
 
-def _check_override(word: str) -> None:
+def check_override(word: str) -> None:
+    """Refuse a word that is not an override, or that chooses nothing.
+
+    Raises:
+        ConfigError: What was typed, and what was expected.
+    """
     if any("\ud800" <= character <= "\udfff" for character in word):
         raise ConfigError(f"{word!r} holds bytes that are not valid UTF-8; expected text")
     if word.startswith(("=", "+=", "++=")):

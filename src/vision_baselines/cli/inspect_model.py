@@ -11,6 +11,7 @@ from typing import NoReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.cli.arguments import Parser, console
+from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.config import compose
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
@@ -58,6 +59,7 @@ def _run(arguments: list[str]) -> None:
 
 def _check(overrides: Sequence[str]) -> None:
     for word in overrides:
+        check_override(word)
         if Path(word).exists():
             raise ConfigError(
                 f"{word} is a file or folder; expected overrides, as for train.py: model=cnn data=mnist "
