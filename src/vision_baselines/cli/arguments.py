@@ -47,6 +47,6 @@ def checked_png(path: Path | None) -> Path | None:
 
 
 def console() -> Console:
-    """The terminal, or 100 columns where the output goes to a file or another program; ``[x]`` in a text is no markup."""
+    """The terminal, or 100 columns where the output goes to a file; ``[x]`` in a text is text, not markup."""
     found = Console(highlight=False, markup=False)
     return found if found.is_terminal else Console(highlight=False, markup=False, width=100)

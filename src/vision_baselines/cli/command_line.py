@@ -106,7 +106,7 @@ def _quoted(word: str) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'{key}="{escaped}"'
     if key == "hydra.sweeper.groups":
-        pieces = r'''"[^"]*"|'[^']*'|[^\s"'\[\],][^"'\[\],]*'''
+        pieces = r""""[^"]*"|'[^']*'|[^\s"'\[\],][^"'\[\],]*"""
         return f"{key}=" + re.sub(pieces, lambda piece: piece[0] if piece[0][0] in "\"'" else f'"{piece[0]}"', value)
     return word
 

@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _completed_verb() -> str:
-    """The verb to complete for: ``train``, which alone has config groups and keys, once it has been typed.
+    """``train``, which alone has config groups and keys, once it has been typed; before that the verbs are printed.
 
     The shell hands over the whole line, of which Hydra expects the command's name and then overrides.
     """
@@ -42,7 +42,7 @@ def _completed_verb() -> str:
         os.environ["COMP_LINE"] = " ".join([*words[:1], *words[2:]])
         return "train"
     typed = words[1] if len(words) == 2 else ""
-    exit_with(lambda: print(" ".join(verb for verb in VERBS if len(words) <= 2 and verb.startswith(typed))))
+    return exit_with(lambda: print(" ".join(verb for verb in VERBS if len(words) <= 2 and verb.startswith(typed))))
 
 
 def _say_what_there_is(verb: str) -> None:
@@ -51,7 +51,9 @@ def _say_what_there_is(verb: str) -> None:
         print(f"vision-baselines {package_version()}")
         return
     if verb in _DEVELOPMENT:
-        raise ConfigError(f"{verb} is a development tool now: python {_DEVELOPMENT[verb]}, in a checkout of the project")
+        raise ConfigError(
+            f"{verb} is a development tool now: python {_DEVELOPMENT[verb]}, in a checkout of the project"
+        )
     if verb not in ("-h", "--help"):
         raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)} (there are: {known})")
     print(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")
