@@ -1,4 +1,4 @@
-"""``python -m vision_baselines VERB …``: the same doors as ``scripts/``, for an installed package."""
+"""``python -m vision_baselines VERB …``: the same commands as ``scripts/``, for an installed package."""
 
 from vision_baselines.cli.console import main
 

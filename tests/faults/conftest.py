@@ -1,4 +1,4 @@
-"""Shared by the fault cases: doors opened in this process, and the book of what they answered (docs/errors.md)."""
+"""Shared by the fault cases: commands in this process, and what they answered (docs/development/faults.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import pytest
 import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "errors.md"
+PAGE = ROOT / "docs" / "development" / "faults.md"
 _LOGGERS = (None, "vision_baselines", "vision_baselines.progress", "pytorch_lightning", "hydra")
 
 
@@ -139,7 +139,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def noted(tmp_path: Path) -> Callable[..., None]:
-    """``noted(row, injected, answer)``: the answer stands so in docs/errors.md; or is written down to be put there."""
+    """``noted(row, injected, answer)``: the answer stands so in the page of faults; or is noted for it."""
 
     def note(row: int, injected: str, answer: Any) -> None:
         message, code = (answer.message, answer.code) if isinstance(answer, Answer) else answer
@@ -149,7 +149,7 @@ def noted(tmp_path: Path) -> Callable[..., None]:
                 file.write(json.dumps(case) + "\n")
             return
         page = PAGE.read_text() if PAGE.exists() else ""
-        assert line(case) in page, f"docs/errors.md is out of date: python tests/faults/errors_page.py\n{line(case)}"
+        assert line(case) in page, f"{PAGE} is out of date: python tests/faults/errors_page.py\n{line(case)}"
 
     return note
 

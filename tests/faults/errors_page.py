@@ -1,4 +1,4 @@
-"""Write docs/errors.md: run every fault case and set down what it answered. ``python tests/faults/errors_page.py``."""
+"""Write docs/development/faults.md from what every fault case answered: ``python tests/faults/errors_page.py``."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ ROWS = {
     50: ("TensorBoard as it is told to start", "listens on 127.0.0.1 only"),
 }
 
-_HEAD = """# What goes wrong, and what is said
+_HEAD = """# Faults that are injected, and what is said
 
-Written by `python tests/faults/errors_page.py` from what the fault cases in `tests/faults/` really print; a case whose
-answer is no longer the one below fails. `…` stands for a folder, `SHA` for a checksum, `PID` for a process.
+For developers; users read [troubleshooting](../troubleshooting.md). Written by `python tests/faults/errors_page.py`
+from what the fault cases in `tests/faults/` really print; a case whose answer is no longer the one below fails. `…`
+stands for a folder, `SHA` for a checksum, `PID` for a process.
 
 Exit codes: 0 done · 2 configuration · 3 data · 4 training or jobs failed · 5 storage · 130 SIGINT · 143 SIGTERM.
 Set `VISION_BASELINES_TRACEBACK=1` to see where an error was raised.

@@ -95,7 +95,7 @@ RARER = {
     "TINY +callbacks.x={_target_:broken_package.raises.Net} trusted_packages=[broken_package]": (2, "ZeroDivision"),
     "TINY +callbacks.x={_target_:no_package.Net} trusted_packages=[no_package]": (2, "neither installed nor in"),
     "-m experiment=glob(*)": (2, "several experiments"),
-    "-m model=null,cnn": (2, "null"),
+    "-m model=null,cnn": (2, "composed"),
     "-m model=": (2, "leave it out"),
     "-m seed=0,1 optimizer.lr=": (2, "optimizer.lr"),
     "seed=0 --config-dir": (2, "not found"),

@@ -132,7 +132,7 @@ YAML = {
     "an alias of itself": (b"a: &a [*a]\n", "grows beyond"),
     "three thousand brackets": (b"a: " + b"[" * 3000 + b"]" * 3000, "nests deeper"),
     "a megabyte": (b"".join(b"k%d: 1\n" % n for n in range(100_000)), "bytes; expected"),
-    "half a file": (b"a: [\n", "is no YAML"),
+    "half a file": (b"a: [\n", "is not valid YAML"),
     "Latin-1": (b"# @package _global_\nname: caf\xe9\n", "not UTF-8"),
     "hydra.callbacks": (
         b"# @package _global_\nhydra: {callbacks: {x: {_target_: os.mkdir, path: written}}}\n", "os.mkdir"

@@ -80,7 +80,7 @@ def _stress(arguments: list[str]) -> None:
 
 
 def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Random) -> None:
-    # Only now: a wrong argument is told before torch is there.
+    # Only now: a wrong argument is refused before torch is imported.
     from stress.attempts import OUTPUT_FILE, attempt
     from stress.traces import differences, trace
     from vision_baselines.config.compose import composed_run

@@ -81,7 +81,7 @@ def train_task(cfg: DictConfig) -> float:
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {"train": train_task}
-# A single run's failure, kept past Hydra, which would tell it in its own words before we do.
+# A single run's failure, kept past Hydra, which would print it in its own words before we do.
 _failure: list[Exception] = []
 
 

@@ -2,8 +2,8 @@
 
 Hydra instantiates ``hydra.callbacks``, its launcher and sweeper, and configures logging from the config before any task
 runs, so an experiment file could name a function to call or a file to write there. And YAML may grow without bound, or
-name Python objects. Both are looked at where Hydra loads them, whatever the door. What a task instantiates is left to
-`configuration`.
+name Python objects. Both are looked at where Hydra loads them, whatever the command. What a task instantiates is left
+to `checks`.
 """
 
 from __future__ import annotations
@@ -159,9 +159,9 @@ def _yaml_errors(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} is not UTF-8 text: byte {error.object[error.start]:#x} at {error.start}") from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path}{line} is no YAML: {error.problem}") from error
+        raise ConfigError(f"{path}{line} is not valid YAML: {error.problem}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except OSError as error:
         if error.filename is not None:
             raise

@@ -79,7 +79,7 @@ class Depth(Probe):
                 )
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from nought."""
+        """Reset."""
         self._totals = []
 
     def on_test_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:

@@ -45,7 +45,7 @@ def decide(
 ) -> Decision:
     """Compare what `folder` holds with what is asked for.
 
-    A finished run is left alone, or asked the probes that it has not had; an interrupted or failed one is gone on with,
+    A finished run is left alone, or asked for missing probes; an interrupted or failed one is resumed,
     one of a different config is refused: nothing that cost time is lost without being asked for.
 
     Args:
@@ -71,7 +71,7 @@ def decide(
         return Decision(Action.START, previous)
     if previous.fingerprint != fingerprint(config):
         if previous.status in (Status.FAILED, Status.DIVERGED):
-            return Decision(Action.START, previous)  # what failed is mended by changing the config
+            return Decision(Action.START, previous)  # what failed is fixed by changing the config
         changed = differences(previous.config, config) or ["its fingerprint was altered"]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Config to objects: the only room that instantiates anything.
+"""Config to objects: the only module that instantiates anything.
 
 Whatever names a class by ``_target_`` is held against a list of allowed names first. Hydra's own blocklist is no
 boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing all pass it.
