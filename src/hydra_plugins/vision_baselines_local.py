@@ -5,6 +5,7 @@ Hydra takes launchers and sweepers from this namespace only, and reads it at eve
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,28 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; one result each, in their order."""
-        from vision_baselines.sweep.launcher import launch
-
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.task_function is not None
+        slots = self.n_jobs or _cores()
+        if not self.config.preview:  # said at once: what follows imports for seconds
+            print(f"{len(job_overrides)} jobs, {min(slots, len(job_overrides))} at a time", flush=True)
+        from vision_baselines.sweep.launcher import launch
+
         return launch(
             job_overrides,
             initial_job_idx,
             config=self.config,
             hydra_context=self.hydra_context,
             task_function=self.task_function,
-            n_jobs=self.n_jobs,
+            slots=slots,
             fail_fast=self.fail_fast,
         )
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class PairedSweeper(BasicSweeper):
@@ -97,3 +106,8 @@ class PairedSweeper(BasicSweeper):
             for batch in super().split_arguments(together, None):
                 jobs += [job for job in batch if job not in jobs]
         return [list(chunk) for chunk in self.split_overrides_to_chunks(jobs, max_batch_size)]
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose every job to see whether that can be done; `LocalLauncher` does so before it starts one."""
+        if not isinstance(self.launcher, LocalLauncher):
+            super().validate_batch_is_legal(batch)

@@ -37,6 +37,7 @@ class SweepCallback(Callback):
     """
 
     current: ClassVar[SweepCallback | None] = None
+    last_words: ClassVar[Sequence[str]] = ()
 
     def __init__(
         self,
@@ -87,7 +88,16 @@ class SweepCallback(Callback):
 
     @classmethod
     def finish(cls) -> None:
-        """Compare once more, with pictures, and show the table and how to look at it."""
+        """Compare once more, with pictures, and show the table, how to look at it, and what is left to say."""
+        try:
+            cls._show()
+        finally:
+            for line in cls.last_words:
+                print(line)
+            cls.last_words = ()
+
+    @classmethod
+    def _show(cls) -> None:
         sweep, cls.current = cls.current, None
         comparison = sweep._compare(pictures=True) if sweep is not None else None
         if sweep is None or comparison is None:

@@ -1,26 +1,15 @@
-"""One process per job, several at a time: what happens to one job happens to that job alone.
+"""A sweep's jobs: which are to be trained, what each of them waits for, and what is said and done after each.
 
-Jobs are forked from a server that has imported torch and Lightning once. A job that raises, is killed, runs out of
-memory or calls `sys.exit` is one failed job with its reason in its record. Rejected: Hydra's basic launcher, where all
-jobs share a process; joblib's, where one killed worker ends the sweep; a fork of this process, which must not have
-threads or a GPU in use and cannot promise that.
+Their processes are the pool's; see `vision_baselines.sweep.pool`.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import multiprocessing
-import os
+import pickle
 import signal
-import sys
-import time
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,43 +23,47 @@ from vision_baselines.config.data_facts import data_listing
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import fingerprint, job_name
 from vision_baselines.runs.init_source import source_path
-from vision_baselines.runs.record import Failure, Status, now, read_record
-from vision_baselines.runs.resumption import Action, Decision, decide
+from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
+from vision_baselines.runs.resumption import Action, decide
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
 from vision_baselines.sweep.distinct import first_of_each
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.pool import Pool, start_server
+from vision_baselines.sweep.summary import failures, labels
 from vision_baselines.sweep.worker_entry import run
 from vision_baselines.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 
-_POLL_S = 0.2
-_GRACE_S = 30.0
-_SHOWN_FAILURES = 5
-_SERVER_IMPORTS = ["vision_baselines.sweep.worker"]
+_PRELOAD = ["vision_baselines.sweep.worker"]
 
 
 @dataclass(eq=False)
 class Job:
-    """One job: what to run, and once it runs, its process and the pipe it talks through."""
+    """One job: what to run, and how it went.
+
+    Its config is kept pickled: as an object it takes ten times the memory, and a sweep may have thousands.
+    """
 
     index: int
     overrides: list[str]
-    config: DictConfig
+    task: list[str]
+    pickled_config: bytes
     folder: Path
     fingerprint: str
+    label: str = ""
     starts_from: Path | None = None
-    process: BaseProcess | None = None
-    connection: Connection | None = None
-    started: float = 0.0
-    outcome: Outcome | None = field(default=None)
+    previous: RunRecord | None = None
+    is_started: bool = False
+    outcome: Outcome | None = None
 
     @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return self.folder.name
+    def config(self) -> DictConfig:
+        """Its composed config."""
+        config: DictConfig = pickle.loads(self.pickled_config)
+        return config
 
 
 def launch(
@@ -80,7 +73,7 @@ def launch(
     config: DictConfig,
     hydra_context: HydraContext,
     task_function: TaskFunction,
-    n_jobs: int | None,
+    slots: int,
     fail_fast: bool,
 ) -> list[JobReturn]:
     """Run every job that is not finished yet; one `JobReturn` each, in the order given.
@@ -96,7 +89,7 @@ def launch(
     for offset, overrides in enumerate(job_overrides):
         jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context))
         if jobs[-1].outcome is None and not config.preview:
-            _context()  # its server imports while the other jobs are looked at
+            start_server(_PRELOAD)  # it imports while the other jobs are looked at
     asked, jobs = jobs, _without_repeats(jobs)
     _require_a_beginning(jobs)
     if config.preview:
@@ -104,25 +97,31 @@ def launch(
 
         show([job.config for job in jobs], [job.folder for job in jobs])
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in asked]
-    slots = n_jobs or _cores()
+    for job, label in zip(jobs, labels([job.task for job in jobs]), strict=True):
+        job.label = label
     to_run = [job for job in jobs if job.outcome is None]
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
         stop.deferring = True
         if skipped := len(jobs) - len(to_run):
             console.note(f"{skipped} of {len(jobs)} jobs are finished already")
-        _Pool(to_run, slots, hydra_context, task_function, console, stop, fail_fast=fail_fast).run()
-    _raise_failures(jobs)
+        sweep = _Sweep(hydra_context, task_function, console, stop, fail_fast=fail_fast)
+        try:
+            if to_run:
+                Pool(sweep, slots=slots, target=run, preload=_PRELOAD).run(to_run)
+        finally:
+            counts, lines = failures([(job.label, job.outcome, job.is_started) for job in jobs])
+            # shown below the table, which would push them out of sight
+            SweepCallback.last_words = [counts, *lines] if counts else []
+    summary = f"{counts}; {lines[0]}" if lines else counts
     by_fingerprint = {job.fingerprint: job for job in jobs}
-    return [_job_return(by_fingerprint[job.fingerprint], job.overrides) for job in asked]
+    return [_job_return(by_fingerprint[job.fingerprint], job.overrides, summary) for job in asked]
 
 
-class _Pool:
-    """The jobs that wait, the jobs that run, and what passes between them and the console."""
+class _Sweep:
+    """What the pool asks and tells of this sweep's jobs."""
 
     def __init__(
         self,
-        jobs: Sequence[Job],
-        slots: int,
         hydra_context: HydraContext,
         task_function: TaskFunction,
         console: SweepConsole,
@@ -130,122 +129,61 @@ class _Pool:
         *,
         fail_fast: bool,
     ) -> None:
-        self.waiting = deque(jobs)
-        self.running: list[Job] = []
-        self.slots = slots
         self.hydra_context = hydra_context
         self.task_function = task_function
         self.console = console
         self.stop = stop
         self.fail_fast = fail_fast
-        self.context = _context()
 
-    def run(self) -> None:
-        """Until nothing waits or runs, or somebody asks for the end."""
-        try:
-            while self.waiting or self.running:
-                self.stop.raise_if_received()
-                self._fill_slots()
-                if self._listen():
-                    self._fill_slots()  # a comparison takes a second or two, in which the next job can run
-                    SweepCallback.update()
-        except BaseException:
-            self._end_all()
-            raise
+    def arguments(self, job: Job) -> tuple[Any, ...]:
+        """See `worker.run`."""
+        return job.pickled_config, self.hydra_context, self.task_function, Singleton.get_state()["instances"]
 
-    def _fill_slots(self) -> None:
-        for _ in range(len(self.waiting)):
-            if len(self.running) >= self.slots:
-                return
-            job = self.waiting.popleft()
-            if self._waits_for_another(job) or _is_busy(job.folder):
-                self.waiting.append(job)  # its first weights are still trained, or another sweep trains it
-                continue
-            self._start(job)
+    def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
+        """Whether no other job has its folder, none that it starts from is still to end, and no other sweep trains it.
 
-    def _waits_for_another(self, job: Job) -> bool:
-        """Whether the job whose weights this one starts from is still to end."""
-        if job.starts_from is None:
-            return False
-        sources = {job.starts_from, *job.starts_from.parents}  # a checkpoint lies inside its run's folder
-        return any(other.folder in sources for other in [*self.waiting, *self.running])
+        A checkpoint that it starts from lies inside the folder of the other job.
+        """
+        sources = {job.starts_from, *job.starts_from.parents} if job.starts_from else set()
+        others = [other for other in unfinished if other is not job]
+        same = any(other.folder == job.folder and (other.is_started or other.index < job.index) for other in others)
+        return not same and not any(other.folder in sources for other in others) and not _is_busy(job.folder)
 
-    def _start(self, job: Job) -> None:
-        job.connection, theirs = self.context.Pipe(duplex=False)
-        arguments = (theirs, job.config, self.hydra_context, self.task_function, Singleton.get_state()["instances"])
-        job.process = self.context.Process(target=run, args=arguments, name=job.name, daemon=True)
-        job.started = time.monotonic()
-        job.process.start()
-        theirs.close()
-        self.running.append(job)
-        self.console.started(job.name)
+    def started(self, job: Job) -> None:
+        """Show it as running."""
+        job.is_started = True
+        self.console.started(job.label)
 
-    def _listen(self) -> bool:
-        """Wait for news from a job; whether one has ended."""
-        before = len(self.running)
-        sources: list[Any] = []
-        for job in self.running:
-            assert job.process is not None
-            sources += [job.connection, job.process.sentinel]
-        if not sources:
-            time.sleep(_POLL_S)  # every job that is left is trained by another sweep
-        ready = wait(sources, timeout=_POLL_S)
-        for job in list(self.running):
-            assert job.process is not None
-            if job.connection in ready or job.process.sentinel in ready:
-                self._read(job)
-                if job.outcome is not None or not job.process.is_alive():
-                    self._ended(job)
-        self.console.refresh()
-        return len(self.running) < before
+    def progress(self, job: Job, line: str) -> None:
+        """Show how far it is."""
+        self.console.progress(job.label, line)
 
-    def _read(self, job: Job) -> None:
-        assert job.connection is not None
-        try:
-            while job.outcome is None and job.connection.poll():
-                message = job.connection.recv()
-                if isinstance(message, Outcome):
-                    job.outcome = message
-                else:
-                    self.console.progress(job.name, str(message))
-        except (EOFError, OSError):
-            pass  # it died while talking
+    def ended(self, job: Job, outcome: Outcome | None, exit_code: int | None) -> None:
+        """Say how it went.
 
-    def _ended(self, job: Job) -> None:
-        assert job.process is not None
-        job.process.join()
-        if job.outcome is None:
-            job.outcome = _died(job)
-        self.running.remove(job)
-        self.console.ended(job.name, job.folder, job.outcome)
+        Raises:
+            TrainingError: It failed, and the sweep is to end at its first failure.
+        """
+        job.outcome = outcome or _without_a_word(job, exit_code)
+        job.pickled_config = b""
+        self.console.ended(job.label, job.folder, job.outcome)
         if job.outcome.exit_code and self.fail_fast:
             raise TrainingError(
-                f"{job.name}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
+                f"{job.label}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
             )
 
-    def _end_all(self) -> None:
-        """Ask every job to save and end; end those that do not within the grace period."""
-        for job in self.running:
-            if job.process is not None and job.process.is_alive():
-                os.kill(job.process.pid or 0, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_S
-        for job in self.running:
-            assert job.process is not None
-            job.process.join(max(0.0, deadline - time.monotonic()))
-            if job.process.is_alive():
-                job.process.kill()
-                job.process.join()
+    def stopped(self, job: Job, outcome: Outcome | None) -> None:
+        """Keep how it went."""
+        job.outcome = outcome or _without_a_word(job, -signal.SIGKILL)
 
+    def refresh(self) -> None:
+        """Draw what runs, and end if that was asked."""
+        self.console.refresh()
+        self.stop.raise_if_received()
 
-@functools.cache
-def _context() -> Any:
-    """Where processes come from: a server that has imported torch and Lightning, or a fresh interpreter each."""
-    if not sys.platform.startswith("linux"):
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_SERVER_IMPORTS)
-    forkserver.ensure_running()
-    return context
+    def some_ended(self) -> None:
+        """Compare what is there."""
+        SweepCallback.update()
 
 
 def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> Job:
@@ -257,10 +195,13 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     folder = (Path(str(composed.hydra.sweep.dir)) / job_name(task)).absolute()
     checked = checked_config(composed)
     decision = decide(folder, checked, rerun=composed.rerun, listing_sha256=data_listing(composed))
-    skip = decision.action is Action.SKIP and not decision.files_changed
-    outcome = _finished_before(decision) if skip else None
     starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
-    return Job(index, overrides, composed, folder, fingerprint(checked), starts_from, outcome=outcome)
+    job = Job(index, overrides, task, pickle.dumps(composed), folder, fingerprint(checked), starts_from=starts_from)
+    if decision.previous is not None:
+        if decision.action is Action.SKIP and not decision.files_changed:
+            return replace(job, outcome=_result(decision.previous), pickled_config=b"")
+        job.previous = decision.previous
+    return job
 
 
 def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
@@ -280,18 +221,13 @@ def _require_a_beginning(jobs: Sequence[Job]) -> None:
         chain = [job]
         while (source := chain[-1].starts_from) in by_folder:
             if by_folder[source] in chain:
-                raise ConfigError(f"init_from makes {chain[-1].name} start from {source.name}, which starts from it")
+                name = chain[-1].folder.name
+                raise ConfigError(f"init_from makes {name} start from {source.name}, which starts from it")
             chain.append(by_folder[source])
 
 
-def _finished_before(decision: Decision) -> Outcome:
-    assert decision.previous is not None
-    return Outcome(0, value=decision.previous.metrics.get(decision.previous.selection_metric))
-
-
-def _cores() -> int:
-    """Cores this process may use, where the system says so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _result(record: RunRecord) -> Outcome:
+    return Outcome(0, value=record.metrics.get(record.selection_metric))
 
 
 def _is_busy(folder: Path) -> bool:
@@ -304,49 +240,43 @@ def _is_busy(folder: Path) -> bool:
         return True
 
 
-def _died(job: Job) -> Outcome:
-    """What a process that said nothing died of; its record, which it could not close, is closed for it."""
-    code = job.process.exitcode if job.process is not None else None
-    if code is not None and code < 0:
-        message = f"killed by {signal.Signals(-code).name}"
-        if -code == signal.SIGKILL:
+def _without_a_word(job: Job, exit_code: int | None) -> Outcome:
+    """How a job went whose process could not say so: its record is believed, and closed where that is open still."""
+    if exit_code is None:
+        message = "its process is gone, and so is the one that started it and would know why"
+    elif exit_code < 0:
+        message = f"killed by {signal.Signals(-exit_code).name}"
+        if -exit_code == signal.SIGKILL:
             message += " (from outside, or by the system because memory ran out)"
     else:
-        message = f"the process ended by itself with exit code {code}"
+        message = f"the process ended by itself with exit code {exit_code}"
     try:
         record = read_record(job.folder)
     except (OSError, ValueError):
-        pass
-    else:
-        if record.status is Status.RUNNING:
-            record.status, record.ended_at = Status.FAILED, now()
-            record.failure = Failure(kind="ProcessDied", message=message)
-            try:
-                record.write(job.folder)
-            except OSError as error:  # no reason to end the other jobs
-                log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
+        return Outcome(4, kind="ProcessDied", message=message)
+    if record.finished and record != job.previous:
+        return _result(record)
+    if record.status is Status.RUNNING:
+        record.status, record.ended_at = Status.FAILED, now()
+        record.failure = Failure(kind="ProcessDied", message=message)
+        try:
+            record.write(job.folder)
+        except OSError as error:  # no reason to end the other jobs
+            log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
     return Outcome(4, kind="ProcessDied", message=message)
 
 
-def _raise_failures(jobs: Sequence[Job]) -> None:
-    """Raise one error for all jobs that failed; Hydra would name the first and print a line of its own before it."""
-    failed = [(job.name, job.outcome.message) for job in jobs if job.outcome is not None and job.outcome.exit_code]
-    if not failed:
-        return
-    (name, message), *others = failed
-    if not others:
-        raise TrainingError(f"{name}: {message}")
-    same = " (all for the same reason)" if {text for _, text in failed} == {message} else ""
-    names = ", ".join(other for other, _ in others[:_SHOWN_FAILURES])
-    more = f" and {len(others) - _SHOWN_FAILURES} more" if len(others) > _SHOWN_FAILURES else ""
-    raise TrainingError(f"{len(failed)} of {len(jobs)} jobs failed{same}: {name}: {message}\nAlso {names}{more}")
+class _FailedJob(JobReturn):
+    """Raises what it failed of where its value is asked for, without the line that Hydra prints at every look."""
+
+    @property  # type: ignore[misc]  # without a setter, which nothing needs
+    def return_value(self) -> Any:
+        """Never there."""
+        raise self._return_value
 
 
-def _job_return(job: Job, overrides: list[str]) -> JobReturn:
-    result = JobReturn(overrides=filter_overrides(overrides), cfg=job.config, task_name=job.config.hydra.job.name)
+def _job_return(job: Job, asked: list[str], summary: str) -> JobReturn:
+    overrides = filter_overrides(asked)
     if job.outcome is not None and job.outcome.exit_code == 0:
-        result.status, result.return_value = JobStatus.COMPLETED, job.outcome.value
-    else:
-        message = job.outcome.message if job.outcome else "not started"
-        result.status, result.return_value = JobStatus.FAILED, TrainingError(f"{job.name}: {message}")
-    return result
+        return JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=job.outcome.value)
+    return _FailedJob(overrides=overrides, status=JobStatus.FAILED, _return_value=TrainingError(summary))

@@ -13,3 +13,8 @@ class Outcome:
     value: float | None = None
     kind: str = ""
     message: str = ""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal asked the job to end (128 + the signal's number)."""
+        return self.exit_code > 128

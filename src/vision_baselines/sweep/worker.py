@@ -7,11 +7,10 @@ a fraction of a second.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
+import pickle
 import signal
 import sys
-import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.pool import end_with_parent
 from vision_baselines.training.signals import Interrupted
 
 OUTPUT_FILE = "output.txt"
@@ -48,27 +48,39 @@ class _ToParent(logging.Handler):
 
 def run(
     connection: Connection,
-    config: DictConfig,
+    pickled_config: bytes,
     hydra_context: HydraContext,
     task_function: TaskFunction,
     singletons: dict[Any, Any],
 ) -> None:
-    """Run the job `config` describes, and send its `Outcome`."""
+    """Run the job that the config describes, and send its `Outcome`."""
     if hasattr(os, "setsid"):
         os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     register_resolvers()
+    config: DictConfig = pickle.loads(pickled_config)
     find_in_start_folder(str(name) for name in config.get("trusted_packages") or ())  # the command line's, as checked
     setup_globals()
     # Resolvers are closures, which cannot be sent: this process has registered its own.
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": BaseContainer._resolvers})
     folder = Path(str(config.hydra.sweep.dir)) / str(OmegaConf.select(config, "hydra.sweep.subdir"))
     _redirect_output(folder)
-    logging.getLogger("vision_baselines.progress").addHandler(_ToParent(connection))
-    connection.send(_outcome(config, hydra_context, task_function))
+    connection.send(_outcome(config, hydra_context, _reporting(task_function, connection)))
     connection.close()
     sys.stdout.flush()
+
+
+def _reporting(task_function: TaskFunction, connection: Connection) -> TaskFunction:
+    """The task, with its progress sent to the parent: attached inside, after Hydra has set up all handlers anew."""
+
+    def task(config: DictConfig) -> Any:
+        progress = logging.getLogger("vision_baselines.progress")
+        progress.setLevel(logging.INFO)
+        progress.addHandler(_ToParent(connection))
+        return task_function(config)
+
+    return task
 
 
 def _outcome(config: DictConfig, hydra_context: HydraContext, task_function: TaskFunction) -> Outcome:
@@ -89,14 +101,6 @@ def _outcome(config: DictConfig, hydra_context: HydraContext, task_function: Tas
     code = error.exit_code if isinstance(error, VisionBaselinesError) else 4
     kind = type(error).__name__
     return Outcome(code, kind=kind, message=" ".join(str(error).split()) or kind)
-
-
-def _end_with_parent() -> None:
-    """A job does not outlive its sweep: it is asked to end, and saves, when the sweep's process is gone."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _redirect_output(folder: Path) -> None:
