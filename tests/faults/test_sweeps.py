@@ -141,7 +141,16 @@ def test_row_23_each_job_that_ends_badly_is_named_with_its_reason(unlucky, how):
     assert found["none"].status is Status.FINISHED
     assert found[how].status is Status.FAILED
     assert HOWS[how] in found[how].failure.message
-    assert any(line.startswith("✗") and HOWS[how] in line for line in unlucky.answer.out.splitlines())
+    said = {**HOWS, "memory": "memory ran out"}[how]
+    assert any(line.startswith("✗") and said in line for line in unlucky.answer.out.splitlines())
+    # once more below the table, where it is seen
+    assert any(line.startswith(f"callbacks.own.how={how}: ") and said in line
+               for line in unlucky.answer.out.partition("--logdir")[2].splitlines())  # fmt: skip
+
+
+def test_row_23_the_last_line_counts_what_failed(unlucky):
+    assert unlucky.answer.message.startswith("4 of 5 jobs failed, 1 finished; callbacks.own.how=raise: ")
+    assert "Error executing job" not in unlucky.answer.err
 
 
 def test_row_23_a_sweep_with_failures_ends_in_4_with_one_line(unlucky, noted):
