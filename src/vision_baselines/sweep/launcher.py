@@ -210,7 +210,9 @@ def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
     kept = [job for job, same in zip(jobs, first, strict=True) if job is same]
     for job, same in zip(jobs, first, strict=True):
         if job is not same:
-            log.warning("job %d is the same run as job %d (%s); it runs once", job.index, same.index, ", ".join(same.task))
+            log.warning(
+                "job %d is the same run as job %d (%s); it runs once", job.index, same.index, ", ".join(same.task)
+            )
     return kept
 
 
