@@ -146,9 +146,8 @@ def pictures(tmp_path):
 @pytest.fixture
 def own_pictures(run_door, tmp_path):
     """``own_pictures(*words)``: train on a folder of pictures."""
-    kind = "vision_baselines.data.image_folder.ImageFolder"
-    source = f"{{_target_:{kind},root:{tmp_path}/pictures,cache_dir:{tmp_path}/cache,image_size:8}}"
-    common = ["data=digits", f"++data.source={source}", "data.image_shape=[3,8,8]", "data.num_classes=2",
+    common = ["data=image_folder", f"data.source.root={tmp_path}/pictures", f"data.source.cache_dir={tmp_path}/cache",
+              "data.source.image_size=8", "data.image_shape=[3,8,8]", "data.num_classes=2",
               "data.mean=[0.5,0.5,0.5]", "data.std=[0.5,0.5,0.5]", "data.batch_size=4",
               "trainer.max_epochs=1"]  # fmt: skip
 

@@ -19,7 +19,7 @@ from vision_baselines.data.listing import found_image_size, listed_pictures, lis
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 
 AUTO = "auto"
-_PLACES = ("root", "file")
+_PLACES = ("root", "file", "test_file")
 
 
 def needs_filling(cfg: DictConfig) -> bool:
