@@ -14,11 +14,13 @@ from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.restore import rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
+from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
@@ -98,6 +100,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_numbers(config)
     check_words(config)
     check_trainer_options(config)
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
+    check_written_paths(config, [str(word) for word in typed])
     return config
 
 

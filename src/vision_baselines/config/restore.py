@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vision_baselines.config.compose import composed, conf_dir, project_root
+from vision_baselines.config.written_paths import confine_written_paths
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.migrations import current_target, with_old_defaults
 
@@ -28,9 +29,21 @@ _COPIED = {
 
 
 def restored(
-    config: Mapping[str, Any], run_dir: Path, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()
+    config: Mapping[str, Any],
+    run_dir: Path,
+    overrides: Sequence[str] = (),
+    trusted_packages: Sequence[str] = (),
+    *,
+    writes: bool = True,
 ) -> DictConfig:
     """A recorded config with this machine's paths, these probes and these changes.
+
+    Args:
+        config: As recorded; nobody vouches for it.
+        run_dir: Where the run is, or will be.
+        overrides: Changes.
+        trusted_packages: Packages of one's own whose classes it may name.
+        writes: Whether something will be run from it: then all that it would write lies in `run_dir`.
 
     Raises:
         ConfigError: An override would change nothing that is built from it.
@@ -39,6 +52,9 @@ def restored(
     cfg = OmegaConf.create({**with_old_defaults(config), "paths": paths})
     cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
     cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
+    if writes:
+        cfg.name = "restored"
+        confine_written_paths(cfg)
     for chosen in [text for text in overrides if text.startswith("probe=")]:
         cfg.probe = OmegaConf.to_container(composed([chosen]).probe, resolve=False)
         cfg.setdefault("init_from", None)  # of records from before there was such a key

@@ -1,17 +1,15 @@
 """What Hydra reads, checked before it acts on it.
 
-Hydra instantiates ``hydra.callbacks``, its launcher and sweeper, and configures logging from the config before any task
-runs, so an experiment file could name a function to call or a file to write there. And YAML may grow without bound, or
-name Python objects. Both are looked at where Hydra loads them, whatever the command. What a task instantiates is left
-to `checks`.
+YAML may grow without bound, or name Python objects; files are checked where Hydra loads them, whatever the command.
+What Hydra would do with the composed config is left to `hydra_part`, what a task instantiates to `checks`.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import re
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,23 +18,16 @@ import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.object_type import ObjectType
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_baselines.config.hydra_part import check_hydra
+from vision_baselines.config.packages import trusted_on_command_line
 from vision_baselines.errors import ConfigError
 
 _MOST_BYTES = 200_000
 _MOST_VALUES = 20_000
 _MOST_LEVELS = 100
-
-_HYDRA_TARGETS = re.compile(
-    r"(hydra_plugins\.[\w.]+|hydra\._internal\.core_plugins\.[\w.]+|hydra\.experimental\.callbacks)\.[A-Z]\w*"
-    r"|vision_baselines\.sweep\.callback\.SweepCallback"
-)
-_LOG_CLASSES = re.compile(r"logging\.(\w+\.)?[A-Z]\w*|rich\.logging\.RichHandler|colorlog\.ColoredFormatter")
-_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
-_LOG_FILE = re.compile(r"\$\{hydra\.(runtime\.output_dir|sweep\.dir)\}/[^/]+")
-_FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 
 
 @contextmanager
@@ -64,7 +55,8 @@ def checked() -> Iterator[None]:
             if isinstance(error, OmegaConfBaseException):
                 raise
             raise ConfigError(f"the config cannot be composed: {' '.join(str(error).split())}") from error
-        check_hydra(cfg)
+        typed = list(options.get("overrides") or (arguments[1] if len(arguments) > 1 else ()))
+        check_hydra(cfg, typed, trusted_on_command_line(sys.argv[1:]))
         return cfg
 
     for place, name, function in (
@@ -124,33 +116,6 @@ def _check_keys(loaded: Any, path: Path) -> None:
             raise ConfigError(f"{path} has the key {key!r}; expected text, such as seed: 1")
 
 
-def check_hydra(cfg: DictConfig) -> None:
-    """Refuse what Hydra itself would run, log to or write from a config, where it is not known to be harmless.
-
-    Raises:
-        ConfigError: The key, what it is and what was expected.
-    """
-    if OmegaConf.select(cfg, "hydra") is None:
-        return
-    words = [str(word) for word in OmegaConf.select(cfg, "hydra.overrides.task") or ()]
-    trusted = _trusted(cfg, words)
-    node = OmegaConf.to_container(cfg.hydra, resolve=False)
-    assert isinstance(node, dict)
-    for key, target in _targets(node, "hydra"):
-        if not _HYDRA_TARGETS.fullmatch(target) and target.split(".")[0] not in trusted:
-            raise ConfigError(
-                f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
-                "callbacks; to use a package of your own, add trusted_packages=[its_name] on the command line"
-            )
-    for name in ("hydra_logging", "job_logging"):
-        _check_logging(node.get(name), f"hydra.{name}")
-    for key in _FOLDERS:
-        _check_below_outputs(cfg, key)
-    subdir = str(node.get("sweep", {}).get("subdir", ""))
-    if ".." in subdir or subdir.startswith("/"):
-        raise ConfigError(f"hydra.sweep.subdir is {subdir!r}; expected the name of one folder")
-
-
 @contextmanager
 def _yaml_errors(path: Path) -> Iterator[None]:
     try:
@@ -168,43 +133,6 @@ def _yaml_errors(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} holds a single value; expected keys with values, such as seed: 1") from error
     except RecursionError as error:
         raise ConfigError(f"{path} nests deeper than a config can; expected ten levels or so") from error
-
-
-def _trusted(cfg: DictConfig, words: list[str]) -> list[str]:
-    named = OmegaConf.select(cfg, "trusted_packages")
-    swept = OmegaConf.to_container(cfg.hydra.get("sweeper") or OmegaConf.create({}), resolve=False)
-    typed = any(word.lstrip("+").startswith("trusted_packages=") for word in words)
-    if (named and not typed) or "trusted_packages" in repr(swept):
-        raise ConfigError(
-            "trusted_packages is set in a file; only the command line can say whom to trust: trusted_packages=[…]"
-        )
-    return [str(package) for package in named] if isinstance(named, ListConfig) else []
-
-
-def _check_logging(node: Any, key: str) -> None:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            bad = name in ("()", "class") and not _LOG_CLASSES.fullmatch(str(value))
-            bad |= isinstance(value, str) and value.startswith("ext://") and value not in _LOG_STREAMS
-            bad |= name == "filename" and not (_LOG_FILE.fullmatch(str(value)) and ".." not in str(value))
-            if bad:
-                raise ConfigError(
-                    f"{key}.{name} is {value!r}; expected a class of Python's logging, sys.stdout or sys.stderr, or a "
-                    "file in ${hydra.runtime.output_dir}"
-                )
-            _check_logging(value, f"{key}.{name}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _check_logging(value, f"{key}[{index}]")
-
-
-def _check_below_outputs(cfg: DictConfig, key: str) -> None:
-    outputs = OmegaConf.select(cfg, "paths.output_dir")
-    folder = OmegaConf.select(cfg, key)
-    if outputs is None or folder is None:
-        return
-    if not Path(str(folder)).resolve().is_relative_to(Path(str(outputs)).resolve()):
-        raise ConfigError(f"{key} is {str(folder)!r}; expected a folder below paths.output_dir, which is {outputs}")
 
 
 def _values(node: yaml.Node, known: dict[int, int]) -> int:
@@ -229,15 +157,3 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-def _targets(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield prefix, str(value)
-            else:
-                yield from _targets(value, f"{prefix}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{prefix}[{index}]")

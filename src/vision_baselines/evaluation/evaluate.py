@@ -68,7 +68,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         )
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         if record is not None:
-            there = restored(record.config, path, trusted_packages=trusted_packages)
+            there = restored(record.config, path, trusted_packages=trusted_packages, writes=False)
             path = Path(there.callbacks.checkpoints.dirpath) / BEST
         state = checkpoint_file.load(path, checksum_needed=is_folder)
         config = record.config if record is not None else state.get("config")

@@ -1,0 +1,209 @@
+"""Hydra's own part of a config, checked as Hydra will see it: after every interpolation is resolved.
+
+Hydra instantiates callbacks, launcher and sweeper, makes logging handlers and writes files before any task of ours
+runs. So what it will do is computed here first: the part is resolved, and then every class, handler, file and folder in
+it is compared with what is known to be harmless. What cannot be resolved yet is refused, since it could become
+anything. Whom to trust is read from the command line alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.experimental import callbacks as hydra_callbacks
+from hydra.experimental.callback import Callback
+from hydra.plugins.plugin import Plugin
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import key_of
+
+# Made where a plugin is instantiated; the samplers of a search are classes of their own.
+_INSIDE_PLUGINS = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w*")
+_OUR_CALLBACK = "vision_baselines.sweep.callback.SweepCallback"
+_LOG_CLASSES = frozenset(
+    {
+        "logging.StreamHandler",
+        "logging.FileHandler",
+        "logging.NullHandler",
+        "logging.Formatter",
+        "logging.handlers.RotatingFileHandler",
+        "rich.logging.RichHandler",
+        "colorlog.ColoredFormatter",
+    }
+)
+_LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+# Stands for a run's folder, which is not known before Hydra has made it.
+_RUN_FOLDER = "/<run folder>"
+_ACTED_ON = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging", "sweep", "run", "output_subdir")
+
+
+def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -> None:
+    """Refuse what Hydra would run, log to or write, where it is not known to be harmless.
+
+    Args:
+        cfg: A config as Hydra composed it.
+        typed: The overrides of the command line, or of a job.
+        trusted: Packages that the command line trusts.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    if OmegaConf.select(cfg, "hydra") is None:
+        return
+    _check_trust(cfg, trusted)
+    _check_overrides(cfg, typed)
+    _check_environment(cfg, typed)
+    node = _resolved(cfg)
+    for key, target in _targets(node, "hydra"):
+        if not _is_harmless(target) and target.split(".")[0] not in trusted:
+            raise ConfigError(
+                f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
+                "callbacks; to use a package of your own, add trusted_packages=[its_name] on the command line"
+            )
+    for name in ("hydra_logging", "job_logging"):
+        _check_logging(node.get(name), f"hydra.{name}", [_RUN_FOLDER, str((node.get("sweep") or {}).get("dir"))])
+    _check_outputs(cfg, typed)
+    for key in ("run.dir", "sweep.dir"):
+        _check_below_outputs(cfg, f"hydra.{key}", OmegaConf.select(OmegaConf.create(node), key))
+    subdir = str((node.get("sweep") or {}).get("subdir") or "")
+    if ".." in Path(subdir).parts or Path(subdir).is_absolute():
+        raise ConfigError(f"hydra.sweep.subdir is {subdir!r}; expected the name of one folder")
+    inside = node.get("output_subdir")
+    if inside is not None and (len(Path(str(inside)).parts) != 1 or str(inside) in ("..", ".") or "/" in str(inside)):
+        raise ConfigError(f"hydra.output_subdir is {inside!r}; expected the name of one folder, or null")
+
+
+def _resolved(cfg: DictConfig) -> dict[str, Any]:
+    """The parts that Hydra acts on, resolved as it will resolve them, with a stand-in for the run's folder."""
+    copy = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    assert isinstance(copy, DictConfig)
+    OmegaConf.copy_cache(from_config=cfg, to_config=copy)
+    with open_dict(copy):
+        for key, value in {"runtime.output_dir": _RUN_FOLDER, "job.num": 0, "job.id": "0"}.items():
+            if OmegaConf.is_missing(OmegaConf.select(copy, "hydra." + key.rpartition(".")[0]), key.rpartition(".")[2]):
+                OmegaConf.update(copy, f"hydra.{key}", value)
+    found: dict[str, Any] = {}
+    for name in _ACTED_ON:
+        try:
+            part = copy.hydra.get(name)
+            found[name] = OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
+        except (OmegaConfBaseException, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"hydra.{name} cannot be resolved before Hydra acts on it: {reason}") from error
+    return found
+
+
+def _check_trust(cfg: DictConfig, trusted: Sequence[str]) -> None:
+    try:
+        named = OmegaConf.select(cfg, "trusted_packages")
+    except OmegaConfBaseException:
+        named = "?"
+    listed = [str(name) for name in named] if OmegaConf.is_list(named) else named
+    if listed and list(trusted) != listed:
+        raise ConfigError(
+            "trusted_packages is set in a file; only the command line can say whom to trust: trusted_packages=[…]"
+        )
+
+
+def _check_overrides(cfg: DictConfig, typed: Sequence[str]) -> None:
+    """Hydra adds what was typed to ``hydra.overrides``; a file that sets it speaks for the command line."""
+    for part in ("task", "hydra"):
+        recorded = OmegaConf.to_container(OmegaConf.select(cfg, f"hydra.overrides.{part}") or OmegaConf.create([]))
+        for word in recorded if isinstance(recorded, list) else [recorded]:
+            if str(word) not in typed:
+                raise ConfigError(f"hydra.overrides.{part} holds {word!r}, which was not typed; a file cannot set it")
+
+
+def _check_environment(cfg: DictConfig, typed: Sequence[str]) -> None:
+    changes = OmegaConf.select(cfg, "hydra.job.env_set")
+    if changes and not _is_typed("hydra.job.env_set", typed):
+        raise ConfigError(f"hydra.job.env_set changes {', '.join(map(str, changes))}; only the command line can set it")
+
+
+def _is_harmless(target: str) -> bool:
+    return target == _OUR_CALLBACK or target in _plugin_classes() or bool(_INSIDE_PLUGINS.fullmatch(target))
+
+
+@functools.cache
+def _plugin_classes() -> frozenset[str]:
+    """Every plugin that Hydra itself has found, and its own callbacks, by full name."""
+    plugins = {f"{kind.__module__}.{kind.__qualname__}" for kind in Plugins.instance().discover(Plugin)}
+    own = {
+        f"{kind.__module__}.{name}"
+        for name, kind in vars(hydra_callbacks).items()
+        if isinstance(kind, type) and issubclass(kind, Callback) and kind is not Callback
+    }
+    return frozenset(plugins | own)
+
+
+def _check_logging(node: Any, key: str, folders: Sequence[str]) -> None:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            text = str(value)
+            bad = name in ("()", "class") and text not in _LOG_CLASSES
+            bad |= name == "."  # sets any attribute of the object that is made
+            bad |= name == "stream" and text not in _LOG_STREAMS
+            bad |= name in ("filename", "baseFilename") and not _is_file_in(text, folders)
+            bad |= text.startswith(("ext://", "cfg://")) and text not in _LOG_STREAMS
+            if bad:
+                raise ConfigError(
+                    f"{key}.{name} is {value!r}; expected a class of Python's logging, sys.stdout or sys.stderr, or a "
+                    "file in ${hydra.runtime.output_dir}"
+                )
+            _check_logging(value, f"{key}.{name}", folders)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            if str(value).startswith(("ext://", "cfg://")):
+                raise ConfigError(f"{key}[{index}] is {value!r}; expected a plain value")
+            _check_logging(value, f"{key}[{index}]", folders)
+
+
+def _is_file_in(text: str, folders: Sequence[str]) -> bool:
+    path = Path(text)
+    return ".." not in path.parts and any(path.parent == Path(folder) for folder in folders)
+
+
+def _check_outputs(cfg: DictConfig, typed: Sequence[str]) -> None:
+    """A file may move outputs within the project or the current folder; elsewhere only the command line may."""
+    outputs = OmegaConf.select(cfg, "paths.output_dir")
+    if outputs is None or any(_is_typed(key, typed) for key in ("paths.output_dir", "paths.root_dir", "paths")):
+        return
+    from vision_baselines.config.compose import project_root
+
+    place = Path(str(outputs)).resolve()
+    if not any(place.is_relative_to(Path(root).resolve()) for root in (project_root(), Path.cwd())):
+        raise ConfigError(
+            f"paths.output_dir is {str(outputs)!r}, set in a file; expected a folder in this project, or typed"
+        )
+
+
+def _check_below_outputs(cfg: DictConfig, key: str, folder: Any) -> None:
+    outputs = OmegaConf.select(cfg, "paths.output_dir")
+    if outputs is None or folder is None:
+        return
+    if not Path(str(folder)).resolve().is_relative_to(Path(str(outputs)).resolve()):
+        raise ConfigError(f"{key} is {str(folder)!r}; expected a folder below paths.output_dir, which is {outputs}")
+
+
+def _is_typed(key: str, typed: Sequence[str]) -> bool:
+    names = {key_of(word) for word in typed}
+    return any(name == key or name.startswith(f"{key}.") for name in names)
+
+
+def _targets(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "_target_":
+                yield prefix, str(value)
+            else:
+                yield from _targets(value, f"{prefix}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{prefix}[{index}]")

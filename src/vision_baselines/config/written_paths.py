@@ -1,0 +1,78 @@
+"""Where a run writes: every file and folder that a config names for writing lies below the run's folder.
+
+The command line may say otherwise, for it is typed by the person whose files they are; a file or a record may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import key_of
+
+_GROUPS = ("logger", "callbacks", "trainer", "probe")
+# Arguments of Lightning's and this project's classes that name what is written.
+_WRITTEN = frozenset({"dirpath", "save_dir", "log_dir", "default_root_dir", "root_dir", "output_dir", "dump_folder"})
+_NAMES = frozenset({"filename", "sub_dir", "version", "log_name", "name"})  # may be one name, and no path
+
+
+def check_written_paths(config: Mapping[str, Any], typed: Sequence[str] = ()) -> None:
+    """Refuse a file or folder outside the run's folder that was not typed.
+
+    Args:
+        config: A plain config; references to `paths` are still references.
+        typed: The overrides of the command line.
+
+    Raises:
+        ConfigError: The key and what it is.
+    """
+    keys = {key_of(word) for word in typed}
+    for key, value in _escaping(config):
+        if not any(key == name or key.startswith(f"{name}.") for name in keys):
+            raise ConfigError(
+                f"{key} is {value!r}, which is not in the run's folder and was not typed on the command line; "
+                "expected a place below ${paths.run_dir}"
+            )
+
+
+def confine_written_paths(cfg: DictConfig) -> None:
+    """Move every file and folder that a recorded config would write into the run's folder, in place."""
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    with open_dict(cfg):
+        for key, value in _escaping(plain):
+            name = PurePosixPath(str(value)).name.strip(".") or "output"
+            inside = name if key.rpartition(".")[2] in _NAMES else "${paths.run_dir}/" + name
+            OmegaConf.update(cfg, key, inside)
+
+
+def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for group in _GROUPS:
+        for key, name, value in _leaves(config.get(group), group):
+            is_place = name in _WRITTEN and not _is_inside(str(value))
+            is_path = name in _NAMES and ("/" in str(value) or "\\" in str(value) or str(value) == "..")
+            if value is not None and (is_place or is_path):
+                found.append((key, value))
+    return found
+
+
+def _is_inside(text: str) -> bool:
+    parts = PurePosixPath(text).parts
+    below_run = text.startswith("${paths.run_dir}") or not (text.startswith(("/", "~", "$")) or "://" in text)
+    return below_run and ".." not in parts and "\\" not in text
+
+
+def _leaves(node: Any, key: str) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            if isinstance(value, Mapping | list):
+                yield from _leaves(value, f"{key}.{name}")
+            else:
+                yield f"{key}.{name}", str(name), value
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _leaves(value, f"{key}[{index}]")
