@@ -16,7 +16,10 @@ ROWS = {
     1: ("the same seed twice", "same weights and metrics"),
     2: ("0, 1 or 2 loading workers", "same bits"),
     3: ("validation off; extra draws from the global generator", "same weights"),
-    4: ("another thread count or instruction set when reproducing", "not comparable, and why; 4"),
+    4: (
+        "another thread count or instruction set when reproducing",
+        "bits are not comparable, and why; metrics are held to their interval; 4 where they fall outside",
+    ),
     5: ("SIGKILL at random moments of an epoch, resume", "same bits"),
     6: ("SIGKILL at an epoch's boundary", "same bits"),
     7: ("SIGKILL in validation", "validation runs again; same history"),

@@ -9,11 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.reproduce import manifest_differences
 from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
 from vision_baselines.storage import checkpoint_file
@@ -79,7 +81,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         checked_config(cfg)
         on_other_data = any(text.startswith("data.") for text in overrides)
         known = record.data_sha256 if record is not None and not on_other_data else None
-        found = measure(cfg, path, data_sha256=known)
+        found = with_data(cfg, record, overrides, partial(measure, ckpt_path=path, data_sha256=known))
     no_record = "there is no record beside the checkpoint"
     if record is None:
         return Evaluation(path, found.metrics, found.curves, found.headline, not_compared=no_record)

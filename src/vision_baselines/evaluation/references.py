@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import subprocess
 import sys
@@ -14,17 +13,18 @@ from typing import Any
 
 import yaml
 
+from vision_baselines.analysis.reproduction import reproduction_margin
 from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError, DataError, TrainingError
-from vision_baselines.evaluation.reproduce import manifest_differences
+from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import Environment, RunRecord, Status, find_records
 
 QUICK_S = 60.0
-# Standard errors of the difference of two means that another machine's mean may lie away.
-_SPREAD = 3.0
+# How often a baseline of any number of groups fails by chance alone on another machine.
+_LEVEL = 0.05
 # What is published is rounded to six digits, and a metric is of float32's precision.
 _ROUNDING = 1e-6
 
@@ -130,9 +130,9 @@ def not_run(baseline: Baseline, reason: str) -> list[Verdict]:
 
 
 def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequence[str] = ()) -> list[Verdict]:
-    """One verdict a group: by bits where the manifest is equal, else by the recorded spread.
+    """One verdict a group: by bits where the manifest is equal, else by a prediction interval.
 
-    Another machine's mean passes within three standard errors of the difference of two means of that many runs.
+    Another machine's mean passes within the interval that all groups together leave by chance in one of twenty tries.
 
     Args:
         baseline: What is expected.
@@ -157,9 +157,16 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
             passed = bool(equal) and all(equal) and len(equal) == expected["n"]
             how = f"bits: {sum(equal)} of {expected['n']:.0f} runs identical"
         else:
-            margin = _SPREAD * expected["std"] * math.sqrt(1 / expected["n"] + 1 / max(1, found.n)) + _ROUNDING
-            passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= margin
-            how = f"spread (not comparable by bits: {'; '.join(different)})"
+            margin = reproduction_margin(
+                expected["mean"],
+                std=expected["std"],
+                n=int(expected["n"]),
+                n_new=found.n,
+                test_size=tested_images(mine[0]) if Metric(baseline.metric).is_share else None,
+                level=_LEVEL / len(baseline.groups),
+            )
+            passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= (margin or 0.0) + _ROUNDING
+            how = f"interval (not comparable by bits: {'; '.join(different)})"
         verdicts.append(
             Verdict(
                 baseline.name,

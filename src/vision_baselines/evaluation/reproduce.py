@@ -1,7 +1,8 @@
 """Run a recorded run again and say, point by point, what is the same.
 
 Under an equal manifest (versions, instruction set, threads, device) only identical bits pass. Under another one bits
-cannot be promised, so a single run is then not comparable, and a published baseline is held to its recorded spread.
+cannot be promised, so metrics are held to a prediction interval: of a single run by the size of its test split, of a
+published baseline by its recorded spread too.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_baselines.analysis.reproduction import reproduction_margin
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.restore import restored
-from vision_baselines.runs import environment
+from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.runs.code import code_differences
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.init_source import source_path
@@ -33,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What a run gave when it was run again."""
+    """What a run gave when it was run again; `not_comparable` says why its bits could not be compared."""
 
     name: str
     points: tuple[Point, ...]
@@ -41,8 +43,8 @@ class Reproduction:
 
     @property
     def passed(self) -> bool:
-        """Whether everything that was compared is the same, under a manifest that allows comparing it."""
-        return not self.not_comparable and all(point.same for point in self.points)
+        """Whether everything that was compared is the same: bits, or metrics within their interval."""
+        return bool(self.points) and all(point.same for point in self.points)
 
 
 def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Reproduction:
@@ -61,12 +63,7 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
         cfg = restored(recorded.config, Path(scratch) / recorded.name, overrides, trusted_packages)
         if began_with := recorded.config.get("init_from"):
             cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
-        here = environment.observe("cpu").model_copy(update={"threads": cfg.threads})
-        if recorded.environment.device == "cpu" and (
-            different := list(manifest_differences(recorded.environment, here))
-        ):
-            return Reproduction(recorded.name, (), not_comparable="; ".join(different))
-        found = train(cfg)
+        found = with_data(cfg, recorded, overrides, train)
         if began_with:
             found.config["init_from"] = began_with
     return compare_records(recorded, found)
@@ -74,12 +71,18 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
 
 def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
     """Hold what was found against what was recorded."""
-    manifest = list(manifest_differences(recorded.environment, found.environment))
-    points = (
-        Point("config", recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
+    manifest = "; ".join(manifest_differences(recorded.environment, found.environment))
+    points = [
+        # what was changed on purpose, such as the threads, is a difference of the manifest
+        Point("config", bool(manifest) or recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
         Point("code", True, _code_detail(recorded, found)),
-        Point("manifest", not manifest, "; ".join(manifest) or "equal"),
+    ]
+    if manifest:
+        points.append(_within(recorded, found))
+        return Reproduction(recorded.name, tuple(points), not_comparable=manifest)
+    points += [
+        Point("manifest", True, "equal"),
         Point(
             "weights, first",
             recorded.init_weights_sha256 == found.init_weights_sha256,
@@ -96,8 +99,28 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
             _both(recorded, found, "final_weights_sha256"),
         ),
         Point("metrics", recorded.metrics == found.metrics, _metric_detail(recorded, found)),
-    )
-    return Reproduction(recorded.name, points, not_comparable="; ".join(manifest))
+    ]
+    return Reproduction(recorded.name, tuple(points))
+
+
+def tested_images(record: RunRecord) -> int | None:
+    """Number of images in a run's test split, where its record says."""
+    if record.data and "test" in record.data.splits:
+        return record.data.splits["test"].size
+    return sum(map(sum, record.confusion)) if record.confusion else None
+
+
+def _within(recorded: RunRecord, found: RunRecord) -> Point:
+    """The headline metric held to what runs of the same accuracy differ by on as many images."""
+    metric = Metric(recorded.headline_metric)
+    before, after = (record.metrics.get(metric.name, math.nan) for record in (recorded, found))
+    margin = reproduction_margin(before, test_size=tested_images(recorded) if metric.is_share else None)
+    if margin is None:
+        return Point("metrics", False, f"{_metric_detail(recorded, found)}; no interval is known for this metric")
+    low, high = (metric.precise(min(max(value, 0.0), 1.0)) for value in (before - margin, before + margin))
+    is_within = abs(after - before) <= margin
+    where = "within" if is_within else "outside"
+    return Point("metrics", is_within, f"{metric.name} {metric.precise(after)} is {where} {low} to {high}")
 
 
 def manifest_differences(recorded: Environment, found: Environment) -> Iterator[str]:
