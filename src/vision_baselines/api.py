@@ -134,7 +134,8 @@ class Run:
 
         classifier, datamodule = self._load(trusted_packages)
         crop = (self.config["data"].get("source") or {}).get("crop", True)
-        images = prepare_pictures(pictures, image_shape=datamodule.image_shape, crop=crop)
+        white = self.record.data.pixel_max if self.record.data else None
+        images = prepare_pictures(pictures, image_shape=datamodule.image_shape, crop=crop, pixel_max=white)
         with torch.inference_mode():
             logits = [classifier(datamodule.normalize(batch)) for batch in torch.split(images, batch_size)]
         names = self.class_names

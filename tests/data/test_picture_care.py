@@ -11,7 +11,8 @@ from PIL import Image, features
 
 from vision_baselines.data import picture_tensors
 from vision_baselines.data.image_folder import ImageFolder
-from vision_baselines.data.listing import found_image_size, listed_pictures, listing_sha256
+from vision_baselines.data.listing import estimated_bytes, found_image_size, listed_pictures, listing_sha256
+from vision_baselines.data.prepared import prepare_pictures
 from vision_baselines.errors import ConfigError, DataError
 
 
@@ -235,3 +236,31 @@ def test_a_table_that_cannot_be_used_is_answered_in_a_line(tmp_path, table, mess
         (tmp_path / "t.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
     with pytest.raises(DataError, match=message):
         ImageFolder(tmp_path, tmp_path / ".cache", image_size=6, labels="t.csv").load()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 2 * 22 * 3 * 8 * 8),
+        ({"source": {"_target_": "x.Mnist"}, "image_shape": [1, 28, 28]}, 2 * 70_000 * 28 * 28),
+        ({"source": {"_target_": "x.Noise", "train_size": 3, "test_size": 2}}, 2 * 5 * 3 * 8 * 8),
+        ({"source": {"_target_": "x.Own"}}, None),
+        ({"image_shape": "auto"}, None),
+        ({"source": None}, None),
+    ],
+)
+def test_the_memory_that_a_run_needs_is_estimated_without_reading_pictures(root, changes, expected):
+    assert estimated_bytes({"source": folder_config(root), "image_shape": [3, 8, 8], **changes}) == expected
+
+
+@pytest.mark.parametrize("module", ["listing", "memory", "picture_listing", "picture_labels"])
+def test_listing_needs_no_torch(python, module):
+    code = f"import sys, vision_baselines.data.{module}; raise SystemExit('torch' in sys.modules)"
+    assert python("-c", code).returncode == 0
+
+
+def test_deep_pictures_are_predicted_as_they_were_trained(tmp_path):
+    Image.fromarray(np.full((4, 4), 4_095, dtype=np.uint16)).save(tmp_path / "a.png")
+    white = prepare_pictures([tmp_path / "a.png"], image_shape=(1, 4, 4), pixel_max=4_095)
+    assert int(white.min()) == 255
+    assert int(prepare_pictures([tmp_path / "a.png"], image_shape=(1, 4, 4)).max()) == 16

@@ -11,19 +11,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vision_baselines.data.picture_decoding import PictureError, decoded, prepared, quiet_pillow
+from vision_baselines.data.picture_decoding import SIXTEEN_BIT_MAX, PictureError, decoded, prepared, quiet_pillow
 from vision_baselines.errors import DataError
 
 Pictures = np.ndarray[Any, Any] | Sequence[str | Path]
 
 
-def prepare_pictures(pictures: Pictures, *, image_shape: tuple[int, ...], crop: bool = True) -> Tensor:
+def prepare_pictures(
+    pictures: Pictures, *, image_shape: tuple[int, ...], crop: bool = True, pixel_max: int | None = None
+) -> Tensor:
     """Pictures as a net of `image_shape` takes them before normalisation.
 
     Args:
         pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or picture files.
         image_shape: (channels, height, width) in pixels; other sizes are scaled as `data=image_folder` scales them.
         crop: Whether a picture's shape is kept and its centre cropped, or it is stretched.
+        pixel_max: White in 16-bit picture files, as in training; None takes all 16 bits.
 
     Returns:
         (N, channels, height, width), uint8.
@@ -46,7 +49,8 @@ def prepare_pictures(pictures: Pictures, *, image_shape: tuple[int, ...], crop: 
         with quiet_pillow():
             for path in pictures:
                 try:
-                    arrays.append(decoded(Path(path), **options))  # type: ignore[arg-type]
+                    white = pixel_max or SIXTEEN_BIT_MAX
+                    arrays.append(decoded(Path(path), pixel_max=white, **options))  # type: ignore[arg-type]
                 except (PictureError, OSError) as error:
                     raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     stacked = np.stack(arrays) if arrays else np.empty((0, *image_shape), np.uint8)

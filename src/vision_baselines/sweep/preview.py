@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.checks import checked_config
+from vision_baselines.config.data_facts import data_listing
 from vision_baselines.errors import DataError
 from vision_baselines.runs.resumption import Action, decide
 from vision_baselines.training import build
@@ -38,7 +39,8 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
     lengths: dict[str, int | None] = {}
     for index, cfg in enumerate(configs):
         folder = folders[index] if folders else Path(cfg.paths.run_dir)
-        decision = decide(folder, checked_config(cfg), rerun=cfg.rerun)
+        config = checked_config(cfg)
+        decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=data_listing(cfg))
         with torch.device("meta"):  # shapes without memory or random numbers
             net = build.classifier(cfg).net
         steps = _steps(cfg, lengths)
@@ -47,7 +49,7 @@ def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -
             f"{sum(p.numel() for p in net.parameters()):,}",
             str(cfg.trainer.max_epochs),
             "data not here yet" if steps is None else str(steps),
-            _STATE[decision.action],
+            _STATE[decision.action] + (", its files of data have changed" if decision.files_changed else ""),
         )
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
