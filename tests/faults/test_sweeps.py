@@ -271,3 +271,19 @@ def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_door, 
     assert len(found) in (0, 2)
     assert all(record.finished for record in found.values())
     noted(31, "`-m seed=0,1 comparison.metric=test/accuracy`", answer)
+
+
+@pytest.mark.slow
+def test_loaders_with_workers_run_inside_sweeps_and_the_live_view_follows(open_door, tiny, tmp_path, monkeypatch):
+    from vision_baselines.sweep.console import SweepConsole
+
+    told = []
+    monkeypatch.setattr(SweepConsole, "progress", lambda self, name, line: told.append((name, line)))
+    words = dict_of([*open_door.plain(tiny), "-m", "name=workers", f"paths.output_dir={tmp_path}", "n_jobs=2",
+                     "trainer.max_epochs=2", "data.num_workers=2"]).values()  # fmt: skip
+    answer = open_door("train", [*words, "seed=0,1"])
+    assert answer.code == 0, answer
+    assert answer.out.splitlines()[0] == "2 jobs, 2 at a time"
+    for seed in ("seed=0", "seed=1"):
+        lines = [line for name, line in told if name == seed]
+        assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]

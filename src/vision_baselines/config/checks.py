@@ -46,6 +46,7 @@ _OUR_ROOMS = (
     "training.history",
     "training.divergence",
     "training.parameter_table",
+    "training.progress_bar",
     "training.tensorboard_logger",
     "training.csv_logger",
     "training.profiler",

@@ -29,6 +29,7 @@ from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
 from vision_baselines.sweep.distinct import first_of_each
+from vision_baselines.sweep.memory import fitting, job_bytes
 from vision_baselines.sweep.outcome import Outcome
 from vision_baselines.sweep.pool import Pool, start_server
 from vision_baselines.sweep.summary import failures, labels
@@ -53,6 +54,7 @@ class Job:
     pickled_config: bytes
     folder: Path
     fingerprint: str
+    need_bytes: int = 0
     label: str = ""
     starts_from: Path | None = None
     previous: RunRecord | None = None
@@ -100,10 +102,13 @@ def launch(
     for job, label in zip(jobs, labels([job.task for job in jobs]), strict=True):
         job.label = label
     to_run = [job for job in jobs if job.outcome is None]
+    slots, too_many = fitting(slots, (job.need_bytes for job in to_run))
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
         stop.deferring = True
         if skipped := len(jobs) - len(to_run):
             console.note(f"{skipped} of {len(jobs)} jobs are finished already")
+        if too_many:
+            console.note(too_many)
         sweep = _Sweep(hydra_context, task_function, console, stop, fail_fast=fail_fast)
         try:
             if to_run:
@@ -196,7 +201,16 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     checked = checked_config(composed)
     decision = decide(folder, checked, rerun=composed.rerun, listing_sha256=data_listing(composed))
     starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
-    job = Job(index, overrides, task, pickle.dumps(composed), folder, fingerprint(checked), starts_from=starts_from)
+    job = Job(
+        index,
+        overrides,
+        task,
+        pickle.dumps(composed),
+        folder,
+        fingerprint(checked),
+        job_bytes(checked),
+        starts_from=starts_from,
+    )
     if decision.previous is not None:
         if decision.action is Action.SKIP and not decision.files_changed:
             return replace(job, outcome=_result(decision.previous), pickled_config=b"")

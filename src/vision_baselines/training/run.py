@@ -224,7 +224,8 @@ def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> 
         seed=cfg.seed,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         started_at=previous.started_at if previous else now(),
-        environment=environment.observe("cpu"),
+        # a run that fails before its threads are set would have had these
+        environment=environment.observe("cpu").model_copy(update={"threads": cfg.threads}),
         code=code_of_all_attempts(previous.code if previous else {}, code_of(config)),
         attempts=previous.attempts + 1 if previous else 1,
     )

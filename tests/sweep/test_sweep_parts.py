@@ -1,0 +1,125 @@
+"""What a sweep says and decides, without its processes."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from vision_baselines.runs.record import Status, read_record
+from vision_baselines.sweep import memory
+from vision_baselines.sweep.memory import fitting, job_bytes
+from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.summary import failures
+
+GB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("slots", "needs", "free", "fit"),
+    [
+        (4, [GB] * 8, 64 * GB, 4),
+        (4, [GB] * 8, 2.5 * GB, 2),
+        (4, [GB] * 8, 0.5 * GB, 1),  # one job is always tried
+        (4, [3 * GB, GB, GB, GB], 4.5 * GB, 2),
+        (2, [GB], None, 2),
+        (8, [GB, GB], 2 * GB, 8),
+    ],
+)
+def test_no_more_jobs_run_at_a_time_than_memory_has_room_for(monkeypatch, slots, needs, free, fit):
+    monkeypatch.setattr(memory, "free_bytes", lambda: None if free is None else int(free))
+    found, said = fitting(slots, needs)
+    assert found == fit
+    assert bool(said) == (fit < slots)
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "limits", "free"),
+    [
+        ("MemTotal: 9 kB\nMemAvailable:    4 kB\n", None, 4096),
+        ("MemAvailable:    4 kB\n", ("max", "10"), 4096),
+        ("MemAvailable:    4 kB\n", ("1000", "900"), 100),
+        ("MemAvailable:    4 kB\n", ("1000", "1900"), 0),
+        (None, ("1000", "900"), 100),
+        (None, None, None),
+        ("nothing\n", None, None),
+    ],
+)
+def test_free_memory_is_the_least_that_the_system_and_the_container_allow(monkeypatch, tmp_path, meminfo, limits, free):
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    if meminfo:
+        (tmp_path / "meminfo").write_text(meminfo)
+    for name, value in zip(("memory.max", "memory.current"), limits or (), strict=False):
+        (tmp_path / name).write_text(value)
+    assert memory.free_bytes() == free
+
+
+def test_a_job_needs_room_for_its_images():
+    data = {"image_shape": [3, 32, 32], "source": {"train_size": 50_000, "test_size": 10_000}}
+    assert job_bytes({"data": data}) >= 60_000 * 3 * 32 * 32 + job_bytes({})
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "counts", "lines"),
+    [
+        ([Outcome(0), Outcome(0)], "", 0),
+        ([Outcome(4, message="a"), Outcome(4, message="b"), Outcome(0)], "2 of 3 jobs failed, 1 finished", 2),
+        ([Outcome(143, message="ended by SIGTERM"), Outcome(0)], "1 of 2 jobs interrupted, 1 finished", 1),
+        ([Outcome(4, message="a"), Outcome(130), None], "1 of 3 jobs failed, 1 interrupted, 1 not started", 2),
+    ],
+)
+def test_every_job_without_a_result_is_counted_and_named(outcomes, counts, lines):
+    found, named = failures([(f"seed={seed}", outcome, outcome is not None) for seed, outcome in enumerate(outcomes)])
+    assert found == counts
+    assert len(named) == lines
+
+
+@pytest.mark.parametrize("name", ["sweep/pool.py", "sweep/outcome.py", "../hydra_plugins/vision_baselines_local.py"])
+def test_what_runs_processes_knows_nothing_of_training(root, name):
+    tree = ast.parse((root / "src" / "vision_baselines" / name).read_text())
+    found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    found |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    ours = {module for module in found if module.startswith("vision_baselines")}
+    assert all(module.startswith("vision_baselines.sweep.") for module in ours)
+    assert not {module.split(".")[0] for module in found} & {"torch", "pytorch_lightning"}
+
+
+def test_a_job_that_could_not_say_it_is_finished_is_believed_by_its_record(run_tiny, tmp_path):
+    from vision_baselines.sweep.launcher import Job, _without_a_word
+
+    record = run_tiny("job", "trainer.max_epochs=1")
+    folder = tmp_path / "outputs" / "job"
+    job = Job(0, [], [], b"", folder, "")
+    assert _without_a_word(job, None) == Outcome(0, value=record.metrics[record.selection_metric])
+    job.previous = record  # nothing new was written: what is there is an earlier run's
+    assert _without_a_word(job, None).exit_code == 4
+    assert read_record(folder).finished
+    record.status = Status.RUNNING
+    record.write(folder)
+    assert "killed by SIGKILL" in _without_a_word(job, -9).message
+    assert read_record(folder).status is Status.FAILED
+
+
+def test_the_bar_counts_epochs_from_one(compose):
+    from pytorch_lightning import Trainer
+
+    from vision_baselines.training import build
+    from vision_baselines.training.progress_bar import EpochProgressBar
+
+    bar = build._instance(compose(), "callbacks.progress_bar", EpochProgressBar)
+    bar._trainer = Trainer(max_epochs=2, logger=False, enable_checkpointing=False, callbacks=[bar], accelerator="cpu")
+    bar.enable()
+    bar._init_progress(bar.trainer)
+    try:
+        bar._initialize_train_progress_bar_id()
+        [task] = bar.progress.tasks
+        assert task.description.split() == ["Epoch", "1/2"]
+        bar.trainer.fit_loop.epoch_progress.current.completed = (
+            bar.trainer.fit_loop.epoch_progress.current.processed
+        ) = 1
+        assert bar.trainer.current_epoch == 1
+        bar.on_train_epoch_start(bar.trainer, None)
+        assert bar.progress.tasks[0].description.split() == ["Epoch", "2/2"]
+    finally:
+        bar._stop_progress()
