@@ -353,6 +353,9 @@ def test_a_killed_sweep_leaves_no_job_running(sweep, place, environment):
     while time.monotonic() < deadline and any(held(path.parent) for path in folders):
         time.sleep(0.2)
     assert not any(held(path.parent) for path in folders)
+    again = sweep("orphans", "seed=0,1", *own("Slow", seconds=0.5))
+    assert again.done.returncode == 0, again.done.stderr
+    assert {record.status for record in again.records.values()} == {Status.FINISHED}
 
 
 def held(folder):

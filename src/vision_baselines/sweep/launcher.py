@@ -213,7 +213,7 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     )
     if decision.previous is not None:
         if decision.action is Action.SKIP and not decision.files_changed:
-            return replace(job, outcome=_result(decision.previous), pickled_config=b"")
+            return replace(job, outcome=_result(decision.previous))
         job.previous = decision.previous
     return job
 
