@@ -8,6 +8,7 @@ from PIL import Image
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.data.channel_statistics import channel_statistics
+from vision_baselines.data.listing import listing_sha256
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.training import build
 
@@ -122,3 +123,16 @@ def test_pictures_of_equal_size_and_time_that_change_places_are_other_data(train
 def test_a_batch_larger_than_train_names_the_remedy(train):
     with pytest.raises(ConfigError, match=r"only 21 images: set data\.batch_size=16$"):
         train("data.batch_size=22")
+
+
+@pytest.mark.parametrize(("name", "folder"), [("FashionMnist", "FashionMNIST/raw"), ("Cifar10", "cifar-10-batches-py")])
+def test_files_of_a_known_data_set_are_listed_unless_a_checksum_pins_them(tmp_path, name, folder):
+    source = {"_target_": f"vision_baselines.data.torchvision_source.{name}", "root": str(tmp_path), "sha256": None}
+    assert listing_sha256(source) is None
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "a").write_text("a")
+    before = listing_sha256(source)
+    assert before is not None
+    assert listing_sha256({**source, "sha256": "pinned"}) is None
+    (tmp_path / folder / "a").write_text("other")
+    assert listing_sha256(source) != before

@@ -28,6 +28,14 @@ _IMAGES = {
     "Cifar10": 60_000,
     "Cifar100": 60_000,
 }
+# Where torchvision's data sets lie under their root. MNIST's content is pinned by a checksum, unless that is null.
+_FOLDERS = {
+    "Mnist": "MNIST/raw",
+    "FashionMnist": "FashionMNIST/raw",
+    "Kmnist": "KMNIST/raw",
+    "Cifar10": "cifar-10-batches-py",
+    "Cifar100": "cifar-100-python",
+}
 
 
 def listed_pictures(source: Mapping[str, Any]) -> Listing | None:
@@ -67,9 +75,7 @@ def listing_sha256(source: Mapping[str, Any]) -> str | None:
     if listing is not None:
         return listing.fingerprint()
     digest = hashlib.sha256()
-    files = [
-        Path(value).expanduser() for key, value in source.items() if key.endswith("file") and isinstance(value, str)
-    ]
+    files = _own_files(source)
     try:
         for file in files:
             status = file.stat()
@@ -77,6 +83,17 @@ def listing_sha256(source: Mapping[str, Any]) -> str | None:
     except OSError:
         return None
     return digest.hexdigest() if files else None
+
+
+def _own_files(source: Mapping[str, Any]) -> list[Path]:
+    """The files that a source reads, where its config names them and no checksum pins what is in them."""
+    folder = _FOLDERS.get(str(source.get("_target_")).rpartition(".")[2])
+    if folder is not None:
+        root = Path(str(source.get("root"))).expanduser() / folder
+        return sorted(root.iterdir()) if source.get("sha256") is None and root.is_dir() else []
+    return [
+        Path(value).expanduser() for key, value in source.items() if key.endswith("file") and isinstance(value, str)
+    ]
 
 
 def found_image_size(root: Path, listing: Listing) -> int:
@@ -110,7 +127,6 @@ def estimated_bytes(data: Mapping[str, Any]) -> int | None:
         if listing is not None:
             count = sum(map(len, listing.pictures.values()))
     if count is None:
-        files = [Path(v).expanduser() for key, v in source.items() if key.endswith("file") and isinstance(v, str)]
-        sizes = [file.stat().st_size for file in files if file.is_file()]
+        sizes = [file.stat().st_size for file in _own_files(source) if file.is_file()]
         return 2 * sum(sizes) if sizes else None
     return 2 * count * math.prod(shape)
