@@ -54,6 +54,10 @@ def test_every_command_of_the_page_trains_to_a_record(command, workplace, python
     assert record["status"] == "finished"
     if name == "probe":
         assert record["curves"]["dimmed/acc"]["x"] == [1.0, 0.5, 0.25]
+    if name == "task":
+        assert (record["task"]["headline"], record["task"]["mode"]) == ("mae", "min")
+        assert {"test/mae", "test/rmse", "test/r2"} < set(record["metrics"])
+        assert "test/residual" in record["curves"]
     if name == "callback":
         assert record["history"][0]["metrics"]["weights/norm"] > 0
     if name == "logger":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torchmetrics.classification import MulticlassAccuracy
 
 from vision_baselines.errors import ConfigError
-from vision_baselines.probes.shift import Shift, accuracy_by_shift
+from vision_baselines.probes.shift import Shift, metric_by_shift
 
 
 def moved(image, down, right):
@@ -27,19 +30,20 @@ def test_the_curve_is_that_of_images_moved_pixel_by_pixel_in_four_directions():
     target = torch.randint(0, 3, (23,), generator=generator)
     weights = torch.randn(60, 3, generator=generator)
 
-    def predict(batch, _):
-        return (batch.flatten(1).float() @ weights).argmax(1)
+    def put_out(batch, _=None):
+        return batch.flatten(1).float() @ weights
 
     expected = []
     for px in range(4):
         hits = [
-            int(predict(torch.from_numpy(moved(image.numpy(), down, right))[None], None)) == int(label)
+            int(put_out(torch.from_numpy(moved(image.numpy(), down, right))[None]).argmax(1)) == int(label)
             for down, right in [(px, 0), (-px, 0), (0, px), (0, -px)]
             for image, label in zip(images, target, strict=True)
         ]
         expected.append(np.mean(hits))
 
-    found = accuracy_by_shift(predict, images, target, max_px=3, batch_size=5)
+    new_metric = partial(MulticlassAccuracy, 3, average="micro")
+    found = metric_by_shift(put_out, new_metric, images, target, max_px=3, batch_size=5)
     assert found == pytest.approx(expected, abs=1e-6)
     assert len(set(found)) > 1
 
@@ -94,3 +98,12 @@ def test_a_limit_on_test_batches_holds_for_moved_images_too(run_tiny):
     # sixths of six images, and twenty-fourths of them moved four ways
     assert metrics["shift/acc_0px"] * 6 == pytest.approx(round(metrics["shift/acc_0px"] * 6), abs=1e-5)
     assert metrics["shift/acc_1px"] * 24 == pytest.approx(round(metrics["shift/acc_1px"] * 24), abs=1e-5)
+
+
+@pytest.mark.parametrize("headline", ["macro_f1", "loss"])
+def test_it_measures_whatever_decides(run_tiny, headline):
+    mode = "min" if headline == "loss" else "max"
+    options = ["task.metrics=[accuracy,macro_f1]", f"task.headline={headline}", f"task.mode={mode}"]
+    record = run_tiny("run", "probe=shift", "probe.shift.max_px=1", *options)
+    assert record.metrics[f"shift/{headline}_0px"] == pytest.approx(record.metrics[f"test/{headline}"], rel=1e-6)
+    assert f"shift/{headline}" in record.curves

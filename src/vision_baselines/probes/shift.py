@@ -1,7 +1,7 @@
-"""How well a net still tells images apart that were moved: test accuracy at each distance.
+"""How well a net still does on images that were moved: the task's headline metric at each distance.
 
-At distance d every test image is moved d pixels up, down, left and right, each over the whole split, and the four
-accuracies are averaged. Diagonals are left out: d pixels along both axes are √2 d away, so they would mix two
+At distance d every test image is moved d pixels up, down, left and right, each over the whole split, and the metric is
+that of all four together. Diagonals are left out: d pixels along both axes are √2 d away, so they would mix two
 distances. What comes in from outside is black, as in training with shifts.
 """
 
@@ -12,21 +12,25 @@ from collections.abc import Callable
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torchmetrics import MeanMetric, Metric
 
 from vision_baselines.data.perturbations import shifted
 from vision_baselines.errors import ConfigError
 from vision_baselines.probes.probe import Probe, draw_curves
 from vision_baselines.runs.record import Curve
+from vision_baselines.tasks.names import in_words
+from vision_baselines.tasks.task import Task
 
-NAME = "shift/acc"
 _DIRECTIONS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # up, down, left, right
 
 
 class Shift(Probe):
-    """Logs ``shift/acc_0px`` … ``shift/acc_<max_px>px`` and keeps them as the curve ``shift/acc``.
+    """Logs ``shift/<metric>_0px`` … ``shift/<metric>_<max_px>px`` and keeps them as the curve ``shift/<metric>``.
+
+    The metric is the task's headline, ``acc`` for classification unless another was chosen.
 
     It takes 1 + 4 · `max_px` passes over the test split. Images are moved as the data set holds them and then take the
-    way of a test batch, in batches of the same size: at 0 pixels it is ``test/acc``, bit for bit.
+    way of a test batch, in batches of the same size: at 0 pixels it is that of the test, bit for bit.
 
     Args:
         max_px: Longest distance, in pixels.
@@ -58,47 +62,65 @@ class Shift(Probe):
         """Measure, log and draw."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         batch_size, net = datamodule.eval_batch_size, pl_module.net
+        task: Task = pl_module.task  # type: ignore[assignment]
         seen = int(sum(trainer.num_test_batches)) * batch_size  # trainer.limit_test_batches holds here too
         images, target = datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
 
-        def predict(images: Tensor, target: Tensor) -> Tensor:
+        def put_out(images: Tensor, target: Tensor) -> Tensor:
             ready, _ = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)
             with trainer.precision_plugin.test_step_context():
-                logits: Tensor = net(ready)  # type: ignore[operator]
-            return logits.argmax(dim=1)
+                return task.outputs(net, ready).cpu()  # type: ignore[arg-type]
 
-        found = accuracy_by_shift(predict, images, target, max_px=self.max_px, batch_size=batch_size)
-        self.log_metrics(pl_module, {f"{NAME}_{px}px": accuracy for px, accuracy in enumerate(found)})
+        def new_metric() -> Metric:
+            return _Loss(task) if task.headline == "loss" else task.metrics()[task.headline]
+
+        found = metric_by_shift(put_out, new_metric, images, target, max_px=self.max_px, batch_size=batch_size)
+        name, words = f"shift/{task.headline}", in_words(f"test/{task.headline}")
+        self.log_metrics(pl_module, {f"{name}_{px}px": value for px, value in enumerate(found)})
         distances = [float(px) for px in range(self.max_px + 1)]
-        self.curves = {NAME: Curve(x=distances, y=found, x_label="images moved by, px", y_label="test accuracy")}
-        draw_curves(trainer, NAME, "Test accuracy of moved images", [("", self.curves[NAME])])
+        self.curves = {name: Curve(x=distances, y=found, x_label="images moved by, px", y_label=words)}
+        draw_curves(trainer, name, f"{words[:1].upper()}{words[1:]} of moved images", [("", self.curves[name])])
 
 
-def accuracy_by_shift(
-    predict: Callable[[Tensor, Tensor], Tensor], images: Tensor, target: Tensor, *, max_px: int, batch_size: int
+class _Loss(MeanMetric):
+    """The mean loss, where that decides."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(nan_strategy="disable")
+        self._of = task.eval_loss
+
+    def update(self, outputs: Tensor, target: Tensor) -> None:  # type: ignore[override]
+        super().update(self._of(outputs, target).expand(len(target)))
+
+
+def metric_by_shift(
+    put_out: Callable[[Tensor, Tensor], Tensor],
+    new_metric: Callable[[], Metric],
+    images: Tensor,
+    target: Tensor,
+    *,
+    max_px: int,
+    batch_size: int,
 ) -> list[float]:
-    """Accuracy at each distance from 0 to `max_px` pixels, averaged over the four directions along the axes.
+    """A metric at each distance from 0 to `max_px` pixels, over the four directions along the axes together.
 
     Args:
-        predict: Predicted classes (B,) for raw images (B, C, H, W) and their targets (B,), on any device.
+        put_out: What a net puts out (B, …), on the CPU, for raw images (B, C, H, W) and their targets (B, …).
+        new_metric: Makes a metric that is updated with outputs and targets.
         images: (N, C, H, W), black is 0.
-        target: (N,), int64.
+        target: (N, …).
         max_px: Longest distance, in pixels.
-        batch_size: Images a call of `predict`.
+        batch_size: Images a call of `put_out`.
 
     Returns:
-        `max_px` + 1 shares of 1, of float32's precision.
+        `max_px` + 1 values.
     """
-    correct = [0] * (max_px + 1)
-    passes = [1, *[len(_DIRECTIONS)] * max_px]
+    metrics = [new_metric() for _ in range(max_px + 1)]
     for start in range(0, len(target), batch_size):
         batch, labels = images[start : start + batch_size], target[start : start + batch_size]
-        for px in range(max_px + 1):
-            for down, right in _DIRECTIONS[: passes[px]]:
+        for px, metric in enumerate(metrics):
+            for down, right in _DIRECTIONS if px else _DIRECTIONS[:1]:
                 by = torch.full((len(labels),), px)
                 moved = shifted(batch, down=by * down, right=by * right) if px else batch
-                correct[px] += int((predict(moved, labels).cpu() == labels).sum())
-    # float32, so that a share is the very number that torchmetrics finds for the same counts
-    counts = torch.tensor(correct, dtype=torch.float32)
-    shares: list[float] = (counts / torch.tensor([len(target) * n for n in passes], dtype=torch.float32)).tolist()
-    return shares
+                metric.update(put_out(moved, labels), labels.cpu())
+    return [float(metric.compute()) for metric in metrics]

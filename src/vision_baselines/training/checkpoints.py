@@ -65,7 +65,13 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(
-        self, dirpath: str, *, every_n_steps: int = 500, monitor: str = "val/acc", mode: str = "max", keep: str = "best"
+        self,
+        dirpath: str,
+        *,
+        every_n_steps: int = 500,
+        monitor: str = "val/loss",
+        mode: str = "min",
+        keep: str = "best",
     ) -> None:
         if every_n_steps < 1:
             raise ConfigError(f"checkpoint_every_n_steps is {every_n_steps}; expected a whole number of at least 1")
