@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 
 import pytest
@@ -32,7 +33,7 @@ RARER = {
     "weight_decay=8": (2, "did you mean optimizer.weight_decay?"),
     "-m --cfg job seed=0,1": (2, "preview=true"),
     "--cfg nope": (2, "invalid choice"),
-    "--config-dir=nowhere seed=1": (2, "not found"),
+    "--config-dir=nowhere seed=1": (2, "folder not found"),
     "--config-name=nowhere": (2, "nowhere"),
     "--config-path=nowhere": (2, "nowhere"),
     "--resolve": (2, "--cfg job --resolve"),
@@ -226,7 +227,7 @@ OTHERS = [
     ("evaluate", ["nowhere", "=3"], 2, "'=3' has no key"),
     ("evaluate", ["nowhere"], 2, "there is no nowhere"),
     ("evaluate", ["--nope"], 2, "unrecognized arguments: --nope"),
-    ("evaluate", ["nowhere", "--config-dir", "nowhere"], 2, "--config-dir is 'nowhere'"),
+    ("evaluate", ["nowhere", "--config-dir", "nowhere"], 2, "folder not found"),
     ("reproduce", [], 2, "expected the folder of a finished run"),
     ("reproduce", ["--nope"], 2, "unrecognized arguments: --nope"),
     ("reproduce", ["."], 3, "no run.json"),
@@ -235,7 +236,7 @@ OTHERS = [
     ("inspect_model", ["init_from=x"], 2, "leave it out"),
     ("inspect_model", ["model=nope"], 2, "model=nope does not exist"),
     ("inspect_model", ["data=null"], 2, "choose one of cifar10"),
-    ("inspect_model", ["--config-dir", "nowhere"], 2, "--config-dir is 'nowhere'"),
+    ("inspect_model", ["--config-dir", "nowhere"], 2, "folder not found"),
     ("conv_arithmetic", [], 2, "--input-size"),
     ("conv_arithmetic", ["--input-size", "x", "3,1,1"], 2, "invalid int value"),
     ("conv_arithmetic", ["--input-size", "32", "3,1"], 2, "layer 1 is '3,1'"),
@@ -299,3 +300,57 @@ def test_a_shell_completes_the_installed_command(own, monkeypatch, door):
     assert {"model=cnn_gap", "model=cnn_rgb"} <= set(door("-sc", "query=bash", verb="console").out.split())
     monkeypatch.setenv("COMP_LINE", "vision-baselines tr")
     assert door("-sc", "query=bash", verb="console").out.split() == ["train"]
+
+
+@pytest.mark.slow
+def test_the_jobs_of_a_sweep_find_it_too(run_door, tmp_path, monkeypatch):
+    (tmp_path / "swept_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
+    monkeypatch.chdir(tmp_path)
+    answer = run_door(
+        "-m", "seed=0,1", "+callbacks.x={_target_:swept_package.Mine}", "trusted_packages=[swept_package]"
+    )
+    assert answer.code == 0, answer
+
+
+@pytest.mark.slow
+def test_a_recorded_config_makes_no_package_of_the_start_folder_importable(run_door, door, folder, tmp_path):
+    (tmp_path / "once_trusted.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
+    sys.path.insert(0, str(tmp_path))
+    try:
+        trained = run_door("+callbacks.x={_target_:once_trusted.Mine}", "trusted_packages=[once_trusted]")
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert trained.code == 0, trained
+    assert door(str(folder), verb="evaluate").code == 2
+
+
+@pytest.mark.slow
+def test_own_config_files_and_packages_are_known_to_every_command(run_door, door, own, folder, tmp_path):
+    (tmp_path / "own" / "probe").mkdir()
+    (tmp_path / "own" / "probe" / "mine.yaml").write_text("mine:\n  _target_: own_probe.Mine\n")
+    (tmp_path / "own" / "model").mkdir()
+    (tmp_path / "own" / "model" / "mine.yaml").write_text("_target_: own_probe.Net\nclasses: ${data.num_classes}\n")
+    (tmp_path / "own_probe.py").write_text(
+        "import torch\nfrom pytorch_lightning.callbacks import Callback as Mine\n\n\n"
+        "class Net(torch.nn.Sequential):\n    def __init__(self, classes):\n"
+        "        super().__init__(torch.nn.Flatten(), torch.nn.LazyLinear(classes))\n"
+    )
+    assert run_door().code == 0
+    words = ["--config-dir", own, "--trust", "own_probe"]
+    answer = door(str(folder), "probe=mine", *words, verb="evaluate")
+    assert answer.code == 0, answer
+    inspected = door("model=nope", "--config-dir", own, verb="inspect_model")
+    assert "mine" in inspected.err
+    assert door(str(folder), *words, verb="reproduce").code == 0
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "compare"])
+def test_a_finished_record_without_metrics_is_answered_in_a_line(run_door, door, folder, verb):
+    assert run_door().code == 0
+    record = json.loads((folder / "run.json").read_text())
+    record["metrics"] = {}
+    (folder / "run.json").write_text(json.dumps(record))
+    answer = run_door() if verb == "train" else door(str(folder), verb=verb)
+    assert "Traceback" not in answer.err + answer.out
+    assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
+    assert "Not expected here" not in answer.err

@@ -10,6 +10,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -84,6 +85,12 @@ def check_override(word: str) -> None:
         raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
     if found and value.strip() == "null" and key in ("classifier", "comparison"):
         raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")
+
+
+def config_dir(words: Sequence[str]) -> Path | None:
+    """The folder that ``--config-dir`` names in a command line that `ordered` has checked."""
+    found = get_args_parser().parse_args(list(words)).config_dir
+    return Path(found) if found else None
 
 
 def unquoted(text: str) -> str:

@@ -91,7 +91,7 @@ def _under_hydra(verb: str) -> None:
     sys.argv[1:] = command_line.ordered(sys.argv[1:])
     find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
     try:
-        with trust.checked():
+        with messages.config_dir_known(command_line.config_dir(sys.argv[1:])), trust.checked():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
         if _failure:
             raise _failure.pop()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.config.compose import extra_config_dir, register_resolvers
+from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.storage.atomic import write_atomically
@@ -49,7 +50,7 @@ def _evaluate(arguments: list[str]) -> None:
     find_in_start_folder(options.trust)
     from vision_baselines.evaluation.evaluate import evaluate
 
-    with extra_config_dir(options.config_dir):
+    with config_dir_known(options.config_dir):
         found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
     _show(found)
     if options.json:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.cli.arguments import Parser, console
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config import compose
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.errors import ConfigError
@@ -36,7 +37,7 @@ def _run(arguments: list[str]) -> None:
     _check(options.overrides)
     find_in_start_folder([*options.trust, *trusted_on_command_line(options.overrides)])
     trusted = [f"trusted_packages=[{','.join(options.trust)}]"] if options.trust else []
-    with compose.extra_config_dir(options.config_dir):
+    with config_dir_known(options.config_dir):
         cfg, default_out = composed([*options.overrides, *trusted])
 
     # Only now: a misspelt key is answered before torch is imported.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.config.compose import conf_dir as package_conf_dir
+from vision_baselines.config.compose import extra_config_dir, group_options
 from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
@@ -47,6 +49,20 @@ def understood(error: Exception) -> VisionBaselinesError:
         )
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
     return TrainingError(f"{type(error).__name__}: {shown}\nNot expected here: {TRACEBACK}=1 shows the traceback")
+
+
+@contextmanager
+def config_dir_known(folder: Path | None) -> Iterator[None]:
+    """While active, configs in `folder` are found too, and errors name its options beside those of the project.
+
+    Raises:
+        ConfigError: It is not a folder; or what is raised inside by Hydra and OmegaConf, in a line or two.
+    """
+    with extra_config_dir(folder):
+        try:
+            yield
+        except (HydraException, OmegaConfBaseException) as error:
+            raise understood(error) from error
 
 
 def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
@@ -93,7 +109,7 @@ def _unreadable(override: str) -> str:
 
 def _unknown_option(name: str, conf_dir: Path) -> str:
     group, _, option = name.rpartition("/")
-    options = _options(conf_dir / group)
+    options = _options(group)
     if not options:
         groups = sorted(path.name for path in conf_dir.iterdir() if path.is_dir())
         return f"there is no config group {group!r}{nearest(group, groups)} (groups: {', '.join(groups)})"
@@ -103,7 +119,7 @@ def _unknown_option(name: str, conf_dir: Path) -> str:
 def _unknown_key(key: str, conf_dir: Path) -> str:
     _, _, key = key.rpartition("@")  # of a group placed elsewhere, the place
     group, *rest = key.split(".")
-    owners = [option for option in _options(conf_dir / group) if rest and key in _keys_of(conf_dir, group, option)]
+    owners = [option for option in _options(group) if rest and key in _keys_of(conf_dir, group, option)]
     if owners:
         return f"there is no key {key!r} with the {group} that is chosen; it belongs to {group}={' and '.join(owners)}"
     known = _keys(conf_dir)
@@ -112,9 +128,8 @@ def _unknown_key(key: str, conf_dir: Path) -> str:
     return f"there is no key {key!r} in the config{hint}\nTo add a key that is not there, write +{key}=…"
 
 
-def _options(group: Path) -> list[str]:
-    found = {path.stem for path in group.glob("[!_]*.yaml")} if group.is_dir() else set()
-    return sorted(found | _HYDRAS_OWN.get("/".join(group.parts[-2:]), set()))
+def _options(group: str) -> list[str]:
+    return sorted({*group_options(group), *_HYDRAS_OWN.get(group, set())})
 
 
 def _keys(conf_dir: Path) -> list[str]:

@@ -9,7 +9,8 @@ from typing import NoReturn
 
 from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.config.compose import extra_config_dir, register_resolvers
+from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, TrainingError
 
@@ -42,7 +43,7 @@ def _reproduce(arguments: list[str]) -> None:
         names = [text for text in words if "=" not in text]
         _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
     elif options.run:
-        with extra_config_dir(options.config_dir):
+        with config_dir_known(options.config_dir):
             _reproduce_run(options.run, options.overrides, options.trust)
     else:
         raise ConfigError("expected the folder of a finished run, or --baselines")

@@ -37,7 +37,8 @@ def group_options(group: str) -> list[str]:
     """The options of a config group, such as ``model``; empty if there is no such group."""
     if not re.fullmatch(r"\w+(/\w+)*", group):
         return []
-    return sorted({path.stem for path in (conf_dir() / group).glob("[!_]*.yaml")})
+    folders = [folder for folder in (conf_dir(), extra_dir.get()) if folder is not None]
+    return sorted({path.stem for folder in folders for path in (folder / group).glob("[!_]*.yaml")})
 
 
 def project_root() -> str:
@@ -94,7 +95,7 @@ def extra_config_dir(folder: Path | None) -> Iterator[None]:
         ConfigError: It is not a folder.
     """
     if folder is not None and not folder.is_dir():
-        raise ConfigError(f"--config-dir is {str(folder)!r}, which is not a folder")
+        raise ConfigError(f"--config-dir is {str(folder)!r}; folder not found")
     before = extra_dir.set(folder.absolute() if folder is not None else None)
     try:
         yield

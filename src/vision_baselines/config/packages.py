@@ -39,10 +39,10 @@ class StartFolderFinder(MetaPathFinder):
 _finder = StartFolderFinder()
 
 
-def find_in_start_folder(names: Iterable[str]) -> None:
-    """Make some top-level packages importable from the current folder, after those that are installed."""
-    folder = str(Path.cwd())
-    _finder.folders.update({name: folder for name in names if name.isidentifier()})
+def find_in_start_folder(names: Iterable[str], folder: Path | None = None) -> None:
+    """Make some top-level packages importable from a folder, by default the current one, after installed packages."""
+    place = str(folder or Path.cwd())
+    _finder.folders.update({name: place for name in names if name.isidentifier()})
     if _finder.folders and _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
     importlib.invalidate_caches()

@@ -60,7 +60,8 @@ def run(
     end_with_parent()
     register_resolvers()
     config: DictConfig = pickle.loads(pickled_config)
-    find_in_start_folder(str(name) for name in config.get("trusted_packages") or ())  # the command line's, as checked
+    trusted = [str(name) for name in config.get("trusted_packages") or ()]  # the command line's: files cannot set it
+    find_in_start_folder(trusted, Path(config.hydra.runtime.cwd))
     setup_globals()
     # Resolvers are closures, which cannot be sent: this process has registered its own.
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": BaseContainer._resolvers})
