@@ -123,3 +123,18 @@ def test_the_bar_counts_epochs_from_one(compose):
         assert bar.progress.tasks[0].description.split() == ["Epoch", "2/2"]
     finally:
         bar._stop_progress()
+
+
+def test_a_run_that_fails_before_its_threads_are_set_records_those_it_was_to_have(run_tiny, tmp_path, monkeypatch):
+    from vision_baselines.errors import DataError
+    from vision_baselines.training import build
+
+    def broken(cfg):
+        raise DataError("no data")
+
+    monkeypatch.setattr(build, "datamodule", broken)
+    with pytest.raises(DataError):
+        run_tiny("early", "threads=3")
+    record = read_record(tmp_path / "outputs" / "early")
+    assert record.status is Status.FAILED
+    assert record.environment.threads == 3
