@@ -101,7 +101,7 @@ def _outcome(config: DictConfig, hydra_context: HydraContext, task_function: Tas
     error = result._return_value
     code = error.exit_code if isinstance(error, VisionBaselinesError) else 4
     kind = type(error).__name__
-    return Outcome(code, kind=kind, message=" ".join(str(error).split()) or kind)
+    return Outcome(code, kind=kind, message="; ".join(str(error).split("\n")) or kind)
 
 
 def _redirect_output(folder: Path) -> None:
