@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections import deque
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -18,7 +16,7 @@ from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Status
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.sweep.launcher import Job, _Pool, _require_a_beginning
+from vision_baselines.sweep.launcher import Job, _require_a_beginning, _Sweep
 
 NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
 
@@ -138,21 +136,29 @@ def test_a_job_of_the_same_sweep_is_named_by_what_differs(tmp_path):
     assert found == tmp_path / job_name(["transfer=pretrain", "trainer.max_epochs=2", "seed=1"])
 
 
-def job(name, starts_from=None):
-    folder = Path("/nowhere") / name
-    return Job(0, [], SimpleNamespace(), folder, Path("/nowhere") / starts_from if starts_from else None)
+def job(folder, starts_from=None):
+    return Job(
+        0,
+        [],
+        [],
+        b"",
+        Path("/nowhere") / folder,
+        str(folder),
+        starts_from=starts_from and Path("/nowhere") / starts_from,
+    )
 
 
-def test_a_job_waits_until_the_one_it_starts_from_has_ended(monkeypatch):
+def may_start(one, *unfinished):
+    sweep = _Sweep(None, None, None, None, fail_fast=False)
+    return sweep.may_start(one, unfinished)
+
+
+def test_a_job_waits_until_the_one_it_starts_from_has_ended():
     first, second, other = job("first"), job("second", "first"), job("other")
-    pool = SimpleNamespace(waiting=deque([second, other, first]), running=[], slots=3)
-    pool._waits_for_another = lambda one: _Pool._waits_for_another(pool, one)
-    pool._start = pool.running.append
-    _Pool._fill_slots(pool)
-    assert pool.running == [other, first]
-    pool.running.remove(first)
-    _Pool._fill_slots(pool)
-    assert pool.running == [other, second]
+    assert not may_start(second, other, first)
+    assert may_start(other, second, first)
+    assert may_start(first, second, other)
+    assert may_start(second, other)
 
 
 def test_jobs_that_start_from_each_other_are_refused():
@@ -171,19 +177,21 @@ def test_the_head_of_the_tiny_net_is_its_last_layer(source):
 @pytest.mark.parametrize("named", ["outputs/first", "outputs/first/checkpoints/best.ckpt"])
 def test_a_job_waits_for_a_path_too(named, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first = Job(0, [], SimpleNamespace(), tmp_path / "outputs" / "first")
-    second = Job(1, [], SimpleNamespace(), tmp_path / "outputs" / "second", source_path(named, tmp_path, []))
-    pool = SimpleNamespace(waiting=deque([first]), running=[])
-    assert _Pool._waits_for_another(pool, second)
-    assert not _Pool._waits_for_another(pool, first)
+    first = job(tmp_path / "outputs" / "first")
+    second = job(tmp_path / "outputs" / "second", source_path(named, tmp_path, []))
+    assert not may_start(second, first)
+    assert may_start(first, second)
 
 
 @pytest.mark.slow
 def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path):
-    ended = cli("-m", "name=t", "data=digits", "transfer=frozen,scratch,pretrain", "seed=0", "trainer.max_epochs=1")
+    words = ["name=t", "data=digits", "data.batch_size=32", "seed=0", "trainer.max_epochs=1"]  # a tenth is 63 images
+    ended = cli("-m", *words, "transfer=frozen,scratch,pretrain")
     assert ended.returncode == 0, ended.stderr
     before, after = (
-        net_of(tmp_path / "outputs" / "t" / f"data=digits,seed=0,trainer.max_epochs=1,transfer={name}")
+        net_of(
+            tmp_path / "outputs" / "t" / f"data.batch_size=32,data=digits,seed=0,trainer.max_epochs=1,transfer={name}"
+        )
         for name in ("pretrain", "frozen")
     )
     assert {name for name in before if not before[name].equal(after[name])} == {"head.4.weight", "head.4.bias"}
