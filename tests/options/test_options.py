@@ -175,3 +175,17 @@ def val_scores(folder: Path) -> list[float]:
 
     with (folder / "csv" / "metrics.csv").open(newline="") as file:
         return [float(row["val/acc"]) for row in csv.DictReader(file) if row["val/acc"]]
+
+
+def test_what_is_stressed_with_kills_are_ten_supported_rows():
+    from stress.rows import HARDEST
+
+    assert len(HARDEST) == 10
+    assert set(HARDEST.values()) <= {row.overrides for row in rows.SUPPORTED}
+
+
+@pytest.mark.slow
+def test_the_hardest_rows_are_the_same_after_real_kills(python, root):
+    done = python(str(root / "scripts/stress_resume.py"), "--rows", "--kills", "10", timeout=1500)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10 kills" in done.stdout

@@ -1,4 +1,4 @@
-"""``stress_resume.py [--kills 100] [--model cnn fc] [--workers 0 2] [--variant "…"]``: kill, resume, compare."""
+"""``stress_resume.py [--kills 100] [--model cnn fc] [--workers 0 2] [--rows] [overrides…]``: kill, resume, compare."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from stress.rows import HARDEST
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.errors import ConfigError, TrainingError
 
@@ -59,24 +60,40 @@ def _stress(arguments: list[str]) -> None:
         help="overrides of a case of its own; if none is given, there is one without and one with augmentation",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the moments; timing makes no two runs of this alike")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--rows", action="store_true", help="the ten hardest rows of docs/options.md, each with the fc")
+    parser.add_argument("overrides", nargs="*", help="as for train.py, of every case: +trainer.max_steps=20")
+    options = parser.parse_intermixed_args(arguments)
     if options.kills < 1:
         raise ConfigError(f"--kills is {options.kills}; expected a whole number of at least 1")
-    cases = [
-        Case(
-            name=" ".join([model, f"workers={workers}", variant]).strip(),
-            overrides=(*_SMALL, f"model={model}", f"data.num_workers={workers}", *variant.split()),
-        )
-        for variant in options.variant or ["", "augment=photo"]
-        for model in options.model
-        for workers in options.workers
-    ]
+    cases = _rows(options.overrides) if options.rows else _grid(options)
     if options.kills < len(cases):
         raise ConfigError(f"--kills is {options.kills}; expected at least one for each of the {len(cases)} cases")
     draws = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="stress-") as scratch:
         _run_cases(cases, Path(scratch), options.kills, draws)
     _report(cases)
+
+
+def _grid(options: argparse.Namespace) -> list[Case]:
+    return [
+        Case(
+            name=" ".join([model, f"workers={workers}", variant, *options.overrides]).strip(),
+            overrides=(
+                *_SMALL,
+                f"model={model}",
+                f"data.num_workers={workers}",
+                *variant.split(),
+                *options.overrides,
+            ),
+        )
+        for variant in options.variant or ([""] if options.overrides else ["", "augment=photo"])
+        for model in options.model
+        for workers in options.workers
+    ]
+
+
+def _rows(overrides: Sequence[str]) -> list[Case]:
+    return [Case(name, (*_SMALL, "model=fc", *row, *overrides)) for name, row in HARDEST.items()]
 
 
 def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Random) -> None:
