@@ -82,3 +82,11 @@ def test_many_comparisons_are_not_corrected_and_said_so(clean, record):
     third = [record(f"model=mlp,seed={s}", 0.8) for s in range(3)]
 
     assert "p-values are not corrected" in caveats_of(*clean, *third)
+
+
+def test_runs_that_used_a_part_of_the_data_stand_in_no_number(clean, record):
+    partial = record("model=cnn,seed=3", 0.1, partial=["trainer.limit_test_batches=1"])
+    table = tabulate(Collection(tuple(Job(Path(str(n)), f"p{n}", r) for n, r in enumerate([*clean, partial]))))
+    row = next(row for row in table.rows if row.label == "model=cnn")
+    assert (row.n_finished, len(row.partial), row.pending) == (3, 1, ())
+    assert "model=cnn: 1 partial run left out (trainer.limit_test_batches=1)." in caveats_of(*clean, partial)

@@ -17,7 +17,7 @@ import vision_baselines  # noqa: F401  # first of all: it lets torchvision be im
 
 # isort: split
 from pytorch_lightning.callbacks import Callback
-from stress.attempts import OUTPUT_FILE, Attempt, attempt
+from stress.attempts import Attempt, attempt, output_file
 from stress.traces import differences, trace
 
 from vision_baselines.config.compose import composed_run
@@ -139,7 +139,7 @@ def killed(case: dict[str, Any]) -> dict[str, Any]:
         "free": free,
         "state": state,
         "last": last.exit_code,
-        "said": (folder / OUTPUT_FILE).read_text(),
+        "said": output_file(folder).read_text(),
         "left": sorted(path.name for path in folder.rglob(".*") if path.name not in (".lock", ".hydra")),
     }
 

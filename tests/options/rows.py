@@ -49,6 +49,11 @@ SUPPORTED = (
     Row("min_epochs", ("+trainer.min_epochs=1",)),
     Row("max_steps", ("+trainer.max_steps=1000",), "also where it is never reached"),
     Row("max_steps", ("+trainer.max_steps=10",), "ends in mid-epoch"),
+    Row(
+        "max_steps",
+        ("+trainer.max_steps=7", "+trainer.accumulate_grad_batches=2"),
+        "also where a kill falls between an epoch's start and its first step",
+    ),
     Row("min_steps", ("+trainer.min_steps=3",)),
     Row("limit_train_batches", ("+trainer.limit_train_batches=4",), "a partial run"),
     Row("limit_train_batches", ("+trainer.limit_train_batches=0.5",), "a partial run"),

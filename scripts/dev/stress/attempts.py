@@ -20,7 +20,10 @@ from omegaconf import DictConfig
 
 from vision_baselines.training.run import train
 
-OUTPUT_FILE = "attempts.txt"
+
+def output_file(folder: Path) -> Path:
+    """Where the attempts at the run in `folder` write: beside it, for a folder with files of others is refused."""
+    return folder.with_name(f"{folder.name}.txt")
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def attempt(
 def _inside(cfg: DictConfig, before: Callable[[], None]) -> None:
     code = 1
     try:
-        folder = Path(cfg.paths.run_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        output = os.open(folder / OUTPUT_FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        path = output_file(Path(cfg.paths.run_dir))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
         before()

@@ -98,7 +98,7 @@ def _rows(overrides: Sequence[str]) -> list[Case]:
 
 def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Random) -> None:
     # Only now: a wrong argument is refused before torch is imported.
-    from stress.attempts import OUTPUT_FILE, attempt
+    from stress.attempts import attempt, output_file
     from stress.traces import differences, trace
     from vision_baselines.config.compose import composed_run
 
@@ -107,7 +107,7 @@ def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Rando
         cfg = composed_run(case.overrides, whole)
         first = attempt(cfg)
         if first.exit_code:
-            said = (whole / OUTPUT_FILE).read_text().strip().splitlines()[-1:]
+            said = output_file(whole).read_text().strip().splitlines()[-1:]
             raise TrainingError(f"{case.name}: the uninterrupted run ended with {first.exit_code}: {''.join(said)}")
         expected, whole_s, tries = trace(whole), first.wall_s, 0
         share = kills // len(cases) + (number < kills % len(cases))
@@ -127,7 +127,7 @@ def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Rando
             case.runs += 1
             case.kills.append(killed)
             if last.exit_code:
-                said = (folder / OUTPUT_FILE).read_text().strip().splitlines()[-1:]
+                said = output_file(folder).read_text().strip().splitlines()[-1:]
                 faults = [f"ended with exit code {last.exit_code}: {''.join(said)}"]
             else:
                 faults = differences(expected, trace(folder))

@@ -45,6 +45,9 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
                 f"{row.label}: {plural(len(row.repeated), 'job')} repeat a run that is already counted "
                 "(same fingerprint and seed) and are left out."
             )
+        if row.partial:
+            options = listed(sorted({option for job in row.partial for option in job.record.partial}), 3)
+            yield f"{row.label}: {plural(len(row.partial), 'partial run')} left out ({options})."
         if missing := row.n_finished - (row.metrics[table.metric.name].n if table.metric.name in row.metrics else 0):
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
         for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():

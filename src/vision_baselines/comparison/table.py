@@ -2,7 +2,7 @@
 
 Only finished jobs count, and a repetition counts once: two finished jobs of a group with the same
 fingerprint and seed are the same deterministic run, so the second says nothing new (it would make an
-interval too narrow). Every record is in exactly one of finished, failed, pending and repeated.
+interval too narrow). Every record is in exactly one of finished, failed, pending, repeated and partial.
 
 Formulas are in `analysis.statistics`; how numbers are written is left to `metric`, `markdown` and `report`.
 """
@@ -43,6 +43,7 @@ class Costs:
 class GroupRow:
     """One group; `counted` are the jobs its numbers come from, `jobs` all it has.
 
+    `partial` are finished jobs that used a part of the data only, such as a quick try; they stand in no number.
     `is_tested_elsewhere` says that its test images are not the baseline's, so that there is no `difference`.
     """
 
@@ -55,6 +56,7 @@ class GroupRow:
     costs: Costs
     difference: PairedDifference | None = None
     is_tested_elsewhere: bool = False
+    partial: tuple[Job, ...] = ()
 
     @property
     def n_finished(self) -> int:
@@ -188,8 +190,9 @@ def _with_mode(jobs: Sequence[Job], name: str) -> Metric:
 def _row(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
     first: dict[tuple[str, int], Job] = {}
     repeated = []
-    for job in group.jobs:
-        if job.record.finished and first.setdefault((job.record.fingerprint, job.record.seed), job) is not job:
+    whole = [job for job in group.jobs if job.record.finished and not job.record.partial]
+    for job in whole:
+        if first.setdefault((job.record.fingerprint, job.record.seed), job) is not job:
             repeated.append(job)
     counted = tuple(first.values())
     by_metric: dict[str, list[float]] = {}
@@ -202,6 +205,7 @@ def _row(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         jobs=group.jobs,
         counted=counted,
         repeated=tuple(repeated),
+        partial=tuple(job for job in group.jobs if job.record.finished and job.record.partial),
         metrics={name: bounded(summarize(values), metrics[name]) for name, values in by_metric.items()},
         best={name: metrics[name].best(values) for name, values in by_metric.items()},
         costs=_costs(counted),

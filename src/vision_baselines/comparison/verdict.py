@@ -121,5 +121,6 @@ def _nothing_yet(table: ComparisonTable) -> Finding:
         "failed": len(table.failed),
         "not finished": sum(len(row.pending) for row in table.rows),
         "unreadable": len(table.unreadable),
+        "of a part of the data only": sum(len(row.partial) for row in table.rows),
     }
     return Finding("No job has a result yet", ", ".join(f"{n} {state}" for state, n in states.items() if n))

@@ -125,6 +125,10 @@ class Checkpoints(Checkpoint):
         if self.stop.deferring:
             self.stop.install()
         self._last_saved_step = self._stepped_at = trainer.global_step
+        # between two epochs nothing of the next is done, though with max_steps Lightning takes it for half done
+        epochs = trainer.fit_loop.epoch_progress.current
+        if epochs.ready == epochs.processed:  # type: ignore[attr-defined]
+            _forget_restart(trainer)
         self._between_epochs_only = any(_acts_at_an_epochs_start(callback) for callback in _callbacks(trainer))
 
     def on_save_checkpoint(
@@ -148,8 +152,7 @@ class Checkpoints(Checkpoint):
         Lightning keeps the mark to the epoch's end and then leaves `ReduceLROnPlateau` out of that epoch.
         """
         if trainer.fit_loop.restarting:
-            # with max_steps the loop's own setter makes True of it, and validation then resumes where none was
-            _Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined]
+            _forget_restart(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -312,6 +315,11 @@ class Checkpoints(Checkpoint):
 def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
     found: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return found
+
+
+def _forget_restart(trainer: pl.Trainer) -> None:
+    # with max_steps the loop's own setter makes True of it, and validation then resumes where none was
+    _Loop.restarting.fset(trainer.fit_loop, False)  # type: ignore[attr-defined]
 
 
 def _is_out_of_time(trainer: pl.Trainer) -> bool:
