@@ -128,6 +128,8 @@ class Run:
             DataError: The run is not finished, or something is not a picture.
             StorageError: The run's checkpoint is missing or damaged.
         """
+        if not self.class_names:
+            raise DataError(f"{self.name} learned numbers, not classes; its net's outputs are those of run.net()")
         import torch
 
         from vision_baselines.data.prepared import prepare_pictures
