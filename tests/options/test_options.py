@@ -189,3 +189,22 @@ def test_the_hardest_rows_are_the_same_after_real_kills(python, root):
     done = python(str(root / "scripts/stress_resume.py"), "--rows", "--kills", "10", timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 kills" in done.stdout
+
+
+def test_the_time_of_training_leaves_out_what_is_drawn_before_the_first_step(monkeypatch):
+    from types import SimpleNamespace
+
+    from vision_baselines.training import history
+
+    now = [100.0]
+    monkeypatch.setattr(history.time, "perf_counter", lambda: now[0])
+    trainer = SimpleNamespace(
+        global_step=0, current_epoch=0, optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])], callback_metrics={}
+    )
+    clock = history.History()
+    clock.on_train_start(trainer, None)
+    now[0] += 50  # pictures of the filters
+    clock.on_train_epoch_start(trainer, None)
+    now[0] += 2
+    clock.on_train_end(trainer, None)
+    assert clock.fit_s == 2

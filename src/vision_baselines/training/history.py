@@ -74,6 +74,8 @@ class History(pl.Callback):
         self._close_row(trainer)
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
         self._clock_started = time.perf_counter()
+        if trainer.global_step == 0:  # what other callbacks drew before the first step is not training
+            self._fit_clock_started = self._clock_started
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
