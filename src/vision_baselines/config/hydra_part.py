@@ -95,6 +95,11 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
             part = copy.hydra.get(name)
             found[name] = OmegaConf.to_container(part, resolve=True) if OmegaConf.is_config(part) else part
         except (OmegaConfBaseException, ValueError) as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, ConfigError):
+                cause = cause.__cause__ or cause.__context__
+            if cause is not None:  # of a resolver of ours, which says it better
+                raise cause from None
             reason = str(error).splitlines()[0]
             raise ConfigError(f"hydra.{name} cannot be resolved before Hydra acts on it: {reason}") from error
     return found
