@@ -150,9 +150,9 @@ def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(door, noted, tmp
     content, said = YAML[what]
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     (tmp_path / "own" / "experiment" / "bad.yaml").write_bytes(content)
-    started = time.perf_counter()
+    started = time.process_time()
     answer = door("--config-dir", str(tmp_path / "own"), "experiment=bad")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert answer.code == 2, answer
     assert len(answer.err.strip().splitlines()) <= 2
     assert said in answer.message
