@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from vision_baselines.config.compose import register_resolvers
 
 
 @pytest.fixture(scope="session")
@@ -13,8 +16,10 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def there(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def there(empty_folder: Path) -> Iterator[Path]:
     """Outputs go below an empty folder; runs of one name are shared by the tests of this folder."""
-    monkeypatch.chdir(empty_folder)
-    monkeypatch.setattr("vision_baselines.config.compose.project_root", lambda: str(empty_folder))
-    return empty_folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(empty_folder)
+        patch.setattr("vision_baselines.config.compose.project_root", lambda: str(empty_folder))
+        yield empty_folder
+    register_resolvers()  # the configs' own resolver again

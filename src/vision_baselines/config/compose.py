@@ -5,6 +5,7 @@ Nothing here imports torch, so that composing a config stays quick.
 
 from __future__ import annotations
 
+import copy
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -73,6 +74,19 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)
 
 
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Leave the Hydra that this process may have initialised, an application's own, as it is."""
+    before = GlobalHydra.instance()
+    ours = copy.copy(before)
+    ours.clear()
+    GlobalHydra.set_instance(ours)
+    try:
+        yield
+    finally:
+        GlobalHydra.set_instance(before)
+
+
 def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
     """The config that ``train.py`` would run with these overrides, without a run's folder.
 
@@ -83,7 +97,7 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
     register_resolvers()
     found = extra_dir.get()
     searched = [f'hydra.searchpath=["file://{found}"]'] if found is not None else []
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with _own_hydra(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("train", [*overrides, *searched], return_hydra_config=with_hydra)
 
 
@@ -111,7 +125,6 @@ def composed_run(overrides: Sequence[str], run_dir: Path | None = None, *, name:
         run_dir: The run's folder; None takes the one that the command line would.
         name: What the sweep is called; None takes the name of the folder that `run_dir` lies in.
     """
-    GlobalHydra.instance().clear()
     named = [] if run_dir is None else [f"name={name or run_dir.parent.name}"]
     cfg = composed([*overrides, *named], with_hydra=True)
     if run_dir is None:
