@@ -1,13 +1,11 @@
-"""The picture of the first layer, pixel by pixel, and the likeness of known filters to edges."""
-
-import time
+"""The filters of the first layer, and the likeness of known filters to edges."""
 
 import pytest
 import torch
 from torch import nn
 
 from vision_baselines.analysis.convolution import EDGE_KERNELS
-from vision_baselines.analysis.filter_grid import edge_bank, edge_similarity, filter_grid, first_layer_filters
+from vision_baselines.analysis.filter_grid import edge_bank, edge_similarity, first_layer_filters
 
 
 def _kernel(name: str) -> torch.Tensor:
@@ -52,87 +50,6 @@ def test_changing_the_filters_leaves_the_net_alone() -> None:
 def test_a_net_without_filters_to_draw_is_refused(net: nn.Module, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         first_layer_filters(net, (1, 4, 4))
-
-
-def test_the_picture_of_two_filters_is_as_drawn_by_hand() -> None:
-    filters = torch.tensor([[[[2.0, 0.0], [-2.0, 1.0]]], [[[0.0, 0.0], [0.0, -1.0]]]])
-
-    picture = filter_grid(filters)
-
-    # 128 + 127 * w / 2, half rounded to even; gaps black.
-    expected = torch.tensor(
-        [
-            [0, 0, 0, 0, 0, 0, 0],
-            [0, 255, 128, 0, 128, 128, 0],
-            [0, 1, 192, 0, 128, 64, 0],
-            [0, 0, 0, 0, 0, 0, 0],
-        ]
-    )
-    assert picture.dtype == torch.uint8
-    assert torch.equal(picture, expected.to(torch.uint8).expand(3, -1, -1))
-
-
-def test_three_channels_are_drawn_as_colours_and_others_as_the_grey_of_their_mean() -> None:
-    red = torch.zeros(1, 3, 1, 1)
-    red[0, 0] = 1.0
-    two = torch.tensor([1.0, 0.0]).reshape(1, 2, 1, 1)
-
-    assert filter_grid(red, padding=0).flatten().tolist() == [255, 128, 128]
-    assert filter_grid(two, padding=0, scale=1.0).flatten().tolist() == [192, 192, 192]
-
-
-def test_a_shared_scale_draws_the_same_weight_alike_in_two_nets() -> None:
-    weak, strong = torch.full((1, 1, 2, 2), 0.5), torch.full((1, 1, 2, 2), 4.0)
-
-    assert filter_grid(weak, padding=0, scale=2.0).unique().tolist() == [160]
-    assert filter_grid(strong, padding=0, scale=2.0).unique().tolist() == [255]
-
-
-def test_filters_of_zeros_are_mid_grey() -> None:
-    assert filter_grid(torch.zeros(3, 1, 2, 2), padding=0, columns=3).unique().tolist() == [128]
-
-
-def test_options_set_the_layout() -> None:
-    filters = torch.ones(5, 1, 2, 3)
-
-    assert filter_grid(filters, columns=5, padding=2, upscale=4).shape == (3, 2 + 8 + 2, 5 * (12 + 2) + 2)
-    assert filter_grid(filters, columns=50, padding=0).shape == (3, 2, 15)
-    grid = filter_grid(filters, columns=2, padding=0)
-    assert grid.shape == (3, 6, 6)
-    assert (grid[:, 4:, 3:] == 0).all()  # The sixth place stays empty.
-
-
-def test_upscaling_repeats_each_weight() -> None:
-    filters = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
-    small, large = filter_grid(filters, padding=0), filter_grid(filters, padding=0, upscale=3)
-
-    assert torch.equal(large, torch.kron(small, torch.ones(1, 3, 3, dtype=torch.uint8)))
-
-
-@pytest.mark.parametrize(
-    ("filters", "options", "message"),
-    [
-        (torch.ones(3, 3), {}, r"expected \(N, C, kH, kW\)"),
-        (torch.ones(0, 1, 3, 3), {}, r"expected \(N, C, kH, kW\)"),
-        (torch.full((1, 1, 2, 2), torch.nan), {}, "expected finite weights"),
-        (torch.ones(1, 1, 2, 2), {"scale": 0.0}, "scale: expected a finite number > 0, got 0.0"),
-        (torch.ones(1, 1, 2, 2), {"padding": -1}, "padding: expected an integer >= 0, got -1"),
-        (torch.ones(1, 1, 2, 2), {"columns": 0}, "columns: expected an integer >= 1, got 0"),
-        (torch.ones(1, 1, 2, 2), {"upscale": 0}, "upscale: expected an integer >= 1, got 0"),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(filters: torch.Tensor, options: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        filter_grid(filters, **options)
-
-
-def test_512_dense_filters_are_drawn_in_less_than_a_second() -> None:
-    filters = torch.randn(512, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    start = time.perf_counter()
-
-    filter_grid(filters)
-
-    assert time.perf_counter() - start < 1  # Measured: 0.01 s.
 
 
 @pytest.mark.parametrize("kernel_size", [(2, 2), (3, 3), (5, 7), (28, 28)])

@@ -1,9 +1,4 @@
-"""First-layer weights as one picture, and how much each of them looks like an edge.
-
-Zero is mid-grey and every filter shares one symmetric scale, so brightness can be compared between
-filters, and between nets that are given the same scale. Rejected: stretching each filter to its own
-range (torchvision's ``make_grid(scale_each=True)``), which makes noise look as strong as structure.
-"""
+"""First-layer weights as filters, and how much each of them looks like an edge; `plots.filters` draws them."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +7,6 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
-
-_GREY: Final = 128
-_REACH: Final = 127  # Filters use 1..255, so black is the gap between them and nothing else.
 
 _ORIENTATIONS: Final = 12  # 15 degrees apart: a straight edge is at most 7.5 degrees from one of them.
 
@@ -49,68 +41,6 @@ def first_layer_filters(net: nn.Module, image_shape: Sequence[int]) -> Tensor:
             )
         return weight.reshape(module.out_features, *image_shape)
     raise ValueError(f"expected a net with an nn.Conv2d or nn.Linear layer, got {type(net).__name__} without one")
-
-
-def filter_grid(
-    filters: Tensor,
-    *,
-    scale: float | None = None,
-    padding: int = 1,
-    columns: int | None = None,
-    upscale: int = 1,
-) -> Tensor:
-    """All filters side by side, row by row, in one picture with black gaps.
-
-    Three channels are drawn as red, green and blue; one as grey; any other number as the grey of its
-    mean, because a tile per channel would no longer be a tile per filter.
-
-    Args:
-        filters: ``(N, C, kH, kW)``, finite.
-        scale: Weight drawn as white, its negative as near-black; beyond it is clipped. By default the
-            largest magnitude drawn.
-        padding: Black pixels between filters and around them, >= 0.
-        columns: Filters in a row; by default as many as make the grid nearly square.
-        upscale: Pixels a weight is drawn with, each way, >= 1.
-
-    Returns:
-        uint8 ``(3, H, W)`` on the CPU; a weight of zero is 128.
-
-    Raises:
-        ValueError: The filters are not ``(N, C, kH, kW)``, empty or not finite, or an option is out of
-            its range.
-
-    >>> filter_grid(torch.zeros(4, 1, 3, 3)).shape
-    torch.Size([3, 9, 9])
-    """
-    _require_filters(filters)
-    _require_at_least("padding", padding, minimum=0)
-    _require_at_least("upscale", upscale, minimum=1)
-    count, channels, height, width = filters.shape
-    columns = math.ceil(math.sqrt(count)) if columns is None else columns
-    _require_at_least("columns", columns, minimum=1)
-    columns = min(columns, count)
-    rows = math.ceil(count / columns)
-
-    drawn = filters.detach().to("cpu", torch.float32)
-    drawn = drawn if channels == 3 else drawn.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
-    if scale is None:
-        scale = float(drawn.abs().max())
-    elif not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale: expected a finite number > 0, got {scale!r}")
-    relative = drawn / scale if scale > 0 else drawn  # All-zero filters are plain mid-grey.
-    levels = (_GREY + _REACH * relative.clamp(-1, 1)).round().to(torch.uint8)
-    levels = levels.repeat_interleave(upscale, dim=2).repeat_interleave(upscale, dim=3)
-
-    # A cell is a filter with its gap above and to the left; the last gaps come from the canvas.
-    cell_height, cell_width = height * upscale + padding, width * upscale + padding
-    cells = torch.zeros(rows * columns, 3, cell_height, cell_width, dtype=torch.uint8)
-    cells[:count, :, padding:, padding:] = levels
-    tiled = cells.reshape(rows, columns, 3, cell_height, cell_width).permute(2, 0, 3, 1, 4)
-    picture = torch.zeros(3, rows * cell_height + padding, columns * cell_width + padding, dtype=torch.uint8)
-    picture[:, : rows * cell_height, : columns * cell_width] = tiled.reshape(
-        3, rows * cell_height, columns * cell_width
-    )
-    return picture
 
 
 def edge_bank(kernel_size: tuple[int, int]) -> Tensor:
@@ -192,8 +122,3 @@ def _require_filters(filters: Tensor) -> None:
         raise ValueError(f"filters: expected (N, C, kH, kW), none of them 0, got {tuple(filters.shape)}")
     if not bool(torch.isfinite(filters).all()):
         raise ValueError("filters: expected finite weights, got NaN or infinity: the net has diverged")
-
-
-def _require_at_least(name: str, value: int, *, minimum: int) -> None:
-    if value < minimum:
-        raise ValueError(f"{name}: expected an integer >= {minimum}, got {value!r}")

@@ -1,8 +1,9 @@
 """First-layer filters of each group, as mosaics on one symmetric scale for all groups.
 
 Zero is white and sign is colour for one input channel; for three, zero is mid-grey and channels are red,
-green and blue. Other numbers of channels are averaged to one. The files hold the filters already; no
-checkpoint is read.
+green and blue. Other numbers of channels are averaged to one, because a tile per channel would no longer be a tile
+per filter. The files hold the filters already; no checkpoint is read. Rejected: stretching each filter to its own
+range (torchvision's ``make_grid(scale_each=True)``), which makes noise look as strong as structure.
 """
 
 from __future__ import annotations

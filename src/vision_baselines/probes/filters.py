@@ -1,4 +1,4 @@
-"""Every first-layer filter in one labelled picture, before training and at the best epoch."""
+"""The first-layer filters in one labelled picture, before training and at the best epoch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vision_baselines.analysis.filter_grid import filter_grid, first_layer_filters
+from vision_baselines.analysis.filter_grid import first_layer_filters
 
 TAG = "filters/first_layer"
+MOST_FILTERS = 64
 
 
 class FilterPictures(pl.Callback):
@@ -52,33 +53,36 @@ def log_filters(trainer: pl.Trainer, filters: Tensor, moment: str, *, step: int)
 
 
 def labelled_grid(filters: Tensor, moment: str) -> Tensor:
-    """The filters' grid under a title that says what they are, with their numbers along its edges.
+    """The first `MOST_FILTERS` filters as the comparison draws them, under a title, with their numbers along the edges.
 
     Returns:
         uint8 (3, H, W).
     """
     from matplotlib.figure import Figure  # a run without pictures need not wait for it
 
-    count, channels, height, width = filters.shape
-    columns = min(count, max(8, math.ceil(math.sqrt(2 * count * height / width))))
-    rows = math.ceil(count / columns)
-    scale = float(filters.abs().max())
-    upscale = max(1, round(24 / max(height, width)))
-    grid = filter_grid(filters, padding=1, columns=columns, upscale=upscale).permute(1, 2, 0).numpy()
-    tile_h, tile_w = grid.shape[0] / rows, grid.shape[1] / columns
+    from vision_baselines.plots.filters import COLUMNS, mosaic
 
-    inches = max(9.0, grid.shape[1] / 95)  # at 100 dots an inch, no pixel of the grid falls between two of the picture
-    figure = Figure(figsize=(inches, inches * grid.shape[0] / grid.shape[1] + 0.9), dpi=100, layout="constrained")
+    count, channels, height, width = filters.shape
+    weights = filters[:MOST_FILTERS].float().numpy()
+    limit = float(abs(weights).max()) or 1.0
+    picture = mosaic(weights, limit)
+    columns, rows = min(COLUMNS, len(weights)), math.ceil(len(weights) / COLUMNS)
+    step_y, step_x = (picture.shape[0] / rows, picture.shape[1] / columns)
+    shown = f"{len(weights)} of {count}" if count > len(weights) else f"{count}"
+
+    inches = picture.shape[1] / 100 + 0.5  # at 100 dots an inch a weight is a whole number of pixels
+    figure = Figure(figsize=(max(inches, 5.2), picture.shape[0] / 100 + 0.8), dpi=100, layout="constrained")
     axes = figure.subplots()
-    axes.imshow(grid)
+    axes.imshow(picture, interpolation="nearest")
     axes.set_title(
-        f"{count} first-layer filters of {channels}×{height}×{width}, {moment}; grey 0, black and white ±{scale:.2g}",
+        f"{shown} first-layer filters of {channels}×{height}×{width}, {moment}\n"
+        f"{'grey' if channels == 3 else 'white'} is 0, the ends of the scale are ±{limit:.2g}",
         fontsize=9,
     )
-    every = max(1, columns // 16)
-    axes.set_xticks([(i + 0.5) * tile_w for i in range(0, columns, every)], [f"+{i}" for i in range(0, columns, every)])
-    axes.set_yticks([(i + 0.5) * tile_h for i in range(rows)], [str(i * columns) for i in range(rows)])
+    axes.set_xticks([(i + 0.5) * step_x for i in range(columns)], [f"+{i}" for i in range(columns)])
+    axes.set_yticks([(i + 0.5) * step_y for i in range(rows)], [str(i * columns) for i in range(rows)])
     axes.tick_params(labelsize=7, length=0)
+    axes.spines[:].set_visible(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     pixels = np.array(Image.open(buffer).convert("RGB"))

@@ -1,0 +1,28 @@
+"""The picture that a run logs: the colours of the comparison's page, and no carpet of hundreds of filters."""
+
+import numpy as np
+import pytest
+import torch
+
+from vision_baselines.plots.filters import mosaic
+from vision_baselines.probes import filters as module
+from vision_baselines.probes.filters import labelled_grid
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3, 3), (32, 3, 5, 5), (64, 1, 28, 28), (512, 1, 28, 28), (9, 2, 1, 7)])
+def test_a_runs_picture_holds_the_mosaic_of_the_page_and_says_what_is_left_out(shape, monkeypatch):
+    filters = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    titles = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda _self, text, **_options: titles.append(text))
+    picture = labelled_grid(filters, "before training").permute(1, 2, 0).numpy()
+
+    shown = filters[: module.MOST_FILTERS].numpy()
+    drawn = mosaic(shown, float(abs(shown).max()))[..., :3].reshape(-1, 3)
+    assert titles[0].startswith("64 of 512 first" if shape[0] > 64 else f"{shape[0]} first")
+    assert {tuple(pixel) for pixel in np.unique(drawn, axis=0)} - {(0, 0, 0)} <= {
+        tuple(pixel) for pixel in np.unique(picture.reshape(-1, 3), axis=0)
+    }
+
+
+def test_filters_of_zeros_are_drawn():
+    assert labelled_grid(torch.zeros(2, 1, 3, 3), "before training").dtype == torch.uint8
