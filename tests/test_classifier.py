@@ -245,6 +245,8 @@ def test_without_a_schedule_the_rate_stays():
     assert set(rates(None)) == {0.1}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_net_is_compiled_when_asked_and_keeps_its_names_and_its_losses():
     graphs = []
 

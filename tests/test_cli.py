@@ -67,6 +67,8 @@ def asked(python, tmp_path_factory):
     return dict(zip(MISTAKES, result["answers"], strict=True)), result["slow"], folder
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_answered_in_one_or_two_lines_and_exit_code_2(asked, words):
     answer = asked[0][words]
@@ -147,6 +149,8 @@ def lines(answer):
     return [line for line in answer["err"].splitlines() if line.strip() and "Warning" not in line]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_missing_data_without_network_is_exit_code_3_in_two_lines(started):
     answer = started[0]["missing data"]
     assert answer["code"] == 3

@@ -34,7 +34,7 @@ def nested(key, value):
         ("data.batch_size", True),
         ("data.eval_batch_size", 0),
         ("data.num_workers", -1),
-        ("data.num_classes", 1),
+        ("data.num_classes", 0),
         ("seed", -1),
         ("seed", None),
         ("seed", 2**32),
@@ -200,6 +200,8 @@ def test_the_seed_reaches_the_data_and_the_classifier(compose):
     assert (cfg.data.seed, cfg.classifier.seed) == (5, 5)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("group", ["model", "data", "optimizer", "scheduler", "logger", "trainer"])
 def test_every_option_of_every_group_passes_its_own_checks(compose, root, group):
     for path in (root / "conf" / group).glob("[!_]*.yaml"):

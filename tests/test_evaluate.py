@@ -185,6 +185,8 @@ def test_other_data_than_the_record_s_is_refused(run, evaluate, tmp_path):
     assert "the data is not what this run was tested on (SHA-256 000000000000 then" in err
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_installed_command_has_the_verb(python, run, tmp_path):
     code = "import sys; from vision_baselines.cli.console import main; main()"
     done = python("-c", code, "evaluate", str(run), "probe=none", cwd=tmp_path)

@@ -64,6 +64,8 @@ def options_of(experiment):
     return [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment, compose, tmp_path):
     """Job by job in this process; the command itself is run below."""

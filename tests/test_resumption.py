@@ -148,6 +148,8 @@ def test_a_crash_after_any_step_costs_nothing_under_any_schedule(
     same_as(train_tiny(tmp_path / "run", *often), tmp_path / "run", schedule)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_loading_workers_resume_like_none(train_tiny, with_callback, tmp_path, same_as):
     with_callback(StopAt("on_train_batch_end", 8, crash))
     with pytest.raises(RuntimeError, match="plug"):
@@ -164,6 +166,8 @@ def test_what_is_lost_since_the_last_state_is_trained_again(train_tiny, with_cal
     same_as(train_tiny(tmp_path / "run", *rare), tmp_path / "run", "cosine")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("hook", "step"), [("on_train_batch_end", 3), ("on_validation_start", 6)])
 def test_a_signal_costs_nothing(train_tiny, with_callback, tmp_path, same_as, hook, step):
     rare = options("cosine", "checkpoint_every_n_steps=500")
@@ -174,6 +178,8 @@ def test_a_signal_costs_nothing(train_tiny, with_callback, tmp_path, same_as, ho
     same_as(train_tiny(tmp_path / "run", *rare), tmp_path / "run", "cosine")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_may_be_interrupted_again_and_again(train_tiny, with_callback, tmp_path, same_as):
     for step in (2, 7, 8, 14):
         with_callback(StopAt("on_train_batch_end", step, terminate))

@@ -120,6 +120,8 @@ def grid(sweep, place):
     return SimpleNamespace(first=first, again=again, larger=larger, counts=counts)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_finishes_every_job_of_its_grid(grid):
     assert grid.first.done.returncode == 0, grid.first.done.stderr
     assert len(grid.first.records) == 4
@@ -178,6 +180,8 @@ def unlucky(sweep):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_failing_job_leaves_the_others_finished_and_ends_in_exit_code_4(unlucky):
     assert unlucky.done.returncode == 4, unlucky.done.stderr
     ends = by(unlucky.records, "callbacks.own.how")
@@ -380,6 +384,8 @@ def test_a_job_whose_folder_holds_another_config_is_refused_before_any_starts(sw
     assert len(result.records) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curve(sweep, place):
     words = ["model.hidden_features=4,5", "trainer.max_epochs=1", "seed=0"]
     first = sweep("probed", *words)

@@ -46,6 +46,8 @@ def hparams(accumulator, tag):
     return HParamsPluginData.FromString(content)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_every_job_has_exactly_one_event_file(sweep):
     assert [len(list(folder.rglob("events.out.tfevents.*"))) for folder in sweep.folders] == [1] * JOBS
 

@@ -98,6 +98,8 @@ def after_torch(python):
     return ask(python, "import torch", AFTER_TORCH)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_package_alone_imports_neither_torch_nor_torchvision(fresh):
     assert fresh["package alone"] == []
 
@@ -106,6 +108,8 @@ def test_torchvision_imports_after_the_package(fresh):
     assert fresh["package first"] == [[[2.0, 1.0, 0.0]]]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_torchvision_imports_when_torch_came_first(after_torch):
     assert after_torch["torch first"] == [[[2.0, 1.0, 0.0]]]
 

@@ -27,6 +27,8 @@ def _registered():
     register_resolvers()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_variants_take_turns_and_the_first_round_does_not_count():
     calls = []
 
@@ -56,7 +58,8 @@ def test_every_variant_times_its_steps_within_the_call(name, model, monkeypatch)
     work = made_up(model, 4, steps=3, warmup=2)
     started = time.perf_counter()
     seconds = VARIANTS[name](work)
-    assert len(steps) == work.total_steps
+    assert len(steps) - work.total_steps in (0, 3)  # ours tries the optimizer on small parameters before it trains
+    steps = steps[-work.total_steps :]
     # the clock ran through every step after the warm-up and no longer than the call
     assert steps[-1] - steps[2] < seconds < time.perf_counter() - started
 
@@ -71,7 +74,7 @@ def test_ours_and_the_limit_train_at_the_precision_asked_for(precision, monkeypa
         return plain(logits, *rest, **more)
 
     monkeypatch.setattr(functional, "cross_entropy", spy)
-    monkeypatch.setattr("vision_baselines.training.module.cross_entropy", spy)
+    monkeypatch.setattr("vision_baselines.tasks.classification.cross_entropy", spy)
     work = made_up("fc", 4, steps=2, warmup=0, precision=precision)
     limit(work)
     ours(work)
@@ -101,6 +104,8 @@ def test_one_step_of_the_fast_way_is_one_step_of_the_tutorials():
     assert not torch.allclose(next(start.parameters()), next(fast.parameters()))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_command_prints_and_writes_ratios_of_its_own_rounds(tmp_path, capsys):
     target = tmp_path / "speed.json"
     words = ["--model", "fc", "--batch-size", "4", "--steps", "2", "--rounds", "3", "--json", str(target)]

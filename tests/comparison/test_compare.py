@@ -71,6 +71,8 @@ def test_another_folder_is_made_and_several_sweeps_go_together(tmp_path, record,
     assert not (one / "comparison").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_comparing_again_gives_the_same_files_but_for_the_event_file(sweep):
     def contents():
         return {p.name: p.read_bytes() for p in compare([sweep]).files if not p.name.startswith("events")}
@@ -100,6 +102,8 @@ def test_a_place_that_cannot_be_written_is_named(sweep, tmp_path):
         compare([sweep], tmp_path / "file")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_open_files_and_threads_are_where_they_were(sweep):
     code = """
 import os, sys, threading
@@ -114,6 +118,8 @@ assert held() == before, (before, held())
     result(python(code, sweep))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_it_works_where_there_is_no_torch(sweep):
     code = """
 from pathlib import Path
@@ -135,6 +141,8 @@ print(compare([Path(sys.argv[1])], pictures=False).headline)
     assert "model=cnn" in result(python(code, sweep))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_two_processes_at_once_leave_whole_files_of_the_newest_state(sweep, full_sweep):
     code = """
 import sys

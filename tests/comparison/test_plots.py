@@ -161,6 +161,8 @@ def test_nothing_finished_draws_nothing(failed):
     assert draw(table_of(failed("seed=0"))).pngs() == {}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_same_records_give_the_same_bytes(small):
     one, other = draw(table_of(*small)), draw(table_of(*small))
 

@@ -117,6 +117,8 @@ def test_a_page_without_pictures_is_complete_but_for_them(tmp_path, full_sweep):
     assert {"results", "figures", "jobs", "provenance"} <= {v for n, v in found.attributes if n == "id"}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_same_records_give_the_same_page(made):
     first = made.page.read_bytes()
 
@@ -143,6 +145,8 @@ def poisoned(record, failed, environment, attack):
     )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_whatever_enters_from_a_run_stays_text(tmp_path, record, failed, environment):
     folder = tmp_path / "sweep"
     for place, attack in enumerate(ATTACKS):

@@ -54,6 +54,8 @@ def opened(browser, path, **options):
     return page, [url for url in requests if not url.startswith("data:")], complaints
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(chromium, comparison):
     page, requests, complaints = opened(chromium, comparison.page, viewport={"width": 1280, "height": 900})
 
@@ -69,6 +71,8 @@ def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(chromium,
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 50)")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("width", [1280, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_wider_than_the_window_and_text_stands_out(chromium, comparison, width, scheme):

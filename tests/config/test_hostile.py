@@ -221,6 +221,8 @@ def test_what_is_typed_may_lie_elsewhere():
         check_written_paths(config)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_projects_own_configs_pass(root, tmp_path):
     register_resolvers()
     for experiment in sorted(path.stem for path in (root / "conf" / "experiment").glob("*.yaml")):

@@ -103,6 +103,8 @@ def test_mnist_has_the_published_figures(compose, caplog):
     assert not caplog.messages
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(not (SHARED / "cifar10_subset").is_dir(), reason=f"real photographs are not in {SHARED}")
 def test_a_part_of_cifar10_has_the_published_figures_of_the_whole(compose, tmp_path, caplog):
     words = ["data=image_folder", f"data.source.root={SHARED / 'cifar10_subset'}", f"paths.data_dir={tmp_path}"]

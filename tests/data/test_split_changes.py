@@ -201,6 +201,8 @@ def test_permuting_is_a_matter_of_true_or_false():
         digits(permute_pixels="maybe")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_on_changed_data_leaves_a_record_that_tells(train_tiny, tmp_path):
     plain = train_tiny(tmp_path / "plain", "trainer.max_epochs=1")
     changes = {

@@ -80,6 +80,8 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("row", "how"), CASES)
 def test_rows_12_13_a_damaged_state_is_named_and_the_one_before_it_is_used(resume, folder, stopped, row, how):
     damage, reason = DAMAGE[row][how]
@@ -92,6 +94,8 @@ def test_rows_12_13_a_damaged_state_is_named_and_the_one_before_it_is_used(resum
     assert record.history == stopped[1].history
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("row", "how"), CASES)
 def test_rows_12_13_where_every_state_is_damaged_nothing_is_trained_unasked(resume, run_door, folder, noted, row, how):
     damage, reason = DAMAGE[row][how]
@@ -112,6 +116,8 @@ def test_row_12_weights_of_the_best_epoch_that_were_lost_are_written_again(resum
     checkpoint_file.load(folder / "checkpoints" / "best.ckpt", checksum_needed=True)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_12_a_record_that_is_no_record_is_refused_by_name(resume, folder, noted, run_door):
     answer = resume(lambda states: (states.parent / "run.json").write_text('{"half a rec'))
     assert answer.code == 2
@@ -133,6 +139,8 @@ def pickled(path):
     path.write_bytes(pickle.dumps({"state_dict": {}, "global_step": 99, "config": Bomb()}, protocol=2))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("forced", [False, True], ids=["", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1"])
 @pytest.mark.parametrize("write", [zipped, pickled])
 def test_row_14_a_checkpoint_that_runs_code_is_refused_and_not_run(resume, monkeypatch, tmp_path, noted, write, forced):
@@ -178,6 +186,8 @@ def test_row_15_state_of_no_plain_type_is_refused_by_its_key_before_it_is_writte
     noted(15, "a callback of one's own whose state holds a path", (str(error.value), 2))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "words",
     [
@@ -214,6 +224,8 @@ def test_row_17_resuming_with_another_config_lists_the_differences(resume, folde
     noted(17, f"a killed run again with `{word}`", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_17_resuming_on_other_data_under_the_same_config_is_refused_until_it_is_put_back(
     resume, run_door, folder, monkeypatch, noted
 ):
@@ -236,6 +248,8 @@ def test_row_17_resuming_on_other_data_under_the_same_config_is_refused_until_it
     assert run_door(OFTEN).code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_17_two_runs_cannot_share_a_folder_of_checkpoints(run_door, folder, tmp_path, noted):
     shared = f"callbacks.checkpoints.dirpath={tmp_path}/shared"
     assert run_door(shared).code == 0

@@ -64,6 +64,8 @@ def test_row_37_a_damaged_file_is_named_with_the_size_expected(mnist, raw, noted
     noted(37, f"train-images {what}", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_38_one_changed_label_is_a_checksum_mismatch(mnist, raw, noted):
     from vision_baselines.data.torchvision_source import Mnist
 

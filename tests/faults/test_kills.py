@@ -108,6 +108,8 @@ def some(common):
     return [pytest.param(row, m, id=f"row {row}: {m}") for row, m in MOMENTS if (m in COMMON) == common]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("row", "moment"), some(common=True))
 def test_rows_5_6_7_8_11_49_a_kill_at_any_moment_costs_nothing(results, row, moment):
     check(results[moment], 1)

@@ -267,6 +267,8 @@ def test_the_benchmark_refuses_a_batch_of_nothing_in_a_line(capsys):
     assert capsys.readouterr().err.strip().endswith("(benchmark.py --help lists what it takes)")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_preview_leaves_no_files(run_door, tmp_path):
     for words in (["preview=true"], ["-m", "seed=0,1", "preview=true"]):
         answer = run_door(*words)
@@ -275,6 +277,8 @@ def test_a_preview_leaves_no_files(run_door, tmp_path):
         assert not list((tmp_path / "outputs").rglob("*"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_door):
     answer = run_door("-m", "optimizer.lr=1e-3,0.001,2e-3", "preview=true")
     assert answer.code == 0, answer
@@ -282,6 +286,8 @@ def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_door):
     assert "job 1 is the same run as job 0" in answer.out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_groups_of_a_sweep_need_no_quotes_inside_quotes(run_door):
     answer = run_door("-m", 'hydra.sweeper.groups=[[optimizer=adamw,"seed=0,1"],[optimizer=sgd]]', "preview=true")
     assert answer.code == 0, answer
@@ -344,6 +350,8 @@ def test_own_config_files_and_packages_are_known_to_every_command(run_door, door
     assert door(str(folder), *words, verb="reproduce").code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("verb", ["train", "evaluate", "compare"])
 def test_a_finished_record_without_metrics_is_answered_in_a_line(run_door, door, folder, verb):
     assert run_door().code == 0

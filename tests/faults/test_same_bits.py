@@ -28,6 +28,8 @@ def test_row_1_the_same_seed_twice_gives_the_same_weights_and_metrics(run_tiny, 
     same(run_tiny("again"), first[0])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("workers", [1, 2])
 def test_row_2_loading_workers_change_nothing(run_tiny, first, workers):
     same(run_tiny("workers", f"data.num_workers={workers}"), first[0])

@@ -57,6 +57,8 @@ class FillDisk(pl.Callback):
             fill(self.place / "filler")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(run_door, with_callback, tmp_path, noted):
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
         with_callback(FillDisk(disk))

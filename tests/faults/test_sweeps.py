@@ -90,6 +90,8 @@ def dict_of(words):
     return {word.split("=", 1)[0].lstrip("+"): word for word in words}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_23_a_job_that_raises_leaves_the_others_to_finish(again):
     assert again[0].answer.code == 4, again[0].answer
     assert sorted(again[0].starts) == ["0", "1"]
@@ -130,6 +132,8 @@ def unlucky(open_door, tiny, own, tmp_path_factory):
 HOWS = {"raise": "alert(2)", "exit": "sys.exit(0)", "kill": "killed by SIGKILL", "memory": "MemoryError"}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("how", HOWS)
 def test_row_23_each_job_that_ends_badly_is_named_with_its_reason(unlucky, how):
     assert unlucky.answer.code == 4, unlucky.answer
@@ -247,6 +251,8 @@ def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_one
     assert run_door().code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_27_four_starts_in_one_second_get_four_folders(door, tmp_path):
     children = []
     for _ in range(4):
@@ -261,6 +267,8 @@ def test_row_27_four_starts_in_one_second_get_four_folders(door, tmp_path):
     assert len(list((tmp_path / "outputs").glob("*/*/run.json"))) == 4
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_door, tiny, tmp_path, noted):
     words = dict_of([*open_door.plain(tiny), "-m", "name=metric", f"paths.output_dir={tmp_path}",
                      "trainer.max_epochs=1", "n_jobs=1"]).values()  # fmt: skip

@@ -98,6 +98,8 @@ def test_rows_29_30_31_32_33_35_what_is_wrong_is_said_in_a_line_with_exit_code_2
     noted(row, f"`{words}`".encode("utf-8", "replace").decode().replace("|", "\\|"), answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["'😀'", '"two words"', '"it\'s"', "'a=b'", "'<b>'", "0", "'[x]'", f"'{'n' * 200}'"])
 def test_row_32_a_name_in_quotes_may_be_any_text(run_door, tmp_path, name):
     answer = run_door(f"name={name}", "trainer.max_epochs=1")
@@ -144,6 +146,8 @@ YAML = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("what", YAML)
 def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(door, noted, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)

@@ -56,6 +56,8 @@ def test_the_seed_alone_draws_the_weights(net_of, model):
     assert not torch.equal(drawn[0], drawn[2])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_step_reaches_every_parameter_in_full_and_in_mixed_precision(net_of, model, precision):

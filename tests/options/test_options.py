@@ -100,6 +100,8 @@ def with_callback(monkeypatch):
     return add
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("row", essential, ids=name_of)
 def test_a_kill_in_mid_epoch_changes_nothing(row, run_tiny, with_callback, tmp_path):
     try_row(row, 9, run_tiny, with_callback, tmp_path)

@@ -82,6 +82,8 @@ def test_a_killed_one_resumes_bit_for_bit(run_angles, with_callback):
         assert getattr(resumed, key) == getattr(whole, key), key
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_its_runs_are_compared_lowest_first(run_angles, tmp_path, events):
     for lr in ("0.01", "0.00001"):
         for seed in range(3):

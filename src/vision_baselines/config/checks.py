@@ -92,6 +92,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: A number is out of its range or of the wrong kind, or a target may not be instantiated.
     """
     rename_moved(cfg)
+    if OmegaConf.is_config(cfg.get("data")) and "source" in cfg.data and cfg.data.source is None:
+        raise ConfigError("data.source is None; expected where the data comes from, such as data=digits")
     make_places_absolute(cfg)
     config = plain_config(cfg)
     check_targets(config, config.get("trusted_packages") or ())

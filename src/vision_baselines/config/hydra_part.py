@@ -61,6 +61,8 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     _check_overrides(cfg, typed)
     _check_environment(cfg, typed)
     node = _resolved(cfg)
+    if "trusted_packages" in repr(node.get("sweeper")) and not _is_typed("hydra.sweeper", typed):
+        raise ConfigError("hydra.sweeper sets trusted_packages; only the command line can say whom to trust")
     for key, target in _targets(node, "hydra"):
         if not _is_harmless(target) and target.split(".")[0] not in trusted:
             raise ConfigError(
