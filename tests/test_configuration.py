@@ -155,7 +155,7 @@ def test_a_name_that_passes_is_one_folder_below_the_outputs(text):
     assert name not in (".", "..", "")
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", ".hidden", "..", "", " x", "a\nb", "a\\b", "x" * 300])
+@pytest.mark.parametrize("name", [None, "../x", "/tmp/x", "a/b", ".hidden", "..", "", " x", "a\nb", "a\\b", "x" * 300])
 def test_a_name_that_leads_elsewhere_is_refused(name):
     with pytest.raises(ConfigError, match="expected the name of one folder"):
         safe_name(name)
@@ -237,3 +237,12 @@ def test_config_files_are_short(root):
         if path.parent.name not in ("hydra", "help") and (count := own_lines(path)) > 45
     }
     assert long == {}
+
+
+@pytest.mark.parametrize("value", ["no", "maybe", "1", "[]"])
+@pytest.mark.parametrize(
+    "key", ["rerun", "preview", "fail_fast", "data.on_device", "data.permute_pixels", "optimizer.fused"]
+)
+def test_what_is_not_a_boolean_is_refused_where_one_is_expected(compose, key, value):
+    with pytest.raises(ConfigError, match=rf"{re.escape(key)} is .*; expected true or false"):
+        checked_config(compose(f"{key}={value}"))

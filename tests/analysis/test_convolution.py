@@ -121,6 +121,7 @@ def _median_s(call: Callable[[], object], repeats: int = 15) -> float:
     return statistics.median(durations)
 
 
+@pytest.mark.slow
 def test_conv2d_takes_at_most_twenty_times_as_long_as_torch() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(size=(3, 224, 224)).astype(np.float32)

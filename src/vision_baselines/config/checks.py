@@ -74,7 +74,21 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
 }
-_MAY_BE_NULL = frozenset({"n_jobs"})
+_MAY_BE_NULL = frozenset({"n_jobs", "optimizer.fused"})
+
+# Keys that are true or false; where a key may be null too, `_MAY_BE_NULL` says so.
+_BOOLEANS = (
+    "rerun",
+    "preview",
+    "fail_fast",
+    "data.on_device",
+    "data.permute_pixels",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "optimizer.nesterov",
+    "optimizer.fused",
+    "model.skip",
+)
 
 # Words that a key may be, beside null.
 _WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",), "code": ("ignore", "warn", "refuse")}
@@ -101,6 +115,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         fill_auto(cfg)
         config = plain_config(cfg)
     check_numbers(config)
+    check_booleans(config)
     check_words(config)
     check_trainer_options(config)
     typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
@@ -139,6 +154,18 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         if not fits or not least <= value <= most:
             bounds = f"of at least {least:g}" if most == math.inf else f"from {least:.10g} to {most:.10g}"
             raise ConfigError(f"{key} is {value!r}; expected {kind} {bounds}")
+
+
+def check_booleans(config: Mapping[str, Any]) -> None:
+    """Compare the keys of a plain config that switch something with true and false; Hydra reads `no` as text.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    for key in _BOOLEANS:
+        found, value = _select(config, key)
+        if found and not isinstance(value, bool) and not (value is None and key in _MAY_BE_NULL):
+            raise ConfigError(f"{key} is {value!r}; expected true or false")
 
 
 def check_words(config: Mapping[str, Any]) -> None:

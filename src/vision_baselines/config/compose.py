@@ -59,7 +59,7 @@ def safe_name(name: Any) -> str:
     Raises:
         ConfigError: It is empty, hidden, or leads elsewhere.
     """
-    text = str(name)
+    text = "" if name is None else str(name)
     bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
     if bad or len(text.encode("utf-8", "surrogateescape")) > 200:
         raise ConfigError(f"name is {text!r}; expected the name of one folder, without / and not starting with a dot")

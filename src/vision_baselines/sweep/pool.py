@@ -34,6 +34,10 @@ GRACE_S = 30.0
 # What multiprocessing reports where the server that would know the exit code is gone; or a job's own exit(255).
 _UNKNOWN = 255
 
+# How often a job is started before a fork server that has gone is believed to stay away.
+START_ATTEMPTS = 10
+
+
 J = TypeVar("J")
 J_contra = TypeVar("J_contra", contravariant=True)
 
@@ -174,10 +178,15 @@ class Pool(Generic[J]):
                 self.waiting.append(job)
 
     def _start(self, job: J) -> None:
-        try:
-            started = self._process(job)
-        except (EOFError, ConnectionError):
-            started = self._process(job)  # the server was killed meanwhile; a new one is started
+        for attempt in range(START_ATTEMPTS):
+            try:
+                started = self._process(job)
+                break
+            except (EOFError, ConnectionError):
+                # the server was killed meanwhile; a new one is started once the system says that it has ended
+                if attempt == START_ATTEMPTS - 1:
+                    raise
+                time.sleep(0.2)
         self.running.append(started)
         self.jobs.started(job)
 
