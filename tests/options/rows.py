@@ -41,8 +41,6 @@ SUPPORTED = (
     Row("devices", ("trainer.devices=1",), "one device"),
     Row("precision", ("trainer.precision=32-true",)),
     Row("precision", ("trainer.precision=bf16-mixed",)),
-    Row("precision", ("trainer.precision=bf16-true",), "images follow the net's own precision"),
-    Row("precision", ("trainer.precision=64-true",), "images follow the net's own precision"),
     Row("precision", ("trainer.precision=16-mixed",), "on a CPU Lightning uses bf16-mixed; the record says what ran"),
     Row("fast_dev_run", ("+trainer.fast_dev_run=false",), "true is a partial run, and is left out of comparisons"),
     Row("max_epochs", ("trainer.max_epochs=2",)),
@@ -108,6 +106,8 @@ SUPPORTED = (
     Row("num_workers", ("data.num_workers=2",), "data.num_workers, always persistent"),
 )
 REFUSED = (
+    Row("precision", ("trainer.precision=bf16-true",), "a resumed run is not the same", False, "precision"),
+    Row("precision", ("trainer.precision=64-true",), "a resumed run is not the same", False, "precision"),
     Row("strategy", ("+trainer.strategy=ddp",), "one device", False, "trainer.strategy"),
     Row("devices", ("trainer.devices=2",), "one device", False, "trainer.devices"),
     Row("num_nodes", ("+trainer.num_nodes=2",), "one device", False, "trainer.num_nodes"),
