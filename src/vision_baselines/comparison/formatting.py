@@ -1,7 +1,7 @@
 """How counts, seconds, bytes, probabilities and foreign text are written, the same way everywhere.
 
 Text from a config, a class name or an error is foreign: it may hold terminal escapes, marks that reverse the
-reading direction, or bytes that are no UTF-8. `printable` makes it safe to print; escaping for HTML or
+reading direction, or bytes that are not UTF-8. `printable` makes it safe to print; escaping for HTML or
 Markdown is left to those who write these.
 """
 

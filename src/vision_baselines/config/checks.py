@@ -9,7 +9,7 @@ import ast
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
@@ -22,6 +22,7 @@ from vision_baselines.config.restore import rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.targets import targets
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
 # are functions, and are named by their families.
@@ -205,7 +206,7 @@ def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
     """
     if OmegaConf.is_config(node):
         node = OmegaConf.to_container(node, resolve=True)
-    refused = [(key, target) for key, target in _targets(node) if not _is_allowed(target, trusted_packages)]
+    refused = [(key, target) for key, target in targets(node) if not _is_allowed(target, trusted_packages)]
     if refused:
         # `classifier` repeats what stands under a key of its own, which is the one to change
         key, target = min(refused, key=lambda found: found[0].count("."))
@@ -235,18 +236,6 @@ def _classes(module: str) -> frozenset[str]:
         return frozenset()
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-
-
-def _targets(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield prefix, str(value)
-            else:
-                yield from _targets(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{prefix}[{index}]")
 
 
 def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.runs.targets import targets
 
 # Made where a plugin is instantiated; the samplers of a search are classes of their own.
 _INSIDE_PLUGINS = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w*")
@@ -63,7 +64,7 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     node = _resolved(cfg)
     if "trusted_packages" in repr(node.get("sweeper")) and not _is_typed("hydra.sweeper", typed):
         raise ConfigError("hydra.sweeper sets trusted_packages; only the command line can say whom to trust")
-    for key, target in _targets(node, "hydra"):
+    for key, target in targets(node, "hydra"):
         if not _is_harmless(target) and target.split(".")[0] not in trusted:
             raise ConfigError(
                 f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
@@ -202,15 +203,3 @@ def _check_below_outputs(cfg: DictConfig, key: str, folder: Any) -> None:
 def _is_typed(key: str, typed: Sequence[str]) -> bool:
     names = {key_of(word) for word in typed}
     return any(name == key or name.startswith(f"{key}.") for name in names)
-
-
-def _targets(node: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield prefix, str(value)
-            else:
-                yield from _targets(value, f"{prefix}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{prefix}[{index}]")

@@ -27,7 +27,7 @@ class SampleImage:
 def sample_image(cfg: DictConfig) -> SampleImage:
     """The first test image of the config's data; nothing is downloaded.
 
-    Data that is not on disk, or not of the shape that the config gives it, is stood in for by one of
+    Data that is not on disk, or not of the shape that the config gives it, is replaced by one of
     scikit-learn's digits, brought to that shape.
     """
     name = str(OmegaConf.select(cfg, "data.source._target_")).rpartition(".")[2]

@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vision_baselines.runs.fingerprint import flatten, is_irrelevant
+from vision_baselines.runs.fingerprint import is_irrelevant
 from vision_baselines.runs.migrations import current_config
+from vision_baselines.runs.targets import targets
 
 _OURS = ("models", "data", "tasks", "training", "seeding")
 _START = ("vision_baselines.training.run",)
@@ -150,15 +151,6 @@ def _package_folder(package: str) -> Path | None:
 
 
 def _modules_of_targets(config: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in _leaves(current_config(config)):
-        if key.endswith("_target_") and isinstance(value, str) and not is_irrelevant(key):
-            yield value.rpartition(".")[0]
-
-
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in flatten(node, prefix):
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield from _leaves(item, f"{key}.{index}")
-        else:
-            yield key, value
+    for key, target in targets(current_config(config)):
+        if not is_irrelevant(f"{key}._target_"):
+            yield target.rpartition(".")[0]

@@ -9,8 +9,8 @@ from typing import Any
 
 from vision_baselines.data.listing import estimated_bytes
 
-# What a job takes beside its images and what it shares with the server it is forked from: a small net trained on a
-# CPU, measured as unique set size.
+# What a job takes beside its images and what it shares with the server it is forked from: an estimate for a small net
+# trained on a CPU.
 PROCESS_BYTES = 250 * 2**20
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
