@@ -23,9 +23,9 @@ from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, messages
 from vision_baselines.config import trust
-from vision_baselines.config.checks import checked_config
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
+from vision_baselines.config.plan import planned
 from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.training.signals import Interrupted
 
@@ -59,19 +59,19 @@ def train_task(cfg: DictConfig) -> float:
     """Train under Hydra; what a sweeper sees is the headline metric of the best epoch on the validation split."""
 
     def verb() -> float:
-        checked_config(cfg)  # before torch is imported, which takes seconds
-        from vision_baselines.training.run import headline, train
+        plan = planned(cfg)  # before torch is imported, which takes seconds
+        from vision_baselines.training.run import headline, run
 
         if cfg.preview:
             from vision_baselines.sweep.preview import show
             from vision_baselines.sweep.untouched import remove_empty
 
             try:
-                show([cfg])
+                show([plan])
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
-        record = train(cfg)
+        record = run(plan)
         log.info("%s", headline(record))
         if HydraConfig.get().mode is RunMode.RUN:
             log.info("%s", cfg.paths.run_dir)

@@ -10,14 +10,14 @@ import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
+from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
@@ -120,25 +120,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_words(config)
     check_trainer_options(config)
     typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
-    check_written_paths(config, [str(word) for word in typed])
+    check_written_paths(config, override_texts(typed))
     return config
-
-
-def plain_config(cfg: DictConfig) -> dict[str, Any]:
-    """The resolved config as plain data, with references to `paths` left as references.
-
-    So it says the same on every machine, and a recorded one runs wherever it is read.
-    """
-    copy = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False)})  # type: ignore[dict-item]
-    copy.pop("hydra", None)
-    OmegaConf.copy_cache(from_config=cfg, to_config=copy)
-    for key in list(copy.get("paths") or {}):
-        copy.paths[key] = f"<paths.{key}>"
-    resolved = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    resolved.pop("paths", None)
-    plain: dict[str, Any] = _with_references(resolved)
-    return plain
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:
@@ -245,18 +228,3 @@ def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:
             return False, None
         node = node[part]
     return True, node
-
-
-def _with_references(node: Any) -> Any:
-    """The same as plain types: what OmegaConf also holds (paths, enums) could not be loaded from a checkpoint."""
-    if isinstance(node, dict):
-        return {str(_with_references(key)): _with_references(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_with_references(value) for value in node]
-    if isinstance(node, Enum):
-        return node.name
-    if isinstance(node, PurePath):
-        return _with_references(str(node))
-    if isinstance(node, bytes):
-        raise ConfigError(f"the config holds bytes, {node!r}; expected text")
-    return re.sub(r"<(paths\.\w+)>", r"${\1}", node) if isinstance(node, str) else node

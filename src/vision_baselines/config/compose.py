@@ -20,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vision_baselines.config.references import override_texts
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import job_name
 
@@ -71,7 +72,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("project_root", project_root, replace=True)
     OmegaConf.register_new_resolver("unique_name", unique_name, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("safe_name", safe_name, replace=True)
-    OmegaConf.register_new_resolver("job_name", lambda overrides: job_name([str(o) for o in overrides]), replace=True)
+    OmegaConf.register_new_resolver("job_name", lambda overrides: job_name(override_texts(overrides)), replace=True)
 
 
 @contextmanager

@@ -72,9 +72,10 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
 def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
     """Hold what was found against what was recorded."""
     manifest = "; ".join(manifest_differences(recorded.environment, found.environment))
+    is_same_config = fingerprint(recorded.config) == fingerprint(found.config)
     points = [
         # what was changed on purpose, such as the threads, is a difference of the manifest
-        Point("config", bool(manifest) or recorded.fingerprint == fingerprint(found.config), recorded.fingerprint),
+        Point("config", bool(manifest) or is_same_config, recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
         Point("code", True, _code_detail(recorded, found)),
     ]

@@ -18,6 +18,7 @@ from vision_baselines.runs.record import RunRecord, Status, read_record
 log = logging.getLogger(__name__)
 
 _SHOWN = 8
+_UNSEEN = "a value from the environment has changed, or the record was altered"
 _said: set[tuple[Path, str]] = set()
 
 
@@ -41,7 +42,12 @@ class Decision:
 
 
 def decide(
-    folder: Path, config: Mapping[str, Any], *, rerun: bool = False, listing_sha256: str | None = None
+    folder: Path,
+    config: Mapping[str, Any],
+    *,
+    rerun: bool = False,
+    listing_sha256: str | None = None,
+    identity: str | None = None,
 ) -> Decision:
     """Compare what `folder` holds with what is asked for.
 
@@ -53,6 +59,7 @@ def decide(
         config: The resolved config, as plain data.
         rerun: Start anew whatever is there.
         listing_sha256: Of the files of data as they are now; None where that is not known.
+        identity: The run's fingerprint; None takes that of `config`, in which all values stand.
 
     Raises:
         ConfigError: The folder holds a run of another config, and the message lists the differences; it holds files and
@@ -69,10 +76,10 @@ def decide(
         raise ConfigError(f"{error}; to train it anew, add rerun=true") from error
     if rerun:
         return Decision(Action.START, previous)
-    if previous.fingerprint != fingerprint(config):
+    if previous.fingerprint != (identity or fingerprint(config)):
         if previous.status in (Status.FAILED, Status.DIVERGED):
             return Decision(Action.START, previous)  # what failed is fixed by changing the config
-        changed = differences(previous.config, config) or ["its fingerprint was altered"]
+        changed = differences(previous.config, config) or [_UNSEEN]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ConfigError(
             f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"

@@ -9,7 +9,7 @@ import logging
 import pickle
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from vision_baselines.config.checks import checked_config
-from vision_baselines.config.data_facts import data_listing
+from vision_baselines.config.plan import planned
+from vision_baselines.config.references import override_texts
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import fingerprint, job_name
-from vision_baselines.runs.init_source import source_path
+from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
-from vision_baselines.runs.resumption import Action, decide
+from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.console import SweepConsole
@@ -97,7 +96,7 @@ def launch(
     if config.preview:
         from vision_baselines.sweep.preview import show
 
-        show([job.config for job in jobs], [job.folder for job in jobs])
+        show(planned(job.config, job.folder) for job in jobs)
         return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in asked]
     for job, label in zip(jobs, labels([job.task for job in jobs]), strict=True):
         job.label = label
@@ -196,25 +195,21 @@ def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: Hy
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
-    task = [str(override) for override in composed.hydra.overrides.task]
-    folder = (Path(str(composed.hydra.sweep.dir)) / job_name(task)).absolute()
-    checked = checked_config(composed)
-    decision = decide(folder, checked, rerun=composed.rerun, listing_sha256=data_listing(composed))
-    starts_from = source_path(composed.init_from, folder, task) if composed.init_from else None
+    folder = Path(str(composed.hydra.sweep.dir)) / job_name(override_texts(composed.hydra.overrides.task))
+    plan = planned(composed, folder.absolute())
     job = Job(
         index,
         overrides,
-        task,
+        list(plan.overrides),
         pickle.dumps(composed),
-        folder,
-        fingerprint(checked),
-        job_bytes(checked),
-        starts_from=starts_from,
+        plan.folder,
+        plan.fingerprint,
+        job_bytes(plan.resolved),
+        starts_from=plan.starts_from,
+        previous=plan.decision.previous,
     )
-    if decision.previous is not None:
-        if decision.action is Action.SKIP and not decision.files_changed:
-            return replace(job, outcome=_result(decision.previous))
-        job.previous = decision.previous
+    if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
+        job.outcome = _result(job.previous)
     return job
 
 

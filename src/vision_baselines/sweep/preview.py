@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -12,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vision_baselines.config.checks import checked_config
-from vision_baselines.config.data_facts import data_listing
+from vision_baselines.config.plan import RunPlan
 from vision_baselines.errors import DataError
-from vision_baselines.runs.resumption import Action, decide
+from vision_baselines.runs.resumption import Action
 from vision_baselines.training import build
 
 _STATE = {
@@ -27,25 +25,23 @@ _STATE = {
 }
 
 
-def show(configs: Sequence[DictConfig], folders: Sequence[Path] | None = None) -> None:
+def show(plans: Iterable[RunPlan]) -> None:
     """Build every job's net and count its steps, and print one row a job. Nothing is trained, downloaded or written.
 
     Raises:
-        ConfigError: A job cannot be built, or its folder holds a run of another config.
+        ConfigError: A job cannot be built.
     """
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
     lengths: dict[str, int | None] = {}
-    for index, cfg in enumerate(configs):
-        folder = folders[index] if folders else Path(cfg.paths.run_dir)
-        config = checked_config(cfg)
-        decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=data_listing(cfg))
+    for plan in plans:
+        cfg, decision = plan.cfg, plan.decision
         with torch.device("meta"):  # shapes without memory or random numbers
             net = build.classifier(cfg).net
         steps = _steps(cfg, lengths)
         table.add_row(
-            Text(folder.name),
+            Text(plan.folder.name),
             f"{sum(p.numel() for p in net.parameters()):,}",
             str(cfg.trainer.max_epochs),
             "data not here yet" if steps is None else str(steps),

@@ -22,8 +22,8 @@ from torch import nn
 
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.comparison.metric import headline_value
-from vision_baselines.config.checks import checked_config
 from vision_baselines.config.data_facts import data_listing
+from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.config.trainer_options import partial_because
 from vision_baselines.errors import (
     ConfigError,
@@ -38,8 +38,6 @@ from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
 from vision_baselines.runs.code import code_of, code_of_all_attempts
 from vision_baselines.runs.files import clear, written_files
-from vision_baselines.runs.fingerprint import fingerprint
-from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import (
     Curve,
     DataFacts,
@@ -51,7 +49,7 @@ from vision_baselines.runs.record import (
     TaskFacts,
     now,
 )
-from vision_baselines.runs.resumption import Action, Decision, decide
+from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training import build, pretrained
@@ -69,7 +67,12 @@ CONFIG_FILE = "config.yaml"
 
 
 def train(cfg: DictConfig) -> RunRecord:
-    """Train, keep the best epoch, test it, and leave the record in ``cfg.paths.run_dir``.
+    """Run what a config says; see `run`."""
+    return run(planned(cfg))
+
+
+def run(plan: RunPlan) -> RunRecord:
+    """Train, keep the best epoch, test it, and leave the record in the run's folder.
 
     A finished run is not trained again, but probed where the config asks for probes that it has not had; one that was
     interrupted goes on where its last checkpoint stands.
@@ -80,15 +83,14 @@ def train(cfg: DictConfig) -> RunRecord:
         StorageError: Something could not be written.
         Interrupted: SIGINT or SIGTERM; the run can be resumed.
     """
-    folder = Path(cfg.paths.run_dir)
     quieten_lightning()
-    config = checked_config(cfg)
+    folder, cfg, config = plan.folder, plan.cfg, plan.config
     with StopSignals() as stop, _storage_errors(folder), _sole_trainer(folder, wait=_in_sweep()):
-        listing = data_listing(cfg)
-        decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing)
+        plan = plan.renewed()
+        decision = plan.decision
         if decision.action in (Action.SKIP, Action.PROBE) and decision.previous is not None:
             if decision.files_changed:
-                require_same_data(cfg, decision.previous, folder, listing)
+                require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
             log.info("%s is finished already; rerun=true trains it again", folder.name)
             return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
@@ -96,11 +98,11 @@ def train(cfg: DictConfig) -> RunRecord:
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
             replaced = [config, *([decision.previous.config] if decision.previous else [])]
             clear(folder, decision.previous)
-        record = _new_record(cfg, config, decision)
+        record = _new_record(plan)
         record.write(folder)
-        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(config)).encode())
+        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)).encode())
         try:
-            _fit_and_test(cfg, record, folder, stop, replaced)
+            _fit_and_test(plan, record, stop, replaced)
         except BaseException as error:
             if isinstance(error, MisconfigurationException):
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
@@ -112,9 +114,8 @@ def train(cfg: DictConfig) -> RunRecord:
         return record
 
 
-def _fit_and_test(
-    cfg: DictConfig, record: RunRecord, folder: Path, stop: StopSignals, replaced: Sequence[Mapping[str, Any]]
-) -> None:
+def _fit_and_test(plan: RunPlan, record: RunRecord, stop: StopSignals, replaced: Sequence[Mapping[str, Any]]) -> None:
+    cfg, folder = plan.cfg, plan.folder
     began, started = time.time(), time.perf_counter()
     datamodule = build.datamodule(cfg)
     datamodule.prepare_data()
@@ -140,9 +141,8 @@ def _fit_and_test(
         discard(checkpoints.dirpath, *replaced)
     checkpoints.prepare_folder(sum(value.nbytes for value in classifier.net.state_dict().values()))
     resume_from, step = _resume_state(checkpoints)
-    if (init_from := cfg.get("init_from")) and not resume_from:
-        source = source_path(init_from, folder, record.overrides)
-        record.init_weights_sha256 = pretrained.start_from(source, classifier.net, record.config)
+    if plan.starts_from is not None and not resume_from:
+        record.init_weights_sha256 = pretrained.start_from(plan.starts_from, classifier.net, record.config)
     if resume_from and began_with and began_with != record.data_sha256:
         received, record.data_sha256 = record.data_sha256, began_with
         raise DataError(
@@ -211,16 +211,16 @@ def headline(record: RunRecord) -> str:
     return f"{record.name}  {headline_value(record)}  {best}  {size}  {record.timings.fit_s:.1f} s"
 
 
-def _new_record(cfg: DictConfig, config: dict[str, Any], decision: Decision) -> RunRecord:
-    hydra_is_set = HydraConfig.initialized()
+def _new_record(plan: RunPlan) -> RunRecord:
+    cfg, config, decision = plan.cfg, dict(plan.config), plan.decision
     previous = decision.previous if decision.action in (Action.RESUME, Action.RETRY) else None
     record = RunRecord(
-        name=Path(cfg.paths.run_dir).name,
+        name=plan.folder.name,
         sweep=str(cfg.name),
         status=Status.RUNNING,
-        overrides=list(HydraConfig.get().overrides.task) if hydra_is_set else [],
+        overrides=list(plan.overrides),
         config=config,
-        fingerprint=fingerprint(config),
+        fingerprint=plan.fingerprint,
         seed=cfg.seed,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         started_at=previous.started_at if previous else now(),
