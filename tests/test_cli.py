@@ -159,6 +159,8 @@ def test_missing_data_without_network_is_exit_code_3_in_two_lines(started):
     assert "paths.data_dir" in answer["err"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_diverging_run_is_exit_code_4_and_names_the_learning_rate(started):
     answer = started[0]["diverging"]
     assert answer["code"] == 4
@@ -166,6 +168,8 @@ def test_a_diverging_run_is_exit_code_4_and_names_the_learning_rate(started):
     assert "Traceback" not in answer["err"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("case", ["too small", "no such option"])
 def test_what_a_class_refuses_is_a_mistake_in_the_config(started, case):
     answer = started[0][case]
@@ -174,6 +178,8 @@ def test_what_a_class_refuses_is_a_mistake_in_the_config(started, case):
     assert "Traceback" not in answer["err"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_comes_to_its_result_ends_with_its_headline_and_folder(started):
     answer = started[0]["fine"]
     assert answer["code"] == 0, answer
@@ -182,17 +188,23 @@ def test_a_run_that_comes_to_its_result_ends_with_its_headline_and_folder(starte
     assert folder.startswith(str(started[1] / "fine"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_same_command_again_trains_nothing_and_says_so(started):
     answer = started[0]["again"]
     assert answer["code"] == 0
     assert "is finished already; rerun=true trains it again" in answer["out"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_config_is_saved_beside_the_run(started):
     [folder] = [path.parent for path in (started[1] / "fine").glob("*/run.json")]
     assert {"config.yaml", "run.json", "train.log", ".hydra"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_progress_goes_to_the_log_file_not_to_a_pipe(started):
     [log] = (started[1] / "fine").glob("*/train.log")
     assert "epoch 1/1" in log.read_text()

@@ -191,6 +191,8 @@ def test_a_failing_job_leaves_the_others_finished_and_ends_in_exit_code_4(unluck
     }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -207,11 +209,15 @@ def test_a_job_that_ends_badly_says_why_in_its_record_and_on_its_line(unlucky, h
     assert any(line.startswith("✗") and reason in line for line in unlucky.done.stdout.splitlines())
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_failed_sweep_tells_its_failure_in_a_line_without_frames(unlucky):
     assert "Traceback" not in unlucky.done.stderr
     assert unlucky.done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_with_failures_still_shows_its_comparison(unlucky):
     assert "--logdir" in unlucky.done.stdout
 

@@ -52,6 +52,8 @@ def test_every_job_has_exactly_one_event_file(sweep):
     assert [len(list(folder.rglob("events.out.tfevents.*"))) for folder in sweep.folders] == [1] * JOBS
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_twenty_runs_leave_open_files_and_threads_where_they_were(sweep):
     assert sweep.left.files <= 0
     assert sweep.left.threads <= 0

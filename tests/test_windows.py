@@ -36,6 +36,8 @@ class Msvcrt:
             self.locked = True
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("locks", ["none", "msvcrt"])
 def test_a_run_trains_and_is_skipped_without_what_only_unix_has(run_tiny, monkeypatch, locks):
     monkeypatch.setitem(sys.modules, "resource", None)
@@ -46,6 +48,8 @@ def test_a_run_trains_and_is_skipped_without_what_only_unix_has(run_tiny, monkey
     assert run_tiny("run").attempts == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_folder_is_held_by_one_where_a_byte_is_locked(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "fcntl", None)
     monkeypatch.setattr(lock, "msvcrt", Msvcrt())

@@ -91,6 +91,8 @@ def test_nothing_is_wider_than_the_window_and_text_stands_out(chromium, comparis
     assert label == page.evaluate("getComputedStyle(document.body).color")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_folded_parts_open_without_a_script(chromium, comparison):
     page, _, _ = opened(chromium, comparison.page)
     page.get_by_text("Each group on its own scale").click()

@@ -23,6 +23,8 @@ def events(folder):
     return sorted(path.name for path in folder.glob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures_and_table_are_there_at_the_step_of_finished_jobs(made):
     found = EventAccumulator(str(made.out)).Reload()
 
@@ -37,6 +39,8 @@ def test_pictures_and_table_are_there_at_the_step_of_finished_jobs(made):
     assert image.imread(io.BytesIO(shown.encoded_image_string)).shape[:2] == (shown.height, shown.width)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_table_is_text_for_the_text_tab(made):
     found = PluginAccumulator(str(made.out)).Reload()
 
@@ -45,6 +49,8 @@ def test_the_table_is_text_for_the_text_tab(made):
     assert event.tensor_proto.string_val[0].decode() == (made.out / "comparison.md").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
     first = events(made.out)
     second = events(compare([made.out.parent]).out)
@@ -53,6 +59,8 @@ def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
     assert first < second
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_without_pictures_the_last_ones_stay(made):
     before = events(made.out)
     compare([made.out.parent], pictures=False)

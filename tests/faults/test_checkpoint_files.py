@@ -205,6 +205,8 @@ def test_row_16_every_checkpoint_loads_with_weights_only(run_door, folder, words
         torch.load(path, weights_only=True)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("word", "said"),
     [

@@ -230,6 +230,8 @@ def test_row_48_a_picture_of_billions_of_pixels_is_refused_by_name(own_pictures,
     noted(48, "a PNG of 60,000×60,000 pixels in 70 bytes", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_rows_39_40_four_prepare_at_once_after_one_was_killed_and_one_writes(own_pictures, pictures, tmp_path):
     from vision_baselines.data.image_folder import ImageFolder
 

@@ -55,6 +55,8 @@ def test_row_22_a_loss_that_is_no_finite_number_ends_the_run_and_names_step_and_
     noted(22, f"a training loss of {value}", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_22_weights_ruined_by_the_last_step_are_found_in_validation_and_never_the_best(
     run_door, with_callback, folder, noted
 ):
@@ -97,6 +99,8 @@ def test_row_23_a_run_that_ends_by_itself_is_a_failed_one_with_its_reason(
     assert run_door().code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_20_sigterm_saves_and_ends_in_143_and_the_same_command_goes_on(
     run_door, with_callback, folder, run_tiny, noted
 ):

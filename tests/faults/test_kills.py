@@ -121,6 +121,8 @@ def test_rows_5_6_7_8_11_49_a_kill_at_any_other_moment_costs_nothing(rarer_resul
     check(rarer_results[moment], 1)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_10_a_schedule_that_looks_at_the_validation_loss_goes_on_as_if_nothing_had_been(results):
     check(results["killed plateau"], 2)
 
@@ -131,24 +133,34 @@ def test_row_10_every_schedule_goes_on_as_if_nothing_had_been(rarer_results, sch
     check(rarer_results[f"killed {schedule}"], 2)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_9_one_run_may_be_killed_again_and_again_with_two_workers(results):
     check(results["twice over"], 3)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_9_a_killed_run_is_free_at_once_though_its_workers_may_outlive_it(results):
     assert all(result["free"] for result in results.values())
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_11_checkpoints_on_another_file_system_are_as_safe(results):
     if "elsewhere" not in results:
         pytest.skip("there is no other file system here")
     check(results["elsewhere"], 2)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_11_what_a_kill_had_staged_is_swept_away(results):
     assert {name: result["left"] for name, result in results.items() if result["left"]} == {}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_8_a_killed_run_is_on_record_as_running_until_it_is_resumed(results):
     assert {results[moment]["state"] for moment in COMMON} == {"running"}
 

@@ -175,6 +175,8 @@ def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(door, run_do
     assert named in answer.err + answer.out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_and_the_record(
     run_door, folder, with_callback
 ):
@@ -195,6 +197,8 @@ def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_an
     assert "on_train_start" in (folder / "run.json").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_trusted_package_is_found_in_the_folder_one_starts_in_and_only_there(run_door, tmp_path, monkeypatch):
     (tmp_path / "start_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     (tmp_path / "other_package.py").write_text("")
@@ -205,6 +209,8 @@ def test_a_trusted_package_is_found_in_the_folder_one_starts_in_and_only_there(r
         importlib.import_module("other_package")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_package_in_the_start_folder_does_not_hide_an_installed_one(tmp_path, monkeypatch):
     from vision_baselines.config.packages import find_in_start_folder
 
@@ -249,6 +255,8 @@ OTHERS = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("verb", "words", "code", "named"), OTHERS, ids=[" ".join([o[0], *o[1]]) for o in OTHERS])
 def test_other_commands_too(door, own, verb, words, code, named):
     answer = door(*words, verb=verb)
@@ -258,6 +266,8 @@ def test_other_commands_too(door, own, verb, words, code, named):
     assert named in answer.err + answer.out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_benchmark_refuses_a_batch_of_nothing_in_a_line(capsys):
     from benchmark.command import main
 
@@ -294,12 +304,16 @@ def test_groups_of_a_sweep_need_no_quotes_inside_quotes(run_door):
     assert answer.out.count("to be trained") == 3
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_baseline_is_named_with_or_without_quotes():
     from vision_baselines.cli.command_line import ordered
 
     assert ordered(["comparison.baseline=model=fc"]) == ordered(['comparison.baseline="model=fc"'])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_shell_completes_the_installed_command(own, monkeypatch, door):
     monkeypatch.setattr("sys.argv", ["vision-baselines"])
     monkeypatch.setenv("COMP_LINE", "vision-baselines train model=cnn_")

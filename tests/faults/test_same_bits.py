@@ -48,6 +48,8 @@ class Draw(pl.Callback):
     on_train_batch_start = on_train_batch_end = on_validation_start = on_train_epoch_start = on_fit_start = draw
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_3_draws_from_the_global_generators_change_nothing(run_tiny, with_callback, first):
     with_callback(Draw())
     same(run_tiny("draws"), first[0])
@@ -58,6 +60,8 @@ def test_row_3_validation_may_be_off(run_tiny, first):
     assert off.final_weights_sha256 == first[0].final_weights_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_4_under_another_number_of_threads_metrics_are_held_to_their_interval(door, first, noted):
     answer = door(str(first[1]), "threads=2", verb="reproduce")
     assert answer.code == 0, answer

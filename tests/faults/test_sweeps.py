@@ -101,18 +101,24 @@ def test_row_23_a_job_that_raises_leaves_the_others_to_finish(again):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_25_a_partly_failed_sweep_again_runs_what_is_missing_alone(again):
     assert again[1].answer.code == 0, again[1].answer
     assert again[1].starts[2:] == ["1"]
     assert {record.status for record in again[1].records.values()} == {Status.FINISHED}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_24_a_finished_sweep_again_runs_no_job(again):
     assert again[2].answer.code == 0
     assert again[2].starts == again[1].starts
     assert again[2].records == again[1].records
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_26_a_larger_grid_overwrites_nothing(again):
     assert again[3].answer.code == 0, again[3].answer
     assert again[3].starts[3:] == ["2"]
@@ -152,11 +158,15 @@ def test_row_23_each_job_that_ends_badly_is_named_with_its_reason(unlucky, how):
                for line in unlucky.answer.out.partition("--logdir")[2].splitlines())  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_23_the_last_line_counts_what_failed(unlucky):
     assert unlucky.answer.message.startswith("4 of 5 jobs failed, 1 finished; callbacks.own.how=raise: ")
     assert "Error executing job" not in unlucky.answer.err
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_23_a_sweep_with_failures_ends_in_4_with_one_line(unlucky, noted):
     assert "Traceback" not in unlucky.answer.err
     said = unlucky.answer.message
@@ -164,6 +174,8 @@ def test_row_23_a_sweep_with_failures_ends_in_4_with_one_line(unlucky, noted):
     noted(23, "a sweep whose jobs raise, exit, are killed and run out of memory", (said.split(": ", 1)[1], 4))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_34_markup_in_names_and_errors_is_escaped_in_the_report(unlucky, open_door):
     [finished] = [path for path in unlucky.folder.glob("*/run.json") if read_record(path.parent).finished]
     content = json.loads(finished.read_text())
@@ -178,6 +190,8 @@ def test_row_34_markup_in_names_and_errors_is_escaped_in_the_report(unlucky, ope
         assert "<script>alert" not in text
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_50_tensorboard_is_told_to_listen_on_this_machine_alone(unlucky):
     assert "tensorboard --host 127.0.0.1 --logdir" in unlucky.answer.out
 
@@ -229,6 +243,8 @@ def test_row_21_sigint_in_a_sweep_keeps_what_is_finished_and_ends_in_130(open_do
     assert starts.read_text().split()[2:] == ["1", "2"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_ones_id(run_door, folder, noted):
     reader, writer = os.pipe()
     child = os.fork()

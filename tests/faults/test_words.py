@@ -108,6 +108,8 @@ def test_row_32_a_name_in_quotes_may_be_any_text(run_door, tmp_path, name):
     assert record.parents[1].name == (name if name == "0" else name[1:-1])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_32_bytes_that_are_no_utf_8_are_answered_in_a_line(run_door, noted):
     answer = run_door("name='caf\udce9'", "trainer.max_epochs=1")
     assert answer.code == 2
@@ -164,6 +166,8 @@ def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(door, noted, tmp
     noted(35 if "os" in said or "command" in said else 36, f"an experiment file with {what}", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_35_a_package_of_ones_own_is_trusted_from_the_command_line_alone(run_door, tmp_path, monkeypatch):
     (tmp_path / "my_own_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -173,6 +177,8 @@ def test_row_35_a_package_of_ones_own_is_trusted_from_the_command_line_alone(run
     assert run_door(own, "trusted_packages=[my_own_package]").code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_35_a_recorded_config_cannot_say_whom_to_trust(run_door, door, folder, tmp_path, monkeypatch, noted):
     (tmp_path / "my_other_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     monkeypatch.syspath_prepend(tmp_path)

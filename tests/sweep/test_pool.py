@@ -154,6 +154,8 @@ def test_open_files_and_threads_stay_flat_over_fifty_jobs(targets, tmp_path):
     assert len({threads for _, threads in counts}) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_when_the_server_is_killed_its_jobs_run_on_and_others_start(targets, tmp_path):
     killed = []
 
@@ -177,6 +179,8 @@ def test_when_the_server_is_killed_its_jobs_run_on_and_others_start(targets, tmp
     }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_is_raised_ends_every_job_even_one_that_does_not_listen(targets, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "GRACE_S", 0.3)
 
@@ -195,6 +199,8 @@ def test_what_is_raised_ends_every_job_even_one_that_does_not_listen(targets, tm
     assert not any(is_running((tmp_path / f"{what}.pid").read_text()) for what in ("stubborn", "sleeps"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("what", ["sleeps", "stubborn"])
 def test_a_job_does_not_outlive_a_parent_that_is_killed(what, targets, tmp_path, environment):
     code = f"""

@@ -43,6 +43,8 @@ def test_a_metric_that_is_better_lower_chooses_the_lowest_epoch_and_ranks_the_lo
     assert means == sorted(means)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_metric_that_keeps_lists_survives_a_kill(run_tiny, with_callback):
     """The calibration error gathers every confidence; a resumed epoch's is the uninterrupted one's."""
     options = (EVERY, "checkpoint_every_n_steps=2")
@@ -64,6 +66,8 @@ def test_a_metric_that_keeps_lists_survives_a_kill(run_tiny, with_callback):
     assert resumed.final_weights_sha256 == whole.final_weights_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_smoothing_changes_what_is_learned_and_the_defaults_do_not(run_tiny):
     plain, same, smoothed = (
         run_tiny(name, *options).final_weights_sha256

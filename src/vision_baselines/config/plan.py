@@ -74,7 +74,7 @@ def planned(cfg: DictConfig, folder: Path | None = None) -> RunPlan:
     folder = Path(cfg.paths.run_dir) if folder is None else folder
     hydra = cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
     overrides = tuple(override_texts(hydra.overrides.task)) if hydra is not None else ()
-    config, identity, listing = recorded_config(cfg), fingerprint(resolved), data_listing(cfg)
+    config, identity, listing = recorded_config(cfg, resolved), fingerprint(resolved), data_listing(cfg)
     starts_from = source_path(cfg.init_from, folder, overrides) if cfg.get("init_from") else None
     decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing, identity=identity)
     return RunPlan(cfg, resolved, config, folder, overrides, identity, listing, decision, starts_from)

@@ -28,17 +28,21 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 
     So it says the same on every machine, and a recorded one runs wherever it is read.
     """
-    return _plain(cfg)[0]
+    resolved = OmegaConf.to_container(_without_paths(cfg), resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    resolved.pop("paths", None)
+    plain: dict[str, Any] = _with_references(resolved)
+    return plain
 
 
-def recorded_config(cfg: DictConfig) -> dict[str, Any]:
-    """`plain_config` as it is written down: text that was taken from the environment is a reference too.
+def recorded_config(cfg: DictConfig, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """`plain`, which is `plain_config` of `cfg`, as it is written down: text from the environment is a reference too.
 
     A number or a switch that ``oc.decode`` makes of such text is kept: it is a setting, and a record says what was run.
     """
-    plain, copy, names = _plain(cfg)
-    if not names:
-        return plain
+    copy = _without_paths(cfg)
+    if "oc.env" not in str(OmegaConf.to_container(copy, resolve=False)):
+        return dict(plain)
     return {key: _leaf(copy, key, value) for key, value in plain.items()}
 
 
@@ -48,25 +52,14 @@ def override_texts(overrides: Any) -> list[str]:
     return [str(override) for override in raw or ()]
 
 
-def _plain(cfg: DictConfig) -> tuple[dict[str, Any], DictConfig, list[str]]:
-    """The plain config, the copy of `cfg` that it was made from, and the variables that were read for it."""
+def _without_paths(cfg: DictConfig) -> DictConfig:
+    """A copy in which each of `paths` is a mark, so that what refers to it can be told."""
     copy = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False)})  # type: ignore[dict-item]
     copy.pop("hydra", None)
     OmegaConf.copy_cache(from_config=cfg, to_config=copy)
     for key in list(copy.get("paths") or {}):
         copy.paths[key] = f"<paths.{key}>"
-    names: list[str] = []
-
-    def noted(name: str, *default: Any) -> Any:
-        names.append(name)
-        return oc.env(name, *default)
-
-    with _environment_read_by(noted):
-        resolved = OmegaConf.to_container(copy, resolve=True, throw_on_missing=True)
-    assert isinstance(resolved, dict)
-    resolved.pop("paths", None)
-    plain: dict[str, Any] = _with_references(resolved)
-    return plain, copy, [name for name in names if name in os.environ]
+    return copy
 
 
 @contextmanager

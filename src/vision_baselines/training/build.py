@@ -23,6 +23,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from vision_baselines.config.argument_types import check_argument_types
 from vision_baselines.config.checks import check_targets
 from vision_baselines.config.packages import where_raised
 from vision_baselines.data.datamodule import ImageDataModule
@@ -119,7 +120,9 @@ def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
         raise ConfigError(f"the config has no {key}")
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} is {node!r}; expected a class (_target_) and its arguments")
-    check_targets({key: OmegaConf.to_container(node, resolve=True)}, cfg.get("trusted_packages") or ())
+    plain = OmegaConf.to_container(node, resolve=True)
+    check_targets({key: plain}, cfg.get("trusted_packages") or ())
+    check_argument_types(plain, key)
     try:
         made = instantiate(node, **options, _convert_="all")
     except InstantiationException as error:
