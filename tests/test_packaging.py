@@ -38,6 +38,17 @@ def test_the_wheel_carries_every_module_and_hydras_plugin(wheel, root):
     assert wanted <= names
 
 
+def test_the_wheel_carries_the_page_s_template_and_stylesheet(wheel, root):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        str(path.relative_to(root / "src"))
+        for path in (root / "src").rglob("*.*")
+        if path.suffix not in (".py", ".pyc")
+    }
+    assert {"vision_baselines/report/page.html.j2", "vision_baselines/report/page.css"} <= wanted
+    assert wanted <= names
+
+
 def test_the_wheel_carries_no_tests_and_no_outputs(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert not [name for name in names if name.startswith(("tests/", "outputs/", "docs/")) or "__pycache__" in name]

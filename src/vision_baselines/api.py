@@ -176,11 +176,14 @@ class Comparison:
     def _repr_html_(self) -> str:
         from html import escape
 
-        metric = self.content.metric.name
-        shown = [
-            name for name in self.table.columns if name in ("group", "n_finished") or name.startswith(f"{metric} ")
-        ]
-        return f"<p>{escape(self.headline)}</p>{self.table[shown].to_html(index=False)}"
+        import pandas as pd
+
+        from vision_baselines.report.columns import RESULT, chosen, group_columns
+
+        columns = chosen(group_columns(self.content), RESULT)
+        cells = [[column.write(row) for column in columns] for row in self.content.best_first()]
+        shown = pd.DataFrame(cells, columns=[column.head for column in columns])
+        return f"<p>{escape(self.headline)}</p>{shown.to_html(index=False)}"
 
 
 def compose(overrides: Sequence[str] = ()) -> DictConfig:

@@ -25,7 +25,7 @@ class Without(MetaPathFinder):
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Without())
 """
-TORCH_AND_MORE = ["torch", "torchvision", "pytorch_lightning", "torchmetrics", "hydra", "omegaconf", "jinja2"]
+TORCH_AND_MORE = ["torch", "torchvision", "pytorch_lightning", "torchmetrics", "hydra", "omegaconf"]
 
 
 def python(code, *arguments):

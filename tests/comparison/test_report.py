@@ -12,8 +12,7 @@ import pytest
 
 from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.report.page.markup import Html, element, text
-from vision_baselines.report.page.page import page
+from vision_baselines.report.page import page
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import EpochRow, Failure
 
@@ -171,12 +170,6 @@ def test_whatever_enters_from_a_run_stays_text(tmp_path, record, failed, environ
     assert not re.search(r"<\w", markdown)
     for attack in ATTACKS[:7]:
         assert f"model={attack}" in shown
-
-
-def test_text_is_escaped_unless_it_is_markup():
-    assert text("<b>") == "&lt;b&gt;"
-    assert text(Html("<b>")) == "<b>"
-    assert element("p", 1, Html("<i>"), "<i>", data_x='"') == '<p data-x="&quot;">1<i>&lt;i&gt;</p>'
 
 
 def test_only_broken_records_still_make_a_page(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
@@ -52,6 +53,12 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
         for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():
             yield f"{row.label}: in {jobs} of {plural(len(row.counted), 'job')}, {one_line(caveat)}."
+        summary = row.metrics.get("test/acc")
+        if summary and table.metric.name == "test/acc" and is_guessing(row, summary.mean):
+            yield (
+                f"{row.label}: a test accuracy of {summary.mean:.2%} is no better than always guessing the largest "
+                f"class; balanced accuracy is {balanced_accuracy(row) or 0:.2%}."
+            )
         if mixed := _mixed_settings(row):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):

@@ -110,13 +110,18 @@ def probability(p_value: float) -> str:
     return f"p = {p_value:.3f}" if p_value < 0.0995 else f"p = {p_value:.2f}"
 
 
+def capital(text: str) -> str:
+    """`text` with a capital first letter, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def plural(n: int, noun: str) -> str:
     """`n` and its noun.
 
-    >>> plural(1, "job"), plural(3, "job")
-    ('1 job', '3 jobs')
+    >>> plural(1, "job"), plural(3, "job"), plural(2, "class")
+    ('1 job', '3 jobs', '2 classes')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 def listed(names: Sequence[str], limit: int = 6) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.runs.record import Environment
+from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.runs.record import Environment, RunRecord
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,8 @@ def commits(jobs: Sequence[Job]) -> list[Variant]:
 
 
 def datasets(jobs: Sequence[Job]) -> list[Variant]:
-    """SHA-256 of the data, the most frequent first; jobs that ended before they knew it are left out."""
-    known = [job for job in jobs if job.record.data_sha256]
-    return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
+    """What the jobs saw of their data, the most frequent first; jobs that ended before they knew it are left out."""
+    return _variants([job for job in jobs if job.record.data_sha256], lambda job: _data_facts(job.record))
 
 
 def test_sets(jobs: Sequence[Job]) -> list[Variant]:
@@ -47,7 +47,7 @@ def test_sets(jobs: Sequence[Job]) -> list[Variant]:
     known = [job for job in jobs if job.record.data_sha256]
     if all(job.record.test_sha256 for job in known):
         return _variants(known, lambda job: (("test SHA-256", job.record.test_sha256 or ""),))
-    return datasets(jobs)
+    return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
 
 
 def commands(jobs: Sequence[Job]) -> list[Variant]:
@@ -69,6 +69,22 @@ def _variants(jobs: Sequence[Job], read: Callable[[Job], tuple[tuple[str, str], 
         found.setdefault(read(job), []).append(job)
     variants = [Variant(facts, len(members), members[0].place) for facts, members in found.items()]
     return sorted(variants, key=lambda variant: -variant.n_jobs)
+
+
+def _data_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    data, facts = record.data, {}
+    if data is not None:
+        channels, height, width = data.image_shape
+        facts["images"] = f"{height} × {width} px, {channels} ch, {plural(data.num_classes, 'class')}"
+        for name, split in data.splits.items():
+            facts[name] = f"{split.size:,}" + (f", cut from {split.cut_from}" if split.cut_from else "")
+        for where, n in data.duplicates.items():
+            facts[f"more than once: {where}"] = plural(n, "image")
+        if data.left_out:
+            facts["left out"] = f"{plural(len(data.left_out), 'file')}: {listed(data.left_out, 5)}"
+        if data.notes:
+            facts["notes"] = "; ".join(data.notes)
+    return (*facts.items(), ("data SHA-256", record.data_sha256 or ""))
 
 
 def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:

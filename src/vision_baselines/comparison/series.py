@@ -25,13 +25,14 @@ from vision_baselines.comparison.provenance import test_sets
 class Series:
     """One line: a summary of the metric at each value of the setting, in rising order.
 
-    `differences` are paired by seed against the baseline's line, at the values where both were run; none for the
-    baseline itself.
+    `differences` are paired by seed against the line called `baseline`, at the values where both were run; none for
+    that line itself.
     """
 
     label: str
     points: tuple[tuple[float, Summary], ...]
     differences: tuple[tuple[float, PairedDifference], ...] = ()
+    baseline: str | None = None
 
 
 def bounded(summary: Summary, metric: Metric) -> Summary:
@@ -74,7 +75,8 @@ def series_over(
     places = {job.folder: place for job, place in zip(jobs, _numbers(jobs, key), strict=True)}
     groups = group_jobs(jobs, group_by, without=key)
     lines = {group.label: _by_place(group.jobs, places, metric.name) for group in groups}
-    reference = lines.get(_reference(groups, baseline, key) or "", {})
+    against = _reference(groups, baseline, key)
+    reference = lines.get(against or "", {})
     found = []
     for label, line in lines.items():
         points = [(x, bounded(summarize(_values(line[x], metric.name)), metric)) for x in sorted(line)]
@@ -84,7 +86,7 @@ def series_over(
             if line is not reference and x in reference and len(test_sets([*line[x], *reference[x]])) <= 1
         ]
         if points:
-            found.append(Series(label, tuple(points), tuple(differences)))
+            found.append(Series(label, tuple(points), tuple(differences), against))
     return tuple(found)
 
 

@@ -114,6 +114,18 @@ class ComparisonTable:
         """Failed jobs of all groups."""
         return tuple(job for row in self.rows for job in row.failed)
 
+    def best_first(self) -> list[GroupRow]:
+        """All groups as tables show them: those that have the metric by their mean, the best first, then the rest."""
+        ranked = self.ranked()
+        return [*ranked, *(row for row in self.rows if self.metric.name not in row.metrics)]
+
+    @property
+    def best_groups(self) -> list[GroupRow]:
+        """The groups with the best mean, of at least two that have one."""
+        ranked = self.ranked()
+        means = [row.metrics[self.metric.name].mean for row in ranked]
+        return [row for row, mean in zip(ranked, means, strict=True) if mean == means[0]] if len(ranked) > 1 else []
+
     def ranked(self) -> list[GroupRow]:
         """Groups that have the metric, the best mean first; equals stay in the order of the table."""
         having = [row for row in self.rows if self.metric.name in row.metrics]

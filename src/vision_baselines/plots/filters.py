@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -64,6 +65,11 @@ def read_filters(row: GroupRow) -> Filters | None:
 def shared_limit(found: Sequence[Filters]) -> float:
     """The absolute weight at the ends of the scale that all groups share; never 0."""
     return max((filters.largest for filters in found), default=0.0) or 1.0
+
+
+def ramp(steps: int = 9) -> tuple[str, ...]:
+    """Colours of the scale from its negative to its positive end, as ``#rrggbb``."""
+    return tuple(to_hex(color) for color in matplotlib.colormaps[COLOR_MAP](np.linspace(0, 1, steps)))
 
 
 def mosaic(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from vision_baselines.comparison.caveats import caveats
-from vision_baselines.comparison.formatting import ABSENT, count, number, one_line, probability, size
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
-from vision_baselines.comparison.verdict import headline, short_verdict
+from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.comparison.verdict import headline
+from vision_baselines.report.columns import (
+    COSTS,
+    RESULT,
+    Column,
+    Item,
+    chosen,
+    failure_reason,
+    group_columns,
+    series_columns,
+    series_rows,
+)
+from vision_baselines.report.legend import legend
 
 # Brackets make a link only in front of these, underscores emphasis only at a word's edge, and some signs a block
 # only at the start: elsewhere they stay readable.
@@ -15,14 +28,21 @@ _SPECIAL = re.compile(r"[\\`*|~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)|^[-+#>=]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def markdown(table: ComparisonTable) -> str:
-    """Headline, table, caveats and failures; ends with a newline."""
+def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> str:
+    """Headline, table, caveats and failures; ends with a newline.
+
+    Args:
+        table: The comparison.
+        names: The columns of the table of groups.
+    """
+    over = table.series and _table(series_columns(table), series_rows(table))
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
-        _groups(table) if table.rows else "",
-        _legend(table) if table.rows else "",
+        _table(chosen(group_columns(table), names), table.best_first()) if table.rows else "",
+        escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
+        f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         _failures(table),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -37,65 +57,23 @@ def escaped(text: object) -> str:
     return _SPECIAL.sub(r"\\\g<0>", one_line(text)).translate(_ENTITIES)
 
 
-def _groups(table: ComparisonTable) -> str:
-    metric = table.metric
-    unit = f", {metric.unit}" if metric.unit else ""
-    heads = ["group", "n", "failed", f"{metric.name}{unit}", "95% interval", "median", "best"]
-    if table.baseline is not None:
-        heads += [f"difference to {table.baseline}", "p", "verdict"]
-    heads += ["parameters", "FLOPs/image", "fit s", "images/s", "peak memory"]
-    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *(_cells(table, row) for row in table.rows)]
-    lines[0] = [escaped(head) for head in heads]
+def _table(columns: Sequence[Column[Item]], items: Iterable[Item]) -> str:
+    lines = [
+        [escaped(column.head) for column in columns],
+        ["---:" if column.is_number else "---" for column in columns],
+        *([_cell(column, item) for column in columns] for item in items),
+    ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(table: ComparisonTable, row: GroupRow) -> list[str]:
-    metric, costs, summary = table.metric, row.costs, row.metrics.get(table.metric.name)
-    cells = [escaped(row.label), str(row.n_finished), str(len(row.failed))]
-    if summary is None:
-        cells += [ABSENT] * 4
-    else:
-        interval = metric.interval(summary.ci_low, summary.ci_high)
-        mean = metric.mean_and_std(summary.mean, summary.std)
-        cells += [mean, interval, metric.bare(summary.median), metric.bare(row.best[metric.name])]
-    if table.baseline is not None:
-        cells += _difference(table, row)
-    return [
-        *cells,
-        count(costs.parameters),
-        count(costs.flops_per_image),
-        number(costs.fit_s),
-        count(costs.images_per_s),
-        size(costs.peak_memory_bytes),
-    ]
-
-
-def _difference(table: ComparisonTable, row: GroupRow) -> list[str]:
-    difference, metric = row.difference, table.metric
-    if difference is None:
-        return [ABSENT, ABSENT, "baseline"]
-    interval = metric.interval(difference.ci_low, difference.ci_high, signed=True)
-    amount = metric.signed(difference.mean) + (f" {interval}" if interval != ABSENT else "")
-    p_value = probability(difference.p_value).removeprefix("p = ").replace("p < ", "&lt; ")
-    return [amount, p_value or ABSENT, short_verdict(difference, metric)]
-
-
-def _legend(table: ComparisonTable) -> str:
-    text = (
-        "n counts finished jobs; ± is the standard deviation over them; 95% intervals are Student's t and speak of "
-        "other seeds, not of other test images; costs are medians."
-    )
-    if table.baseline is not None:
-        unit = "percentage points" if table.metric.is_share else "the metric's unit"
-        text += f" Differences are paired by seed, in {unit}."
-    return text
+def _cell(column: Column[Item], item: Item) -> str:
+    text = column.write(item).translate(_ENTITIES) if column.is_number else escaped(column.write(item))
+    return f"**{text}**" if column.tone(item) == "best" else text
 
 
 def _failures(table: ComparisonTable) -> str:
     lines = [
-        f"- {escaped(job.place)}: {escaped(job.record.failure.kind)}: {escaped(job.record.failure.message)}"
-        if job.record.failure
-        else f"- {escaped(job.place)}: {job.record.status.value}, no reason recorded"
+        f"- {escaped(job.place)}: {escaped(failure_reason(job) or f'{job.record.status.value}, no reason recorded')}"
         for job in table.failed
     ]
     lines += [f"- {escaped(found.place)}: unreadable: {escaped(found.reason)}" for found in table.unreadable]

@@ -14,7 +14,7 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.formatting import capital, one_line
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
 from vision_baselines.plots.confusion import (
@@ -31,6 +31,7 @@ from vision_baselines.plots.filters import (
     Filters,
     filters_figure,
     mosaic,
+    ramp,
     read_filters,
     shared_limit,
 )
@@ -72,6 +73,7 @@ class Pictures:
     figures: tuple[Picture, ...]
     filters: tuple[Tile, ...]
     filters_limit: float
+    filters_ramp: tuple[str, ...]
     confusions: tuple[Tile, ...]
     sheets: dict[str, bytes]
     in_figures: tuple[str, ...]
@@ -99,6 +101,7 @@ def draw(table: ComparisonTable) -> Pictures:
             figures=tuple(figures),
             filters=tuple(_filter_tile(found, limit) for found in filters),
             filters_limit=limit,
+            filters_ramp=ramp(),
             confusions=tuple(_confusion_tile(found, index) for index, found in enumerate(matrices)),
             sheets=sheets,
             in_figures=tuple(row.label for row in rows),
@@ -117,7 +120,7 @@ def best_rows(table: ComparisonTable, limit: int) -> list[GroupRow]:
 
 def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]:
     metric, validation = table.metric, Metric(table.metric.validation_name)
-    title, n = _capital(metric.title), _n_note(shown)
+    title, n = capital(metric.title), _n_note(shown)
     curve = f"Mean over seeds at each epoch; the band is one standard deviation. {n}"
     cost = f"Mean over seeds; the line is its 95% interval. {n}"
     dots = "Small dots are seeds, the large one their mean, the line its 95% interval (Student's t)."
@@ -132,13 +135,13 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         ("difference", "Difference to the baseline", pairs, lambda: difference_figure(table)),
         (
             "curves_val",
-            _capital(validation.title),
+            capital(validation.title),
             curve,
             lambda: curves_figure(table, shown, validation.name),
         ),
         (
             "curves_val_by_second",
-            f"{_capital(validation.title)} by second",
+            f"{capital(validation.title)} by second",
             f"The same by the mean second at which an epoch was done. {curve}",
             lambda: curves_by_second_figure(table, shown, validation.name),
         ),
@@ -147,7 +150,7 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         *(
             (
                 key,
-                _capital(Metric(name).title),
+                capital(Metric(name).title),
                 f"Mean over seeds; {band}. {n}",
                 partial(curve_figure, table, shown, name),
             )
@@ -202,7 +205,3 @@ def _n_note(rows: Sequence[GroupRow]) -> str:
     if not counts:
         return ""
     return f"n = {counts[0]} per group." if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]} per group."
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

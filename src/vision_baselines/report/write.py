@@ -111,7 +111,7 @@ def compare(
 def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
     from vision_baselines.report.frames import csv, groups_frame, jobs_frame
     from vision_baselines.report.markdown import markdown
-    from vision_baselines.report.page.page import page
+    from vision_baselines.report.page import page
 
     text = markdown(table)
     drawn = None

@@ -1,0 +1,141 @@
+"""The comparison as one HTML page that opens offline: what the template beside this file is filled with.
+
+The page asks nobody for anything. Its policy forbids scripts and every request, so that even a mistake in
+escaping could not act; and it holds no time of its own making, so the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.configuration import setting_differences
+from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
+from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
+from vision_baselines.comparison.table import FAILED, ComparisonTable
+from vision_baselines.comparison.verdict import finding
+from vision_baselines.report.columns import (
+    COSTS,
+    JOB,
+    RESULT,
+    chosen,
+    failure_reason,
+    group_columns,
+    job_columns,
+    job_rows,
+    series_columns,
+    series_rows,
+)
+from vision_baselines.report.legend import legend
+
+if TYPE_CHECKING:
+    from vision_baselines.report.pictures import Pictures
+
+_SHAPES = (
+    '<circle cx="5.5" cy="5.5" r="5"/>',
+    '<rect x="1" y="1" width="9" height="9"/>',
+    '<path d="M5.5 0 11 5.5 5.5 11 0 5.5z"/>',
+    '<path d="M5.5 .5 11 10.5H0z"/>',
+    '<path d="M5.5 10.5 11 .5H0z"/>',
+    '<path d="M4 0h3v4h4v3H7v4H4V7H0V4h4z"/>',
+)
+_COLORS = 8
+_VARIANTS_SHOWN = 6
+_COMMANDS_SHOWN = 4
+
+
+def page(table: ComparisonTable, pictures: Pictures | None) -> str:
+    """The whole page; without `pictures`, it says so where they would be."""
+    columns = group_columns(table)
+    found = finding(table)
+    text: str = _template().render(
+        title=" + ".join(table.sweeps) or "No readable record",
+        claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
+        proof=found.proof,
+        n_pending=sum(len(row.pending) for row in table.rows),
+        last_end=max((job.record.ended_at for job in table.jobs if job.record.ended_at), default=None),
+        table=table,
+        groups=table.best_first(),
+        result=chosen(columns, RESULT),
+        costs=chosen(columns, ("group", *COSTS)),
+        metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
+        legend=legend(table),
+        caveats=caveats(table),
+        series=(series_columns(table), series_rows(table)) if table.series else None,
+        settings=_settings(table),
+        pictures=pictures,
+        jobs=(chosen(job_columns(table), JOB), job_rows(table)),
+        marks={row.label: _mark(index) for index, row in enumerate(table.rows)},
+        line_marks={line.label: _mark(index) for index, line in enumerate(table.series)},
+        commands=[dict(variant.facts)["command"] for variant in commands(table.jobs)],
+        commands_shown=_COMMANDS_SHOWN,
+        code=_variants(commits(table.jobs)),
+        data=_variants(datasets(table.jobs)),
+        environments=_variants(environments(table.jobs)),
+        failed_states=FAILED,
+    )
+    return f"{text}\n"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("vision_baselines", "report"),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plural": plural,
+        "one_line": one_line,
+        "capital": capital,
+        "png_source": _png_source,
+        "described": _described,
+    }
+    environment.globals["failure_reason"] = failure_reason
+    return environment.get_template("page.html.j2")
+
+
+def _settings(table: ComparisonTable) -> dict[str, list[str]]:
+    """Settings that set the groups apart, with their value in each group; what a label does not say is here."""
+    found = setting_differences({row.label: [job.record for job in row.jobs] for row in table.rows})
+    if len(table.rows) < 2:
+        return {}
+    return {key: [values.get(row.label, ABSENT) for row in table.best_first()] for key, values in found.items()}
+
+
+def _variants(found: list[Variant]) -> dict[str, Any]:
+    """The first variants side by side: how many jobs had each, and for each fact its values and whether they differ."""
+    shown = found[:_VARIANTS_SHOWN]
+    different = differing(found)
+    names = dict.fromkeys(name for variant in shown for name, _ in variant.facts)
+    return {
+        "n_jobs": [variant.n_jobs for variant in shown],
+        "n_left_out": len(found) - len(shown),
+        "facts": [
+            (name, [dict(variant.facts).get(name, "absent") for variant in shown], name in different) for name in names
+        ],
+    }
+
+
+def _mark(index: int) -> Markup:
+    """The sign of the group at `index`, as in the figures."""
+    shape = _SHAPES[index // _COLORS % len(_SHAPES)]
+    style = f"fill:var(--g{index % _COLORS})"
+    return Markup(f'<svg class="mark" viewBox="0 0 11 11" style="{style}" aria-hidden="true">{shape}</svg>')
+
+
+def _png_source(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+
+def _described(svg: str, text: str) -> Markup:
+    """A figure's own markup, as an image that a screen reader can name."""
+    return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(printable(text)), 1))
