@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from vision_baselines.errors import ConfigError, OutOfTimeError
 from vision_baselines.runs.record import Status, read_record
@@ -164,6 +165,19 @@ def test_a_partial_run_says_so_in_its_record(option, because, run_tiny):
 
 def test_the_record_says_which_precision_ran(run_tiny):
     assert run_tiny("asked", "trainer.precision=16-mixed", "trainer.max_epochs=1").precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true"])
+def test_a_checkpoint_is_loaded_in_the_precision_that_it_was_trained_in(precision, run_tiny, tmp_path):
+    from vision_baselines.training.load import load_classifier
+    from vision_baselines.training.results import weights_sha256
+
+    record = run_tiny("run", f"trainer.precision={precision}", "trainer.max_epochs=1")
+    classifier, datamodule = load_classifier(tmp_path / "outputs" / "run" / "checkpoints" / "best.ckpt")
+    assert record.precision == precision
+    assert weights_sha256(classifier.net) == record.weights_sha256
+    image = datamodule.normalize(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))
+    assert classifier(image).dtype == next(classifier.net.parameters()).dtype != torch.float32
 
 
 def test_the_recorded_validation_is_of_the_weights_that_were_tested(run_tiny, tmp_path):

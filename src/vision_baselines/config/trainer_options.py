@@ -64,11 +64,6 @@ def check_trainer_options(config: Mapping[str, Any]) -> None:
     for key, words in _ONLY.items():
         if key in trainer and trainer[key] not in words:
             raise ConfigError(f"trainer.{key} is {trainer[key]!r}; expected {words[0]}: {_ONE_DEVICE}")
-    precision = str(trainer.get("precision"))
-    if precision in ("64-true", "64", "bf16-true", "16-true"):
-        raise ConfigError(
-            f"trainer.precision is {precision}, with which a resumed run is not the same; expected 32-true or mixed"
-        )
     _check_numbers(trainer)
     _check_validation(config, trainer)
     _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")

@@ -33,7 +33,7 @@ def filters_of(trainer: pl.Trainer, pl_module: pl.LightningModule) -> Tensor | N
     """The first layer's filters, (n, C, kH, kW) float32 on the CPU; None if that layer is of another kind."""
     try:
         shape = trainer.datamodule.image_shape  # type: ignore[attr-defined]
-        return first_layer_filters(pl_module.net, shape)  # type: ignore[arg-type]
+        return first_layer_filters(pl_module.net, shape).float().cpu()  # type: ignore[arg-type]
     except ValueError:
         return None
 

@@ -35,6 +35,7 @@ from vision_baselines.training.module import ImageClassifier
 from vision_baselines.training.trial_step import check_optimizer
 
 # Errors whose text says what is wrong without their name.
+_DTYPES = {"64-true": torch.float64, "64": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 _SAID_WHOLE = (ValueError, TypeError, MisconfigurationException, OmegaConfBaseException)
 
 
@@ -53,7 +54,8 @@ def classifier(cfg: DictConfig) -> ImageClassifier:
     check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
     if cfg.get("freeze") == "backbone":
         freeze_backbone(made.net)
-    return made
+    # Lightning converts the net only after it has loaded a checkpoint into it, which rounds 64-bit weights to 32
+    return made.to(_DTYPES[precision]) if (precision := str(cfg.trainer.get("precision"))) in _DTYPES else made
 
 
 def net(cfg: DictConfig) -> nn.Module:

@@ -109,7 +109,8 @@ class ImageClassifier(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """The task's outputs for normalised images (N, C, H, W): logits (N, num_classes) for classification."""
-        return self.task.outputs(self.net, images)
+        parameter = next(self.net.parameters(), images)
+        return self.task.outputs(self.net, images.to(parameter.dtype))
 
     def setup(self, stage: str) -> None:
         """Let the task look at the training targets."""
@@ -261,6 +262,8 @@ class ImageClassifier(pl.LightningModule):
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         images, target = batch
         outputs = self.task.outputs(self.net, images)
+        if outputs.dtype.itemsize == 2:
+            outputs = outputs.float()  # a loss of three digits decides badly which epoch is best
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
         self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
         for name in self._names[1:]:
