@@ -43,7 +43,9 @@ SUPPORTED = (
     Row("precision", ("trainer.precision=bf16-mixed",)),
     Row("precision", ("trainer.precision=16-mixed",), "on a CPU Lightning uses bf16-mixed; the record says what ran"),
     Row("precision", ("trainer.precision=64-true",), "weights, data and optimizer in 64 bits"),
-    Row("precision", ("trainer.precision=bf16-true",), "weights too; validation and test losses are computed in 32 bits"),
+    Row(
+        "precision", ("trainer.precision=bf16-true",), "weights too; validation and test losses are computed in 32 bits"
+    ),
     Row("precision", ("trainer.precision=16-true",), "as bf16-true; its range is small, so a run may diverge"),
     Row("fast_dev_run", ("+trainer.fast_dev_run=false",), "true is a partial run, and is left out of comparisons"),
     Row("max_epochs", ("trainer.max_epochs=2",)),
