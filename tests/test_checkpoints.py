@@ -12,7 +12,8 @@ import torch
 
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.training.checkpoints import Checkpoints, latest_good, resume_files
+from vision_baselines.training.checkpoints import Checkpoints
+from vision_baselines.training.resume_files import latest_good, resume_files
 
 STATE = {"state_dict": {"w": torch.arange(3.0)}, "config": {"seed": 0}, "global_step": 7}
 

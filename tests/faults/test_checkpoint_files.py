@@ -16,7 +16,7 @@ import torch
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.training.checkpoints import resume_files
+from vision_baselines.training.resume_files import resume_files
 
 LIGHTNING = "pytorch_lightning.callbacks"
 OFTEN = "checkpoint_every_n_steps=4"

@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.training.checkpoints import latest_good
+from vision_baselines.training.resume_files import latest_good
 
 
 class Spoil(pl.Callback):

@@ -17,7 +17,7 @@ import pytorch_lightning as pl
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.training.checkpoints import resume_files
+from vision_baselines.training.resume_files import resume_files
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 OFTEN = "checkpoint_every_n_steps=4"

@@ -19,7 +19,7 @@ from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.reproduce import manifest_differences
 from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.training.checkpoints import BEST
+from vision_baselines.training.best_weights import BEST
 from vision_baselines.training.measure import Measurement, measure, require_same_weights
 from vision_baselines.training.run import quieten_lightning
 

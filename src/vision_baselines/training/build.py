@@ -30,7 +30,7 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
-from vision_baselines.training.hooks import spare
+from vision_baselines.training.hooks import drop_unused_hooks
 from vision_baselines.training.module import ImageClassifier
 from vision_baselines.training.trial_step import check_optimizer
 
@@ -94,7 +94,19 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
         unwanted.append(pl.callbacks.ProgressBar)
     if not any((cfg.get("logger") or {}).values()):
         unwanted.append(pl.callbacks.LearningRateMonitor)  # it refuses a trainer that logs nothing
-    return [spare(callback) for callback in made if not isinstance(callback, tuple(unwanted))]
+    return [drop_unused_hooks(callback) for callback in made if not isinstance(callback, tuple(unwanted))]
+
+
+def find_callback(callbacks: Sequence[Any], kind: type[Any]) -> Any:
+    """The first callback of a kind that every run needs.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for callback in callbacks:
+        if isinstance(callback, kind):
+            return callback
+    raise ConfigError(f"the config has no callback of type {kind.__name__}, which every run needs")
 
 
 def probes(cfg: DictConfig) -> list[Callback]:

@@ -18,7 +18,7 @@ _STEP_HOOKS = (
 )
 
 
-def spare(callback: Callback) -> Callback:
+def drop_unused_hooks(callback: Callback) -> Callback:
     """Take the training step's hooks away from a callback whose class does not define them; the same callback."""
     for hook in _STEP_HOOKS:
         if getattr(type(callback), hook) is getattr(Callback, hook):

@@ -21,7 +21,7 @@ from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import probes_not_had
 from vision_baselines.runs.record import Curve, Environment, RunRecord
 from vision_baselines.training import build
-from vision_baselines.training.checkpoints import BEST
+from vision_baselines.training.best_weights import BEST
 from vision_baselines.training.results import weights_sha256
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from vision_baselines.models.transfer import head_name, load_backbone
 from vision_baselines.runs.migrations import current_config
 from vision_baselines.runs.record import finished_record
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.training.checkpoints import BEST
+from vision_baselines.training.best_weights import BEST
 from vision_baselines.training.results import weights_sha256
 
 log = logging.getLogger(__name__)

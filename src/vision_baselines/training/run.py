@@ -53,11 +53,12 @@ from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training import build, pretrained
-from vision_baselines.training.checkpoints import Checkpoints, discard, latest_good
+from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, with_probes
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
+from vision_baselines.training.resume_files import discard, latest_good, prepare_folder
 from vision_baselines.training.signals import Interrupted, StopSignals
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
@@ -133,13 +134,13 @@ def _fit_and_test(plan: RunPlan, record: RunRecord, stop: StopSignals, replaced:
     callbacks = build.callbacks(cfg)
     loggers = build.loggers(cfg)
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
-    checkpoints, history = _the(callbacks, Checkpoints), _the(callbacks, History)
+    checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config = record.config
     checkpoints.stop = stop
 
     if replaced:
         discard(checkpoints.dirpath, *replaced)
-    checkpoints.prepare_folder(sum(value.nbytes for value in classifier.net.state_dict().values()))
+    prepare_folder(checkpoints.dirpath, sum(value.nbytes for value in classifier.net.state_dict().values()))
     resume_from, step = _resume_state(checkpoints)
     if plan.starts_from is not None and not resume_from:
         record.init_weights_sha256 = pretrained.start_from(plan.starts_from, classifier.net, record.config)
@@ -173,18 +174,18 @@ def _fit_and_test(plan: RunPlan, record: RunRecord, stop: StopSignals, replaced:
         record.history = [EpochRow.model_validate(row) for row in history.rows]
         record.timings.images_per_s = history.images_per_s
 
-        checkpoints.mend_best(trainer)
+        best = checkpoints.best
+        best.rewrite_best_if_corrupt(record.config, step=trainer.global_step)
         started = time.perf_counter()
-        validated = checkpoints.best_metrics
-        if checkpoints.averaged and len(datamodule.splits.val.target):  # measured of nothing but the average
-            best = str(checkpoints.best_path)
-            validated = trainer.validate(classifier, datamodule=datamodule, ckpt_path=best, verbose=False)[0]
-        results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(checkpoints.best_path), verbose=False)
+        validated = best.metrics
+        if best.averaged and len(datamodule.splits.val.target):  # validation has measured only what was averaged
+            validated = trainer.validate(classifier, datamodule=datamodule, ckpt_path=str(best.path), verbose=False)[0]
+        results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(best.path), verbose=False)
         record.timings.test_s = time.perf_counter() - started
-        record.metrics = best_metrics(results[0], validated, record.history, checkpoints.best_epoch)
+        record.metrics = best_metrics(results[0], validated, record.history, best.epoch)
         report = classifier.test_report()
         shown = {name: Curve.model_validate(curve) for name, curve in report.curves.items()}
-        record.best_epoch, record.curves = checkpoints.best_epoch, shown | curves_of(callbacks)
+        record.best_epoch, record.curves = best.epoch, shown | curves_of(callbacks)
         record.confusion, record.caveats = report.confusion, [*classifier.caveats, *report.caveats]
         for caveat in report.caveats:
             log.warning("%s: %s", record.name, caveat)
@@ -267,13 +268,6 @@ def quieten_lightning() -> None:
         ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", message)
-
-
-def _the(callbacks: list[Any], kind: type[Any]) -> Any:
-    for callback in callbacks:
-        if isinstance(callback, kind):
-            return callback
-    raise ConfigError(f"the config has no callback of type {kind.__name__}, which every run needs")
 
 
 def _note_failure(record: RunRecord, error: BaseException) -> None:

@@ -1,0 +1,100 @@
+"""The checkpoint files of a run: their names, which of them can be trusted, whether there is space for them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.runs.fingerprint import differences, fingerprint
+from vision_baselines.storage import checkpoint_file
+from vision_baselines.storage.atomic import remove_leftovers, write_atomically
+from vision_baselines.training.best_weights import BEST
+
+
+def resume_file(dirpath: Path, step: int) -> Path:
+    """The file of the resume state after `step` optimizer steps."""
+    return dirpath / f"resume-step={step:08d}.ckpt"
+
+
+def resume_files(dirpath: Path) -> list[Path]:
+    """The resume states in `dirpath`, latest first."""
+    return sorted(dirpath.glob("resume-step=*.ckpt"), reverse=True)
+
+
+def latest_good(dirpath: Path, config: Mapping[str, Any] | None = None) -> tuple[Path | None, int, list[str]]:
+    """The latest resume state that can be trusted, its step, and a line for each later one that cannot be.
+
+    Args:
+        dirpath: Folder of the checkpoint files.
+        config: The run's plain config; none takes states of any.
+
+    Raises:
+        ConfigError: A state is of another config; two runs share the folder.
+    """
+    complaints: list[str] = []
+    for path in resume_files(dirpath):
+        try:
+            state = checkpoint_file.load(path, checksum_needed=True)
+            step = int(state["global_step"])
+        except StorageError as error:
+            complaints.append(str(error))
+            continue
+        if config is not None and fingerprint(state["config"]) != fingerprint(config):
+            raise _of_another_run(path, f" ({'; '.join(differences(state['config'], config)[:3])})")
+        return path, step, complaints
+    return None, 0, complaints
+
+
+def discard(dirpath: Path, *configs: Mapping[str, Any]) -> None:
+    """Delete a run's checkpoints, where they lie outside its folder; `configs` are those it had.
+
+    Raises:
+        ConfigError: They are of another run.
+    """
+    known = {fingerprint(config) for config in configs}
+    files = [*resume_files(dirpath), dirpath / BEST]
+    for path in files:
+        try:
+            found = fingerprint(checkpoint_file.load(path).get("config", {}))
+        except StorageError:
+            continue  # missing or damaged
+        if found not in known:
+            raise _of_another_run(path)
+    for path in files:
+        checkpoint_file.remove(path)
+
+
+def prepare_folder(dirpath: Path, net_bytes: int) -> None:
+    """Find out before training what can be known of the folder: whether it can be written, and has space.
+
+    Raises:
+        StorageError: It cannot, or not even the weights would fit that are kept: two states, each with the best
+            weights in it, and the best ones alone.
+    """
+    needed = 5 * net_bytes
+    probe = dirpath / f".probe.{os.getpid()}"
+    try:
+        dirpath.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(dirpath)
+        write_atomically(probe, b"")
+        probe.unlink()
+        free = shutil.disk_usage(dirpath).free
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {dirpath}: {error.strerror}; set paths.output_dir to one that can be written"
+        ) from error
+    if free < needed:
+        raise StorageError(
+            f"disk full at {dirpath}: {free / 1e6:,.1f} MB are free and checkpoints take at least "
+            f"{needed / 1e6:,.1f} MB; make room, or set paths.output_dir"
+        )
+
+
+def _of_another_run(path: Path, changed: str = "") -> ConfigError:
+    return ConfigError(
+        f"{path} is of another run{changed}; expected a folder for each run: callbacks.checkpoints.dirpath"
+    )
