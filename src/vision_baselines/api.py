@@ -301,7 +301,8 @@ def compare(
         metric: What is compared; by default the task's headline metric on the test split.
         baseline: The group that others are compared with; by default ``model=fc`` if it is there.
         over: A key with numbers to draw the metric over.
-        out: Where to write; by default ``comparison/`` in the first folder.
+        out: Where to write; by default ``comparison/`` in the first folder, where the sweep has its own page, or for
+            other options than the sweep's a folder in it that is named after them.
 
     Raises:
         DataError: A folder does not exist, or holds no record.
@@ -314,10 +315,14 @@ def compare(
     """
     from vision_baselines.report.write import compare as write_comparison
 
-    options: dict[str, Any] = {"group_by": group_by, "baseline": baseline, "over": over}
-    if metric is not None:
-        options["metric"] = metric
-    written = write_comparison([Path(folder) for folder in folders], Path(out) if out else None, **options)
+    written = write_comparison(
+        [Path(folder) for folder in folders],
+        Path(out) if out else None,
+        group_by=group_by,
+        metric=metric,
+        baseline=baseline,
+        over=over,
+    )
     return Comparison(written.table, written.headline, written.page)
 
 

@@ -80,6 +80,54 @@ def test_comparing_again_gives_the_same_files_but_for_the_event_file(sweep):
     assert contents() == contents()
 
 
+OWN = {"group_by": None, "metric": None, "baseline": "model=cnn", "over": None}
+
+
+@pytest.mark.parametrize(
+    ("options", "folder"),
+    [
+        ({}, "."),
+        ({"baseline": "model=cnn"}, "."),
+        ({"metric": "val/acc"}, "metric=val_acc"),
+        ({"baseline": "model=fc"}, "baseline=model=fc"),
+        (
+            {"group_by": ["model", "seed"], "baseline": "model=fc, seed=0"},
+            "group_by=model+seed,baseline=model=fc,_seed=0",
+        ),
+        ({"over": "seed"}, "over=seed"),
+    ],
+)
+def test_options_of_one_s_own_leave_the_sweep_s_page_alone(tmp_path, record, write, options, folder):
+    records = [
+        record(f"model={m},seed={s}", 0.8 + s / 100, config={"comparison": OWN}) for m in ("cnn", "fc") for s in (0, 1)
+    ]
+    sweep = write(tmp_path / "s", *records)
+    own = compare([sweep], pictures=False, as_given=True, baseline="model=cnn").page
+    before = own.read_bytes()
+    found = compare([sweep], pictures=False, **options)
+
+    assert found.out == sweep / "comparison" / folder
+    assert found.page.is_file()
+    assert own.read_bytes() == before
+    assert found.table.baseline == options.get("baseline", "model=cnn")
+    assert len(compare([sweep], pictures=False).table.jobs) == 4  # what was written is no job
+
+
+def test_several_folders_leave_the_first_one_s_page_alone(tmp_path, record, write):
+    one = write(tmp_path / "one", record("model=cnn,seed=0", sweep="one"))
+    two = write(tmp_path / "two", record("model=cnn,seed=0", sweep="two"))
+    own = compare([one], pictures=False).page
+
+    assert compare([one, two], pictures=False).out == one / "comparison" / "with=two"
+    assert "two" not in own.read_text()
+
+
+def test_a_part_of_a_sweep_that_lacks_its_baseline_is_compared_without(tmp_path, record, write):
+    sweep = write(tmp_path / "s", record("model=fc,seed=0", config={"comparison": OWN}))
+
+    assert compare([sweep], pictures=False).table.baseline == "model=fc"
+
+
 def test_a_broken_record_among_good_ones_is_in_every_file(sweep):
     (sweep / "broken").mkdir()
     (sweep / "broken" / "run.json").write_text("{")

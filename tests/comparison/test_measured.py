@@ -14,7 +14,7 @@ from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.plots.curves import seconds_figure
+from vision_baselines.plots.curves import timed_curves_figure
 from vision_baselines.plots.measured import curve_figure, curve_points, over_figure
 from vision_baselines.report.pictures import draw
 from vision_baselines.report.write import compare
@@ -213,10 +213,10 @@ def test_by_second_an_epoch_stands_at_the_mean_second_of_its_group(tmp_path, rec
     ]
     table = table_of(tmp_path, *records)
 
-    assert lines(seconds_figure(table, table.rows, "val/acc")) == [[[2.0, 4.0], pytest.approx([30.0, 50.0])]]
+    assert lines(timed_curves_figure(table, table.rows, "val/acc")) == [[[2.0, 4.0], pytest.approx([30.0, 50.0])]]
 
 
 def test_runs_that_kept_no_time_have_no_curve_by_second(tmp_path, record):
     table = table_of(tmp_path, record("seed=0", history=history(0.2, 0.4)))
 
-    assert seconds_figure(table, table.rows, "val/acc") is None
+    assert timed_curves_figure(table, table.rows, "val/acc") is None

@@ -17,7 +17,7 @@ from matplotlib import image
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.plots.confusion import summed_confusion
-from vision_baselines.plots.curves import band, group_band
+from vision_baselines.plots.curves import group_curve, mean_curve
 from vision_baselines.plots.export import pixels_png
 from vision_baselines.plots.filters import Filters, mosaic, read_filters, shared_limit
 from vision_baselines.report.pictures import best_rows, draw
@@ -56,7 +56,7 @@ def small(record):
 
 def test_a_band_matches_numpy_where_all_seeds_got_that_far():
     curves = np.random.default_rng(0).random((5, 7))
-    found = band(dict(enumerate(curve)) for curve in curves)
+    found = mean_curve(dict(enumerate(curve)) for curve in curves)
 
     np.testing.assert_allclose(found.mean, curves.mean(axis=0))
     np.testing.assert_allclose(found.std, curves.std(axis=0, ddof=1))
@@ -64,17 +64,17 @@ def test_a_band_matches_numpy_where_all_seeds_got_that_far():
 
 
 def test_a_band_goes_on_with_the_seeds_that_are_left():
-    found = band([{0: 1.0, 1: 2.0}, {0: 3.0}, {0: np.nan}])
+    found = mean_curve([{0: 1.0, 1: 2.0}, {0: 3.0}, {0: np.nan}])
 
     assert (found.mean.tolist(), found.n.tolist()) == ([2.0, 2.0], [2, 1])
     assert found.std.tolist() == pytest.approx([np.sqrt(2), 0.0])
 
 
-def test_epochs_of_a_group_count_from_one_and_leave_failed_jobs_out(record, failed):
+def test_epochs_of_a_group_count_from_zero_as_in_the_record_and_leave_failed_jobs_out(record, failed):
     table = table_of(record("seed=0", history=history([0.5, 0.7])), failed("seed=1", history=history([0.1])))
-    found = group_band(table.rows[0], "val/acc")
+    found = group_curve(table.rows[0], "val/acc")
 
-    assert (found.epochs.tolist(), found.mean.tolist()) == ([1, 2], [0.5, 0.7])
+    assert (found.epochs.tolist(), found.mean.tolist()) == ([0, 1], [0.5, 0.7])
 
 
 def test_confusion_is_summed_over_seeds_and_shares_are_of_rows(record):

@@ -6,15 +6,16 @@ import json
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vision_baselines.comparison.collection import collect
+from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.page import page
 from vision_baselines.report.write import compare
-from vision_baselines.runs.record import EpochRow, Failure
+from vision_baselines.runs.record import DataFacts, EpochRow, Failure, SplitFacts
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -39,7 +40,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags[tag] += 1
         self.attributes += attrs
-        if tag not in ("meta", "link", "img"):
+        if tag not in ("meta", "link", "img", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):
@@ -122,6 +123,56 @@ def test_the_same_records_give_the_same_page(made):
     first = made.page.read_bytes()
 
     assert compare([made.out.parent]).page.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        (
+            {"splits": {"train": SplitFacts(size=1257), "val": SplitFacts(size=180, cut_from="train")}},
+            "180, cut from train",
+        ),
+        ({"splits": {"test": SplitFacts(size=0)}}, ">test</td><td><code>0<"),
+        ({"duplicates": {"train and test": 3}}, "train and test</td><td><code>3 images<"),
+        ({"left_out": ["cat/1.jpg: cut short"]}, "1 file: cat/1.jpg: cut short"),
+        ({"left_out": [f"cat/{n}.jpg: cut short" for n in range(40)]}, "40 files: cat/0.jpg: cut short"),
+        ({"notes": ["Test was taken for test"]}, "Test was taken for test"),
+        ({"notes": ["<script>"]}, "&lt;script&gt;"),
+        ({}, "16 × 12 px, 3 ch, 2 classes"),
+    ],
+)
+def test_the_page_says_what_the_runs_saw_of_their_data(record, facts, shown):
+    data = {"num_classes": 2, "image_shape": [3, 16, 12], "mean": [0.5], "std": [0.2], "splits": {}} | facts
+    made = record("seed=0", data=DataFacts(**data), data_sha256="ab" * 32)
+    html = page(tabulate(Collection((Job(Path("0"), "place", made),))), None)
+
+    assert shown in html
+    assert "ab" * 32 in html
+
+
+def test_runs_of_other_data_stand_side_by_side(record):
+    jobs = [
+        Job(
+            Path(str(n)),
+            "place",
+            record(
+                f"data.train_fraction={n},seed=0",
+                data=DataFacts(
+                    num_classes=2,
+                    image_shape=[1, 8, 8],
+                    mean=[0.5],
+                    std=[0.2],
+                    splits={"train": SplitFacts(size=10 * n)},
+                ),
+                data_sha256=str(n) * 64,
+            ),
+        )
+        for n in range(1, 10)
+    ]
+    html = page(tabulate(Collection(tuple(jobs))), None)
+
+    assert '<td><code class="bad">10</code></td><td><code class="bad">20</code></td>' in html
+    assert "3 more are left out" in html
 
 
 def poisoned(record, failed, environment, attack):

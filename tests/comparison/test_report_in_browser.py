@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vision_baselines.report.write import compare
+from vision_baselines.runs.record import EpochRow
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -98,3 +99,55 @@ def test_folded_parts_open_without_a_script(chromium, comparison):
     page.get_by_text("Each group on its own scale").click()
 
     assert page.locator("#filters details img").first.is_visible()
+
+
+@pytest.fixture(scope="module")
+def wordy(tmp_path_factory, record, write):
+    """Twelve groups with long labels, each of whose runs was one epoch long."""
+    settings = [
+        [
+            f"data.batch_size={size}",
+            f"model.hidden_features_of_the_first_stage=[{size},64]",
+            f"optimizer.lr={lr}",
+            f"optimizer.weight_decay={decay}",
+        ]
+        for lr in (0.1, 0.01, 0.001)
+        for decay in (0.0001, 0.001)
+        for size in (32, 64)
+    ]
+    records = [
+        record(
+            [*parts, f"seed={seed}"],
+            0.5 + place / 40 + 0.002 * seed * (place + 1),
+            name=f"job {place} {seed}",
+            data_sha256="a" * 64,
+            history=[EpochRow(epoch=0, step=1, lr=0.1, metrics={"val/acc": 0.5 + place / 40})],
+        )
+        for place, parts in enumerate(settings)
+        for seed in range(3)
+    ]
+    folder = write(tmp_path_factory.mktemp("outputs") / "wordy", *records)
+    return compare([folder], baseline=", ".join(settings[0]))
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_labels_hide_no_verdict_and_nothing_is_set_a_letter_a_line(chromium, wordy, width):
+    page, _, _ = opened(chromium, wordy.page, viewport={"width": width, "height": 800})
+    table = page.locator("#results table").first
+    place = table.locator("th").all_inner_texts().index("verdict")
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".headline").bounding_box()["y"] < table.bounding_box()["y"]
+    for row in table.locator("tbody tr").all():
+        box = row.locator("td").nth(place).bounding_box()
+        assert box["x"] + box["width"] <= width
+    for cell in page.locator("#provenance td, #results td").all():
+        box = cell.bounding_box()
+        if cell.is_visible() and len(cell.inner_text()) > 8:
+            assert box["width"] >= 45
+    legend = page.locator("#figures .legend")
+    page.locator("#figures figure").last.scroll_into_view_if_needed()
+    assert 0 <= legend.bounding_box()["y"] < 400
+    assert legend.bounding_box()["height"] <= 0.3 * 800

@@ -54,6 +54,11 @@ class Metric:
         return "%" if self.is_share else ""
 
     @property
+    def axis_label(self) -> str:
+        """The title, and the unit of `scaled` values."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """What a value can be at all, in the unit of the values."""
         return (0.0, 1.0) if self.is_share else (-math.inf, math.inf)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vision_baselines.comparison.table import ComparisonTable, Costs, GroupRow
-from vision_baselines.plots.scale import label_logarithmic, label_shortly
-from vision_baselines.plots.style import Look, new_axes
+from vision_baselines.plots.scale import keep_within, label_shortly, scale_logarithmic
+from vision_baselines.plots.style import Look, finish, new_axes
 
 
 def parameters_figure(table: ComparisonTable, rows: Sequence[GroupRow]) -> Figure | None:
@@ -47,11 +47,9 @@ def _figure(
             axes.plot([x, x], ends, color=look.color, linewidth=2.0, zorder=2)
         axes.plot([x], [metric.scaled(summary.mean)], look.marker, color=look.color, markersize=7.5, zorder=3)
     _scale(axes, [x for _, x, _ in points], log_from)
-    axes.grid(axis="y")
-    axes.spines["left"].set_visible(False)
     axes.margins(y=0.12)
-    axes.set_xlabel(axis)
-    axes.set_ylabel(f"{metric.title}, %" if metric.unit else metric.title)
+    keep_within(axes.yaxis, metric, metric.bounds)
+    finish(axes, axis, metric.axis_label)
     return figure
 
 
@@ -59,10 +57,7 @@ def _scale(axes: Axes, values: Sequence[float], log_from: float) -> None:
     """Logarithmic where the values differ by at least the factor `log_from`, else from zero."""
     low, high = min(values), max(values)
     if high >= low * log_from:
-        pad = max((high / low) ** 0.12, 1.5)
-        axes.set_xscale("log")
-        axes.set_xlim(low / pad, high * pad)
-        label_logarithmic(axes.xaxis, low / pad, high * pad)
+        scale_logarithmic(axes.xaxis, low, high, pad=max((high / low) ** 0.12, 1.5))
     else:
         axes.set_xlim(0, high * 1.15)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6))

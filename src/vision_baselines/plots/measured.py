@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vision_baselines.analysis.statistics import Summary, summarize
@@ -14,9 +12,9 @@ from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.series import Series
 from vision_baselines.comparison.table import ComparisonTable, GroupRow
-from vision_baselines.plots.curves import draw_band, finish, scale_logarithmic
-from vision_baselines.plots.scale import label_places, label_roundly, spans_widely
-from vision_baselines.plots.style import Look, new_axes
+from vision_baselines.plots.bands import Band, bands_figure
+from vision_baselines.plots.scale import label_places, label_roundly, label_steps, scale_logarithmic, spans_widely
+from vision_baselines.plots.style import MUTED, Look
 from vision_baselines.runs.record import Curve
 
 Points = tuple[tuple[float, Summary], ...]
@@ -40,15 +38,13 @@ def curve_points(row: GroupRow, name: str) -> Points:
 def curve_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) -> Figure | None:
     """The curve called `name` of each group; None if no group has it."""
     metric = Metric(name)
-    lines = [(Look.of(table.rows.index(row)), points) for row in rows if (points := curve_points(row, name))]
-    if not lines:
+    bands = [Band.of(Look.of(table.rows.index(row)), points) for row in rows if (points := curve_points(row, name))]
+    if not bands:
         return None
-    figure, axes = new_axes(2.9)
-    _draw(axes, lines, metric)
-    label_roundly(axes.xaxis, whole=_are_whole(lines))
     first = next(curve for row in rows for curve in _curves(row, name))
-    y_label = one_line(first.y_label, 40)
-    finish(axes, one_line(first.x_label, 60), f"{y_label}, %" if metric.unit else y_label)
+    unit = f", {metric.unit}" if metric.unit else ""
+    figure, axes = bands_figure(bands, metric, one_line(first.x_label, 60), f"{one_line(first.y_label, 40)}{unit}")
+    label_steps(axes.xaxis, [float(x) for band in bands for x in band.x])
     return figure
 
 
@@ -57,17 +53,25 @@ def over_figure(table: ComparisonTable) -> Figure | None:
 
     The axis is logarithmic where the values span more than a factor of twenty.
     """
-    if not table.series:
+    lines = [Band.of(Look.of(index), series.points) for index, series in enumerate(table.series)]
+    return _over(table, lines, table.metric.axis_label, table.metric.bounds) if lines else None
+
+
+def over_difference_figure(table: ComparisonTable) -> Figure | None:
+    """The paired difference of each series to the baseline's, over the setting; None where nothing is paired."""
+    lines = [
+        Band.of(Look.of(index), series.differences) for index, series in enumerate(table.series) if series.differences
+    ]
+    if not lines:
         return None
-    metric = table.metric
-    figure, axes = new_axes(2.9)
-    _draw(axes, [(Look.of(index), series.points) for index, series in enumerate(table.series)], metric)
-    places = [x for series in table.series for x, _ in series.points]
-    if spans_widely(min(places), max(places)):
-        scale_logarithmic(axes, min(places), max(places))
-    if not label_places(axes.xaxis, places) and axes.get_xscale() == "linear":
-        label_roundly(axes.xaxis)
-    finish(axes, one_line(table.over or "", 60), f"{metric.title}, %" if metric.unit else metric.title)
+    unit = "points of " if table.metric.is_share else ""
+    low, high = table.metric.bounds
+    baseline = shortened(table.series[0].baseline or "", 24)
+    figure = _over(table, lines, f"{unit}{table.metric.title}, minus {baseline}", (low - high, high - low))
+    axes = figure.axes[0]
+    shown = axes.get_ylim()
+    axes.axhline(0, color=MUTED, linewidth=1.0, zorder=1)
+    axes.set_ylim(min(*shown, 0), max(*shown, 0))
     return figure
 
 
@@ -76,20 +80,15 @@ def series_entries(series: Sequence[Series]) -> list[tuple[str, Look]]:
     return [(shortened(line.label, 58), Look.of(index)) for index, line in enumerate(series)]
 
 
-def _draw(axes: Axes, lines: Sequence[tuple[Look, Points]], metric: Metric) -> None:
-    """Means in bands; a band of one run has no width, and one of a share ends where shares do."""
-    bounds = (0.0, 100.0) if metric.is_share else (-math.inf, math.inf)
-    for look, points in lines:
-        middle = np.array([metric.scaled(found.mean) for _, found in points])
-        low = np.array([metric.scaled(found.ci_low) for _, found in points])
-        high = np.array([metric.scaled(found.ci_high) for _, found in points])
-        low, high = (np.where(np.isfinite(ends), np.clip(ends, *bounds), middle) for ends in (low, high))
-        draw_band(axes, np.array([x for x, _ in points]), middle, low, high, look)
+def _over(table: ComparisonTable, lines: Sequence[Band], y_label: str, bounds: tuple[float, float]) -> Figure:
+    figure, axes = bands_figure(lines, table.metric, one_line(table.over or "", 60), y_label, bounds)
+    places = [float(x) for line in lines for x in line.x]
+    if spans_widely(min(places), max(places)):
+        scale_logarithmic(axes.xaxis, min(places), max(places))
+    if not label_places(axes.xaxis, places) and axes.get_xscale() == "linear":
+        label_roundly(axes.xaxis)
+    return figure
 
 
 def _curves(row: GroupRow, name: str) -> list[Curve]:
     return [job.record.curves[name] for job in row.counted if name in job.record.curves]
-
-
-def _are_whole(lines: Sequence[tuple[Look, Points]]) -> bool:
-    return all(x == int(x) for _, points in lines for x, _ in points)

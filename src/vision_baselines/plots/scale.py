@@ -6,8 +6,10 @@ import itertools
 import math
 from collections.abc import Collection
 
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from vision_baselines.comparison.metric import Metric
 
 
 def spans_widely(low: float, high: float) -> bool:
@@ -36,10 +38,42 @@ def label_shortly(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: short_tick(value)))
 
 
-def label_roundly(axis: Axis, *, whole: bool = False) -> None:
-    """Give a linear axis at most eight steps of 1, 2, 2.5 or 5 times a power of ten, or of whole numbers."""
-    axis.set_major_locator(MaxNLocator(nbins=8, integer=whole, steps=[1, 2, 2.5, 5, 10]))
+def label_roundly(axis: Axis) -> None:
+    """Give a linear axis at most eight steps of 1, 2, 2.5 or 5 times a power of ten."""
+    axis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     label_shortly(axis)
+
+
+def label_steps(axis: Axis, places: Collection[float]) -> None:
+    """Label a linear axis of steps, such as epochs: at whole numbers if all are whole, at a single one alone."""
+    if len(set(places)) == 1:
+        [place] = set(places)
+        _set_limits(axis, place - 0.5, place + 0.5)
+        axis.set_major_locator(FixedLocator([place]))
+        label_shortly(axis)
+    else:
+        label_roundly(axis)
+        if all(place == int(place) for place in places):
+            axis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 2.5, 5, 10]))
+
+
+def keep_within(axis: Axis, metric: Metric, bounds: tuple[float, float]) -> None:
+    """Let an axis of a metric's scaled values, with room around what is drawn, end where values do."""
+    shown = sorted(axis.axes.get_xlim() if isinstance(axis, XAxis) else axis.axes.get_ylim())
+    low, high = map(metric.scaled, bounds)
+    _set_limits(axis, max(shown[0], low), min(shown[1], high))
+
+
+def scale_logarithmic(axis: Axis, low: float, high: float, pad: float | None = None) -> None:
+    """Make an axis logarithmic, with room beyond `low` and `high` by the factor `pad`."""
+    pad = pad or (high / low) ** 0.04
+    (axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale)("log")
+    _set_limits(axis, low / pad, high * pad)
+    label_logarithmic(axis, low / pad, high * pad)
+
+
+def _set_limits(axis: Axis, low: float, high: float) -> None:
+    (axis.axes.set_xlim if isinstance(axis, XAxis) else axis.axes.set_ylim)(low, high)
 
 
 def label_places(axis: Axis, places: Collection[float]) -> bool:

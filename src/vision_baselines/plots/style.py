@@ -96,6 +96,14 @@ def new_axes(
     return figure, figure.add_axes(box)
 
 
+def finish(axes: Axes, x_label: str, y_label: str) -> None:
+    """Rules across, no left edge, and what the axes are."""
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+
+
 def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> None:
     """Make room above the axes and name the groups there, as a picture that stands alone needs, under its title."""
     names = [" " + shortened(label, 58) for label, _ in entries]  # Matplotlib hides a name that starts with "_"

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.plots.export import png
-from vision_baselines.plots.scale import label_roundly
-from vision_baselines.plots.style import Look, add_legend, house_style, new_axes
+from vision_baselines.plots.scale import label_steps
+from vision_baselines.plots.style import Look, add_legend, finish, house_style, new_axes
 from vision_baselines.runs.record import Curve
 
 
@@ -36,11 +36,8 @@ def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) ->
             marker = look.marker if len(curve.x) <= 24 else ""
             values = [metric.scaled(value) for value in curve.y]
             axes.plot(curve.x, values, color=look.color, marker=marker, markersize=3.5, zorder=3)
-        axes.grid(axis="y")
-        axes.spines["left"].set_visible(False)
-        label_roundly(axes.xaxis, whole=all(x == int(x) for x in lines[0][1].x))
-        axes.set_xlabel(lines[0][1].x_label)
-        axes.set_ylabel(f"{lines[0][1].y_label}{', %' if metric.unit else ''}")
+        label_steps(axes.xaxis, lines[0][1].x)
+        finish(axes, lines[0][1].x_label, f"{lines[0][1].y_label}{', %' if metric.unit else ''}")
         add_legend(figure, [(label, Look.of(index)) for index, (label, _) in enumerate(lines) if label], title)
         pixels = np.array(Image.open(io.BytesIO(png(figure))).convert("RGB"))
     return torch.from_numpy(pixels).permute(2, 0, 1)

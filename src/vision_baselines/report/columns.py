@@ -268,6 +268,7 @@ def _difference_columns(
     is_baseline: Callable[[Item], bool],
 ) -> list[Column[Item]]:
     """Mean difference, interval, p-value and verdict against the baseline; ``versus`` has it in one cell."""
+    against = baseline if len(baseline) <= 24 else "the baseline"
 
     def value(statistic: str) -> dict[str, Callable[[Item], Any]]:
         return {f"{metric.name} difference {statistic}": lambda item: getattr(of(item), statistic, None)}
@@ -296,7 +297,7 @@ def _difference_columns(
         Column("difference n", "pairs", written(lambda found: str(found.n)), fields=value("n")),
         Column(
             "difference",
-            f"difference to {baseline}",
+            f"difference to {against}",
             written(lambda found: metric.signed(found.mean)),
             fields=value("mean"),
         ),
@@ -313,7 +314,7 @@ def _difference_columns(
             fields=value("p_value"),
         ),
         Column("verdict", "verdict", verdict, fields=value("conclusion"), is_number=False, tone=tone),
-        Column("versus", f"vs {baseline}", versus, tone=tone),
+        Column("versus", f"vs {against}", versus, tone=tone),
     ]
 
 

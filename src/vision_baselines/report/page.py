@@ -7,6 +7,7 @@ escaping could not act; and it holds no time of its own making, so the same reco
 from __future__ import annotations
 
 import base64
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -92,13 +93,8 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "plural": plural,
-        "one_line": one_line,
-        "capital": capital,
-        "png_source": _png_source,
-        "described": _described,
-    }
+    for function in (plural, one_line, capital, breakable, png_source, described):
+        environment.filters[function.__name__] = function
     environment.globals["failure_reason"] = failure_reason
     return environment.get_template("page.html.j2")
 
@@ -132,10 +128,17 @@ def _mark(index: int) -> Markup:
     return Markup(f'<svg class="mark" viewBox="0 0 11 11" style="{style}" aria-hidden="true">{shape}</svg>')
 
 
-def _png_source(content: bytes) -> str:
+def png_source(content: bytes) -> str:
+    """A PNG as the source of an image."""
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-def _described(svg: str, text: str) -> Markup:
+def breakable(label: str) -> Markup:
+    """A group's label that may be broken where its parts end, and not inside a number."""
+    parts = re.split(r"(?<=[,=/_])|(?<=\.)(?=[A-Za-z])", printable(label))
+    return Markup("<wbr>").join(parts)
+
+
+def described(svg: str, text: str) -> Markup:
     """A figure's own markup, as an image that a screen reader can name."""
     return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(printable(text)), 1))

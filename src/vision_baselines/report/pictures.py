@@ -24,8 +24,7 @@ from vision_baselines.plots.confusion import (
     summed_confusion,
 )
 from vision_baselines.plots.cost import parameters_figure, seconds_figure
-from vision_baselines.plots.curves import curves_figure
-from vision_baselines.plots.curves import seconds_figure as curves_by_second_figure
+from vision_baselines.plots.curves import curves_figure, timed_curves_figure
 from vision_baselines.plots.export import pixels_png, png, svg
 from vision_baselines.plots.filters import (
     Filters,
@@ -36,7 +35,13 @@ from vision_baselines.plots.filters import (
     shared_limit,
 )
 from vision_baselines.plots.intervals import accuracy_figure, difference_figure
-from vision_baselines.plots.measured import curve_figure, curve_names, over_figure, series_entries
+from vision_baselines.plots.measured import (
+    curve_figure,
+    curve_names,
+    over_difference_figure,
+    over_figure,
+    series_entries,
+)
 from vision_baselines.plots.style import Look, add_legend, house_style
 
 GROUPS_IN_FIGURES = 12
@@ -141,12 +146,18 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         ),
         (
             "curves_val_by_second",
-            f"{capital(validation.title)} by second",
+            f"{capital(validation.title)} over training time",
             f"The same by the mean second at which an epoch was done. {curve}",
-            lambda: curves_by_second_figure(table, shown, validation.name),
+            lambda: timed_curves_figure(table, shown, validation.name),
         ),
         ("curves_train", "Training loss", curve, lambda: curves_figure(table, shown, "train/loss")),
         ("over", over, f"Mean over seeds at each value; {band}.", lambda: over_figure(table)),
+        (
+            "over_difference",
+            f"Difference to the baseline over {one_line(table.over or '', 40)}",
+            f"Mean over pairs of one seed at each value; {band}. Where it holds zero, the two cannot be told apart.",
+            lambda: over_difference_figure(table),
+        ),
         *(
             (
                 key,
@@ -164,7 +175,7 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         figure = make()
         if figure is not None:
             entries = [(row.label, Look.of(table.rows.index(row))) for row in shown]
-            if key == "over":  # its lines are not the groups that the page's legend names
+            if key in ("over", "over_difference"):  # its lines are not the groups that the page's legend names
                 entries = series_entries(table.series)
                 alone = make()
                 add_legend(figure, entries, "")

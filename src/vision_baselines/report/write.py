@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vision_baselines.comparison.collection import OUTPUT_FOLDER, collect, require_records
-from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
+from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
@@ -72,15 +74,17 @@ def compare(
     baseline: str | None = None,
     over: str | None = None,
     pictures: bool = True,
+    as_given: bool = False,
 ) -> Comparison:
     """Compare every record at or below `folders` and write the result.
 
     May be called after every job and by several processes at once: files are replaced whole, and who
-    writes last has read last.
+    writes last has read last. An option that is left out is that of the sweep, which stands in its records.
 
     Args:
         folders: Sweeps, or folders of sweeps.
-        out: Where to write; by default ``comparison/`` in the first folder.
+        out: Where to write; by default ``comparison/`` in the first folder, where the sweep has its own page, or for
+            other options or several folders a folder in it that is named after them.
         group_by: Override keys or dotted config keys that make a group; by default all that was
             overridden but the seed.
         metric: What is compared; by default the headline metric of the runs' task.
@@ -89,6 +93,7 @@ def compare(
         over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.
         pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
             ones, and Matplotlib is not imported.
+        as_given: Whether this is the sweep's own comparison, whose options are those given and no others.
 
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
@@ -97,15 +102,48 @@ def compare(
     """
     folders = [Path(folder) for folder in folders]
     require_records(folders)
-    out = Path(out) if out is not None else folders[0] / OUTPUT_FOLDER
+    own_folder = folders[0] / OUTPUT_FOLDER
+    given = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over}
+    asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
-        with exclusive(out, wait=True):
-            table = tabulate(collect(folders), group_by=group_by, metric=metric, baseline=baseline, over=over)
-            return Comparison(table, out, tuple(_write(table, out, pictures)))
+        with exclusive(Path(out) if out is not None else own_folder, wait=True):
+            collection = collect(folders)
+            own = {} if as_given else _recorded_options(collection)
+            try:
+                table = tabulate(collection, **(own | asked))
+            except UnknownNameError:
+                if own == {}:
+                    raise
+                table = tabulate(collection, **asked)  # a part of the sweep may lack its baseline
+            others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
+            if len(folders) > 1:
+                others["with"] = [folder.name for folder in folders[1:]]
+            target = Path(out) if out is not None else own_folder / _folder_name(others)
+            target.mkdir(parents=True, exist_ok=True)
+            return Comparison(table, target, tuple(_write(table, target, pictures)))
     except NoRecordsError:
         raise
     except OSError as error:
-        raise StorageError(f"cannot write the comparison to {out}: {error.strerror or error}") from error
+        raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
+
+
+def _recorded_options(collection: Collection) -> dict[str, Any]:
+    """How the sweep compares itself, if all of its records agree on that."""
+    found = [job.record.config.get("comparison") or {} for job in collection.jobs]
+    agreed = found[0] if found and all(options == found[0] for options in found) else {}
+    known = ("group_by", "metric", "baseline", "over")
+    return {key: value for key, value in agreed.items() if key in known and value is not None}
+
+
+def _folder_name(options: Mapping[str, Any]) -> str:
+    """A folder's name that says which options differ from the sweep's own; empty for none.
+
+    >>> _folder_name({"metric": "val/acc", "group_by": ["model", "data"]})
+    'metric=val_acc,group_by=model+data'
+    """
+    parts = [f"{key}={value if isinstance(value, str) else '+'.join(value)}" for key, value in options.items()]
+    name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
+    return name if len(name) <= 80 else f"{name[:70]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:

@@ -113,4 +113,4 @@ class SweepCallback(Callback):
             return None
         from vision_baselines.report.write import compare
 
-        return compare([self.folder], pictures=pictures, **{**self.options, **otherwise})  # type: ignore[arg-type]
+        return compare([self.folder], pictures=pictures, as_given=True, **{**self.options, **otherwise})  # type: ignore[arg-type]

@@ -31,7 +31,7 @@ def weights_sha256(net: nn.Module) -> str:
 
 def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
     """Leave the best epoch's filters in `folder` and with the loggers, and the run's row in TensorBoard's HParams."""
-    best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch + 1}"
+    best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch} (from 0)"
     filters = filters_of(trainer, classifier)
     if filters is not None:
         with staged(folder / FILTERS_FILE) as file:

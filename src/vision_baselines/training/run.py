@@ -208,7 +208,7 @@ def headline(record: RunRecord) -> str:
         reason = f": {record.failure.message}" if record.failure else ""
         return f"{record.name}  {record.status}{reason}"
     size = f"{record.parameters.total:,} parameters" if record.parameters else ""
-    best = f"best epoch {record.best_epoch + 1}" if record.best_epoch is not None else ""
+    best = f"best epoch {record.best_epoch} (from 0)" if record.best_epoch is not None else ""
     return f"{record.name}  {headline_value(record)}  {best}  {size}  {record.timings.fit_s:.1f} s"
 
 

@@ -1,0 +1,63 @@
+"""Lines in bands, one for each group: what learning curves, probes' curves and a metric over a setting share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from vision_baselines.analysis.statistics import PairedDifference, Summary
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.plots.scale import keep_within, scale_logarithmic
+from vision_baselines.plots.style import Look, finish, new_axes
+
+
+@dataclass(frozen=True)
+class Band:
+    """A line and the ends of the band around it; arrays of shape (points,), values in the metric's own unit."""
+
+    look: Look
+    x: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, look: Look, points: Sequence[tuple[float, Summary | PairedDifference]]) -> Band:
+        """Means in their 95% intervals."""
+        numbers = np.array([(x, found.mean, found.ci_low, found.ci_high) for x, found in points], dtype=np.float64)
+        return cls(look, *numbers.reshape(-1, 4).T)
+
+
+def bands_figure(
+    bands: Sequence[Band], metric: Metric, x_label: str, y_label: str = "", bounds: tuple[float, float] | None = None
+) -> tuple[Figure, Axes]:
+    """The bands on one pair of axes, whose horizontal one is left to the caller.
+
+    A band has no width where its ends are not finite, and ends where values do.
+
+    Args:
+        bands: At least one.
+        metric: Whose values they are.
+        x_label: What stands below.
+        y_label: What stands at the left, unit included; the metric's title by default.
+        bounds: What a value can be at all; by default what the metric can be.
+    """
+    figure, axes = new_axes(2.9)
+    bounds = bounds or metric.bounds
+    for band in bands:
+        ends = [np.where(np.isfinite(end), np.clip(end, *bounds), band.middle) for end in (band.low, band.high)]
+        middle, low, high = (metric.scaled(1.0) * values for values in (band.middle, *ends))
+        marker = band.look.marker if band.x.size <= 12 else ""
+        axes.plot(band.x, middle, color=band.look.color, marker=marker, markersize=3.5, zorder=3)
+        axes.fill_between(band.x, low, high, color=band.look.color, alpha=0.18, linewidth=0, zorder=2)
+    lowest, highest = (float(end(end(band.middle) for band in bands)) for end in (min, max))
+    if not metric.is_share and lowest > 0 and highest > 30 * lowest:  # a loss that falls far
+        scale_logarithmic(axes.yaxis, lowest, highest, pad=1.3)
+    keep_within(axes.yaxis, metric, bounds)
+    finish(axes, x_label, y_label or metric.axis_label)
+    return figure, axes
