@@ -28,7 +28,7 @@ def convolutions(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, int, int
     return image, kernels, stride, padding, dilation
 
 
-@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
 @given(convolutions())
 def test_conv2d_matches_torch_on_random_shapes(case: tuple[np.ndarray, np.ndarray, int, int, int]) -> None:
     image, kernels, stride, padding, dilation = case

@@ -208,7 +208,7 @@ def test_a_table_that_cannot_be_used_is_answered_in_a_line(tmp_path, content, me
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["npz", "csv_pixels"])
+@pytest.mark.parametrize("kind", ["npz", pytest.param("csv_pixels", marks=[pytest.mark.slow, pytest.mark.ci])])
 def test_a_config_needs_nothing_but_the_file(compose, tmp_path, kind):
     path = keras(tmp_path / "a.npz") if kind == "npz" else table(tmp_path / "a.csv")
     config = checked_config(compose(f"data={kind}", f"data.source.file={path}", "model=linear"))

@@ -46,10 +46,12 @@ def test_the_number_of_classes_is_that_of_those_that_are_kept(compose, pets):
     assert checked_config(compose(*words(pets, "data.classes=['10','1']")))["data"]["num_classes"] == 2
 
 
-@pytest.mark.parametrize("key", ["mean", "std", "num_classes", "image_shape"])
-def test_any_data_set_may_leave_a_number_to_the_data(compose, key):
-    stated = checked_config(compose("data=digits"))["data"][key]
-    assert checked_config(compose("data=digits", f"data.{key}=auto"))["data"][key] == pytest.approx(stated, abs=1e-4)
+def test_any_data_set_may_leave_a_number_to_the_data(compose):
+    keys = ("mean", "std", "num_classes", "image_shape")
+    stated = checked_config(compose("data=digits"))["data"]
+    found = checked_config(compose("data=digits", *(f"data.{key}=auto" for key in keys)))["data"]
+    for key in keys:
+        assert found[key] == pytest.approx(stated[key], abs=1e-4)
 
 
 def test_a_folder_that_cannot_be_listed_is_said(compose, tmp_path):
@@ -98,7 +100,7 @@ def test_a_finished_run_is_not_one_of_other_pictures(train, pets):
     assert train("rerun=true").data_sha256 != record.data_sha256
 
 
-@pytest.mark.parametrize("change", ["touched", "copied"])
+@pytest.mark.parametrize("change", ["touched", pytest.param("copied", marks=[pytest.mark.slow, pytest.mark.ci])])
 def test_a_finished_run_stays_finished_where_only_times_or_places_of_files_changed(train, pets, change):
     record = train()
     for path in sorted((pets / "2").iterdir()):
@@ -112,6 +114,8 @@ def test_a_finished_run_stays_finished_where_only_times_or_places_of_files_chang
     assert again.data.listing_sha256 != record.data.listing_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures_of_equal_size_and_time_that_change_places_are_other_data(train, pets):
     train()
     for first, second in (("1", "x"), ("2", "1"), ("x", "2")):
@@ -120,6 +124,8 @@ def test_pictures_of_equal_size_and_time_that_change_places_are_other_data(train
         train()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_batch_larger_than_train_names_the_remedy(train):
     with pytest.raises(ConfigError, match=r"only 21 images: set data\.batch_size=16$"):
         train("data.batch_size=22")

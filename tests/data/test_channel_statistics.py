@@ -37,7 +37,9 @@ def test_very_many_images_are_sampled_evenly(images, monkeypatch):
     assert channel_statistics(images) == channel_statistics(images[::3].clone())
 
 
-@pytest.mark.parametrize("name", STATED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "circles" else [pytest.mark.slow, pytest.mark.ci]) for n in STATED]
+)
 def test_what_a_config_states_is_what_the_training_split_has(compose, name):
     source, mean, std = STATED[name]
     cfg = compose(f"data={name}")
@@ -66,6 +68,8 @@ def test_what_is_said_can_be_put_on_the_command_line(images, caplog):
     assert not caplog.messages
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_data_module_measures_the_whole_data_whatever_is_kept_of_it(compose, caplog):
     from vision_baselines.training import build
 

@@ -43,7 +43,13 @@ PUBLISHED = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
     "cifar100": ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
 }
+RARE = [pytest.mark.slow, pytest.mark.ci]
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def mostly_rare(names, *default):
+    """Every name; those that are not stated run with ``-m "slow and ci"`` only."""
+    return [pytest.param(name, marks=[] if name in default else RARE) for name in names]
 
 
 def test_every_option_is_known_here(root):
@@ -51,7 +57,7 @@ def test_every_option_is_known_here(root):
     assert options == {*DATA_SETS, *FILES}
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", mostly_rare(DATA_SETS, "cifar10", "image_folder"))
 def test_a_data_set_is_built_from_its_own_source_with_the_facts_it_has(compose, name):
     source, channels, side, num_classes = DATA_SETS[name]
     folder = ["data.source.root=/somewhere", "data.num_classes=10"]
@@ -66,7 +72,7 @@ def test_a_data_set_is_built_from_its_own_source_with_the_facts_it_has(compose, 
     assert (data.permute_pixels, data.train_fraction, data.classes) == (False, 1.0, None)
 
 
-@pytest.mark.parametrize("name", DATA_SETS)
+@pytest.mark.parametrize("name", mostly_rare(DATA_SETS, "mnist"))
 def test_every_data_set_takes_the_common_keys_without_a_plus(compose, name):
     words = ["data.permute_pixels=true", "data.train_fraction=0.1", "data.classes=[1,0]", "data.num_classes=2"]
     cfg = compose(f"data={name}", *words, "data.batch_size=32", "seed=3")
@@ -97,6 +103,8 @@ def test_what_all_data_sets_share_stands_once(root):
         assert not set(shared) & set(own.keys())
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"the files of MNIST are not in {SHARED}")
 def test_mnist_has_the_published_figures(compose, caplog):
     build.datamodule(compose("data=mnist", f"paths.data_dir={SHARED}")).setup()
@@ -127,14 +135,14 @@ def test_images_of_any_channels_can_be_augmented(augment, channels):
     assert not torch.equal(changed, images)
 
 
-@pytest.mark.parametrize("name", sorted(set(DATA_SETS) - {"circles"}))
+@pytest.mark.parametrize("name", mostly_rare(sorted(set(DATA_SETS) - {"circles"}), "digits"))
 def test_every_data_set_of_images_takes_the_augmentation_for_photographs(compose, name):
     root = ["data.source.root=/somewhere"] if name == "image_folder" else []
     augment = build.datamodule(compose(f"data={name}", "augment=photo", *root)).augment
     assert (augment.shift_px, augment.flip, augment.rotation_deg) == (4, 0.5, 10.0)
 
 
-@pytest.mark.parametrize(("augment", "shift_px"), [("shift", 3), ("photo", 4)])
+@pytest.mark.parametrize(("augment", "shift_px"), [("shift", 3), pytest.param("photo", 4, marks=RARE)])
 def test_points_are_not_shifted_out_of_their_only_pixel(compose, augment, shift_px):
     expected = rf"augment\.shift_px is {shift_px}; expected less than the 1 pixel of an image's shorter side"
     with pytest.raises(ConfigError, match=expected):

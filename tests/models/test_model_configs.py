@@ -14,6 +14,13 @@ from vision_baselines.analysis.net_size import net_size
 from vision_baselines.errors import ConfigError
 
 MODELS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+# in the default suite some of them
+SAMPLED = [
+    pytest.param(
+        name, marks=[] if name in ("cnn", "fc", "gated_mlp", "residual_mlp") else [pytest.mark.slow, pytest.mark.ci]
+    )
+    for name in MODELS
+]
 
 
 def test_the_named_models_of_the_tutorial_are_there():
@@ -21,8 +28,14 @@ def test_the_named_models_of_the_tutorial_are_there():
     assert {"gated_mlp", "residual_mlp", "resnet18"} <= set(MODELS)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 32, 32), (1, 8, 8)])
+@pytest.mark.parametrize("model", SAMPLED)
+@pytest.mark.parametrize(
+    "image_shape",
+    [
+        (1, 8, 8),
+        *(pytest.param(shape, marks=[pytest.mark.slow, pytest.mark.ci]) for shape in ((1, 28, 28), (3, 32, 32))),
+    ],
+)
 def test_every_model_maps_these_images_to_logits_and_its_layers_sum_to_its_size(net_of, model, image_shape):
     net = net_of(model, image_shape)
     size = net_size(net, image_shape)
@@ -46,7 +59,7 @@ def test_a_point_in_the_plane_is_refused_in_one_line_where_something_halves_it(n
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", SAMPLED)
 def test_the_seed_alone_draws_the_weights(net_of, model):
     drawn = []
     for seed in (0, 0, 1):

@@ -21,6 +21,7 @@ from vision_baselines.models.resnet import ResNet18
 from vision_baselines.models.transfer import freeze_backbone, head_name, load_backbone
 from vision_baselines.training.module import ImageClassifier
 
+RARE = [pytest.mark.slow, pytest.mark.ci]
 SHAPE = (1, 8, 8)
 NETS = [partial(CNN, SHAPE), partial(FC, SHAPE), partial(ResidualMLP, SHAPE), partial(ResNet18, SHAPE)]
 BACKBONES = [pytest.param(net, id=net.func.__name__) for net in NETS]
@@ -71,7 +72,13 @@ def test_the_head_of_ours_is_the_layer_that_is_called_last_and_has_as_many_outpu
     assert net.get_submodule(head_name(net)).out_features == 7
 
 
-@pytest.mark.parametrize("name", THEIRS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("resnet18", "squeezenet1_1", "mobilenet_v3_small") else RARE)
+        for name in THEIRS
+    ],
+)
 def test_the_head_of_torchvisions_is_the_layer_that_is_called_last(name):
     with torch.device("meta"), torch.no_grad():
         net = torchvision.models.get_model(name, num_classes=17, **THEIRS[name]).eval()

@@ -48,6 +48,8 @@ def test_the_record_has_the_mean_over_the_test_split_of_the_best_net(probed, reb
     )
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_training_is_looked_at_every_so_many_steps_and_unhooked_between(run_tiny, with_callback, scalars, tmp_path):
     witness = Witness()
     with_callback(witness)
@@ -106,6 +108,8 @@ class Idle(nn.Module):
         return self.blocks[0](images.flatten(1))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_block_that_is_never_called_is_said_and_not_measured_as_nought(run_tiny, monkeypatch, caplog):
     made = build.classifier
 

@@ -54,6 +54,8 @@ def test_the_curve_holds_numpys_quantiles():
     assert (curve.x[0], curve.x[-1]) == (0, 100)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_fully_connected_net_is_measured_by_its_rows_as_images(compose, tiny, tmp_path):
     data = [text for text in tiny if not text.startswith("model")]
     record = train(compose(*data, "model=fc", "model.hidden_features=[6]", "probe=edges", "logger=none"))
@@ -63,6 +65,8 @@ def test_a_fully_connected_net_is_measured_by_its_rows_as_images(compose, tiny, 
     assert record.metrics["edges/trained"] == pytest.approx(mean_similarity(filters))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_filters_of_one_pixel_are_passed_over_with_a_line(run_tiny, caplog):
     with caplog.at_level(logging.INFO):
         record = run_tiny("run", "probe=edges", "model.kernel_size=1")
@@ -73,6 +77,8 @@ def test_filters_of_one_pixel_are_passed_over_with_a_line(run_tiny, caplog):
     assert "probe.edges: nothing to measure" in caplog.text
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_starts_from_anothers_weights_has_no_untrained_figure(run_tiny, probed):
     record = run_tiny("run", "probe=edges", f"init_from={probed[1] / 'checkpoints' / 'best.ckpt'}")
 

@@ -57,6 +57,8 @@ def test_pictures_and_numbers_reach_tensorboard(probed, events, scalars):
     assert scalars(folder)["shift/acc_1px"] == [(record.history[-1].step, record.metrics["shift/acc_1px"])]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_was_interrupted_is_probed_as_the_uninterrupted_one(
     probed, everything, train_tiny, tmp_path, with_callback, scalars
 ):
@@ -87,6 +89,8 @@ def test_a_finished_run_is_probed_and_not_trained_again(probed, everything, trai
     assert read_record(tmp_path / "run") == found
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_probe_that_was_asked_once_is_asked_again_only_otherwise(train_tiny, tmp_path):
     train_tiny(tmp_path / "run", "probe=shift")
     written = (tmp_path / "run" / "run.json").stat().st_mtime_ns
@@ -98,6 +102,8 @@ def test_a_probe_that_was_asked_once_is_asked_again_only_otherwise(train_tiny, t
     assert found.curves["shift/acc"].x == [0, 1]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_run_whose_data_or_weights_are_others_is_not_probed(train_tiny, tmp_path):
     record = train_tiny(tmp_path / "run")
     record.data_sha256, data_sha256 = "0" * 64, record.data_sha256
@@ -128,6 +134,8 @@ def test_seconds_by_epoch_rise_to_the_whole_of_the_fit(probed):
     assert 0 < seconds[0] < seconds[1] <= probed[0].timings.fit_s
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_hook_is_left_on_the_net(train_tiny, tmp_path, with_callback):
     class Looks(Callback):
         def on_test_end(self, trainer, pl_module):

@@ -91,6 +91,8 @@ def test_what_cannot_be_moved_is_refused_before_training(run_tiny, override, mes
     assert not list((tmp_path / "outputs" / "run" / "checkpoints").glob("*.ckpt"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_limit_on_test_batches_holds_for_moved_images_too(run_tiny):
     options = ["probe=shift", "probe.shift.max_px=1", "data.eval_batch_size=3", "+trainer.limit_test_batches=2"]
     metrics = run_tiny("run", *options).metrics
@@ -100,7 +102,7 @@ def test_a_limit_on_test_batches_holds_for_moved_images_too(run_tiny):
     assert metrics["shift/acc_1px"] * 24 == pytest.approx(round(metrics["shift/acc_1px"] * 24), abs=1e-5)
 
 
-@pytest.mark.parametrize("headline", ["macro_f1", "loss"])
+@pytest.mark.parametrize("headline", ["loss", pytest.param("macro_f1", marks=[pytest.mark.slow, pytest.mark.ci])])
 def test_it_measures_whatever_decides(run_tiny, headline):
     mode = "min" if headline == "loss" else "max"
     options = ["task.metrics=[accuracy,macro_f1]", f"task.headline={headline}", f"task.mode={mode}"]
