@@ -53,8 +53,8 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
         for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():
             yield f"{row.label}: in {jobs} of {plural(len(row.counted), 'job')}, {one_line(caveat)}."
-        summary = row.metrics.get("test/acc")
-        if summary and table.metric.name == "test/acc" and is_guessing(row, summary.mean):
+        summary = row.metrics.get(table.metric.name)
+        if summary and table.metric.is_accuracy and is_guessing(row, summary.mean):
             yield (
                 f"{row.label}: a test accuracy of {summary.mean:.2%} is no better than always guessing the largest "
                 f"class; balanced accuracy is {balanced_accuracy(row) or 0:.2%}."

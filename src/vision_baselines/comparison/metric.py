@@ -54,6 +54,11 @@ class Metric:
         return "%" if self.is_share else ""
 
     @property
+    def is_accuracy(self) -> bool:
+        """Whether it is the share of right answers on the test split."""
+        return names.is_accuracy(self.name)
+
+    @property
     def axis_label(self) -> str:
         """The title, and the unit of `scaled` values."""
         return f"{self.title}, {self.unit}" if self.unit else self.title

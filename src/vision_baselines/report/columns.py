@@ -104,9 +104,9 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     ]
     for name in table.metrics:
         columns += _metric_columns(table, name)
-    if any(balanced_accuracy(row) is not None for row in table.rows) and table.metric.name == "test/acc":
-        share = Metric("test/balanced_accuracy")
-        columns.append(_plain("balanced accuracy", "balanced accuracy", share.bare, balanced_accuracy, unit="%"))
+    if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):
+        unit, write = table.metric.unit, table.metric.bare
+        columns.append(_plain("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
     if table.baseline is not None:
         columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.baseline}))
         columns += _difference_columns(

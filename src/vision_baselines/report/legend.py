@@ -20,7 +20,7 @@ def legend(table: ComparisonTable) -> str:
         unit = "percentage points" if table.metric.is_share else "the metric's unit"
         said.append(f"Differences are paired by seed and in {unit}.")
     shares = {share for row in table.rows for job in row.counted if (share := largest_class_share(job.record))}
-    if shares and table.metric.name == "test/acc":
+    if shares and table.metric.is_accuracy:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
         guessed = low if low == high else f"{low} to {high}"
         said.append(f"Always guessing the largest class would be right for {guessed} of the test images.")

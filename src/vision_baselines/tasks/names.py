@@ -32,6 +32,15 @@ def is_share(quantity: str) -> bool:
     return quantity in _SHARES or last in _SHARES - {"error"} or (last.startswith("top") and last[3:].isdigit())
 
 
+def is_accuracy(name: str) -> bool:
+    """Whether a metric, named with its split, is the share of right answers on the test split, which guessing has too.
+
+    >>> is_accuracy("test/acc"), is_accuracy("val/acc"), is_accuracy("test/balanced_accuracy")
+    (True, False, False)
+    """
+    return name in ("test/acc", "test/accuracy", "test/top1")
+
+
 def lower_is_better(quantity: str) -> bool:
     """Whether a smaller value is the better one, from a name without its split.
 
