@@ -56,7 +56,7 @@ def fitted(model, *, epochs=2, callbacks=(), datamodule=None):
 
 @pytest.fixture(autouse=True)
 def _quiet_lightning():
-    from vision_baselines.training.run import quieten_lightning
+    from vision_baselines.training.build import quieten_lightning
 
     quieten_lightning()
 

@@ -10,7 +10,7 @@ import torch
 from vision_baselines.data.sources import Noise
 from vision_baselines.errors import ConfigError
 from vision_baselines.training import build
-from vision_baselines.training.run import quieten_lightning
+from vision_baselines.training.build import quieten_lightning
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))

@@ -13,8 +13,7 @@ import torch
 
 from vision_baselines.errors import ConfigError, DivergedError, TrainingError
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.training.results import weights_sha256
-from vision_baselines.training.run import headline
+from vision_baselines.training.results import headline, weights_sha256
 from vision_baselines.training.signals import Interrupted
 
 

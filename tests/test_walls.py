@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 import tomllib
@@ -96,3 +97,25 @@ def test_the_lightning_releases_that_were_compromised_cannot_be_installed(root):
     [lightning] = [r for r in map(Requirement, texts) if r.name == "pytorch-lightning"]
     assert not lightning.specifier.contains("2.6.2")
     assert not lightning.specifier.contains("2.6.3")
+
+
+def imported_by(path: Path) -> set[str]:
+    """Modules of this package that a module imports, also inside functions; not what is for type checkers only."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("vision_baselines"):
+            found.update((node.module, *(f"{node.module}.{alias.name}" for alias in node.names)))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_no_module_of_a_package_imports_in_a_circle():
+    names = {".".join(("vision_baselines", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES}
+    graph = {name: imported_by(path) & names.keys() for name, path in names.items() if not name.endswith("__init__")}
+    tuple(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle

@@ -12,7 +12,7 @@ import torch
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import ConfigError
 from vision_baselines.report.write import compare
-from vision_baselines.training.run import headline as run_headline
+from vision_baselines.training.results import headline as run_headline
 from vision_baselines.training.run import train
 
 EXTERNAL = Path(__file__).parents[1] / "external"

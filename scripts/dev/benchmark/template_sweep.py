@@ -15,7 +15,7 @@ from benchmark.trainers import Pictures, TemplateModule
 from vision_baselines.config.compose import composed, register_resolvers
 from vision_baselines.data.splits import Split, Splits
 from vision_baselines.training import build
-from vision_baselines.training.run import quieten_lightning
+from vision_baselines.training.build import quieten_lightning
 
 BATCH_SIZE = 64
 

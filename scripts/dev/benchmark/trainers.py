@@ -23,7 +23,7 @@ from benchmark.workload import IMAGE_SHAPE, MEAN, NUM_CLASSES, STD, Workload, pl
 from vision_baselines.config.compose import composed
 from vision_baselines.data.splits import Split, Splits
 from vision_baselines.training import build
-from vision_baselines.training.run import quieten_lightning
+from vision_baselines.training.build import quieten_lightning
 
 
 class _Clock(Callback):

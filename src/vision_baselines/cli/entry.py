@@ -60,7 +60,8 @@ def train_task(cfg: DictConfig) -> float:
 
     def verb() -> float:
         plan = planned(cfg)  # before torch is imported, which takes seconds
-        from vision_baselines.training.run import headline, run
+        from vision_baselines.training.results import headline
+        from vision_baselines.training.run import run
 
         if cfg.preview:
             from vision_baselines.sweep.preview import show

@@ -21,7 +21,6 @@ from vision_baselines.runs.record import Curve, RunRecord, finished_record, read
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.best_weights import BEST
 from vision_baselines.training.measure import Measurement, measure, require_same_weights
-from vision_baselines.training.run import quieten_lightning
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,6 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         DataError: The folder holds no finished run, or the data is not what the run was tested on.
         StorageError: The checkpoint is missing, damaged, or holds other weights than the record says.
     """
-    quieten_lightning()
     is_folder, record = path.is_dir(), None
     if is_folder:
         record = finished_record(path)

@@ -6,8 +6,10 @@ boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +33,12 @@ from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.training.hooks import drop_unused_hooks
-from vision_baselines.training.module import ImageClassifier
+from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trial_step import check_optimizer
 
 # Errors whose text says what is wrong without their name.
+log = logging.getLogger(__name__)
+
 _DTYPES = {"64-true": torch.float64, "64": torch.float64, "bf16-true": torch.bfloat16, "16-true": torch.float16}
 _SAID_WHOLE = (ValueError, TypeError, MisconfigurationException, OmegaConfBaseException)
 
@@ -45,12 +49,12 @@ def datamodule(cfg: DictConfig) -> ImageDataModule:
     return made
 
 
-def classifier(cfg: DictConfig) -> ImageClassifier:
+def classifier(cfg: DictConfig) -> TaskModule:
     """The net inside its classifier, weights drawn, frozen where the config says so."""
     compile_options = OmegaConf.select(cfg, "classifier.compile")
     if not isinstance(compile_options, DictConfig | None):
         raise ConfigError(f"classifier.compile is {compile_options!r}; expected options of torch.compile, {{}} or null")
-    made: ImageClassifier = _instance(cfg, "classifier", ImageClassifier)
+    made: TaskModule = _instance(cfg, "classifier", TaskModule)
     check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
     if cfg.get("freeze") == "backbone":
         freeze_backbone(made.net)
@@ -64,20 +68,24 @@ def net(cfg: DictConfig) -> nn.Module:
     return made
 
 
-def takes_channels_last(net: nn.Module, image_shape: Sequence[int]) -> bool:
-    """Whether a net can be given images (N, C, H, W) laid out channels last; ``x.view(len(x), -1)`` cannot."""
+def choose_memory_format(net: nn.Module, datamodule: ImageDataModule) -> None:
+    """Lay weights and images out contiguously if the net cannot be given them channels last.
+
+    ``x.view(len(x), -1)`` cannot; a `flatten` or `reshape` can.
+    """
+    parameter = next(net.parameters(), torch.zeros(()))
+    images = torch.zeros(2, *datamodule.image_shape, dtype=parameter.dtype, device=parameter.device)
     training = net.training
-    parameter = next(net.parameters(), None)
-    dtype = parameter.dtype if parameter is not None else torch.float32
-    images = torch.zeros(2, *image_shape, dtype=dtype).to(memory_format=torch.channels_last)
     try:
         with torch.no_grad():
-            net.eval()(images)
+            net.eval()(images.to(memory_format=datamodule.memory_format))
     except RuntimeError as error:
-        return "view size is not compatible" not in str(error)
+        if "view size is not compatible" in str(error):
+            log.info("the net needs contiguous memory: channels_last is off for it")
+            net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            datamodule.memory_format = torch.contiguous_format
     finally:
         net.train(training)
-    return True
 
 
 def loggers(cfg: DictConfig) -> list[Logger]:
@@ -115,7 +123,8 @@ def probes(cfg: DictConfig) -> list[Callback]:
 
 
 def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
-    """Lightning's trainer, with this project's checkpoint files."""
+    """Lightning's trainer, with this project's checkpoint files, and without what it says of every run."""
+    quieten_lightning()
     made: pl.Trainer = _instance(
         cfg,
         "trainer",
@@ -173,3 +182,15 @@ def _root_cause(error: BaseException) -> BaseException:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     return error
+
+
+def quieten_lightning() -> None:
+    """Leave out what Lightning says of every run and what does not hold here."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",  # the data is in memory: workers only add a copy
+        ".*smaller than the logging interval.*",  # epoch metrics are logged whatever the interval
+        ".*dataloader is not resumable.*",  # its sampler starts where the run stands
+        ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -11,12 +11,12 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training import build
-from vision_baselines.training.module import ImageClassifier
+from vision_baselines.training.task_module import TaskModule
 
 
 def load_classifier(
     path: Path, *, trusted_packages: Sequence[str] = (), map_location: str = "cpu"
-) -> tuple[ImageClassifier, ImageDataModule]:
+) -> tuple[TaskModule, ImageDataModule]:
     """The classifier of a checkpoint in evaluation mode, and the data module that prepares its pictures.
 
     The data itself is not read. Loading runs no code: the file holds tensors and plain values only, and classes that
@@ -40,4 +40,6 @@ def load_classifier(
         classifier.load_state_dict(state["state_dict"])
     except RuntimeError as error:
         raise ConfigError(f"{path} does not fit the net of its config: {str(error).splitlines()[1].strip()}") from error
-    return classifier.to(map_location).eval(), build.datamodule(cfg)
+    datamodule = build.datamodule(cfg)
+    build.choose_memory_format(classifier.net, datamodule)
+    return classifier.to(map_location).eval(), datamodule

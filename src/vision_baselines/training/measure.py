@@ -69,6 +69,7 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
         )
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)  # its first weights are the run's, so that a probe can compare with them
+    build.choose_memory_format(classifier.net, datamodule)
     probes = build.probes(cfg)
     trainer = build.trainer(cfg, callbacks=probes, loggers=[])
     with warnings.catch_warnings():

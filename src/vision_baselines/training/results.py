@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
+from vision_baselines.comparison.metric import headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.runs.fingerprint import group_name
-from vision_baselines.runs.record import EpochRow, RunRecord
+from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged
 from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
@@ -70,3 +71,13 @@ def best_metrics(
         if row.epoch == best_epoch:
             metrics |= {key: value for key, value in row.metrics.items() if not key.startswith("train/")}
     return metrics | {key: float(value) for key, value in validated.items() if key.startswith("val/")}
+
+
+def headline(record: RunRecord) -> str:
+    """One line on a run: what came out, what it cost."""
+    if record.status is not Status.FINISHED:
+        reason = f": {record.failure.message}" if record.failure else ""
+        return f"{record.name}  {record.status}{reason}"
+    size = f"{record.parameters.total:,} parameters" if record.parameters else ""
+    best = f"best epoch {record.best_epoch} (from 0)" if record.best_epoch is not None else ""
+    return f"{record.name}  {headline_value(record)}  {best}  {size}  {record.timings.fit_s:.1f} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -13,6 +14,8 @@ from vision_baselines.runs.fingerprint import differences, fingerprint
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training.best_weights import BEST
+
+log = logging.getLogger(__name__)
 
 
 def resume_file(dirpath: Path, step: int) -> Path:
@@ -47,6 +50,22 @@ def latest_good(dirpath: Path, config: Mapping[str, Any] | None = None) -> tuple
             raise _of_another_run(path, f" ({'; '.join(differences(state['config'], config)[:3])})")
         return path, step, complaints
     return None, 0, complaints
+
+
+def where_to_resume(dirpath: Path, config: Mapping[str, Any]) -> tuple[str | None, int]:
+    """The file that a run is resumed from and its step; None and 0 for a run that has saved nothing yet.
+
+    Raises:
+        StorageError: There are files and none can be trusted.
+    """
+    path, step, complaints = latest_good(dirpath, config)
+    if complaints and path is None:
+        raise StorageError(f"{'; '.join(complaints)}.\nNone before it is left: add rerun=true to train anew")
+    for complaint in complaints:
+        log.warning("%s; going back to the one before it", complaint)
+    if path:
+        log.info("resuming at step %d", step)
+    return (str(path) if path else None), step
 
 
 def discard(dirpath: Path, *configs: Mapping[str, Any]) -> None:

@@ -1,0 +1,68 @@
+"""How a run that does not finish is noted, and which of its errors are of the disk or of another process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vision_baselines.errors import (
+    ConfigError,
+    DivergedError,
+    OutOfTimeError,
+    StorageError,
+    VisionBaselinesError,
+)
+from vision_baselines.runs.files import written_files
+from vision_baselines.runs.record import Failure, RunRecord, Status, now
+from vision_baselines.storage.lock import RunLockedError, exclusive
+from vision_baselines.training.signals import Interrupted
+
+log = logging.getLogger(__name__)
+
+
+def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:
+    """Write into the record of the run in `folder` how it ended."""
+    record.ended_at = now()
+    message = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Interrupted | KeyboardInterrupt | OutOfTimeError):
+        record.status = Status.INTERRUPTED
+    else:
+        record.status = Status.DIVERGED if isinstance(error, DivergedError) else Status.FAILED
+    if isinstance(error, SystemExit):
+        message = f"the run called sys.exit({error.code!r})"
+    known = isinstance(error, VisionBaselinesError | Interrupted)
+    trace = "" if known else traceback.format_exc()
+    record.failure = Failure(kind=type(error).__name__, message=message, traceback=trace)
+    try:
+        record.files = written_files(folder)
+        record.write(folder)
+    except OSError as problem:  # the failure itself matters more than that it could not be noted
+        log.error("could not note the failure in %s: %s", folder, problem.strerror)
+
+
+@contextmanager
+def sole_trainer(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the run's folder. In a sweep wait for it: when another sweep has finished the job, it is skipped."""
+    try:
+        with exclusive(folder, wait=wait):
+            yield
+    except RunLockedError as error:
+        raise ConfigError(f"{error}; wait for it, or choose another name=…") from error
+
+
+@contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Say of an error of the disk what can be done about it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG):
+            reason = "disk full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else error.strerror
+            raise StorageError(
+                f"{reason} at {error.filename or folder}; make room, or set paths.output_dir to where there is some"
+            ) from error
+        raise

@@ -1,0 +1,71 @@
+"""What a record says before anything is trained: of the run itself, of its parts and of the machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from vision_baselines.analysis.net_size import net_size
+from vision_baselines.config.plan import RunPlan
+from vision_baselines.config.trainer_options import partial_because
+from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.runs import environment
+from vision_baselines.runs.code import code_of, code_of_all_attempts
+from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
+from vision_baselines.runs.resumption import Action
+from vision_baselines.tasks.task import Task
+
+
+def new_record(plan: RunPlan) -> RunRecord:
+    """The record of a run that starts, or that is resumed: then with what its earlier attempts took."""
+    cfg, config, decision = plan.cfg, dict(plan.config), plan.decision
+    previous = decision.previous if decision.action in (Action.RESUME, Action.RETRY) else None
+    record = RunRecord(
+        name=plan.folder.name,
+        sweep=str(cfg.name),
+        status=Status.RUNNING,
+        overrides=list(plan.overrides),
+        config=config,
+        fingerprint=plan.fingerprint,
+        seed=cfg.seed,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        started_at=previous.started_at if previous else now(),
+        # a run that fails before its threads are set would have had these
+        environment=environment.observe("cpu").model_copy(update={"threads": cfg.threads}),
+        code=code_of_all_attempts(previous.code if previous else {}, code_of(config)),
+        attempts=previous.attempts + 1 if previous else 1,
+    )
+    if previous:
+        record.timings, record.data_sha256 = previous.timings, previous.data_sha256
+        record.init_weights_sha256 = previous.init_weights_sha256
+    return record
+
+
+def note_data(record: RunRecord, datamodule: ImageDataModule, *, listing_sha256: str | None) -> None:
+    """Write down which data was read."""
+    splits = datamodule.splits
+    assert splits is not None
+    record.data_sha256, record.test_sha256 = splits.sha256, splits.test_sha256
+    record.class_names = list(splits.class_names)
+    record.data = DataFacts(**datamodule.facts(), listing_sha256=listing_sha256)
+
+
+def note_parts(
+    record: RunRecord, classifier: pl.LightningModule, trainer: pl.Trainer, image_shape: Sequence[int]
+) -> None:
+    """Write down what is trained on which machine: task, size of the net, precision, environment."""
+    task: Task = classifier.task  # type: ignore[assignment]
+    record.task = TaskFacts(headline=task.headline, mode=task.mode, modes=task.modes)
+    size = net_size(classifier.net, image_shape)  # type: ignore[arg-type]
+    record.parameters = Parameters(
+        total=size.num_params,
+        trainable=size.num_params_trainable,
+        per_layer={layer.name: layer.num_params for layer in size.layers if layer.num_params},
+        flops_per_image=size.flops,
+        receptive_field_px=size.receptive_field_px,
+    )
+    record.environment = environment.observe(trainer.strategy.root_device)
+    record.precision, record.partial = str(trainer.precision), partial_because(record.config["trainer"])

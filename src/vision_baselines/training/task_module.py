@@ -1,0 +1,291 @@
+"""`TaskModule`: what is the same for every net and task: steps, logging, optimizer and schedule.
+
+The loss, the metrics and what a prediction is are left to the task (`vision_baselines.tasks`).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, Metric
+
+from vision_baselines.errors import ConfigError
+from vision_baselines.seeding import draw_seed, seed_default_generator
+from vision_baselines.tasks.classification import Classification
+from vision_baselines.tasks.task import Task, TestReport
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[Tensor, Tensor]
+
+# Training steps, and outputs in all, that are flushed into the metrics at once.
+_MOST_PENDING_STEPS = 64
+_MOST_PENDING_OUTPUTS = 2**20
+
+
+class TaskModule(pl.LightningModule):
+    """Trains any net on a task, by default on classification: images (N, C, H, W) to logits (N, num_classes).
+
+    Logs ``loss`` and every metric of the task under ``train/``, ``val/`` and ``test/`` once an epoch.
+    Dropout draws from a generator that is seeded anew in each step by (seed, epoch, step), so what it draws does
+    not depend on what ran before.
+
+    Args:
+        net: The net.
+        num_classes: Number of classes, for the default task.
+        task: What is learned; none is `Classification` of `num_classes`.
+        optimizer: Makes the optimizer from the parameters.
+        scheduler: Makes the learning-rate schedule from the optimizer; none keeps the rate. One that takes
+            ``total_steps`` is given the number of steps of the whole run.
+        scheduler_interval: ``epoch`` or ``step``: when the schedule moves on.
+        seed: The run's seed.
+        channels_last: Whether 4-D weights are laid out channels last.
+        compile: Options of `torch.compile` for the net, ``{}`` for its defaults; none leaves it as it is. On CUDA
+            ``{"mode": "reduce-overhead"}`` records CUDA graphs. Names of weights stay as they are.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        num_classes: int | None = None,
+        task: Task | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        scheduler_interval: str = "epoch",
+        seed: int = 0,
+        channels_last: bool = True,
+        compile: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if channels_last:
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net: nn.Module = net
+        self.seed = seed
+        self._compile = compile
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        self._scheduler_interval = scheduler_interval
+        if task is None:
+            if num_classes is None:
+                raise ConfigError("classifier has neither num_classes nor a task; expected one of them")
+            task = Classification(num_classes)
+        if not isinstance(task, Task):
+            raise ConfigError(f"task._target_ makes a {type(task).__name__}; expected a Task of vision_baselines.tasks")
+        self.task = task
+        self._names = ["loss", *task.metrics()]
+        for stage in ("train", "val", "test"):
+            for name, metric in {"loss": MeanMetric(nan_strategy="disable"), **task.metrics()}.items():
+                setattr(self, f"{stage}_{name}", metric)
+        # Training batches that are not in the metrics yet: updating costs as much for many as for one.
+        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._tested: list[tuple[Tensor, Tensor]] = []
+        self._outputs_checked = False
+        self.caveats: list[str] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The task's outputs for normalised images (N, C, H, W): logits (N, num_classes) for classification."""
+        parameter = next(self.net.parameters(), images)
+        return self.task.outputs(self.net, images.to(parameter.dtype))
+
+    def setup(self, stage: str) -> None:
+        """Let the task look at the training targets."""
+        splits = getattr(getattr(self.trainer, "datamodule", None), "splits", None)
+        if splits is not None:
+            self.task.prepare(splits.train.target, splits.class_names)
+
+    def on_train_start(self) -> None:
+        """Compile the net if that was asked for; callbacks have traced it by now."""
+        if self._compile is not None:
+            self.net.compile(**self._compile)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The task's loss of a batch, a scalar."""
+        seed = draw_seed(self.seed, "step", self.trainer.current_epoch, batch_idx, self.global_rank)
+        seed_default_generator(seed, self.device)
+        loss, outputs, target = self.task.step(self.net, batch)
+        if not self._outputs_checked:
+            self._check_outputs(outputs)
+        self._pending.append((loss.detach(), outputs.detach(), target))
+        if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
+            self._flush_pending()
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update the test metrics and keep the predictions."""
+        outputs = self._evaluate("test", batch)
+        self._tested.append((self.task.prediction(outputs), batch[1]))
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the predictions of an earlier test."""
+        self._tested.clear()
+
+    def test_report(self) -> TestReport:
+        """What the task shows of the last test's predictions."""
+        if not self._tested:
+            return TestReport()
+        predictions, targets = (torch.cat(parts).cpu() for parts in zip(*self._tested, strict=True))
+        splits = getattr(getattr(self.trainer, "datamodule", None), "splits", None)
+        return self.task.report(predictions, targets, splits.class_names if splits is not None else ())
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training metrics."""
+        self._flush_pending()
+        self._log_epoch("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation metrics."""
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test metrics."""
+        self._log_epoch("test")
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Optimizer) -> None:
+        """Drop the gradients; torch's own wraps this in a profiler's record and a compiler's guard."""
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip where the trainer was told to; Lightning goes through the motions where it was not."""
+        if gradient_clip_val is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning sets this before and after each hook, some forty times a step, and `nn.Module` looks each time
+        # whether it is a parameter, a buffer or a module.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and, if there is one, its schedule, in Lightning's form."""
+        make = self._make_optimizer
+        if self._clips_under_mixed_precision() and getattr(make, "keywords", {}).get("fused"):
+            # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
+            make = functools.partial(make, fused=False)  # type: ignore[call-arg]
+        optimizer = make(p for p in self.net.parameters() if p.requires_grad)
+        if self._make_scheduler is None:
+            return optimizer
+        options: dict[str, Any] = {}
+        if _takes(self._make_scheduler, "total_steps"):
+            options["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        scheduler = self._make_scheduler(optimizer, **options)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": scheduler,
+                "interval": self._scheduler_interval,
+                "monitor": "val/loss",
+                "frequency": self._epochs_between_validations() if _needs_validation(scheduler) else 1,
+            },
+        }
+
+    def _epochs_between_validations(self) -> int:
+        return self.trainer.check_val_every_n_epoch or 1
+
+    def _clips_under_mixed_precision(self) -> bool:
+        return str(self.trainer.precision).endswith("-mixed") and self.trainer.gradient_clip_val is not None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
+        checkpoint["train_metrics"] = {
+            name: {
+                "updates": metric.update_count,
+                "state": {key: _copied(value) for key, value in metric.metric_state.items()},
+            }
+            for name, metric in self._train_metrics().items()
+        }
+        checkpoint["train_untold"] = [[value.clone() for value in step] for step in self._pending]
+        checkpoint["caveats"] = list(self.caveats)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the gathered training metrics back."""
+        metrics = self._train_metrics()
+        for name, saved in checkpoint.get("train_metrics", {}).items():
+            for key, value in saved["state"].items():
+                setattr(metrics[name], key, _copied(value))
+            metrics[name]._update_count = saved["updates"]
+        self._pending = [(loss, outputs, target) for loss, outputs, target in checkpoint.get("train_untold", [])]
+        if "caveats" in checkpoint:  # the state of a run, whose first outputs were checked; not its best weights alone
+            self.caveats, self._outputs_checked = list(checkpoint["caveats"]), True
+
+    def _train_metrics(self) -> dict[str, Metric]:
+        return {name: self._metric("train", name) for name in self._names}
+
+    def _metric(self, stage: str, name: str) -> Metric:
+        metric: Metric = getattr(self, f"{stage}_{name}")
+        return metric
+
+    def _check_outputs(self, outputs: Tensor) -> None:
+        """Look at the first outputs of this attempt, once."""
+        self._outputs_checked = True
+        if warning := self.task.warning(outputs):
+            log.warning("%s", warning)
+            self.caveats.append(warning)
+
+    def _evaluate(self, stage: str, batch: Batch) -> Tensor:
+        images, target = batch
+        outputs = self.task.outputs(self.net, images)
+        if outputs.dtype.itemsize == 2:
+            outputs = outputs.float()  # a loss of three digits decides badly which epoch is best
+        # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
+        self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
+        for name in self._names[1:]:
+            self._metric(stage, name).update(outputs, target)
+        return outputs
+
+    def _flush_pending(self) -> None:
+        """Update the training metrics with the batches that are not in them yet."""
+        if self._pending:
+            losses, outputs, targets = zip(*self._pending, strict=True)
+            values = [loss.expand(len(target)) for loss, target in zip(losses, targets, strict=True)]
+            self._metric("train", "loss").update(torch.cat(values))
+            every_output, every_target = torch.cat(outputs), torch.cat(targets)
+            for name in self._names[1:]:
+                self._metric("train", name).update(every_output, every_target)
+            self._pending.clear()
+
+    def _log_epoch(self, stage: str) -> None:
+        for name in self._names:
+            metric = self._metric(stage, name)
+            self.log(f"{stage}/{name}", metric.compute(), prog_bar=name == self.task.headline, sync_dist=False)
+            metric.reset()
+
+
+# Lightning asks for this function's signature in each step; `inspect` finds a ready one at once.
+TaskModule.training_step.__signature__ = inspect.signature(TaskModule.training_step)  # type: ignore[attr-defined]
+
+
+def _copied(value: Any) -> Any:
+    """A metric's state, a tensor or a list of them, apart from the metric."""
+    return [part.clone() for part in value] if isinstance(value, list) else torch.as_tensor(value).clone()
+
+
+def _needs_validation(scheduler: Any) -> bool:
+    return isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+
+
+def _takes(factory: Callable[..., Any], parameter: str) -> bool:
+    function = getattr(factory, "func", factory)
+    given = getattr(factory, "keywords", {})
+    return parameter in inspect.signature(function).parameters and parameter not in given
