@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import pytorch_lightning  # noqa: F401  # signatures of others' classes are known once they are imported
 import torch
 
 from vision_baselines.config.argument_types import check_argument_types

@@ -85,6 +85,11 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
         return ConfigError(f"{match[1]} lists several values; add -m (--multirun) to sweep them, or quote the value")
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return ConfigError(f"{match[1]} is set already; write {match[1]}=… without the +")
+    if match := re.search(r"Interpolation key '([^']+)' not found", text):
+        place = re.search(r"full_key: (\S+)", text)
+        return ConfigError(f"the config has no {match[1]}" + (f", which {place[1]} refers to" if place else ""))
+    if match := re.search(r"Error merging override ([^=\s]+)=(.*)", text):
+        return ConfigError(f"{match[1].lstrip('+~')}={match[2]} cannot be: the key holds another kind of value")
     first = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = " ".join(first[:2]) or type(error).__name__
     key = str(getattr(error, "full_key", None) or "")

@@ -1,5 +1,8 @@
 """Arguments compared with the signatures of the classes that a config names, before one is built.
 
+The signatures of this project's classes are read from their source, so that every job of a sweep is looked at without
+torch; those of others are known once their package is imported.
+
 YAML and Hydra read ``no`` and ``maybe`` as text, and every text but the empty one counts as true in Python: an argument
 that was meant to be switched off would be on. Only what a signature states plainly is held against it; what else a
 class refuses, it says itself.
@@ -7,17 +10,29 @@ class refuses, it says itself.
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydra.utils import get_object
-
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.targets import class_definitions
 
-_KINDS = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
+_KINDS = {
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "Path": "text",
+    "pathlib.Path": "text",
+}
 _LISTS = {"Sequence[int]": "a list of whole numbers", "Sequence[float]": "a list of numbers", "Sequence[str]": "a list"}
+# What Hydra reads beside the arguments.
+_HYDRAS_OWN = {"_partial_": frozenset({"bool"}), "_recursive_": frozenset({"bool"}), "_convert_": frozenset({"str"})}
+_SEPARATOR = re.compile(r"\s*\|\s*(?![^\[]*\])")  # not inside brackets
 _UNION = re.compile(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]")
 # `classifier` repeats what stands under a key of its own, which is the one to change.
 _OWN_KEY = {
@@ -29,13 +44,11 @@ _OWN_KEY = {
 
 
 def check_argument_types(node: Any, key: str) -> None:
-    """Compare the arguments of every class at or below a node with its signature.
-
-    The classes are imported; their names have been checked.
+    """Compare the arguments of every class at or below a node with its signature, as far as that is known.
 
     Args:
         node: Plain data.
-        key: Its dotted key.
+        key: Its dotted key; empty for a whole config.
 
     Raises:
         ConfigError: The key, what it is and what was expected.
@@ -57,47 +70,91 @@ def _fits(value: Any, kind: str) -> bool:
         return isinstance(value, list) and all(_fits(part, element) for part in value)
     if kind not in _KINDS:
         return True
-    types = {"bool": bool, "int": int, "float": int | float, "str": str}[kind]
+    types = {"bool": bool, "int": int, "float": int | float, "str": str, "Path": str, "pathlib.Path": str}[kind]
     return isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))
 
 
 def _arguments(node: Any, key: str) -> Iterator[tuple[str, Any, frozenset[str]]]:
     """Dotted key and value of each argument, and the types that its signature names."""
     if isinstance(node, Mapping):
-        kinds = _signature(str(node["_target_"])) if "_target_" in node else {}
+        kinds = {**_signature(str(node["_target_"])), **_HYDRAS_OWN} if "_target_" in node else {}
         for name, value in node.items():
+            place = f"{key}.{name}" if key else str(name)
             if name in kinds:
-                yield f"{key}.{name}", value, kinds[name]
-            yield from _arguments(value, f"{key}.{name}")
+                yield place, value, kinds[name]
+            yield from _arguments(value, place)
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from _arguments(value, f"{key}[{index}]")
 
 
-def _signature(target: str) -> dict[str, frozenset[str]]:
+def _signature(target: str) -> Mapping[str, frozenset[str]]:
     """The types of each parameter of a class or function, as far as its signature states them.
 
-    >>> sorted(_signature("torch.optim.AdamW")["foreach"])
-    ['None', 'bool']
+    >>> sorted(_signature("vision_baselines.models.cnn.CNN")["hidden_features"])
+    ['None', 'int']
     """
+    module, _, name = target.rpartition(".")
+    if target.startswith("vision_baselines."):
+        return _own_signatures(module).get(name, {})
     try:
-        parameters = inspect.signature(get_object(target)).parameters.values()
-    except (ImportError, AttributeError, ValueError, TypeError):
+        parameters = inspect.signature(getattr(sys.modules[module], name)).parameters.values()
+    except (KeyError, AttributeError, ValueError, TypeError):
         return {}  # whoever instantiates it says better what is wrong with it
-    return {parameter.name: kinds for parameter in parameters if (kinds := _kinds(parameter))}
+    return {
+        parameter.name: kinds
+        for parameter in parameters
+        if parameter.kind is not parameter.VAR_KEYWORD
+        and (kinds := _kinds(_text(parameter.annotation), parameter.default))
+    }
 
 
-def _kinds(parameter: inspect.Parameter) -> frozenset[str]:
-    annotation = parameter.annotation
-    if parameter.kind is parameter.VAR_KEYWORD:
-        return frozenset()
-    if annotation is parameter.empty:
-        return frozenset({"bool"} if isinstance(parameter.default, bool) else ())
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    optional = "Optional[" in text or parameter.default is None
+@functools.cache
+def _own_signatures(module: str) -> dict[str, dict[str, frozenset[str]]]:
+    """Types of the arguments of each class in one of this project's modules; nothing is imported."""
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for node in class_definitions(module):
+        found[node.name] = {}
+        for base in node.bases:
+            found[node.name] |= found.get(ast.unparse(base), {})
+        for part in node.body:
+            if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+                found[node.name] = _own_signature(part.args)
+            elif isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):  # a dataclass's argument
+                kinds = _kinds(ast.unparse(part.annotation), _constant(part.value))
+                found[node.name] |= {part.target.id: kinds} if kinds else {}
+    return found
+
+
+def _own_signature(arguments: ast.arguments) -> dict[str, frozenset[str]]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    kinds = {
+        argument.arg: _kinds(ast.unparse(argument.annotation) if argument.annotation else "", _constant(default))
+        for argument, default in pairs
+    }
+    return {name: known for name, known in kinds.items() if known}
+
+
+def _constant(node: ast.expr | None) -> Any:
+    return node.value if isinstance(node, ast.Constant) else inspect.Parameter.empty
+
+
+def _text(annotation: Any) -> str:
+    if annotation is inspect.Parameter.empty:
+        return ""
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation)
+
+
+def _kinds(text: str, default: Any) -> frozenset[str]:
+    """The types that an annotation names; none where it says too little to tell."""
+    if not text:
+        return frozenset({"bool"} if isinstance(default, bool) else ())
+    optional = "Optional[" in text or default is None
     if (union := _UNION.fullmatch(text)) is not None:
-        text = union[1].replace(", ", " | ")
-    kinds = {"None" if part.strip() == "NoneType" else part.strip() for part in text.split("|")}
+        text = re.sub(r",\s*(?![^\[]*\])", " | ", union[1])
+    kinds = {"None" if part == "NoneType" else part for part in _SEPARATOR.split(text)}
     if "Any" in text or "object" in kinds or "T" in kinds:
         return frozenset()
     return frozenset(kinds | ({"None"} if optional else set()))

@@ -5,24 +5,22 @@ Nothing here imports torch, so that every job of a sweep is looked at before the
 
 from __future__ import annotations
 
-import ast
-import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.config.argument_types import check_argument_types
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.targets import targets
+from vision_baselines.runs.targets import class_definitions, targets
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
 # are functions, and are named by their families.
@@ -69,13 +67,14 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "data.train_fraction": (_REAL, 0, 1),
     "optimizer.lr": (_REAL, 0, math.inf),
     "optimizer.weight_decay": (_REAL, 0, math.inf),
+    "scheduler.schedule.max_lr": (_REAL, 0, math.inf),
     "scheduler.schedule.T_max": (_WHOLE, 1, math.inf),
     "model.kernel_size": (_WHOLE, 1, math.inf),
     "model.conv_per_block": (_WHOLE, 1, math.inf),
     "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
 }
-_MAY_BE_NULL = frozenset({"n_jobs", "optimizer.fused"})
+_MAY_BE_NULL = frozenset({"n_jobs", "optimizer.fused", "freeze", "code"})
 
 # Keys that are true or false; where a key may be null too, `_MAY_BE_NULL` says so.
 _BOOLEANS = (
@@ -91,11 +90,38 @@ _BOOLEANS = (
     "model.skip",
 )
 
-# Words that a key may be, beside null.
-_WORDS: dict[str, tuple[str, ...]] = {"freeze": ("backbone",), "code": ("ignore", "warn", "refuse")}
+# Words that a key may be; those in `_MAY_BE_NULL` may be null too.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "freeze": ("backbone",),
+    "code": ("ignore", "warn", "refuse"),
+    "checkpoint": ("best", "last"),
+    "scheduler.interval": ("epoch", "step"),
+}
 
-# Keys that name a class; a run needs each of them.
-_CLASSES = ("data", "data.source", "model", "optimizer", "trainer", "classifier")
+# Groups of keys that every run needs, with an example; those in `_CLASSES` name a class.
+_GROUPS = {
+    "data": "data=digits",
+    "data.source": "data=digits",
+    "model": "model=cnn",
+    "optimizer": "optimizer=adamw",
+    "scheduler": "scheduler=none",
+    "task": "task=classification",
+    "trainer": "trainer=default",
+    "classifier": "classifier=default",
+    "callbacks": "callbacks=default",
+    "callbacks.checkpoints": "callbacks=default",
+    "callbacks.history": "callbacks=default",
+    "paths": "paths=default",
+}
+_CLASSES = frozenset(_GROUPS) - {"scheduler", "callbacks", "paths"}
+# Keys that repeat a group of their own, and what to write instead of setting them.
+_COPIES = {
+    "data.augment": "augment",
+    "classifier.net": "model",
+    "classifier.optimizer": "optimizer",
+    "classifier.scheduler": "scheduler",
+    "classifier.task": "task",
+}
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -107,8 +133,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
         ConfigError: A number is out of its range or of the wrong kind, or a target may not be instantiated.
     """
     rename_moved(cfg)
-    if OmegaConf.is_config(cfg.get("data")) and "source" in cfg.data and cfg.data.source is None:
-        raise ConfigError("data.source is None; expected where the data comes from, such as data=digits")
+    check_groups(cfg)
     make_places_absolute(cfg)
     config = plain_config(cfg)
     check_targets(config, config.get("trusted_packages") or ())
@@ -118,10 +143,40 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_numbers(config)
     check_booleans(config)
     check_words(config)
+    check_comparison(config)
+    check_argument_types(config, "")
     check_trainer_options(config)
     typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
     check_written_paths(config, override_texts(typed))
     return config
+
+
+def check_groups(cfg: DictConfig) -> None:
+    """Refuse a group that is a plain value, before anything that refers to its keys is resolved.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    for key, example in _GROUPS.items():
+        parent, _, name = key.rpartition(".")
+        node: Any = OmegaConf.select(cfg, parent) if parent else cfg
+        if not isinstance(node, DictConfig) or name not in node or OmegaConf.is_interpolation(node, name):
+            continue
+        value = node[name]
+        needed = ("_target_",) if key in _CLASSES else ("schedule", "interval") if key == "scheduler" else ()
+        if not (isinstance(value, DictConfig) and all(part in value for part in needed)):
+            wanted = "a class (_target_) and its arguments" if key in _CLASSES else "keys with values"
+            raise ConfigError(f"{key} is {value!r}; expected {wanted}, such as {example}")
+    for group in ("callbacks", "logger", "probe"):
+        made = OmegaConf.select(cfg, group)
+        if made is not None and not isinstance(made, DictConfig):
+            raise ConfigError(f"{group} is {made!r}; expected names, each with a class (_target_) and its arguments")
+        for name, part in (made or {}).items():
+            if part is not None and not (isinstance(part, DictConfig) and (not part or "_target_" in part)):
+                raise ConfigError(f"{group}.{name} is {part!r}; expected a class (_target_) and its arguments, or null")
+    trusted = cfg.get("trusted_packages")
+    if trusted is not None and not OmegaConf.is_list(trusted):
+        raise ConfigError(f"trusted_packages is {trusted!r}; expected a list, such as trusted_packages=[my_package]")
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:
@@ -135,7 +190,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         if not found or (value is None and key in _MAY_BE_NULL):
             continue
         fits = isinstance(value, int if kind == _WHOLE else int | float) and not isinstance(value, bool)
-        if not fits or not least <= value <= most:
+        if not fits or not math.isfinite(value) or not least <= value <= most:
             bounds = f"of at least {least:g}" if most == math.inf else f"from {least:.10g} to {most:.10g}"
             raise ConfigError(f"{key} is {value!r}; expected {kind} {bounds}")
 
@@ -159,22 +214,48 @@ def check_words(config: Mapping[str, Any]) -> None:
         ConfigError: The key, what it is and what was expected.
     """
     for key, words in _WORDS.items():
-        _, value = _select(config, key)
-        if value is not None and value not in words:
-            raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}, or null")
-    for key in _CLASSES:
-        found, node = _select(config, key)
-        if found and not (isinstance(node, Mapping) and "_target_" in node):
-            raise ConfigError(f"{key} is {node!r}; expected a class (_target_) and its arguments")
+        found, value = _select(config, key)
+        may_be_null = key in _MAY_BE_NULL
+        if found and value not in words and not (value is None and may_be_null):
+            raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}{', or null' * may_be_null}")
+    for key, group in _COPIES.items():
+        _, node = _select(config, key)
+        if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):
+            raise ConfigError(f"{key} is {node!r}; expected {group}=…, which it follows")
     _, outputs = _select(config, "model.num_classes")
     _, classes = _select(config, "data.num_classes")
     _, task = _select(config, "task._target_")
     classifies = task is None or str(task).startswith("vision_baselines.tasks.classification.")
-    if classifies and isinstance(outputs, int) and outputs != classes:
-        raise ConfigError(f"model.num_classes is {outputs}; the data has data.num_classes={classes}")
+    _, learned = _select(config, "task.num_classes")
+    for key, number in (("model.num_classes", outputs), ("task.num_classes", learned)):
+        if classifies and isinstance(number, int) and number != classes:
+            raise ConfigError(f"{key} is {number}; the data has data.num_classes={classes}")
+    _, checksum = _select(config, "data.source.sha256")
+    if checksum is not None and not re.fullmatch(r"[0-9a-f]{64}", str(checksum)):
+        raise ConfigError(
+            f"data.source.sha256 is {checksum!r}; expected the 64 hexadecimal digits of a SHA-256, or null"
+        )
     _, source = _select(config, "init_from")
     if source is not None and not (isinstance(source, str) and source):
         raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")
+
+
+def check_comparison(config: Mapping[str, Any]) -> None:
+    """Refuse options of a sweep's comparison that are no names.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    options = config.get("comparison")
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"comparison is {options!r}; expected its keys, such as comparison.baseline='model=fc'")
+    for key, value in (options or {}).items():
+        names = value if key == "group_by" and isinstance(value, list) else [value]
+        if value is not None and not all(isinstance(name, str) and name for name in names):
+            wanted = "a name or a list of names" if key == "group_by" else "a name"
+            raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}")
+        if key == "metric" and value is not None and "/" not in str(value):
+            raise ConfigError(f"comparison.metric is {value!r}; expected a split and a quantity, as in split/quantity")
 
 
 def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
@@ -207,18 +288,7 @@ def _is_allowed(target: str, trusted_packages: Sequence[str]) -> bool:
     if package in trusted_packages:
         return True
     ours = package == "vision_baselines" and any(".".join(rooms[:depth]) in _OUR_ROOMS for depth in (1, 2))
-    return ours and name in _classes(module)
-
-
-@functools.cache
-def _classes(module: str) -> frozenset[str]:
-    """Names of the classes that are defined in one of our modules, not of those it imports; nothing is imported."""
-    # not by `find_spec`, which imports the packages on the way
-    path = Path(__file__).parents[1].joinpath(*module.split(".")[1:]).with_suffix(".py")
-    if not path.is_file():
-        return frozenset()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    return ours and any(node.name == name for node in class_definitions(module))
 
 
 def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:

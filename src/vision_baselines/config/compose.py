@@ -60,6 +60,8 @@ def safe_name(name: Any) -> str:
     Raises:
         ConfigError: It is empty, hidden, or leads elsewhere.
     """
+    if isinstance(name, bool) or not isinstance(name, str | int | float | None):
+        raise ConfigError(f"name is {name!r}; expected text, such as name=demo")
     text = "" if name is None else str(name)
     bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
     if bad or len(text.encode("utf-8", "surrogateescape")) > 200:

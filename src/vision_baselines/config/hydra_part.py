@@ -9,6 +9,7 @@ anything. Whom to trust is read from the command line alone.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,9 @@ from hydra.plugins.plugin import Plugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_baselines.config.compose import project_root
+from vision_baselines.config.written_paths import is_typed
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.targets import targets
 
 # Made where a plugin is instantiated; the samplers of a search are classes of their own.
@@ -42,6 +44,7 @@ _LOG_CLASSES = frozenset(
 _LOG_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 # Stands for a run's folder, which is not known before Hydra has made it.
 _RUN_FOLDER = "/<run folder>"
+_RUN_DIR = "${hydra:runtime.output_dir}"
 _ACTED_ON = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging", "sweep", "run", "output_subdir")
 
 
@@ -61,8 +64,9 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     _check_trust(cfg, trusted)
     _check_overrides(cfg, typed)
     _check_environment(cfg, typed)
+    _check_places(cfg)
     node = _resolved(cfg)
-    if "trusted_packages" in repr(node.get("sweeper")) and not _is_typed("hydra.sweeper", typed):
+    if "trusted_packages" in repr(node.get("sweeper")) and not any("trusted_packages" in word for word in typed):
         raise ConfigError("hydra.sweeper sets trusted_packages; only the command line can say whom to trust")
     for key, target in targets(node, "hydra"):
         if not _is_harmless(target) and target.split(".")[0] not in trusted:
@@ -113,7 +117,9 @@ def _check_trust(cfg: DictConfig, trusted: Sequence[str]) -> None:
         named = OmegaConf.select(cfg, "trusted_packages")
     except OmegaConfBaseException:
         named = "?"
-    listed = [str(name) for name in named] if OmegaConf.is_list(named) else named
+    if named is not None and named != "?" and not OmegaConf.is_list(named):
+        raise ConfigError(f"trusted_packages is {named!r}; expected a list, such as trusted_packages=[my_package]")
+    listed = [str(name) for name in named or ()]
     if listed and list(trusted) != listed:
         raise ConfigError(
             "trusted_packages is set in a file; only the command line can say whom to trust: trusted_packages=[…]"
@@ -130,8 +136,9 @@ def _check_overrides(cfg: DictConfig, typed: Sequence[str]) -> None:
 
 
 def _check_environment(cfg: DictConfig, typed: Sequence[str]) -> None:
-    changes = OmegaConf.select(cfg, "hydra.job.env_set")
-    if changes and not _is_typed("hydra.job.env_set", typed):
+    names = OmegaConf.select(cfg, "hydra.job.env_set") or ()
+    changes = [name for name in names if not is_typed(f"hydra.job.env_set.{name}", typed)]
+    if changes:
         raise ConfigError(f"hydra.job.env_set changes {', '.join(map(str, changes))}; only the command line can set it")
 
 
@@ -178,18 +185,33 @@ def _is_file_in(text: str, folders: Sequence[str]) -> bool:
     return ".." not in path.parts and any(path.parent == Path(folder) for folder in folders)
 
 
-def _check_outputs(cfg: DictConfig, typed: Sequence[str]) -> None:
-    """A file may move outputs within the project or the current folder; elsewhere only the command line may."""
-    outputs = OmegaConf.select(cfg, "paths.output_dir")
-    if outputs is None or any(_is_typed(key, typed) for key in ("paths.output_dir", "paths.root_dir", "paths")):
-        return
-    from vision_baselines.config.compose import project_root
+def _check_places(cfg: DictConfig) -> None:
+    for key in OmegaConf.select(cfg, "paths") or ():
+        try:
+            place = OmegaConf.select(cfg, f"paths.{key}")
+        except OmegaConfBaseException:
+            continue  # the run's folder, which is not known before Hydra has made it
+        if not (isinstance(place, str) and place.strip()):
+            raise ConfigError(f"paths.{key} is {place!r}; expected a folder")
 
-    place = Path(str(outputs)).resolve()
-    if not any(place.is_relative_to(Path(root).resolve()) for root in (project_root(), Path.cwd())):
-        raise ConfigError(
-            f"paths.output_dir is {str(outputs)!r}, set in a file; expected a folder in this project, or typed"
-        )
+
+def _check_outputs(cfg: DictConfig, typed: Sequence[str]) -> None:
+    """A file may move outputs and data within the project or the current folder; elsewhere only the typed word may."""
+    root = [OmegaConf.select(cfg, "paths.root_dir")] if is_typed("paths.root_dir", typed) else []
+    roots = [Path(str(folder)).resolve() for folder in (project_root(), Path.cwd(), *root)]
+    from_environment = os.environ.get("VISION_BASELINES_DATA_DIR")
+    for key in ("root_dir", "output_dir", "data_dir"):
+        place = OmegaConf.select(cfg, f"paths.{key}")
+        if place is None or is_typed(f"paths.{key}", typed) or (key == "data_dir" and place == from_environment):
+            continue
+        if not any(Path(str(place)).resolve().is_relative_to(folder) for folder in roots):
+            raise ConfigError(
+                f"paths.{key} is {str(place)!r}, set in a file; expected a folder in this project, or typed"
+            )
+    raw = OmegaConf.to_container(cfg.paths, resolve=False) if "paths" in cfg else {}
+    run_dir = raw.get("run_dir") if isinstance(raw, dict) else None
+    if run_dir not in (None, _RUN_DIR) and not is_typed("paths.run_dir", typed):
+        raise ConfigError(f"paths.run_dir is {run_dir!r}, set in a file; expected {_RUN_DIR}, which Hydra makes")
 
 
 def _check_below_outputs(cfg: DictConfig, key: str, folder: Any) -> None:
@@ -198,8 +220,3 @@ def _check_below_outputs(cfg: DictConfig, key: str, folder: Any) -> None:
         return
     if not Path(str(folder)).resolve().is_relative_to(Path(str(outputs)).resolve()):
         raise ConfigError(f"{key} is {str(folder)!r}; expected a folder below paths.output_dir, which is {outputs}")
-
-
-def _is_typed(key: str, typed: Sequence[str]) -> bool:
-    names = {key_of(word) for word in typed}
-    return any(name == key or name.startswith(f"{key}.") for name in names)

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vision_baselines.config.compose import group_options
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import key_of
 
@@ -30,13 +31,24 @@ def check_written_paths(config: Mapping[str, Any], typed: Sequence[str] = ()) ->
     Raises:
         ConfigError: The key and what it is.
     """
-    keys = {key_of(word) for word in typed}
     for key, value in _escaping(config):
-        if not any(key == name or key.startswith(f"{name}.") for name in keys):
+        if not str(value).strip():
+            raise ConfigError(f"{key} is {value!r}; expected a folder, such as one below ${{paths.run_dir}}")
+        if not is_typed(key, typed):
             raise ConfigError(
                 f"{key} is {value!r}, which is not in the run's folder and was not typed on the command line; "
                 "expected a place below ${paths.run_dir}"
             )
+
+
+def is_typed(key: str, typed: Sequence[str]) -> bool:
+    """Whether the command line gives a key its value; one that chooses a file, which may then set it, does not.
+
+    >>> is_typed("logger.csv.save_dir", ["logger.csv.save_dir=x"]), is_typed("logger.csv.save_dir", ["logger=csv"])
+    (True, False)
+    """
+    names = {key_of(word) for word in typed if "/" not in word.split("=")[0] and not group_options(key_of(word))}
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def confine_written_paths(cfg: DictConfig) -> None:
@@ -61,9 +73,8 @@ def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _is_inside(text: str) -> bool:
-    parts = PurePosixPath(text).parts
-    below_run = text.startswith("${paths.run_dir}") or not (text.startswith(("/", "~", "$")) or "://" in text)
-    return below_run and ".." not in parts and "\\" not in text
+    below_run = text == "${paths.run_dir}" or text.startswith("${paths.run_dir}/")
+    return below_run and "$" not in text[1:] and ".." not in PurePosixPath(text).parts and "\\" not in text
 
 
 def _leaves(node: Any, key: str) -> Iterator[tuple[str, str, Any]]:

@@ -99,7 +99,12 @@ class SweepCallback(Callback):
     @classmethod
     def _show(cls) -> None:
         sweep, cls.current = cls.current, None
-        comparison = sweep._compare(pictures=True) if sweep is not None else None
+        unknown: UnknownNameError | None = None
+        try:
+            comparison = sweep._compare(pictures=True) if sweep is not None else None
+        except UnknownNameError as error:  # its jobs are trained all the same
+            unknown = error
+            comparison = sweep._compare(pictures=True, **dict.fromkeys(sweep.options)) if sweep is not None else None
         if sweep is None or comparison is None:
             return
         comparison.show()
@@ -107,6 +112,8 @@ class SweepCallback(Callback):
         beside = Path(sys.executable).with_name("tensorboard")
         command = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
         print(f"  {command} --host 127.0.0.1 --logdir {sweep.folder}")
+        if unknown is not None:
+            raise unknown
 
     def _compare(self, *, pictures: bool, **otherwise: None) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):

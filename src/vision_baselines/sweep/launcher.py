@@ -16,12 +16,12 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.config.plan import planned
 from vision_baselines.config.references import override_texts
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.fingerprint import job_name, key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
@@ -87,10 +87,13 @@ def launch(
     """
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     jobs: list[Job] = []
+    compared = _comparison_keys(config)
     for offset, overrides in enumerate(job_overrides):
-        jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context))
+        jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context, compared))
         if jobs[-1].outcome is None and not config.preview:
             start_server(_PRELOAD)  # it imports while the other jobs are looked at
+    for key, option in compared.items():
+        raise ConfigError(f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null")
     asked, jobs = jobs, _without_repeats(jobs)
     _require_a_beginning(jobs)
     if config.preview:
@@ -190,13 +193,30 @@ class _Sweep:
         SweepCallback.update()
 
 
-def _job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> Job:
+def _comparison_keys(config: DictConfig) -> dict[str, str]:
+    """The keys that the comparison is asked to group or draw by, each with the option that names it."""
+    named = {}
+    for option in ("group_by", "over"):
+        value = OmegaConf.select(config, f"comparison.{option}")
+        for key in value if OmegaConf.is_list(value) else [value]:
+            if isinstance(key, str):
+                named[key] = option
+    return named
+
+
+def _job(
+    index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext, compared: dict[str, str]
+) -> Job:
+    """Look at a job; the keys in `compared` that it has are taken from there."""
     composed = hydra_context.config_loader.load_sweep_config(config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
     folder = Path(str(composed.hydra.sweep.dir)) / job_name(override_texts(composed.hydra.overrides.task))
     plan = planned(composed, folder.absolute())
+    typed = {key_of(text) for text in plan.overrides}
+    for key in [key for key in compared if key in typed or OmegaConf.select(composed, key) is not None]:
+        del compared[key]
     job = Job(
         index,
         overrides,
