@@ -171,7 +171,7 @@ def check_groups(cfg: DictConfig) -> None:
         made = OmegaConf.select(cfg, group)
         if made is not None and not isinstance(made, DictConfig):
             raise ConfigError(f"{group} is {made!r}; expected names, each with a class (_target_) and its arguments")
-        for name, part in (made or {}).items():
+        for name, part in zip(map(str, made or ()), (made or {}).values(), strict=True):
             if part is not None and not (isinstance(part, DictConfig) and (not part or "_target_" in part)):
                 raise ConfigError(f"{group}.{name} is {part!r}; expected a class (_target_) and its arguments, or null")
     trusted = cfg.get("trusted_packages")
