@@ -169,7 +169,7 @@ def test_an_image_folder_without_its_folder_is_told_the_key(compose):
     with pytest.raises(
         ConfigError, match=r"data\.source\.root is null; expected the folder that holds train/<class>/…"
     ):
-        build.datamodule(compose("data=image_folder"))
+        checked_config(compose("data=image_folder"))
 
 
 def test_the_cache_of_pictures_is_kept_with_the_data_and_not_with_the_pictures(compose):

@@ -118,9 +118,24 @@ def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> 
                 f"trainer.val_check_interval is {interval!r}; expected a share of an epoch or a number of batches "
                 "(by the clock, no two runs would validate at the same step)"
             )
+    if (config.get("data") or {}).get("val_size") == 0:
+        without = "data.val_size=0"
+        if config.get("checkpoint") != "last":
+            raise ConfigError(
+                f"checkpoint is {config.get('checkpoint')}, which validation decides, and data.val_size=0 leaves none; "
+                "expected checkpoint=last"
+            )
+    elif trainer.get("limit_val_batches") == 0:
+        without = "trainer.limit_val_batches=0"
+    else:
+        return
     schedule = (config.get("scheduler") or {}).get("schedule") or {}
-    if "ReduceLROnPlateau" in str(schedule.get("_target_")) and trainer.get("limit_val_batches") == 0:
-        raise ConfigError("scheduler=plateau follows val/loss, which trainer.limit_val_batches=0 leaves out")
+    if "ReduceLROnPlateau" in str(schedule.get("_target_")):
+        raise ConfigError(f"scheduler=plateau follows val/loss, which {without} leaves out")
+    for key, node in (config.get("callbacks") or {}).items():
+        monitor = node.get("monitor") if isinstance(node, Mapping) else None
+        if key != "checkpoints" and str(monitor).startswith("val/"):
+            raise ConfigError(f"callbacks.{key}.monitor is {monitor}, which {without} leaves out")
 
 
 def _check_classes(group: Any, refused: Mapping[str, str], name: str) -> None:

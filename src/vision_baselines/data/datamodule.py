@@ -21,7 +21,7 @@ from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
-from vision_baselines.data.split_changes import only_classes, part_of_train, with_permuted_pixels
+from vision_baselines.data.split_changes import only_classes, part_of_train, with_permuted_pixels, without_validation
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
 
@@ -49,6 +49,7 @@ class ImageDataModule(pl.LightningDataModule):
         channels_last: Whether float images are laid out channels last, which CPU and GPU convolutions prefer.
         permute_pixels: Put the pixels of every image of every split in one fixed random order.
         train_fraction: How much of train is kept, in (0, 1], each class by its share; val and test stay whole.
+        val_size: None validates on what the source gives; 0 trains on those images too, and validates on none.
         classes: Labels or names of the classes that are kept, in every split, in their new order; None for all.
 
     Raises:
@@ -72,6 +73,7 @@ class ImageDataModule(pl.LightningDataModule):
         channels_last: bool = True,
         permute_pixels: bool = False,
         train_fraction: float = 1.0,
+        val_size: int | None = None,
         classes: Sequence[int | str] | None = None,
     ) -> None:
         super().__init__()
@@ -93,6 +95,11 @@ class ImageDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.train_fraction is {train_fraction}; expected above 0 and at most 1")
         if not isinstance(permute_pixels, bool):
             raise ConfigError(f"data.permute_pixels is {permute_pixels!r}; expected true or false")
+        if val_size is not None and (val_size != 0 or isinstance(val_size, bool)):
+            raise ConfigError(
+                f"data.val_size is {val_size!r}; expected 0 for no validation, or null: how much is cut is said by "
+                "data.source.val_size or val_fraction"
+            )
         if isinstance(augment, Augment):
             augment.check_places(image_shape, permuted=permute_pixels)
         self.source = source
@@ -108,6 +115,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.permute_pixels = permute_pixels
         self.train_fraction = train_fraction
         self.classes = classes
+        self.val_size = val_size
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (pixel / 255 - mean) / std as one multiplication and one addition
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
@@ -126,6 +134,8 @@ class ImageDataModule(pl.LightningDataModule):
         received = tuple(splits.train.images.shape[1:])
         if received != self.image_shape:
             raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}")
+        if self.val_size == 0:
+            splits = without_validation(splits)
         if self.classes is not None:
             splits = only_classes(splits, self.classes)
         if splits.class_names and len(splits.class_names) != self.num_classes:
@@ -198,7 +208,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self._loader(split, batch_sampler=EpochBatches(order, self.batch_size, drop_last, device=device))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The validation split, in order."""
+        """The validation split, in order; no batch where `val_size` is 0."""
         return self._loader(self._split("val"), batch_size=self.eval_batch_size)
 
     def test_dataloader(self) -> DataLoader[Batch]:

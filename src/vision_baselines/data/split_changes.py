@@ -46,7 +46,21 @@ def only_classes(splits: Splits, classes: Sequence[int | str]) -> Splits:
         return replace(split.subset(index), target=target[index])
 
     names = tuple(splits.class_names[label] for label in labels)
-    return Splits(kept(splits.train), kept(splits.val), kept(splits.test), names, splits.report)
+    return replace(splits, train=kept(splits.train), val=kept(splits.val), test=kept(splits.test), class_names=names)
+
+
+def without_validation(splits: Splits) -> Splits:
+    """Give train back what was cut from it for validation; images that came as a validation split are left out."""
+    train, val = splits.train, splits.val
+    cut_from = {name: origin for name, origin in splits.report.cut_from.items() if name != "val"}
+    if "val" in splits.report.cut_from:
+        ids = train.ids + val.ids if train.ids is not None and val.ids is not None else None
+        train = Split(torch.cat([train.images, val.images]), torch.cat([train.target, val.target]), ids)
+        note = f"no validation: all {len(train.target):,} training images are trained on (data.val_size=0)"
+    else:
+        note = f"no validation: its {len(val.target):,} images are not used (data.val_size=0)"
+    report = replace(splits.report, cut_from=cut_from, notes=(*splits.report.notes, note))
+    return replace(splits, train=train, val=val.subset(torch.arange(0)), report=report, has_val=False)
 
 
 def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) -> Splits:

@@ -49,6 +49,8 @@ class Split:
 class Splits:
     """A data set as it is trained, validated and tested on; without `class_names` its targets are numbers.
 
+    Only where `has_val` is false may val be empty.
+
     Raises:
         DataError: A split is empty, images and labels differ in number, a label is out of range, a dtype is wrong
             or the image shapes differ.
@@ -59,9 +61,12 @@ class Splits:
     test: Split
     class_names: tuple[str, ...]
     report: SourceReport = field(default_factory=SourceReport)
+    has_val: bool = True
 
     def __post_init__(self) -> None:
         for name, split in self.by_name().items():
+            if name == "val" and not self.has_val and not len(split.target):
+                continue
             check_split(name, split.images, split.target, num_classes=len(self.class_names))
             shapes = [tuple(images.shape[1:]) for images in (split.images, self.train.images)]
             if shapes[0] != shapes[1]:
@@ -118,7 +123,10 @@ def cut_val(train: Split, val_size: int, *, seed: int, stratified: bool = False)
     """
     total = len(train.target)
     if not 0 < val_size < total:
-        raise ConfigError(f"data.source.val_size is {val_size}; expected 1 to {total - 1} of the {total:,} images")
+        instead = ", or data.val_size=0 for no validation" if val_size == 0 else ""
+        raise ConfigError(
+            f"data.source.val_size is {val_size}; expected 1 to {total - 1} of the {total:,} images{instead}"
+        )
     if stratified:
         kept, held_out = stratified_cut(train.target, proportional_counts(train.target, val_size), seed=seed)
     else:

@@ -125,10 +125,12 @@ def probes(cfg: DictConfig) -> list[Callback]:
 def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
     """Lightning's trainer, with this project's checkpoint files, and without what it says of every run."""
     quieten_lightning()
+    without_val = {"limit_val_batches": 0} if OmegaConf.select(cfg, "data.val_size") == 0 else {}
     made: pl.Trainer = _instance(
         cfg,
         "trainer",
         pl.Trainer,
+        **without_val,
         callbacks=list(callbacks),
         logger=list(loggers) or False,
         plugins=[CheckedCheckpointIO()],
