@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vision_baselines.training.results import overridden_settings
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 JOBS = 20
@@ -103,6 +104,27 @@ def test_a_row_says_what_the_job_was(sweep, events):
     assert start.hparams["batch_size"].number_value == 8
     assert start.hparams["model"].string_value == "cnn"
     assert start.hparams["data"].string_value == "noise"
+
+
+def test_whatever_was_overridden_is_a_hyperparameter(sweep, events):
+    start = hparams(events(sweep.folders[3]), "_hparams_/session_start_info").session_start_info
+    assert start.hparams["model.hidden_features"].number_value == 5
+    assert set(overridden_settings(sweep.records[3])) <= set(start.hparams)
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("optimizer.weight_decay=1e-4", "optimizer.weight_decay", 1e-4),
+        ("+optimizer.betas=[0.9,0.99]", "optimizer.betas", "[0.9,0.99]"),
+        ("model=cnn", "model", "cnn"),
+        ("~scheduler", "scheduler", ""),
+        ("optimizer.lr=null", "optimizer.lr", "null"),
+    ],
+)
+def test_an_override_is_a_number_or_text(sweep, override, key, value):
+    record = sweep.records[0].model_copy(update={"overrides": [override, "seed=3", "name=x"]})
+    assert overridden_settings(record) == {key: value}
 
 
 def test_jobs_that_differ_in_their_seed_alone_share_a_group(sweep, events):

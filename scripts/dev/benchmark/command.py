@@ -57,7 +57,8 @@ def _benchmark(arguments: list[str]) -> None:
     variants = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
     rows: list[dict[str, Any]] = []
     print(
-        f"images/s, medians of {options.rounds} interleaved rounds, {options.threads} thread(s), {platform.machine()}"
+        f"images/s, medians of {options.rounds} interleaved rounds, {options.threads} thread(s), {platform.machine()}; "
+        "o/… are medians of each round's ratio, in which the machine was in one state, not ratios of the medians"
     )
     print(f"{'':24}" + "".join(f"{name:>10}" for name in (*variants, "o/tutor", "o/templ", "o/limit")))
     for precision, model, batch_size in _cases(options):

@@ -147,11 +147,11 @@ def _folder_name(options: Mapping[str, Any]) -> str:
 
 
 def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
+    from vision_baselines.report.columns import TERMINAL
     from vision_baselines.report.frames import csv, groups_frame, jobs_frame
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
 
-    text = markdown(table)
     drawn = None
     if pictures:
         from vision_baselines.report.pictures import draw
@@ -160,7 +160,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
     contents = {
         "jobs.csv": csv(jobs_frame(table)),
         "groups.csv": csv(groups_frame(table)),
-        "comparison.md": text.encode(),
+        "comparison.md": markdown(table).encode(),
         "comparison.html": page(table, drawn).encode(),
     }
     for name, content in contents.items():
@@ -173,5 +173,6 @@ def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
             write_atomically(files[-1], content)
-        files.append(write_events(out, step=table.n_finished, table=text, pictures=drawn.pngs()))
+        brief = markdown(table, TERMINAL)  # TensorBoard breaks words to fit a table of many columns
+        files.append(write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs()))
     return files

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
+from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.runs.fingerprint import group_name
@@ -46,6 +47,7 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
     if HydraConfig.initialized():
         choices = HydraConfig.get().runtime.choices
         params |= {key: choices[key] for key in ("model", "data", "optimizer", "scheduler") if choices.get(key)}
+    params = overridden_settings(record) | params
     name = record.headline_metric
     metrics = {f"hparams/{name.replace('/', '_')}": record.metrics[name]} if name in record.metrics else {}
     if record.parameters:
@@ -53,6 +55,18 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
     for logger in trainer.loggers:
         if isinstance(logger, RunTensorBoardLogger):
             logger.log_result(params, metrics, group=group_name(record.overrides))
+
+
+def overridden_settings(record: RunRecord) -> dict[str, float | str]:
+    """What was set on the command line for this run, numbers as numbers: columns of its own in HParams."""
+    found: dict[str, float | str] = {}
+    for key, override in experiment_overrides(record).items():
+        text = override.partition("=")[2]
+        try:
+            found[key] = float(text)
+        except ValueError:
+            found[key] = text
+    return found
 
 
 def best_metrics(
