@@ -178,7 +178,8 @@ class Comparison:
 
         import pandas as pd
 
-        from vision_baselines.report.columns import RESULT, chosen, group_columns
+        from vision_baselines.report.columns import chosen
+        from vision_baselines.report.tables import RESULT, group_columns
 
         columns = chosen(group_columns(self.content), RESULT)
         cells = [[column.write(row) for column in columns] for row in self.content.best_first()]

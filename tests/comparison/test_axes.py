@@ -14,8 +14,9 @@ from vision_baselines.plots.cost import parameters_figure, seconds_figure
 from vision_baselines.plots.curves import curves_figure, timed_curves_figure
 from vision_baselines.plots.intervals import accuracy_figure, difference_figure
 from vision_baselines.plots.measured import curve_figure, over_difference_figure, over_figure
-from vision_baselines.report.columns import chosen, job_columns, job_rows
+from vision_baselines.report.columns import chosen
 from vision_baselines.report.frames import jobs_frame
+from vision_baselines.report.tables import job_columns, job_rows
 from vision_baselines.runs.record import Curve, EpochRow, Parameters, Timings
 
 shares = st.one_of(st.sampled_from([0.0, 1.0, 0.5]), st.floats(0, 1))

@@ -13,22 +13,22 @@ from rich.console import Console
 
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.report.columns import (
+from vision_baselines.report.columns import chosen
+from vision_baselines.report.console import rich_table
+from vision_baselines.report.frames import groups_frame, jobs_frame
+from vision_baselines.report.markdown import markdown
+from vision_baselines.report.page import page
+from vision_baselines.report.tables import (
     COSTS,
     JOB,
     RESULT,
     TERMINAL,
-    chosen,
     group_columns,
     job_columns,
     job_rows,
     series_columns,
     series_rows,
 )
-from vision_baselines.report.console import rich_table
-from vision_baselines.report.frames import groups_frame, jobs_frame
-from vision_baselines.report.markdown import markdown
-from vision_baselines.report.page import page
 
 
 def table_of(*records, **options):
@@ -132,7 +132,7 @@ def test_differences_along_a_setting_are_on_the_page_and_in_markdown(table):
     rows, columns = series_rows(table), series_columns(table)
     shown, written = plain(page(table, None)), markdown(table).replace("\\", "")
 
-    assert [(row.x, row.label) for row in rows] == [
+    assert [(x, row.label) for x, row in rows] == [
         (lr, f"model={model}") for lr in (0.1, 0.2) for model in ("cnn", "fc", "mlp")
     ]
     assert {column.name for column in columns} >= {"x", "line", "verdict", "difference", "difference interval", "p"}
@@ -142,4 +142,4 @@ def test_differences_along_a_setting_are_on_the_page_and_in_markdown(table):
         assert " ".join(cells) in shown
         assert cells[0] in written
         assert f"| {cells[1]} | {cells[2]} |" in written
-    assert [row.difference is None for row in rows] == [False, True, False] * 2
+    assert [row.difference is None for _, row in rows] == [False, True, False] * 2

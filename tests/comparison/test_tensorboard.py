@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import (
     EventAccumulator as PluginAccumulator,
 )
 
-from vision_baselines.report.columns import TERMINAL
 from vision_baselines.report.markdown import markdown
+from vision_baselines.report.tables import TERMINAL
 from vision_baselines.report.write import compare
 
 

@@ -14,7 +14,8 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 
 
 def caveats(table: ComparisonTable) -> list[str]:

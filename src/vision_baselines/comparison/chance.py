@@ -11,7 +11,7 @@ from statistics import fmean
 
 import numpy as np
 
-from vision_baselines.comparison.table import GroupRow
+from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.runs.record import RunRecord
 
 

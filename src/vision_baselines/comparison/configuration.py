@@ -10,10 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.fingerprint import flatten, relevant
 from vision_baselines.runs.record import RunRecord
-
-_MISSING = object()
 
 
 def leaf(config: Mapping[str, Any], key: str) -> str | None:
@@ -22,10 +20,8 @@ def leaf(config: Mapping[str, Any], key: str) -> str | None:
     >>> leaf({"optimizer": {"lr": 0.01, "betas": [0.9, 0.99]}}, "optimizer.betas")
     '[0.9,0.99]'
     """
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part, _MISSING) if isinstance(value, Mapping) else _MISSING
-    return None if value is _MISSING or isinstance(value, Mapping) else leaf_text(value)
+    value = dict(flatten(config)).get(key, {})
+    return None if value == {} else leaf_text(value)
 
 
 def leaf_text(value: object) -> str:

@@ -24,7 +24,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import one_line
-from vision_baselines.runs.fingerprint import is_irrelevant, relevant
+from vision_baselines.runs.fingerprint import is_irrelevant, key_of, relevant
 from vision_baselines.runs.record import RunRecord
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
@@ -40,18 +40,9 @@ class Group:
     jobs: tuple[Job, ...]
 
 
-def override_key(override: str) -> str:
-    """The key of a Hydra override.
-
-    >>> override_key("+experiment=cnn_mnist"), override_key("~logger")
-    ('experiment', 'logger')
-    """
-    return override.partition("=")[0].lstrip("+~")
-
-
 def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
-    latest = {override_key(override): one_line(override) for override in record.overrides}
+    latest = {key_of(override): one_line(override) for override in record.overrides}
     left_out = ("seed", without)
     return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
 
@@ -129,9 +120,7 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
     in_config = [leaf(job.record.config, key) for job in jobs]
     if jobs and all(value is not None for value in in_config):
         return [value or "" for value in in_config]
-    overrides = [
-        {override_key(override): override.partition("=")[2] for override in job.record.overrides} for job in jobs
-    ]
+    overrides = [{key_of(override): override.partition("=")[2] for override in job.record.overrides} for job in jobs]
     if jobs and not any(value is not None for value in in_config) and not any(key in found for found in overrides):
         similar = get_close_matches(key, relevant(jobs[0].record.config), n=5)
         known = {name for found in overrides for name in found} | {"sweep", "name", "seed", *similar}

@@ -10,46 +10,37 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
-from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference, Summary, paired_difference, summarize
+from vision_baselines.analysis.statistics import PairedDifference, Summary
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import listed
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs, setting_values
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.provenance import test_sets
+from vision_baselines.comparison.rows import GroupRow, paired, row_of
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line: a summary of the metric at each value of the setting, in rising order.
+    """One line: the numbers of its runs at each value of the setting, in rising order, as `rows` have them for a group.
 
-    `differences` are paired by seed against the line called `baseline`, at the values where both were run; none for
-    that line itself.
+    Differences are paired by seed against the line called `baseline`, at the values where both were run.
     """
 
     label: str
-    points: tuple[tuple[float, Summary], ...]
-    differences: tuple[tuple[float, PairedDifference], ...] = ()
+    rows: tuple[tuple[float, GroupRow], ...]
+    metric: str
     baseline: str | None = None
 
+    @property
+    def points(self) -> tuple[tuple[float, Summary], ...]:
+        """A summary of the metric at each value."""
+        return tuple((x, row.metrics[self.metric]) for x, row in self.rows)
 
-def bounded(summary: Summary, metric: Metric) -> Summary:
-    """A summary whose interval stays within what the metric can be, and is left out for fewer than `MIN_PAIRS` values.
-
-    With two values the interval is 12.7 standard errors wide on each side: it says nothing that a reader could use.
-    """
-    if summary.n < MIN_PAIRS:
-        return replace(summary, ci_low=math.nan, ci_high=math.nan)
-    low, high = metric.bounds
-    return replace(summary, ci_low=max(summary.ci_low, low), ci_high=min(summary.ci_high, high))
-
-
-def difference_between(values: Mapping[int, float], reference: Mapping[int, float]) -> PairedDifference:
-    """The difference paired by seed; without an interval below `MIN_PAIRS` pairs."""
-    found = paired_difference(values, reference)
-    return found if found.n >= MIN_PAIRS else replace(found, ci_low=math.nan, ci_high=math.nan, p_value=math.nan)
+    @property
+    def differences(self) -> tuple[tuple[float, PairedDifference], ...]:
+        """The difference to the baseline's line, where there is one."""
+        return tuple((x, row.difference) for x, row in self.rows if row.difference and row.difference.n)
 
 
 def series_over(
@@ -72,42 +63,32 @@ def series_over(
     Raises:
         UnknownNameError: No job has the key, or it is no number in one of them.
     """
-    places = {job.folder: place for job, place in zip(jobs, _numbers(jobs, key), strict=True)}
     groups = group_jobs(jobs, group_by, without=key)
-    lines = {group.label: _by_place(group.jobs, places, metric.name) for group in groups}
+    places = {job.folder: place for job, place in zip(jobs, _numbers(jobs, key), strict=True)}
+    lines = {group.label: _rows_by_place(group, places, metric) for group in groups}
     against = _reference(groups, baseline, key)
     reference = lines.get(against or "", {})
-    found = []
-    for label, line in lines.items():
-        points = [(x, bounded(summarize(_values(line[x], metric.name)), metric)) for x in sorted(line)]
-        differences = [
-            (x, difference_between(_by_seed(line[x], metric.name), _by_seed(reference[x], metric.name)))
-            for x in sorted(line)
-            if line is not reference and x in reference and len(test_sets([*line[x], *reference[x]])) <= 1
-        ]
-        if points:
-            found.append(Series(label, tuple(points), tuple(differences), against))
-    return tuple(found)
+    return tuple(
+        Series(
+            label,
+            tuple((x, paired(row, metric, reference.get(x))) for x, row in sorted(line.items())),
+            metric.name,
+            against,
+        )
+        for label, line in lines.items()
+        if line
+    )
 
 
-def _by_place(jobs: Sequence[Job], places: Mapping[Path, float], metric: str) -> dict[float, list[Job]]:
-    """The jobs that have a finite metric, by the value of the setting."""
-    found: dict[float, list[Job]] = {}
-    for job in jobs:
-        if math.isfinite(job.record.metrics.get(metric, math.nan)):
-            found.setdefault(places[job.folder], []).append(job)
+def _rows_by_place(group: Group, places: Mapping[Path, float], metric: Metric) -> dict[float, GroupRow]:
+    """The numbers of a group at each value of the setting where it has the metric."""
+    found = {}
+    for x in {places[job.folder] for job in group.jobs}:
+        jobs = tuple(job for job in group.jobs if places[job.folder] == x)
+        row = row_of(replace(group, jobs=jobs), {metric.name: metric})
+        if metric.name in row.metrics:
+            found[x] = row
     return found
-
-
-def _values(jobs: Sequence[Job], metric: str) -> list[float]:
-    return [job.record.metrics[metric] for job in jobs]
-
-
-def _by_seed(jobs: Sequence[Job], metric: str) -> dict[int, float]:
-    """The mean value of each seed."""
-    return {
-        job.record.seed: fmean(_values([j for j in jobs if j.record.seed == job.record.seed], metric)) for job in jobs
-    }
 
 
 def _reference(groups: Sequence[Group], baseline: str | None, key: str) -> str | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.comparison.formatting import listed, plural, probability
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 
 
 @dataclass(frozen=True)

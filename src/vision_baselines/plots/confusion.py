@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vision_baselines.comparison.formatting import one_line, shortened
-from vision_baselines.comparison.table import GroupRow
+from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.plots.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH_IN
 
 _COUNTS_UP_TO, _NAMES_UP_TO = 12, 30

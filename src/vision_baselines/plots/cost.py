@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vision_baselines.comparison.table import ComparisonTable, Costs, GroupRow
+from vision_baselines.comparison.rows import Costs, GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.scale import keep_within, label_shortly, scale_logarithmic
 from vision_baselines.plots.style import Look, finish, new_axes
 

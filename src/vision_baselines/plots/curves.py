@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.bands import Band, bands_figure
 from vision_baselines.plots.scale import label_roundly, label_steps, scale_logarithmic, spans_widely
 from vision_baselines.plots.style import Look

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vision_baselines.comparison.formatting import shortened
-from vision_baselines.comparison.table import GroupRow
+from vision_baselines.comparison.rows import GroupRow
 
 FILTERS_FILE = "filters.npy"
 SHOWN = 32

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from vision_baselines.analysis.statistics import Summary, summarize
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.series import Series
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.bands import Band, bands_figure
 from vision_baselines.plots.scale import label_places, label_roundly, label_steps, scale_logarithmic, spans_widely
 from vision_baselines.plots.style import MUTED, Look

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.report.columns import TERMINAL, chosen, group_columns
+from vision_baselines.report.columns import chosen
+from vision_baselines.report.tables import TERMINAL, group_columns
 
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim", "best": "bold"}
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.report.columns import Column, Item, group_columns, job_columns, job_rows
+from vision_baselines.report.columns import Column, Item
+from vision_baselines.report.tables import group_columns, job_columns, job_rows
 
 _FORMULA = ("=", "+", "-", "@")
 

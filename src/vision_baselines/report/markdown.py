@@ -9,18 +9,9 @@ from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
-from vision_baselines.report.columns import (
-    COSTS,
-    RESULT,
-    Column,
-    Item,
-    chosen,
-    failure_reason,
-    group_columns,
-    series_columns,
-    series_rows,
-)
+from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.legend import legend
+from vision_baselines.report.tables import COSTS, RESULT, failure_reason, group_columns, series_columns, series_rows
 
 # Brackets make a link only in front of these, underscores emphasis only at a word's edge, and some signs a block
 # only at the start: elsewhere they stay readable.

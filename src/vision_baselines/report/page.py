@@ -18,13 +18,15 @@ from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.configuration import setting_differences
 from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
-from vision_baselines.comparison.table import FAILED, ComparisonTable
+from vision_baselines.comparison.rows import FAILED
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
-from vision_baselines.report.columns import (
+from vision_baselines.report.columns import chosen
+from vision_baselines.report.legend import legend
+from vision_baselines.report.tables import (
     COSTS,
     JOB,
     RESULT,
-    chosen,
     failure_reason,
     group_columns,
     job_columns,
@@ -32,7 +34,6 @@ from vision_baselines.report.columns import (
     series_columns,
     series_rows,
 )
-from vision_baselines.report.legend import legend
 
 if TYPE_CHECKING:
     from vision_baselines.report.pictures import Pictures

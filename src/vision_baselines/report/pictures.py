@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from vision_baselines.comparison.formatting import capital, one_line
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.table import ComparisonTable, GroupRow
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.confusion import (
     Confusion,
     confusion_figure,

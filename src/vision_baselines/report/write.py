@@ -147,10 +147,10 @@ def _folder_name(options: Mapping[str, Any]) -> str:
 
 
 def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
-    from vision_baselines.report.columns import TERMINAL
     from vision_baselines.report.frames import csv, groups_frame, jobs_frame
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
+    from vision_baselines.report.tables import TERMINAL
 
     drawn = None
     if pictures:

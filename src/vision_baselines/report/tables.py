@@ -1,0 +1,200 @@
+"""The tables of a comparison: columns of groups, of jobs and of a metric over a setting, and which are shown where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vision_baselines.comparison.chance import balanced_accuracy
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.formatting import ABSENT, count, number, one_line, size
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.report.columns import Column, chosen, difference_columns, estimate_columns, plain_column
+
+SeriesRow = tuple[float, GroupRow]
+RESULT = (
+    "group", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs", "median", "best",
+    "balanced accuracy",
+)  # fmt: skip
+COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
+TERMINAL = ("group", "jobs", "mean", "interval", "versus", "parameters", "fit_s")
+JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job, the label of its group, and whether it stands in that group's numbers."""
+
+    group: str
+    job: Job
+    is_counted: bool
+
+
+def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
+    """Label and counts, every metric, the difference to the baseline, and costs.
+
+    The columns of the compared metric are called ``mean``, ``interval`` and so on, those of another ``test/loss mean``.
+    """
+    columns: list[Column[GroupRow]] = [
+        Column("group", "group", lambda row: row.label, fields={"group": lambda row: row.label}, is_number=False),
+        Column(
+            "jobs",
+            "jobs",
+            _jobs,
+            fields={
+                "n_finished": lambda row: row.n_finished,
+                "n_failed": lambda row: len(row.failed),
+                "n_pending": lambda row: len(row.pending),
+                "n_repeated": lambda row: len(row.repeated),
+            },
+            tone=lambda row: "bad" if row.failed else "",
+        ),
+    ]
+    for name in table.metrics:
+        columns += _metric_columns(table, name)
+    if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):
+        unit, write = table.metric.unit, table.metric.bare
+        columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
+    if table.baseline is not None:
+        columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.baseline}))
+        columns += difference_columns(
+            table.metric, table.baseline, lambda row: row.difference, lambda row: row.label == table.baseline
+        )
+    return [
+        *columns,
+        plain_column("parameters", "parameters", count, lambda row: row.costs.parameters),
+        plain_column("flops_per_image", "FLOPs per image", count, lambda row: row.costs.flops_per_image),
+        plain_column("fit_s", "training", number, lambda row: row.costs.fit_s, unit="s"),
+        plain_column("images_per_s", "images per s", count, lambda row: row.costs.images_per_s),
+        plain_column("peak_memory_bytes", "peak memory", size, lambda row: row.costs.peak_memory_bytes),
+    ]
+
+
+def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
+    """What is known of each job; the metrics by their full names, the compared one called ``value``."""
+    metric, several = table.metric, len(table.sweeps) > 1
+    names = sorted({name for job in table.jobs for name in job.record.metrics} | {metric.name})
+    return [
+        _text("group", lambda row: row.group),
+        Column(
+            "job",
+            "job",
+            lambda row: one_line(f"{row.job.record.sweep}/" * several + row.job.record.name),
+            fields={"job": lambda row: row.job.record.name, "sweep": lambda row: row.job.record.sweep},
+            is_number=False,
+        ),
+        plain_column("seed", "seed", str, lambda row: row.job.record.seed),
+        Column(
+            "status",
+            "status",
+            lambda row: row.job.record.status.value,
+            fields={"status": lambda row: row.job.record.status.value, "counted": lambda row: row.is_counted},
+            is_number=False,
+            tone=lambda row: "" if row.job.record.finished else "bad" if row.job.record.failure else "quiet",
+        ),
+        _text("reason", lambda row: failure_reason(row.job)),
+        *(_job_metric(name, metric) for name in names),
+        plain_column("best_epoch", "best epoch, from 0", _whole, lambda row: row.job.record.best_epoch),
+        plain_column("epochs", "epochs", str, lambda row: len(row.job.record.history)),
+        plain_column("parameters", "parameters", count, lambda row: _part(row, "parameters", "total")),
+        plain_column(
+            "flops_per_image", "FLOPs per image", count, lambda row: _part(row, "parameters", "flops_per_image")
+        ),
+        plain_column("setup_s", "setup", number, lambda row: row.job.record.timings.setup_s, unit="s"),
+        plain_column("fit_s", "training", number, lambda row: row.job.record.timings.fit_s, unit="s"),
+        plain_column("test_s", "test", number, lambda row: row.job.record.timings.test_s, unit="s"),
+        plain_column("images_per_s", "images per s", count, lambda row: row.job.record.timings.images_per_s),
+        plain_column("peak_memory_bytes", "peak memory", size, lambda row: row.job.record.peak_memory_bytes),
+        plain_column("attempts", "attempts", str, lambda row: row.job.record.attempts),
+        _text("device", lambda row: row.job.record.environment.device),
+        _text("git_commit", lambda row: row.job.record.environment.git_commit),
+        _text("started_at", lambda row: row.job.record.started_at.isoformat()),
+        _text("ended_at", lambda row: row.job.record.ended_at.isoformat() if row.job.record.ended_at else None),
+        _text("overrides", lambda row: " ".join(row.job.record.overrides)),
+        _text("fingerprint", lambda row: row.job.record.fingerprint),
+        _text("weights_sha256", lambda row: row.job.record.weights_sha256),
+        _text("folder", lambda row: row.job.place),
+    ]
+
+
+def job_rows(table: ComparisonTable) -> list[JobRow]:
+    """Every readable job, in the order of groups and seeds."""
+    counted = {job.folder for row in table.rows for job in row.counted}
+    return [JobRow(row.label, job, job.folder in counted) for row in table.rows for job in row.jobs]
+
+
+def series_columns(table: ComparisonTable) -> list[Column[SeriesRow]]:
+    """The metric of each line at each value of the setting, and its difference to the baseline's line there."""
+    metric, baseline = table.metric, table.series[0].baseline
+    columns: list[Column[SeriesRow]] = [
+        plain_column("x", one_line(table.over or "", 60), "{:g}".format, lambda item: item[0]),
+        Column("line", "line", lambda item: item[1].label, is_number=False),
+        *estimate_columns(metric, metric.name, "", lambda item: item[1].metrics[metric.name]),
+    ]
+    if baseline is not None:
+        columns += difference_columns(
+            metric, baseline, lambda item: item[1].difference, lambda item: item[1].label == baseline
+        )
+    return chosen(columns, ("x", "line", "verdict", "mean", "interval", "difference", "difference interval", "p"))
+
+
+def series_rows(table: ComparisonTable) -> list[SeriesRow]:
+    """Each line at each of its values, by value."""
+    return sorted((point for line in table.series for point in line.rows), key=lambda point: point[0])
+
+
+def failure_reason(job: Job) -> str:
+    """Why a job failed; empty where it did not, or where that is not recorded."""
+    failure = job.record.failure
+    return f"{failure.kind}: {failure.message}" if failure else ""
+
+
+def _metric_columns(table: ComparisonTable, name: str) -> list[Column[GroupRow]]:
+    is_compared = name == table.metric.name
+    metric = table.metric if is_compared else Metric(name)
+    prefix = "" if is_compared else f"{name} "
+    best = {row.label for row in table.best_groups} if is_compared else set()
+    return [
+        *estimate_columns(metric, name, prefix, lambda row: row.metrics.get(name), lambda row: row.label in best),
+        Column(
+            f"{prefix}best",
+            "best",
+            lambda row: metric.bare(row.best.get(name)),
+            fields={f"{name} best": lambda row: row.best.get(name)},
+        ),
+    ]
+
+
+def _text(name: str, value: Callable[[JobRow], str | None]) -> Column[JobRow]:
+    return Column(name, name, lambda row: one_line(value(row) or ""), fields={name: value}, is_number=False)
+
+
+def _job_metric(name: str, compared: Metric) -> Column[JobRow]:
+    metric = compared if name == compared.name else Metric(name)
+
+    def value(row: JobRow) -> float | None:
+        return row.job.record.metrics.get(name)
+
+    return Column(
+        "value" if metric is compared else name,
+        metric.title,
+        lambda row: metric.bare(value(row)),
+        metric.unit,
+        {name: value},
+    )
+
+
+def _jobs(row: GroupRow) -> str:
+    others = [f"{len(jobs)} {state}" for state, jobs in (("failed", row.failed), ("pending", row.pending)) if jobs]
+    return f"{row.n_finished} ({', '.join(others)})" if others else str(row.n_finished)
+
+
+def _part(row: JobRow, part: str, name: str) -> float | None:
+    return getattr(getattr(row.job.record, part), name, None)
+
+
+def _whole(value: float | None) -> str:
+    return ABSENT if value is None or not math.isfinite(value) else str(value)
