@@ -1,6 +1,6 @@
 """``python -m vision_baselines VERB …``: the same commands as ``scripts/``, for an installed package."""
 
-from vision_baselines.cli.console import main
+from vision_baselines.cli import main
 
 if __name__ == "__main__":
     main()

@@ -27,7 +27,7 @@ from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.errors import VisionBaselinesError
-from vision_baselines.training.signals import Interrupted
+from vision_baselines.training.signals import Interrupted, StopSignals
 
 log = logging.getLogger("vision_baselines")
 
@@ -59,7 +59,10 @@ def train_task(cfg: DictConfig) -> float:
     """Train under Hydra; what a sweeper sees is the headline metric of the best epoch on the validation split."""
 
     def verb() -> float:
-        plan = planned(cfg)  # before torch is imported, which takes seconds
+        with StopSignals() as stop:
+            stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
+            plan = planned(cfg)  # before torch is imported, which takes seconds
+            stop.raise_if_received()
         from vision_baselines.training.results import headline
         from vision_baselines.training.run import run
 
@@ -134,9 +137,18 @@ def _exit_code(run: Callable[[], None]) -> int:
         # whoever read our output has seen enough; without this, Python complains once more while it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
+        if (signal := messages.interruption(error)) is not None:
+            return _exit_code(_raising(signal))
         understood = messages.understood(error)
         return _say(str(understood), understood.exit_code)
     return 0
+
+
+def _raising(error: BaseException) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
 
 
 def _say(message: str, code: int) -> int:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
 from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
+from vision_baselines.training.signals import Interrupted
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
 _LONGEST = 400
@@ -94,6 +95,11 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     said = " ".join(first[:2]) or type(error).__name__
     key = str(getattr(error, "full_key", None) or "")
     return ConfigError(said if key in said else f"{key}: {said}")
+
+
+def interruption(error: BaseException) -> BaseException | None:
+    """The signal that `error` was raised in the wake of, if there was one: a library may make its own error of it."""
+    return next((cause for cause in _causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -180,8 +180,8 @@ class _Sweep:
             )
 
     def stopped(self, job: Job, outcome: Outcome | None) -> None:
-        """Keep how it went."""
-        job.outcome = outcome or _without_a_word(job, -signal.SIGKILL)
+        """Keep how it went; one that did not end in time was killed."""
+        job.outcome = outcome or Outcome(143, kind="Interrupted", message="ended with the sweep")
 
     def refresh(self) -> None:
         """Draw what runs, and end if that was asked."""

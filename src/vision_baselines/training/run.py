@@ -65,13 +65,15 @@ def run(plan: RunPlan) -> RunRecord:
     folder, cfg, config = plan.folder, plan.cfg, plan.config
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
     with StopSignals() as stop, storage_errors(folder), sole_trainer(folder, wait=in_sweep):
+        stop.deferring = True  # what is composed, built or written is not left half done
         plan = plan.renewed()
         decision = plan.decision
         if decision.action in (Action.SKIP, Action.PROBE) and decision.previous is not None:
-            if decision.files_changed:
-                require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
-            log.info("%s is finished already; rerun=true trains it again", folder.name)
-            return with_probes(cfg, config, decision.previous, folder)
+            with stop.at_once():
+                if decision.files_changed:
+                    require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
+                log.info("%s is finished already; rerun=true trains it again", folder.name)
+                return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
@@ -79,8 +81,8 @@ def run(plan: RunPlan) -> RunRecord:
             clear(folder, decision.previous)
         record = new_record(plan)
         record.write(folder)
-        write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)).encode())
         try:
+            write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)).encode())
             _build_fit_and_test(plan, record, stop, replaced)
         except BaseException as error:
             if isinstance(error, MisconfigurationException):
@@ -114,7 +116,7 @@ def _build_fit_and_test(
     resume_from = _start_or_resume(plan, record, parts, replaced)
     record.timings.setup_s += time.perf_counter() - started
     record.write(plan.folder)
-    stop.deferring = True
+    stop.raise_if_received()
     try:
         parts.trainer.fit(parts.classifier, datamodule=parts.datamodule, ckpt_path=resume_from)
         stop.raise_if_received()
@@ -125,7 +127,6 @@ def _build_fit_and_test(
         record.files = written_files(plan.folder)
         record.write(plan.folder)
     finally:
-        stop.deferring = False
         for logger in parts.loggers:
             if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
                 logger.close()
@@ -135,8 +136,9 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals) -> _Parts:
     """Read the data, seed, build everything else, and write down what it is."""
     cfg, began_with = plan.cfg, record.data_sha256
     datamodule = build.datamodule(cfg)
-    datamodule.prepare_data()
-    datamodule.setup()
+    with stop.at_once():
+        datamodule.prepare_data()
+        datamodule.setup()
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -45,6 +47,16 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {signum: signal.signal(signum, self._on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end what may take long and can be left at any point, such as reading data."""
+        self.raise_if_received()
+        before, self.deferring = self.deferring, False
+        try:
+            yield
+        finally:
+            self.deferring = before
 
     def raise_if_received(self, *, after_s: float = 0.0) -> None:
         """End now, if that was asked at least `after_s` seconds ago.

@@ -1,0 +1,107 @@
+"""Ctrl-C at any moment ends a command in a line, and a record says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vision_baselines.cli import entry, main, messages
+from vision_baselines.runs.record import Status, read_record
+from vision_baselines.training import build
+from vision_baselines.training import run as run_module
+from vision_baselines.training.signals import Interrupted, StopSignals
+
+
+def after(function: Callable[..., Any], signum: int) -> Callable[..., Any]:
+    """The function, with a signal sent to this process as it is called."""
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        os.kill(os.getpid(), signum)
+        return function(*arguments, **options)
+
+    return called
+
+
+MOMENTS = {
+    "as the record is made": (run_module, "new_record"),
+    "as the config is written": (run_module, "write_atomically"),
+    "as the data is made": (build, "datamodule"),
+    "as the net is built": (build, "classifier"),
+    "as the callbacks are built": (build, "callbacks"),
+    "as the trainer is built": (build, "trainer"),
+}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_while_a_run_is_built_is_noted_and_the_run_goes_on_later(
+    run_tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, signum: int
+) -> None:
+    place, name = MOMENTS[moment]
+    with monkeypatch.context() as patched:
+        patched.setattr(place, name, after(getattr(place, name), signum))
+        with pytest.raises(Interrupted) as ended:
+            run_tiny("run")
+    assert ended.value.signum == signum
+    assert read_record(tmp_path / "outputs" / "run").status is Status.INTERRUPTED
+    assert run_tiny("run").status is Status.FINISHED
+
+
+def test_reading_data_is_ended_at_once() -> None:
+    with StopSignals() as stop:
+        stop.deferring = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+        with pytest.raises(Interrupted), stop.at_once():
+            pytest.fail("it was not ended")
+        assert stop.deferring
+
+
+@pytest.mark.parametrize("signalled", [KeyboardInterrupt(), Interrupted(signal.SIGTERM)])
+def test_what_a_library_makes_of_a_signal_is_told_as_the_signal(
+    signalled: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def garbled() -> None:
+        try:
+            raise signalled
+        except BaseException:
+            raise AttributeError("'NoneType' object has no attribute '_flags'")  # noqa: B904
+
+    assert entry._exit_code(garbled) == (130 if isinstance(signalled, KeyboardInterrupt) else 143)
+    assert capsys.readouterr().err.startswith("ended by SIG")
+
+
+def test_an_error_without_a_signal_is_no_interruption() -> None:
+    assert messages.interruption(ValueError()) is None
+
+
+def test_ctrl_c_while_a_command_is_imported_is_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "slow_to_import.py").write_text("raise KeyboardInterrupt")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main("slow_to_import")
+    assert ended.value.code == 130
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("delay_s", [2.0, 5.0])
+def test_ctrl_c_after_any_time_leaves_no_traceback(
+    root: Path, tmp_path: Path, environment: Any, delay_s: float
+) -> None:
+    words = ["model=fc", "data=digits", "name=x", f"paths.output_dir={tmp_path}", "trainer.max_epochs=200"]
+    command = [sys.executable, str(root / "scripts" / "train.py"), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(delay_s)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in said
