@@ -89,6 +89,11 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     if match := re.search(r"Interpolation key '([^']+)' not found", text):
         place = re.search(r"full_key: (\S+)", text)
         return ConfigError(f"the config has no {match[1]}" + (f", which {place[1]} refers to" if place else ""))
+    if match := re.search(r"Environment variable '([^']+)' not found", text):
+        place = re.search(r"full_key: (\S+)", text)
+        return ConfigError(f"{place[1] + ': ' if place else ''}the environment variable {match[1]} is not set")
+    if match := re.search(r"Cannot find primary config '([^']+)'", text):
+        return ConfigError(f"there is no config {match[1]!r}; leave out --config-name, or name a file in --config-dir")
     if match := re.search(r"Error merging override ([^=\s]+)=(.*)", text):
         return ConfigError(f"{match[1].lstrip('+~')}={match[2]} cannot be: the key holds another kind of value")
     first = [line.strip() for line in str(error).splitlines() if line.strip()]

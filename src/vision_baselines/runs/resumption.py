@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from vision_baselines.errors import ConfigError
+from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.code import code_differences, code_of
 from vision_baselines.runs.files import require_own_folder
 from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
@@ -64,6 +64,7 @@ def decide(
     Raises:
         ConfigError: The folder holds a run of another config, and the message lists the differences; it holds files and
             no run; or a run of other code, where ``code=refuse``.
+        StorageError: Its record cannot be read.
     """
     try:
         previous = read_record(folder)
@@ -73,7 +74,7 @@ def decide(
     except ValueError as error:
         if rerun:
             return Decision(Action.START)
-        raise ConfigError(f"{error}; to train it anew, add rerun=true") from error
+        raise StorageError(f"{error}; to train it anew, add rerun=true") from error
     if rerun:
         return Decision(Action.START, previous)
     if previous.fingerprint != (identity or fingerprint(config)):

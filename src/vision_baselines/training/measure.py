@@ -20,6 +20,7 @@ from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
 from vision_baselines.runs.fingerprint import probes_not_had
 from vision_baselines.runs.record import Curve, Environment, RunRecord
+from vision_baselines.storage import checkpoint_file
 from vision_baselines.training import build
 from vision_baselines.training.best_weights import BEST
 from vision_baselines.training.results import weights_sha256
@@ -145,6 +146,14 @@ def require_same_data(cfg: DictConfig, record: RunRecord, folder: Path, listing_
     if record.data is not None:
         record.data.listing_sha256 = listing_sha256
         record.write(folder)
+
+
+def warn_of_lost_weights(dirpath: Path) -> None:
+    """Say so where a finished run's best weights, in the folder of its checkpoints, are missing or damaged."""
+    try:
+        checkpoint_file.load(dirpath / BEST, checksum_needed=True)
+    except StorageError as error:
+        log.warning("%s; the record is whole, and rerun=true trains the weights again", error)
 
 
 def require_same_weights(path: Path, found: Measurement, record: RunRecord) -> None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -31,7 +32,7 @@ from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
 from vision_baselines.training.history import History
-from vision_baselines.training.measure import require_same_data, with_probes
+from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
 from vision_baselines.training.new_record import new_record, note_data, note_parts
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.resume_files import discard, prepare_folder, where_to_resume
@@ -73,6 +74,7 @@ def run(plan: RunPlan) -> RunRecord:
                 if decision.files_changed:
                     require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
                 log.info("%s is finished already; rerun=true trains it again", folder.name)
+                warn_of_lost_weights(Path(cfg.callbacks.checkpoints.dirpath))
                 return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
