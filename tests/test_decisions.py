@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vision_baselines.errors import ConfigError
+from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.files import clear
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import Environment, RunRecord, Status, read_record
@@ -74,7 +74,7 @@ def test_rerun_starts_anew_whatever_is_there(tmp_path, config):
 
 def test_a_record_that_cannot_be_read_is_refused_and_rerun_offered(tmp_path):
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(ConfigError, match="rerun=true"):
+    with pytest.raises(StorageError, match="rerun=true"):
         decide(tmp_path, CONFIG)
     assert decide(tmp_path, CONFIG, rerun=True).action is Action.START
 
