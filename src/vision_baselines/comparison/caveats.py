@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.formatting import listed, one_line, plural
+from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
 from vision_baselines.comparison.rows import GroupRow
@@ -20,7 +20,8 @@ from vision_baselines.comparison.table import ComparisonTable
 
 def caveats(table: ComparisonTable) -> list[str]:
     """Every caveat that applies."""
-    return [*_about_data(table), *_about_jobs(table), *_about_pairs(table), *_about_surroundings(table)]
+    kinds = (_about_data, _about_guessing, _about_jobs, _about_pairs, _about_surroundings)
+    return [caveat for about in kinds for caveat in about(table)]
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
@@ -33,6 +34,19 @@ def _about_data(table: ComparisonTable) -> Iterator[str]:
     for row in table.rows:
         if row.is_tested_elsewhere:
             yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
+
+
+def _about_guessing(table: ComparisonTable) -> Iterator[str]:
+    metric = table.metric
+    guessing = [row for row in table.ranked() if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
+    if guessing:
+        labels = [
+            f"{row.label} ({metric.written(row.metrics[metric.name].mean)}, "
+            f"balanced accuracy {metric.written(balanced_accuracy(row) or 0)})"
+            for row in guessing
+        ]
+        title = capital(metric.title)
+        yield f"{title} is no better than always guessing the largest class for {listed(labels, 3)}."
 
 
 def _about_jobs(table: ComparisonTable) -> Iterator[str]:
@@ -54,12 +68,6 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
         for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():
             yield f"{row.label}: in {jobs} of {plural(len(row.counted), 'job')}, {one_line(caveat)}."
-        summary = row.metrics.get(table.metric.name)
-        if summary and table.metric.is_accuracy and is_guessing(row, summary.mean):
-            yield (
-                f"{row.label}: a test accuracy of {summary.mean:.2%} is no better than always guessing the largest "
-                f"class; balanced accuracy is {balanced_accuracy(row) or 0:.2%}."
-            )
         if mixed := _mixed_settings(row):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):

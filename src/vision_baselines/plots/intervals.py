@@ -22,7 +22,7 @@ from vision_baselines.plots.scale import keep_within
 from vision_baselines.plots.style import INK, MUTED, PAPER, WIDTH_IN, Look, new_axes
 
 _DOTS_IN, _TEXT_IN = 0.4, 0.16
-_ROOM = int(WIDTH_IN * 11.5)  # letters in a line
+_ROOM = int(WIDTH_IN * 11.5)  # letters in a line, where they are bold
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class _Line:
     def texts(self) -> list[str]:
         """The label in as many lines as it needs, and the note at the end of the last where there is room."""
         lines = textwrap.wrap(shortened(self.label, 3 * _ROOM), _ROOM, break_on_hyphens=False) or [""]
-        return lines if len(lines[-1]) + len(self.note) + 2 <= _ROOM else [*lines, ""]
+        return lines if len(lines[-1]) + len(self.note) + 2 <= 1.1 * _ROOM else [*lines, ""]
 
 
 def accuracy_figure(table: ComparisonTable) -> Figure | None:

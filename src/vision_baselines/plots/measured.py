@@ -65,10 +65,10 @@ def over_difference_figure(table: ComparisonTable) -> Figure | None:
     ]
     if not lines:
         return None
-    unit = "points of " if table.metric.is_share else ""
+    unit = "points" if table.metric.is_share else table.metric.title
     low, high = table.metric.bounds
     baseline = shortened(table.series[0].baseline or "", 24)
-    figure = _over(table, lines, f"{unit}{table.metric.title}, minus {baseline}", (low - high, high - low))
+    figure = _over(table, lines, f"{unit}, minus {baseline}", (low - high, high - low))
     axes = figure.axes[0]
     shown = axes.get_ylim()
     axes.axhline(0, color=MUTED, linewidth=1.0, zorder=1)
@@ -76,9 +76,9 @@ def over_difference_figure(table: ComparisonTable) -> Figure | None:
     return figure
 
 
-def series_entries(series: Sequence[Series]) -> list[tuple[str, Look]]:
-    """What the legend of `over_figure` says."""
-    return [(shortened(line.label, 58), Look.of(index)) for index, line in enumerate(series)]
+def series_entries(series: Sequence[Series], *, differences: bool = False) -> list[tuple[str, Look]]:
+    """What the legend of `over_figure` says, or that of `over_difference_figure`."""
+    return [(line.label, Look.of(index)) for index, line in enumerate(series) if line.differences or not differences]
 
 
 def _over(table: ComparisonTable, lines: Sequence[Band], y_label: str, bounds: tuple[float, float]) -> Figure:

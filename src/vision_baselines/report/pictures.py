@@ -177,7 +177,7 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]
         if figure is not None:
             entries = [(row.label, Look.of(table.rows.index(row))) for row in shown]
             if key in ("over", "over_difference"):  # its lines are not the groups that the page's legend names
-                entries = series_entries(table.series)
+                entries = series_entries(table.series, differences=key == "over_difference")
                 alone = make()
                 add_legend(figure, entries, "")
                 vector, figure = svg(figure, key), alone or figure
