@@ -200,6 +200,38 @@ def test_what_is_stressed_with_kills_are_ten_supported_rows():
     assert set(HARDEST.values()) <= {row.overrides for row in rows.SUPPORTED}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--kills", "0"], "argument --kills: expected a whole number of at least 1"),
+        (["--kills", "many"], "argument --kills"),
+        (["--kills"], "argument --kills: expected one argument"),
+        (["--workers", "two"], "argument --workers: invalid int value"),
+        (["--seed", "x"], "argument --seed"),
+        (["--nonsense"], "--nonsense"),
+        (["--rows", "--kills", "9"], "expected at least one for each of the 10 cases"),
+        (["--model", "cnn", "nonsense"], "nonsense"),
+        (["--workers", "-1"], "data.num_workers is -1"),
+        (["trainer.nonsense=1"], "nonsense"),
+        (["+trainer.accumulate_grad_batches=0"], "trainer.accumulate_grad_batches is 0"),
+        (["word"], "word"),
+    ],
+)
+def test_a_stress_with_bad_arguments_ends_in_one_line_before_anything_is_killed(
+    arguments, says, compose, capsys, monkeypatch
+):
+    import stress.attempts
+    from stress.command import main
+
+    monkeypatch.setattr(stress.attempts, "attempt", lambda *a, **k: pytest.fail("something was started"))
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    lines = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert says in lines[0]
+    assert len(lines) <= 2  # a misspelt key has a second one: how to add it
+
+
 @pytest.mark.slow
 def test_the_hardest_rows_are_the_same_after_real_kills(python, root):
     done = python(str(root / "scripts/stress_resume.py"), "--rows", "--kills", "10", timeout=1500)

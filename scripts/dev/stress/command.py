@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from stress.rows import HARDEST
+from vision_baselines.cli.arguments import Parser, positive
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.errors import ConfigError, TrainingError
 
@@ -49,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _stress(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="stress_resume.py", description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs in all, over every case")
+    parser = Parser(prog="stress_resume.py", description=__doc__)
+    parser.add_argument("--kills", type=positive, default=100, help="SIGKILLs in all, over every case")
     parser.add_argument("--model", nargs="+", default=["cnn", "fc"])
     parser.add_argument("--workers", nargs="+", type=int, default=[0, 2])
     parser.add_argument(
@@ -63,8 +64,6 @@ def _stress(arguments: list[str]) -> None:
     parser.add_argument("--rows", action="store_true", help="the ten hardest rows of docs/options.md, each with the fc")
     parser.add_argument("overrides", nargs="*", help="as for train.py, of every case: +trainer.max_steps=20")
     options = parser.parse_intermixed_args(arguments)
-    if options.kills < 1:
-        raise ConfigError(f"--kills is {options.kills}; expected a whole number of at least 1")
     cases = _rows(options.overrides) if options.rows else _grid(options)
     if options.kills < len(cases):
         raise ConfigError(f"--kills is {options.kills}; expected at least one for each of the {len(cases)} cases")
@@ -101,7 +100,10 @@ def _run_cases(cases: list[Case], scratch: Path, kills: int, draws: random.Rando
     from stress.attempts import attempt, output_file
     from stress.traces import differences, trace
     from vision_baselines.config.compose import composed_run
+    from vision_baselines.config.plan import planned
 
+    for case in cases:
+        planned(composed_run(case.overrides, scratch / "unused"))  # what cannot be run is refused before the first kill
     for number, case in enumerate(cases):
         whole = scratch / f"{number}-whole"
         cfg = composed_run(case.overrides, whole)

@@ -48,7 +48,6 @@ _OUR_ROOMS = (
     "training.progress_bar",
     "training.tensorboard_logger",
     "training.csv_logger",
-    "training.profiler",
 )
 
 # Range of every number that is looked at before a run: kind, least, most (both allowed), whether it may be null.

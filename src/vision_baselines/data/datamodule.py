@@ -102,6 +102,8 @@ class ImageDataModule(pl.LightningDataModule):
             )
         if isinstance(augment, Augment):
             augment.check_places(image_shape, permuted=permute_pixels)
+        if augment:
+            _try_augment(augment, image_shape)
         self.source = source
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
@@ -268,4 +270,18 @@ class ImageDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available() and not split.images.is_cuda,
             collate_fn=as_is,  # type: ignore[arg-type]
             **options,
+        )
+
+
+def _try_augment(augment: Any, image_shape: Sequence[int]) -> None:
+    """Refuse what does not turn images and a generator into images of the same shape, as other libraries' classes."""
+    images = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    try:
+        made = augment(images, generator(0, "augment"))
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise ConfigError(f"augment cannot be used: {' '.join(str(error).split())}") from error
+    if not isinstance(made, Tensor) or made.shape != images.shape:
+        raise ConfigError(
+            f"augment makes {type(made).__name__} of two images; expected images of the same shape from "
+            "augment(images, generator)"
         )

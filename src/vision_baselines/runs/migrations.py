@@ -28,14 +28,16 @@ MOVED_MODULES: dict[str, str] = {
         "callbacks.history": "training.history",
         "callbacks.parameters": "training.parameter_table",
         "callbacks.filters": "probes.filters",
-        "quiet_profiler": "training.profiler",
         "tensorboard_logger": "training.tensorboard_logger",
         "evaluate": "evaluation.evaluate",
         "reproduce": "evaluation.reproduce",
     }.items()
 }
 # Single classes that moved or were renamed, by their whole name; they come before modules.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    f"{_PACKAGE}{module}.QuietProfiler": "pytorch_lightning.profilers.PassThroughProfiler"
+    for module in ("quiet_profiler", "training.profiler")
+}
 
 # What a recorded config that lacks a key was run with: the default that the key had when it was added. An entry never
 # changes, so a key at that value and no such key are the same run for good. A later default may differ: old configs are

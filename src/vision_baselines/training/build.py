@@ -32,7 +32,6 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
-from vision_baselines.training.hooks import drop_unused_hooks
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trial_step import check_optimizer
 
@@ -55,11 +54,12 @@ def classifier(cfg: DictConfig) -> TaskModule:
     if not isinstance(compile_options, DictConfig | None):
         raise ConfigError(f"classifier.compile is {compile_options!r}; expected options of torch.compile, {{}} or null")
     made: TaskModule = _instance(cfg, "classifier", TaskModule)
-    check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
     if cfg.get("freeze") == "backbone":
         freeze_backbone(made.net)
     # Lightning converts the net only after it has loaded a checkpoint into it, which rounds 64-bit weights to 32
-    return made.to(_DTYPES[precision]) if (precision := str(cfg.trainer.get("precision"))) in _DTYPES else made
+    made = made.to(_DTYPES[precision]) if (precision := str(cfg.trainer.get("precision"))) in _DTYPES else made
+    check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
+    return made
 
 
 def net(cfg: DictConfig) -> nn.Module:
@@ -102,7 +102,7 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
         unwanted.append(pl.callbacks.ProgressBar)
     if not any((cfg.get("logger") or {}).values()):
         unwanted.append(pl.callbacks.LearningRateMonitor)  # it refuses a trainer that logs nothing
-    return [drop_unused_hooks(callback) for callback in made if not isinstance(callback, tuple(unwanted))]
+    return [callback for callback in made if not isinstance(callback, tuple(unwanted))]
 
 
 def find_callback(callbacks: Sequence[Any], kind: type[Any]) -> Any:

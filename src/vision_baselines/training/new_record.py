@@ -7,16 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
+from torch import nn
 
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.trainer_options import partial_because
 from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.errors import ConfigError
 from vision_baselines.runs import environment
 from vision_baselines.runs.code import code_of, code_of_all_attempts
 from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.tasks.task import Task
+
+_OWN_PRECISIONS = {torch.float64: "64-true", torch.bfloat16: "bf16-true", torch.float16: "16-true"}
 
 
 def new_record(plan: RunPlan) -> RunRecord:
@@ -59,7 +64,11 @@ def note_parts(
     """Write down what is trained on which machine: task, size of the net, precision, environment."""
     task: Task = classifier.task  # type: ignore[assignment]
     record.task = TaskFacts(headline=task.headline, mode=task.mode, modes=task.modes)
-    size = net_size(classifier.net, image_shape)  # type: ignore[arg-type]
+    net: nn.Module = classifier.net  # type: ignore[assignment]
+    try:
+        size = net_size(net, image_shape)
+    except ValueError as error:
+        raise ConfigError(f"model cannot be used: {' '.join(str(error).split())}") from error
     record.parameters = Parameters(
         total=size.num_params,
         trainable=size.num_params_trainable,
@@ -68,4 +77,7 @@ def note_parts(
         receptive_field_px=size.receptive_field_px,
     )
     record.environment = environment.observe(trainer.strategy.root_device)
-    record.precision, record.partial = str(trainer.precision), partial_because(record.config["trainer"])
+    weights = next(net.parameters(), torch.zeros(())).dtype
+    # a net that is made in another precision keeps it
+    record.precision = _OWN_PRECISIONS.get(weights, str(trainer.precision))
+    record.partial = partial_because(record.config["trainer"])

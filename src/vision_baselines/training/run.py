@@ -144,10 +144,10 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals) -> _Parts:
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
+    build.choose_memory_format(classifier.net, datamodule)
     callbacks, loggers = build.callbacks(cfg), build.loggers(cfg)
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
     note_parts(record, classifier, trainer, datamodule.image_shape)
-    build.choose_memory_format(classifier.net, datamodule)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config, checkpoints.stop = record.config, stop
     return _Parts(datamodule, classifier, callbacks, loggers, trainer, checkpoints, history, began_with)

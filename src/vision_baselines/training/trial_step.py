@@ -26,13 +26,16 @@ def check_optimizer(
     Args:
         make_optimizer: Parameters to an optimizer.
         make_scheduler: An optimizer to its schedule, if there is one.
-        net: There is a small parameter of each number of dimensions that its trainable ones have.
+        net: There is a small parameter of each number of dimensions, type and layout that its trainable ones have.
 
     Raises:
         ConfigError: One of them cannot be built, or cannot do a step as Lightning asks for it.
     """
-    dimensions = sorted({p.dim() for p in net.parameters() if p.requires_grad})
-    parameters = [torch.nn.Parameter(torch.zeros((2,) * n, device="cpu")) for n in dimensions]
+    alike = {(p.dim(), p.dtype, _layout(p)): None for p in net.parameters() if p.requires_grad}
+    parameters = [
+        torch.nn.Parameter(torch.zeros((2,) * dim, dtype=dtype, device="cpu").to(memory_format=layout))
+        for dim, dtype, layout in alike
+    ]
     if not parameters:
         return  # Lightning trains nothing, and says so
     optimizer = _tried("optimizer", make_optimizer, parameters)
@@ -43,8 +46,14 @@ def check_optimizer(
             f"the step of {type(optimizer).__name__} takes no closure, which Lightning hands to it; "
             "choose an optimizer with step(closure=None)"
         )
-    for parameter in parameters:
-        parameter.grad = torch.zeros_like(parameter)
+    calls: list[None] = []
+
+    def closure() -> torch.Tensor:
+        calls.append(None)
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        return torch.zeros(())
+
     scheduler = None
     if make_scheduler is not None:
         options: Mapping[str, Any] = {"total_steps": 10} if _accepts(make_scheduler, "total_steps") else {}
@@ -52,7 +61,11 @@ def check_optimizer(
         if not isinstance(scheduler, LRScheduler | ReduceLROnPlateau):
             raise ConfigError(f"scheduler.schedule makes a {type(scheduler).__name__}; expected a torch schedule")
     for _ in range(_STEPS):
-        _tried("optimizer", optimizer.step, lambda: torch.zeros(()))
+        _tried("optimizer", optimizer.step, closure)
+        if not calls:
+            raise ConfigError(
+                f"the step of {type(optimizer).__name__} never calls its closure, in which Lightning computes the loss"
+            )
         if scheduler is not None:
             _tried("scheduler.schedule", scheduler.step, *((1.0,) if isinstance(scheduler, ReduceLROnPlateau) else ()))
 
@@ -67,7 +80,13 @@ def _tried(key: str, function: Callable[..., Any], *arguments: Any, **options: A
             text.rpartition("unexpected keyword argument ")[2].strip("'") if "unexpected keyword" in text else ""
         )
         remedy = f"; ~{key}.{unexpected} leaves it out" if unexpected else ""
+        if "view size is not compatible" in text:
+            remedy = "; +classifier.channels_last=false lays the weights out contiguously"
         raise ConfigError(f"{key} cannot be used: {kind}{text}{remedy}") from error
+
+
+def _layout(parameter: torch.Tensor) -> torch.memory_format:
+    return torch.contiguous_format if parameter.is_contiguous() or parameter.dim() != 4 else torch.channels_last
 
 
 def _accepts(function: Callable[..., Any], name: str) -> bool:
