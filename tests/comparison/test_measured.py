@@ -167,7 +167,11 @@ def test_the_page_shows_the_metric_over_the_setting_under_its_own_legend(tmp_pat
     page = compare([tmp_path], over="data.train_fraction").page.read_text()
 
     assert "<h3>Test accuracy over data.train_fraction</h3>" in page
-    assert {"model=cnn", "model=fc"} <= {text.strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", page)}
+    [legend] = re.findall(
+        r"Test accuracy over data.train_fraction</h3>\s*<p class=\"lines\">(.*?)</p>", page, flags=re.S
+    )
+    assert re.findall(r"<span>([^<]*)</span>", legend) == ["model=cnn", "model=fc"]
+    assert len(set(re.findall(r"--g\d", legend))) == 2
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_its_runs_are_compared_lowest_first(run_angles, tmp_path, events):
     assert "confusion" not in names
     [tag] = [tag for tag in events(found.out).Tags()["tensors"] if tag.endswith("table")]
     text = events(found.out).Tensors(tag)[0].tensor_proto.string_val[0].decode()
-    assert "test/mae" in text
+    assert "test MAE" in text
     assert "test/acc" not in text
 
 

@@ -11,7 +11,6 @@ from vision_baselines.analysis.statistics import Summary, summarize
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
-from vision_baselines.comparison.series import Series
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.bands import Band, bands_figure
 from vision_baselines.plots.scale import label_places, label_roundly, label_steps, scale_logarithmic, spans_widely
@@ -74,11 +73,6 @@ def over_difference_figure(table: ComparisonTable) -> Figure | None:
     axes.axhline(0, color=MUTED, linewidth=1.0, zorder=1)
     axes.set_ylim(min(*shown, 0), max(*shown, 0))
     return figure
-
-
-def series_entries(series: Sequence[Series], *, differences: bool = False) -> list[tuple[str, Look]]:
-    """What the legend of `over_figure` says, or that of `over_difference_figure`."""
-    return [(line.label, Look.of(index)) for index, line in enumerate(series) if line.differences or not differences]
 
 
 def _over(table: ComparisonTable, lines: Sequence[Band], y_label: str, bounds: tuple[float, float]) -> Figure:

@@ -136,7 +136,7 @@ def png_source(content: bytes) -> str:
 
 def breakable(label: str) -> Markup:
     """A group's label that may be broken where its parts end, and not inside a number."""
-    parts = re.split(r"(?<=[,=/_])|(?<=\.)(?=[A-Za-z])", printable(label))
+    parts = re.split(r"(?<=[,/_])|(?<=\.)(?=[A-Za-z])", printable(label))
     return Markup("<wbr>").join(parts)
 
 

@@ -8,9 +8,8 @@ many, the other figures show the best and the baseline, since nobody can tell fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -41,7 +40,6 @@ from vision_baselines.plots.measured import (
     curve_names,
     over_difference_figure,
     over_figure,
-    series_entries,
 )
 from vision_baselines.plots.style import Look, add_legend, house_style
 
@@ -51,13 +49,14 @@ GROUPS_IN_TILES = 6
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure for the page (`svg`) and for TensorBoard (`png`)."""
+    """A figure for the page (`svg`) and for TensorBoard (`png`); `lines` are those that it has instead of groups."""
 
     key: str
     title: str
     caption: str
     svg: str
     png: bytes
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,68 +123,65 @@ def best_rows(table: ComparisonTable, limit: int) -> list[GroupRow]:
     return [row for row in finished if row.label in kept]
 
 
-def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> list[Picture]:
+def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Picture]:
     metric, validation = table.metric, Metric(table.metric.validation_name)
-    title, n = capital(metric.title), _n_note(shown)
+    title, n, setting = capital(metric.title), _n_note(shown), one_line(table.over or "", 40)
     curve = f"Mean over seeds at each epoch; the band is one standard deviation. {n}"
     cost = f"Mean over seeds; the line is its 95% interval. {n}"
-    dots = "Small dots are seeds, the large one their mean, the line its 95% interval (Student's t)."
-    pairs = (
-        "Small dots are seeds, each minus the baseline's run of the same seed. Where the interval holds zero, the two "
-        "cannot be told apart."
-    )
     band = "the band is its 95% interval (Student's t)"
-    over = f"{title} over {one_line(table.over or '', 40)}"
-    plans: list[tuple[str, str, str, Callable[[], Figure | None]]] = [
-        ("accuracy", title, dots, lambda: accuracy_figure(table)),
-        ("difference", "Difference to the baseline", pairs, lambda: difference_figure(table)),
+    zero = "Where the interval holds zero, the two cannot be told apart."
+    figures: list[tuple[str, str, str, Figure | None]] = [
         (
-            "curves_val",
-            capital(validation.title),
-            curve,
-            lambda: curves_figure(table, shown, validation.name),
+            "accuracy",
+            title,
+            "Small dots are seeds, the large one their mean, the line its 95% interval (Student's t).",
+            accuracy_figure(table),
         ),
+        (
+            "difference",
+            "Difference to the baseline",
+            f"Small dots are seeds, each minus the baseline's run of the same seed. {zero}",
+            difference_figure(table),
+        ),
+        ("curves_val", capital(validation.title), curve, curves_figure(table, shown, validation.name)),
         (
             "curves_val_by_second",
             f"{capital(validation.title)} over training time",
             f"The same by the mean second at which an epoch was done. {curve}",
-            lambda: timed_curves_figure(table, shown, validation.name),
+            timed_curves_figure(table, shown, validation.name),
         ),
-        ("curves_train", "Training loss", curve, lambda: curves_figure(table, shown, "train/loss")),
-        ("over", over, f"Mean over seeds at each value; {band}.", lambda: over_figure(table)),
+        ("curves_train", "Training loss", curve, curves_figure(table, shown, "train/loss")),
+        ("over", f"{title} over {setting}", f"Mean over seeds at each value; {band}.", over_figure(table)),
         (
             "over_difference",
-            f"Difference to the baseline over {one_line(table.over or '', 40)}",
-            f"Mean over pairs of one seed at each value; {band}. Where it holds zero, the two cannot be told apart.",
-            lambda: over_difference_figure(table),
+            f"Difference to the baseline over {setting}",
+            f"Mean over pairs of one seed at each value; {band}. {zero}",
+            over_difference_figure(table),
         ),
-        *(
-            (
-                key,
-                capital(Metric(name).title),
-                f"Mean over seeds; {band}. {n}",
-                partial(curve_figure, table, shown, name),
-            )
-            for key, name in _plain_keys(curve_names(shown)).items()
-        ),
-        ("parameters", f"{title} against parameters", cost, lambda: parameters_figure(table, shown)),
-        ("seconds", f"{title} against seconds", cost, lambda: seconds_figure(table, shown)),
     ]
-    made = []
-    for key, title, caption, make in plans:
-        figure = make()
+    figures += [
+        (key, capital(Metric(name).title), f"Mean over seeds; {band}. {n}", curve_figure(table, shown, name))
+        for key, name in _plain_keys(curve_names(shown)).items()
+    ]
+    figures += [
+        ("parameters", f"{title} against parameters", cost, parameters_figure(table, shown)),
+        ("seconds", f"{title} against seconds", cost, seconds_figure(table, shown)),
+    ]
+    legends = {
+        "accuracy": [],
+        "difference": [],
+        "over": [line.label for line in table.series],
+        "over_difference": [line.label for line in table.series if line.differences],
+    }
+    series = [line.label for line in table.series]
+    groups = [row.label for row in table.rows]
+    for key, heading, caption, figure in figures:
         if figure is not None:
-            entries = [(row.label, Look.of(table.rows.index(row))) for row in shown]
-            if key in ("over", "over_difference"):  # its lines are not the groups that the page's legend names
-                entries = series_entries(table.series, differences=key == "over_difference")
-                alone = make()
-                add_legend(figure, entries, "")
-                vector, figure = svg(figure, key), alone or figure
-            else:
-                vector = svg(figure, key)
-            add_legend(figure, [] if key in ("accuracy", "difference") else entries, title)
-            made.append(Picture(key, title, caption, vector, png(figure)))
-    return made
+            vector = svg(figure, key)
+            own = legends.get(key)
+            labels, among = ([row.label for row in shown], groups) if own is None else (own, series)
+            add_legend(figure, [(label, Look.of(among.index(label))) for label in labels], heading)
+            yield Picture(key, heading, caption, vector, png(figure), tuple(own or ()))
 
 
 def _plain_keys(names: Sequence[str]) -> dict[str, str]:
