@@ -1,4 +1,4 @@
-"""Where a run writes: every file and folder that a config names for writing lies below the run's folder.
+"""Where a run writes: in its own folder, and a data source in the folder of data.
 
 The command line may say otherwise, for it is typed by the person whose files they are; a file or a record may not.
 """
@@ -18,6 +18,7 @@ from vision_baselines.runs.fingerprint import key_of
 _GROUPS = ("logger", "callbacks", "trainer", "probe")
 # Arguments of Lightning's and this project's classes that name what is written.
 _WRITTEN = frozenset({"dirpath", "save_dir", "log_dir", "default_root_dir", "root_dir", "output_dir", "dump_folder"})
+_CACHES = frozenset({"cache_dir", "download_dir"})  # beside these, of data sources
 _NAMES = frozenset({"filename", "sub_dir", "version", "log_name", "name"})  # may be one name, and no path
 
 
@@ -35,9 +36,11 @@ def check_written_paths(config: Mapping[str, Any], typed: Sequence[str] = ()) ->
         if not str(value).strip():
             raise ConfigError(f"{key} is {value!r}; expected a folder, such as one below ${{paths.run_dir}}")
         if not is_typed(key, typed):
+            place, below = ("folder of data", "data_dir") if key.startswith("data.") else ("run's folder", "run_dir")
+            other = ", or data.source.download=false" if key == "data.source.root" else ""
             raise ConfigError(
-                f"{key} is {value!r}, which is not in the run's folder and was not typed on the command line; "
-                "expected a place below ${paths.run_dir}"
+                f"{key} is {value!r}, which is not in the {place} and was not typed on the command line; "
+                f"expected a place below ${{paths.{below}}}{other}"
             )
 
 
@@ -57,8 +60,12 @@ def confine_written_paths(cfg: DictConfig) -> None:
     with open_dict(cfg):
         for key, value in _escaping(plain):
             name = PurePosixPath(str(value)).name.strip(".") or "output"
-            inside = name if key.rpartition(".")[2] in _NAMES else "${paths.run_dir}/" + name
-            OmegaConf.update(cfg, key, inside)
+            if key == "data.source.root":  # data that lie there may be read
+                OmegaConf.update(cfg, "data.source.download", False)
+            elif key.startswith("data."):
+                OmegaConf.update(cfg, key, "${paths.data_dir}/" + name)
+            else:
+                OmegaConf.update(cfg, key, name if key.rpartition(".")[2] in _NAMES else "${paths.run_dir}/" + name)
 
 
 def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -69,11 +76,20 @@ def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
             is_path = name in _NAMES and ("/" in str(value) or "\\" in str(value) or str(value) == "..")
             if value is not None and (is_place or is_path):
                 found.append((key, value))
+    source = (config.get("data") or {}).get("source") if isinstance(config.get("data"), Mapping) else None
+    for key, name, value in _leaves(source, "data.source"):
+        written = name in _WRITTEN | _CACHES or (key == "data.source.root" and _downloads(source))
+        if written and value is not None and not any(_is_inside(str(value), of) for of in ("run_dir", "data_dir")):
+            found.append((key, value))
     return found
 
 
-def _is_inside(text: str) -> bool:
-    below_run = text == "${paths.run_dir}" or text.startswith("${paths.run_dir}/")
+def _downloads(source: Mapping[str, Any]) -> bool:
+    return ".torchvision_source." in str(source.get("_target_")) and source.get("download", True) is not False
+
+
+def _is_inside(text: str, of: str = "run_dir") -> bool:
+    below_run = text == f"${{paths.{of}}}" or text.startswith(f"${{paths.{of}}}/")
     return below_run and "$" not in text[1:] and ".." not in PurePosixPath(text).parts and "\\" not in text
 
 
