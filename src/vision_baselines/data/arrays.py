@@ -17,13 +17,18 @@ import numpy as np
 import torch
 
 from vision_baselines.data.memory import physical_bytes
-from vision_baselines.data.picture_layout import few, printable
+from vision_baselines.data.picture_layout import few, file_size, one_line, printable
 from vision_baselines.data.picture_listing import class_name, natural_order
 from vision_baselines.data.source_report import SourceReport
 from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, stratified_cut
 from vision_baselines.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, Any]
+# What NumPy raises for damaged bytes; RuntimeError is an archive with a password.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 _MOST_CLASSES = 100_000
 _MOST_CHANNELS = 4
 
@@ -166,7 +171,7 @@ def labelled(images: Mapping[str, torch.Tensor], labels: Mapping[str, Array], wh
                 f"{where}: {split} has {len(images[split]):,} images and labels of shape {array.shape}; "
                 "expected one label an image"
             )
-        if flat.dtype.kind == "f" and not (np.isfinite(flat).all() and (flat == np.rint(flat)).all()):
+        if flat.dtype.kind == "f" and not ((abs(flat) < 2**53).all() and (flat == np.rint(flat)).all()):
             raise DataError(f"{where}: {split} has labels that are no whole numbers; expected classes")
         whole = flat.astype(np.int64) if flat.dtype.kind in "fbu" else flat
         words[split] = [
@@ -239,24 +244,21 @@ def require_room(needed: int, where: str) -> None:
 def _members(path: Path) -> dict[str, int]:
     """Size in bytes of each array of a file."""
     try:
+        file_size(path, "data.source.file", "arrays of images and labels")
         with zipfile.ZipFile(path) as archive:
             return {info.filename.removesuffix(".npy"): info.file_size for info in archive.infolist()}
     except OSError as error:
         raise DataError(f"cannot read {printable(str(path))}: {error.strerror or error} (data.source.file)") from error
-    except (zipfile.BadZipFile, ValueError) as error:
-        raise DataError(f"{printable(str(path))} is no .npz file: {error} (data.source.file)") from error
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise DataError(f"{printable(str(path))} is no .npz file: {one_line(error)} (data.source.file)") from error
 
 
 def _arrays(path: Path, names: set[str]) -> dict[str, Array]:
-    if path.exists() and not path.is_file():
-        raise DataError(f"{printable(str(path))} is no regular file (data.source.file)")
     members = _members(path)
     wanted = sorted(names.intersection(members))
     require_room(2 * sum(members[name] for name in wanted), printable(str(path)))
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: np.asarray(file[name]) for name in wanted}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        raise DataError(
-            f"{printable(str(path))} cannot be read: {' '.join(str(error).split())[:200]} (data.source.file)"
-        ) from error
+    except _UNREADABLE as error:
+        raise DataError(f"{printable(str(path))} cannot be read: {one_line(error)} (data.source.file)") from error

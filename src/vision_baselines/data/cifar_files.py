@@ -9,7 +9,6 @@ Source of the format: Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.ht
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from vision_baselines.data.integrity import MOST_PUBLISHED_BYTES, md5_of
 from vision_baselines.data.splits import OfficialSplits, Split
 from vision_baselines.errors import DataError
 
@@ -49,13 +49,12 @@ class CifarFiles:
         """
         for path, expected in self._published_md5(root).items():
             try:
-                content = path.read_bytes()
+                size, received = path.stat().st_size, md5_of(path)
             except OSError as error:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-            received = hashlib.md5(content, usedforsecurity=False).hexdigest()
             if received != expected:
                 raise DataError(
-                    f"checksum mismatch: {path} ({len(content):,} bytes) has MD5 {received}; expected {expected}.\n"
+                    f"checksum mismatch: {path} ({size:,} bytes) has MD5 {received}; expected {expected}.\n"
                     f"Delete it and start again to download it, or put the right {path.name} there."
                 )
 
@@ -73,6 +72,8 @@ class CifarFiles:
         return True
 
     def _opened(self, root: Path, *, train: bool) -> Any:
+        if any(path.stat().st_size > MOST_PUBLISHED_BYTES for path in self.paths(root)):
+            self.check(root)  # torchvision would read it to its end
         try:
             with warnings.catch_warnings():
                 # NumPy 2.4.0 to 2.4.4 warn of how pickles of 2009 rebuild a dtype (numpy/numpy#31177)

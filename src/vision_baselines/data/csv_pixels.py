@@ -23,7 +23,7 @@ from vision_baselines.data.arrays import (
     require_fractions,
     require_room,
 )
-from vision_baselines.data.picture_layout import few, printable
+from vision_baselines.data.picture_layout import few, file_size, one_line, printable
 from vision_baselines.data.splits import SPLIT_SEED, Splits
 from vision_baselines.errors import ConfigError, DataError
 
@@ -109,14 +109,12 @@ def _table(path: Path, label_column: str | None) -> tuple[Array, Array]:
 
     shown = printable(str(path))
     try:
-        if not path.is_file():
-            raise DataError(f"there is no file {shown}; expected a table of pixels (data.source.file)")
-        require_room(4 * path.stat().st_size, shown)
+        require_room(4 * file_size(path, "data.source.file", "a table of pixels"), shown)
         head = pd.read_csv(path, header=None, nrows=_ROWS_LOOKED_AT, dtype=str)
         has_header = not all(_is_number(value) for value in head.iloc[0])
         frame: Any = pd.read_csv(path, header=0 if has_header else None, low_memory=False)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
-        raise DataError(f"cannot read {shown}: {' '.join(str(error).split())} (data.source.file)") from error
+    except (OSError, ValueError, OverflowError, MemoryError, pd.errors.ParserError) as error:
+        raise DataError(f"cannot read {shown}: {one_line(error)} (data.source.file)") from error
     frame.columns = [str(name) for name in frame.columns]
     label = _label(list(frame.columns), label_column, shown, has_header=has_header)
     labels = frame.pop(label)
@@ -144,7 +142,7 @@ def _label(columns: list[str], wanted: str | None, shown: str, *, has_header: bo
     asked = (
         f"data.source.label_column is {wanted!r}" if wanted is not None else "no column of labels is known by its name"
     )
-    raise DataError(f"{asked}; {shown} has {few([printable(name) for name in columns])}: set data.source.label_column")
+    raise DataError(f"{asked}; {shown} has {few(columns)}: set data.source.label_column")
 
 
 def _is_number(text: Any) -> bool:

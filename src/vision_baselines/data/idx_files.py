@@ -10,7 +10,6 @@ Source of the format: LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist/.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
 import struct
 import zlib
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vision_baselines.data.integrity import md5_of
 from vision_baselines.data.splits import OfficialSplits, Split
 from vision_baselines.errors import DataError
 
@@ -86,11 +86,10 @@ class IdxFiles:
             return False
         md5 = dict(self._torchvision_class().resources)
         for archive, path in zip(archives, self.paths(root), strict=True):
-            packed = archive.read_bytes()
-            if hashlib.md5(packed, usedforsecurity=False).hexdigest() != md5[archive.name]:
+            if md5_of(archive) != md5[archive.name]:
                 return False
             try:
-                altered = gzip.decompress(packed) != path.read_bytes()
+                altered = gzip.decompress(archive.read_bytes()) != path.read_bytes()
             except (OSError, EOFError, zlib.error):
                 return False
             if altered:

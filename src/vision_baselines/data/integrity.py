@@ -7,6 +7,7 @@ to the sources, how a file is laid out to its reader.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,7 @@ from vision_baselines.storage.hashing import tensors_sha256
 from vision_baselines.storage.lock import exclusive
 
 LOCK_FILE = ".prepare.lock"
+MOST_PUBLISHED_BYTES = 2**28
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,19 @@ def verify(expected: str, *tensors: Tensor, what: str, remedy: str) -> None:
         raise DataError(
             f"checksum mismatch: {what} hashes to {received}; expected {expected} (data.source.sha256).\n{remedy}"
         )
+
+
+def md5_of(path: Path) -> str:
+    """MD5 of a published file; one that is larger than any of them is not read to its end.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        for _ in range(0, MOST_PUBLISHED_BYTES, 2**20):
+            digest.update(file.read(2**20))
+    return digest.hexdigest()
 
 
 def check_split(name: str, images: Tensor, target: Tensor, *, num_classes: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from vision_baselines.data.picture_decoding import median_side
 from vision_baselines.data.picture_labels import list_labelled
+from vision_baselines.data.picture_layout import what_of
 from vision_baselines.data.picture_listing import Listing, list_pictures
 from vision_baselines.errors import DataError
 
@@ -55,8 +56,8 @@ def listed_pictures(source: Mapping[str, Any]) -> Listing | None:
             columns = {key: source.get(key) for key in ("file_column", "label_column")}
             return list_labelled(root, labels, **columns)
         return list_pictures(root)
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename}: {error.strerror}; set data.source.root") from error
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise DataError(f"cannot read {what_of(error, root)}; set data.source.root") from error
 
 
 def listing_sha256(source: Mapping[str, Any]) -> str | None:
@@ -80,7 +81,7 @@ def listing_sha256(source: Mapping[str, Any]) -> str | None:
         for file in files:
             status = file.stat()
             digest.update(repr((status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)).encode())
-    except OSError:
+    except (OSError, ValueError):
         return None
     return digest.hexdigest() if files else None
 

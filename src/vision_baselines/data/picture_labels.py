@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from vision_baselines.data.picture_layout import SPLIT_NAMES, few, printable, split_of
+from vision_baselines.data.picture_layout import SPLIT_NAMES, few, file_size, one_line, printable, split_of
 from vision_baselines.data.picture_listing import (
     EXTENSIONS,
     Listing,
@@ -27,7 +27,7 @@ from vision_baselines.errors import DataError
 _FILE_COLUMNS = ("filename", "file", "path", "filepath", "image", "imagename", "imageid", "imagepath", "id", "name")
 _LABEL_COLUMNS = ("label", "class", "classname", "category", "target", "labels", "breed", "species", "diagnosis")
 _SPLIT_COLUMNS = ("split", "subset", "set", "partition", "usage")
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 28
 
 
 def list_labelled(
@@ -58,7 +58,7 @@ def list_labelled(
     for wanted, label, split_word in rows:
         found = places.get(wanted.casefold().removeprefix("./"), ())
         if len(found) != 1:
-            fault = "no such picture" if not found else f"could be {few([printable(name) for name in sorted(found)])}"
+            fault = "no such picture" if not found else f"could be {few(sorted(found))}"
             listing.faults.append(f"{printable(path.name)}: {printable(wanted)}: {fault}")
             continue
         (file,) = found
@@ -90,11 +90,7 @@ def _rows(path: Path, file_column: str | None, label_column: str | None) -> tupl
     """File, class and split's word of each row; and whether the table states splits."""
     shown = printable(str(path))
     try:
-        if not path.is_file():
-            raise DataError(
-                f"there is no file {shown}; expected a table with a row for each picture (data.source.labels)"
-            )
-        if path.stat().st_size > _MOST_BYTES:
+        if file_size(path, "data.source.labels", "a table with a row for each picture") > _MOST_BYTES:
             raise DataError(f"{shown} is larger than {_MOST_BYTES >> 20:,} MiB; expected a table (data.source.labels)")
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = file.readline()
@@ -114,7 +110,7 @@ def _rows(path: Path, file_column: str | None, label_column: str | None) -> tupl
                 for row in table
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {shown}: {error} (data.source.labels)") from error
+        raise DataError(f"cannot read {shown}: {one_line(error)} (data.source.labels)") from error
     empty = [index for index, (file_name, label, _) in enumerate(rows, start=2) if not file_name or not label]
     if empty:
         raise DataError(f"{shown} has no picture or no class in row {empty[0]} (data.source.labels)")
@@ -125,15 +121,12 @@ def _column(header: list[str], wanted: str | None, usual: Iterable[str], of: str
     if wanted is not None:
         if wanted in header:
             return wanted
-        raise DataError(f"data.source.{key} is {wanted!r}; {shown} has {few([printable(name) for name in header])}")
+        raise DataError(f"data.source.{key} is {wanted!r}; {shown} has {few(header)}")
     by_name = {_plain(name): name for name in reversed(header)}
     for name in usual:
         if name in by_name:
             return by_name[name]
-    raise DataError(
-        f"{shown} has the columns {few([printable(name) for name in header]) or 'none'}; "
-        f"name that of the {of} with data.source.{key}=…"
-    )
+    raise DataError(f"{shown} has the columns {few(header) or 'none'}; name that of the {of} with data.source.{key}=…")
 
 
 def _plain(name: str) -> str:

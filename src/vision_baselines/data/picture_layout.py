@@ -8,6 +8,7 @@ and so is one around the classes of a split. What was taken for what is said. Fi
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _SPLIT_WORDS = {
 # Left behind by archivers, file managers and notebooks; nobody's class.
 _JUNK_FOLDERS = frozenset({"__macosx", "@eadir", "__pycache__", "$recycle.bin", "system volume information"})
 _MOST_LEVELS = 3
+_LONGEST_NAME, _LONGEST_PATH = 100, 500
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def found_layout(root: Path) -> Layout:
         return Layout({"train": inner}, tuple(notes))
     if "train" not in by_split:
         raise DataError(
-            f"{shown} holds no train folder but {few([printable(name) for name in names])}; "
+            f"{shown} holds no train folder but {few(names)}; "
             "expected train/<class>/…, with val and test beside train, or the classes alone: set data.source.root"
         )
     splits = {
@@ -118,8 +120,40 @@ def printable(path: str) -> str:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names of many."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    """The first names of many, as they can go to any terminal."""
+    shown = [printable(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…") for name in names[:5]]
+    return ", ".join(shown) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+
+
+def one_line(error: object) -> str:
+    """What an error says, on one line that can go to any terminal."""
+    return printable(" ".join(str(error).split()))[:200] or type(error).__name__
+
+
+def what_of(error: OSError | ValueError, path: Path) -> str:
+    """The file or folder that could not be read, and why."""
+    shown = printable(str(getattr(error, "filename", None) or path)[-_LONGEST_PATH:])
+    return f"{shown}: {getattr(error, 'strerror', None) or one_line(error)}"
+
+
+def file_size(path: Path, key: str, expected: str) -> int:
+    """Size in bytes of a file that is to be read.
+
+    Args:
+        path: The file.
+        key: The config key that names it.
+        expected: What it should be, for the message.
+
+    Raises:
+        DataError: It is missing, cannot be read, or is not a regular file, as a FIFO or a device.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise DataError(f"there is no file {what_of(error, path)}; expected {expected} ({key})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{printable(str(path))} is not a regular file; expected {expected} ({key})")
+    return status.st_size
 
 
 def _entered(root: Path, folder: str, *, inside_split: bool = False) -> str:

@@ -29,6 +29,9 @@ EXTENSIONS = (
 )
 
 
+_MOST_BYTES = 2**31  # every byte is read, for what tells copies apart
+
+
 class Picture(NamedTuple):
     """A file that should be a picture."""
 
@@ -106,7 +109,7 @@ def list_pictures(root: Path) -> Listing:
                 if entry.name.lower().endswith(EXTENSIONS) and is_visible(entry.name) and not entry.is_dir()
             )
     if layout.passed_over:
-        beside = few([printable(name) for name in layout.passed_over])
+        beside = few(layout.passed_over)
         listing.notes.append(f"folders that are no split are passed over under {printable(str(root))}: {beside}")
     listing.notes.extend(left_out.notes())
     return listing
@@ -191,6 +194,8 @@ def stated(path: str, entry: os.DirEntry[str], label: int) -> Picture | str:
         return f"{printable(path)}: {error.strerror or error}"
     if not stat.S_ISREG(status.st_mode):
         return f"{printable(path)}: no regular file"
+    if status.st_size > _MOST_BYTES:
+        return f"{printable(path)}: {status.st_size:,} bytes; expected at most {_MOST_BYTES:,}"
     return Picture(path, label, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

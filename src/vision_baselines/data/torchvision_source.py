@@ -26,6 +26,7 @@ from typing import ClassVar, Protocol, final
 from vision_baselines.data.cifar_files import CifarFiles
 from vision_baselines.data.idx_files import IdxFiles
 from vision_baselines.data.integrity import prepare_lock, verify
+from vision_baselines.data.picture_layout import printable, what_of
 from vision_baselines.data.source_report import VAL_CUT_FROM_TRAIN
 from vision_baselines.data.splits import SPLIT_SEED, OfficialSplits, Splits, cut_val
 from vision_baselines.errors import DataError, StorageError
@@ -217,16 +218,17 @@ def _move(staged: Path, path: Path) -> None:
 def _missing(raw_files: RawFiles, root: Path) -> list[Path]:
     try:
         return [path for path in raw_files.paths(root) if not path.is_file()]
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename}: {error.strerror}; set paths.data_dir") from error
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise DataError(f"cannot read {what_of(error, root)}; set paths.data_dir") from error
 
 
 def _absence(raw_files: RawFiles, root: Path, reason: str) -> str:
     paths = raw_files.paths(root)
+    folder = printable(str(paths[0].parent))
     names = ", ".join(path.name for path in _missing(raw_files, root) or paths)
     return (
-        f"{raw_files.dataset} is not whole under {root} and was not downloaded: {reason}\n"
-        f"Put {names} into {paths[0].parent}, or set paths.data_dir to the folder that holds {raw_files.dataset}."
+        f"{raw_files.dataset} is not whole under {printable(str(root))} and was not downloaded: {reason}\n"
+        f"Put {names} into {folder}, or set paths.data_dir to the folder that holds {raw_files.dataset}."
     )
 
 

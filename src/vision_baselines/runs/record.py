@@ -257,7 +257,9 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / RECORD_FILE
     try:
         raw = json.loads(read_regular(path, most_bytes=_MOST_BYTES))
-    except (ValueError, RecursionError) as error:
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not is_known(version):
