@@ -84,8 +84,12 @@ def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return found
 
 
-def _downloads(source: Mapping[str, Any]) -> bool:
-    return ".torchvision_source." in str(source.get("_target_")) and source.get("download", True) is not False
+def _downloads(source: Any) -> bool:
+    return (
+        isinstance(source, Mapping)
+        and ".torchvision_source." in str(source.get("_target_"))
+        and source.get("download", True) is not False
+    )
 
 
 def _is_inside(text: str, of: str = "run_dir") -> bool:

@@ -149,8 +149,10 @@ def file_size(path: Path, key: str, expected: str) -> int:
     """
     try:
         status = path.stat()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {printable(str(path))}; expected {expected} ({key})") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"there is no file {what_of(error, path)}; expected {expected} ({key})") from error
+        raise DataError(f"cannot read {what_of(error, path)}; expected {expected} ({key})") from error
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{printable(str(path))} is not a regular file; expected {expected} ({key})")
     return status.st_size
