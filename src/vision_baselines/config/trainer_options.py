@@ -7,6 +7,7 @@ Everything else is refused in one line. `docs/options.md` is written by the test
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from vision_baselines.errors import ConfigError
@@ -62,9 +63,10 @@ def check_trainer_options(config: Mapping[str, Any]) -> None:
                 continue
             raise ConfigError(f"trainer.{key} cannot be set here: {instead}")
     for key, words in _ONLY.items():
-        if key in trainer and trainer[key] not in words:
+        if key in trainer and (trainer[key] not in words or isinstance(trainer[key], bool)):
             raise ConfigError(f"trainer.{key} is {trainer[key]!r}; expected {words[0]}: {_ONE_DEVICE}")
     _check_numbers(trainer)
+    _check_choices(trainer)
     _check_validation(config, trainer)
     _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")
     _check_classes(config.get("logger"), _REFUSED_LOGGERS, "logger")
@@ -107,6 +109,27 @@ def _check_numbers(trainer: Mapping[str, Any]) -> None:
     clip = trainer.get("gradient_clip_val")
     if clip is not None and (isinstance(clip, bool) or not isinstance(clip, int | float) or not clip > 0):
         raise ConfigError(f"trainer.gradient_clip_val is {clip!r}; expected a number above 0, or null")
+
+
+def _check_choices(trainer: Mapping[str, Any]) -> None:
+    """Refuse what Lightning would take for something else, or complain about by the name of a Python attribute."""
+    deterministic = trainer.get("deterministic")
+    if not (deterministic is None or isinstance(deterministic, bool) or deterministic == "warn"):
+        raise ConfigError(f"trainer.deterministic is {deterministic!r}; expected true, false or warn")
+    profiler = trainer.get("profiler")
+    named = isinstance(profiler, Mapping) and "_target_" in profiler
+    if not (profiler is None or profiler in ("simple", "advanced", "pytorch") or named):
+        raise ConfigError(f"trainer.profiler is {profiler!r}; expected simple, advanced, pytorch, a class or null")
+    max_time = trainer.get("max_time")
+    if not (max_time is None or isinstance(max_time, str) or _is_duration(max_time)):
+        raise ConfigError(f"trainer.max_time is {max_time!r}; expected DD:HH:MM:SS, {{hours: 1}} or null")
+
+
+def _is_duration(value: Any) -> bool:
+    try:
+        return isinstance(value, Mapping) and bool(value) and timedelta(**value) >= timedelta(0)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
