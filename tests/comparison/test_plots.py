@@ -7,6 +7,7 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import matplotlib
@@ -16,7 +17,7 @@ from matplotlib import image
 
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.plots.confusion import summed_confusion
+from vision_baselines.plots.confusion import Confusion, confusion_figure, summed_confusion
 from vision_baselines.plots.curves import group_curve, mean_curve
 from vision_baselines.plots.export import pixels_png
 from vision_baselines.plots.filters import Filters, mosaic, read_filters, shared_limit
@@ -231,3 +232,24 @@ def test_confusion_of_any_number_of_classes_is_drawn(record, classes):
 
     assert "<svg" in found.confusions[0].svg
     assert ("class 1" in found.confusions[0].svg) is (classes <= 30)
+
+
+def test_a_matrix_of_many_classes_is_drawn_in_no_more_cells_than_a_picture_shows(monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.pcolormesh", lambda _self, *data, **_options: drawn.append(data))
+    for size in (3, 500, 501, 3_000):
+        counts = np.zeros((size, size), dtype=np.int64)
+        counts[size - 1, 0] = 1
+        confusion_figure(Confusion("a", counts, tuple(map(str, range(size))), 1))
+        columns, rows, cells = drawn[-1]
+        assert cells.shape == (len(rows) - 1, len(columns) - 1)
+        assert len(cells) <= 500
+        assert (rows[0], rows[-1]) == (columns[0], columns[-1]) == (0, size)
+        assert cells[-1, 0] == cells.sum() == 1  # no share is lost
+
+
+@pytest.mark.parametrize("matrix", [[[1, 2], [3]], [[10**30, 0], [0, 1]], [[-1, 0], [0, 1]], [[], []]])
+def test_a_recorded_matrix_that_is_none_of_counts_is_not_drawn(matrix):
+    record = SimpleNamespace(confusion=matrix, class_names=["a", "b"])
+    row = SimpleNamespace(counted=[SimpleNamespace(record=record)], label="a")
+    assert summed_confusion(row) is None

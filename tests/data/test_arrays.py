@@ -122,7 +122,7 @@ def test_files_that_are_no_arrays_are_answered_in_a_line(tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     whole = keras(tmp_path / "whole.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[:500])
-    for name, message in (("none", "No such file"), ("text", r"is no \.npz file"), ("cut", r"is no \.npz file")):
+    for name, message in (("none", "there is no file"), ("text", r"is no \.npz file"), ("cut", r"is no \.npz file")):
         with pytest.raises(DataError, match=message):
             Npz(tmp_path / f"{name}.npz").load()
     with pytest.raises(DataError, match=r"has the arrays a; expected x_train and y_train"):

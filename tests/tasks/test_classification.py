@@ -188,3 +188,9 @@ def test_one_class_for_every_image_is_a_caveat():
     report = Classification(2).report(torch.zeros(20, dtype=torch.int64), target, ["healthy", "sick"])
     assert report.caveats == ("every test prediction is class healthy, which 95.00% of the test images are",)
     assert report.confusion == [[19, 0], [1, 0]]
+
+
+def test_of_very_many_classes_no_matrix_is_kept():
+    few, many = (Classification(size).report(torch.tensor([0, 1]), torch.tensor([1, 1]), []) for size in (1_000, 10**6))
+    assert len(few.confusion) == 1_000
+    assert many.confusion is None

@@ -20,6 +20,7 @@ from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.plots.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH_IN
 
 _COUNTS_UP_TO, _NAMES_UP_TO = 12, 30
+_MOST_CELLS = 500
 _TRANSPARENT_TO_BLUE = LinearSegmentedColormap.from_list("share", [PALETTE[0] + "00", PALETTE[0] + "ff"])
 
 
@@ -46,12 +47,21 @@ def summed_confusion(row: GroupRow) -> Confusion | None:
         return None
     first = found[0]
     size = len(first.confusion or ())
-    matrices = [np.array(r.confusion, dtype=np.int64) for r in found if r.class_names == first.class_names]
-    matrices = [matrix for matrix in matrices if matrix.shape == (size, size)]
+    same = [_counts(record.confusion or []) for record in found if record.class_names == first.class_names]
+    matrices = [matrix for matrix in same if matrix is not None and matrix.shape == (size, size)]
     names = first.class_names if first.class_names and len(first.class_names) == size else map(str, range(size))
     if not matrices:
         return None
     return Confusion(row.label, np.sum(matrices, axis=0), tuple(map(one_line, names)), len(matrices))
+
+
+def _counts(confusion: Sequence[Sequence[int]]) -> NDArray[np.int64] | None:
+    """A recorded matrix; None where it is not one of counts."""
+    try:
+        matrix = np.array(confusion, dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None
+    return matrix if matrix.size and matrix.min() >= 0 else None
 
 
 def confusion_figure(confusion: Confusion) -> Figure:
@@ -98,7 +108,12 @@ def draw_confusion(axes: Axes, confusion: Confusion) -> None:
     """Draw one matrix; counts and class names where there is room for them."""
     shares, size = confusion.shares(), len(confusion.counts)
     small = size <= _COUNTS_UP_TO
-    axes.pcolormesh(np.sqrt(shares), cmap=_TRANSPARENT_TO_BLUE, vmin=0, vmax=1, rasterized=not small)
+    step = -(-size // _MOST_CELLS)
+    begins = np.arange(0, size, step)
+    # of many classes, a cell is the largest share in a block: a picture has no more pixels to show
+    cells = np.maximum.reduceat(np.maximum.reduceat(shares, begins, axis=0), begins, axis=1)
+    edges = np.append(begins, size)
+    axes.pcolormesh(edges, edges, np.sqrt(cells), cmap=_TRANSPARENT_TO_BLUE, vmin=0, vmax=1, rasterized=not small)
     axes.set_xlim(0, size)
     axes.set_ylim(size, 0)
     left, below, side = _margins(confusion)

@@ -13,6 +13,8 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.tasks.metrics import MetricSpec
 from vision_baselines.tasks.task import Task, TestReport, constant_caveat
 
+_MOST_CLASSES_IN_MATRIX = 1_000  # a record of it has 7 MB; 100,000 classes would take 80 GB
+
 
 class Classification(Task):
     """Cross-entropy on logits (N, num_classes) and labels (N,) int64; a prediction is the class of the largest logit.
@@ -95,16 +97,19 @@ class Classification(Task):
         )
 
     def report(self, predictions: Tensor, target: Tensor, class_names: Sequence[str]) -> TestReport:
-        """The confusion matrix of labels (N,), and whether all images were taken for one class."""
+        """The confusion matrix of labels (N,), of at most 1,000 classes; and whether all were taken for one class."""
         size = self.num_classes or 0
-        counts = torch.bincount(target * size + predictions, minlength=size * size).view(size, size)
+        confusion: list[list[int]] | None = None
+        if size <= _MOST_CLASSES_IN_MATRIX:
+            counts = torch.bincount(target * size + predictions, minlength=size * size).view(size, size)
+            confusion = counts.tolist()
         caveats: tuple[str, ...] = ()
         if constant_caveat(predictions):
             only = int(predictions[0])
             name = class_names[only] if only < len(class_names) else str(only)
             share = float((target == only).double().mean())
             caveats = (f"every test prediction is class {name}, which {share:.2%} of the test images are",)
-        return TestReport(confusion=counts.tolist(), caveats=caveats)
+        return TestReport(confusion=confusion, caveats=caveats)
 
 
 def balanced_weights(target: Tensor, num_classes: int) -> Tensor:
