@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
 from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
+from vision_baselines.runs.dotted import walk
 from vision_baselines.training.signals import Interrupted
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
@@ -40,10 +41,11 @@ def understood(error: Exception) -> VisionBaselinesError:
         return TrainingError(f"memory ran out{tried}; make data.batch_size, data.eval_batch_size or the net smaller")
     if isinstance(error, RecursionError):
         return ConfigError("the config nests without end; does a file name itself in its defaults?")
-    if isinstance(error, OSError) and error.filename is not None:
-        return StorageError(f"{error.strerror or text} at {error.filename}; is paths.output_dir the right folder?")
-    if isinstance(error, OSError) and error.strerror:
-        return StorageError(error.strerror)
+    refused = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    if refused is not None and refused.filename is not None:
+        return StorageError(f"{refused.strerror} at {refused.filename}; is paths.output_dir the right folder?")
+    if refused is not None and refused is error:
+        return StorageError(f"{refused.strerror}, where the output of this command goes")
     if match := re.fullmatch(r"Target (\d+) is out of bounds\.", text):
         return ConfigError(
             f"the net has too few outputs for class {match[1]}; its number of outputs must be data.num_classes"
@@ -94,6 +96,8 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
         return ConfigError(f"{place[1] + ': ' if place else ''}the environment variable {match[1]} is not set")
     if match := re.search(r"Cannot find primary config '([^']+)'", text):
         return ConfigError(f"there is no config {match[1]!r}; leave out --config-name, or name a file in --config-dir")
+    if "does not support sweep type" in text:
+        return ConfigError("a sweep takes lists, such as seed=0,1 or 'seed=range(0,3)'; an interval is for a search")
     if match := re.search(r"Error merging override ([^=\s]+)=(.*)", text):
         return ConfigError(f"{match[1].lstrip('+~')}={match[2]} cannot be: the key holds another kind of value")
     first = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -119,6 +123,8 @@ def _unreadable(override: str) -> str:
         return f"{override!r} cannot be read; expected key=value, such as seed=1"
     if value.startswith("[") and key.startswith("hydra.sweeper.groups"):
         return f'the value in {override!r} cannot be read; quote its overrides: \'{key}=[["model=cnn","seed=0,1"]]\''
+    if value.endswith("()"):
+        return f"{override!r} names no value; expected some, such as {key}=choice(0,1) or {key}=0,1"
     quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
     return f"the value in {override!r} cannot be read; put it in quotes inside quotes: '{key}=\"{quoted}\"'"
 
@@ -184,12 +190,8 @@ def _keys_of(conf_dir: Path, group: str, option: str) -> list[str]:
 
 
 def _dotted(node: dict[str, object], prefix: Sequence[str]) -> Iterable[str]:
-    for key, value in node.items():
-        if key == "defaults":
-            continue
-        yield ".".join([*prefix, str(key)])
-        if isinstance(value, dict):
-            yield from _dotted(value, [*prefix, str(key)])
+    content = {key: value for key, value in node.items() if key != "defaults"}
+    return [key for key, _ in walk(content, ".".join(prefix), into_lists=False) if key]
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vision_baselines.runs.fingerprint import flatten, relevant
+from vision_baselines.runs.dotted import select
+from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RunRecord
 
 
@@ -20,7 +21,7 @@ def leaf(config: Mapping[str, Any], key: str) -> str | None:
     >>> leaf({"optimizer": {"lr": 0.01, "betas": [0.9, 0.99]}}, "optimizer.betas")
     '[0.9,0.99]'
     """
-    value = dict(flatten(config)).get(key, {})
+    value = select(config, key, {})
     return None if value == {} else leaf_text(value)
 
 

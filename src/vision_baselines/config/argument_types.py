@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.targets import class_definitions
 
 _KINDS = {
@@ -76,16 +77,11 @@ def _fits(value: Any, kind: str) -> bool:
 
 def _arguments(node: Any, key: str) -> Iterator[tuple[str, Any, frozenset[str]]]:
     """Dotted key and value of each argument, and the types that its signature names."""
-    if isinstance(node, Mapping):
-        kinds = {**_signature(str(node["_target_"])), **_HYDRAS_OWN} if "_target_" in node else {}
-        for name, value in node.items():
-            place = f"{key}.{name}" if key else str(name)
-            if name in kinds:
-                yield place, value, kinds[name]
-            yield from _arguments(value, place)
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _arguments(value, f"{key}[{index}]")
+    for group, part in walk(node, key):
+        if isinstance(part, Mapping) and "_target_" in part:
+            kinds = {**_signature(str(part["_target_"])), **_HYDRAS_OWN}
+            for name in kinds.keys() & part.keys():
+                yield f"{group}.{name}", part[name], kinds[name]
 
 
 def _signature(target: str) -> Mapping[str, frozenset[str]]:

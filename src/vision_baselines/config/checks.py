@@ -20,6 +20,7 @@ from vision_baselines.config.restore import rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.dotted import select
 from vision_baselines.runs.targets import class_definitions, targets
 
 # Classes only (a capital first letter), so that no loader and no function that acts is among them; torchvision's nets
@@ -73,21 +74,12 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
 }
-_MAY_BE_NULL = frozenset({"n_jobs", "optimizer.fused", "freeze", "code"})
+_MAY_BE_NULL = frozenset({"n_jobs", "freeze", "code"})
 
-# Keys that are true or false; where a key may be null too, `_MAY_BE_NULL` says so.
-_BOOLEANS = (
-    "rerun",
-    "preview",
-    "fail_fast",
-    "data.on_device",
-    "data.permute_pixels",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "optimizer.nesterov",
-    "optimizer.fused",
-    "model.skip",
-)
+_NOT_THERE = object()
+
+# Keys that are true or false and no argument of a class, whose signature would say so.
+_BOOLEANS = ("rerun", "preview", "fail_fast")
 
 # Words that a key may be; those in `_MAY_BE_NULL` may be null too.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -185,8 +177,8 @@ def check_numbers(config: Mapping[str, Any]) -> None:
         ConfigError: The key, what it is and what was expected.
     """
     for key, (kind, least, most) in _RANGES.items():
-        found, value = _select(config, key)
-        if not found or (value is None and key in _MAY_BE_NULL):
+        value = select(config, key, _NOT_THERE)
+        if value is _NOT_THERE or (value is None and key in _MAY_BE_NULL):
             continue
         fits = isinstance(value, int if kind == _WHOLE else int | float) and not isinstance(value, bool)
         if not fits or not math.isfinite(value) or not least <= value <= most:
@@ -201,8 +193,8 @@ def check_booleans(config: Mapping[str, Any]) -> None:
         ConfigError: The key, what it is and what was expected.
     """
     for key in _BOOLEANS:
-        found, value = _select(config, key)
-        if found and not isinstance(value, bool) and not (value is None and key in _MAY_BE_NULL):
+        value = select(config, key, True)
+        if not isinstance(value, bool):
             raise ConfigError(f"{key} is {value!r}; expected true or false")
 
 
@@ -213,28 +205,28 @@ def check_words(config: Mapping[str, Any]) -> None:
         ConfigError: The key, what it is and what was expected.
     """
     for key, words in _WORDS.items():
-        found, value = _select(config, key)
+        value = select(config, key, words[0])
         may_be_null = key in _MAY_BE_NULL
-        if found and value not in words and not (value is None and may_be_null):
+        if value not in words and not (value is None and may_be_null):
             raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}{', or null' * may_be_null}")
     for key, group in _COPIES.items():
-        _, node = _select(config, key)
+        node = select(config, key)
         if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):
             raise ConfigError(f"{key} is {node!r}; expected {group}=…, which it follows")
-    _, outputs = _select(config, "model.num_classes")
-    _, classes = _select(config, "data.num_classes")
-    _, task = _select(config, "task._target_")
+    outputs = select(config, "model.num_classes")
+    classes = select(config, "data.num_classes")
+    task = select(config, "task._target_")
     classifies = task is None or str(task).startswith("vision_baselines.tasks.classification.")
-    _, learned = _select(config, "task.num_classes")
+    learned = select(config, "task.num_classes")
     for key, number in (("model.num_classes", outputs), ("task.num_classes", learned)):
         if classifies and isinstance(number, int) and number != classes:
             raise ConfigError(f"{key} is {number}; the data has data.num_classes={classes}")
-    _, checksum = _select(config, "data.source.sha256")
+    checksum = select(config, "data.source.sha256")
     if checksum is not None and not re.fullmatch(r"[0-9a-f]{64}", str(checksum)):
         raise ConfigError(
             f"data.source.sha256 is {checksum!r}; expected the 64 hexadecimal digits of a SHA-256, or null"
         )
-    _, source = _select(config, "init_from")
+    source = select(config, "init_from")
     if source is not None and not (isinstance(source, str) and source):
         raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")
 
@@ -288,12 +280,3 @@ def _is_allowed(target: str, trusted_packages: Sequence[str]) -> bool:
         return True
     ours = package == "vision_baselines" and any(".".join(rooms[:depth]) in _OUR_ROOMS for depth in (1, 2))
     return ours and any(node.name == name for node in class_definitions(module))
-
-
-def _select(config: Mapping[str, Any], key: str) -> tuple[bool, Any]:
-    node: Any = config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False, None
-        node = node[part]
-    return True, node

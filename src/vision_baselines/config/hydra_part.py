@@ -77,6 +77,9 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     for name in ("hydra_logging", "job_logging"):
         _check_logging(node.get(name), f"hydra.{name}", [_RUN_FOLDER, str((node.get("sweep") or {}).get("dir"))])
     _check_outputs(cfg, typed)
+    most = (node.get("sweeper") or {}).get("max_batch_size")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        raise ConfigError(f"hydra.sweeper.max_batch_size is {most!r}; expected a whole number of at least 1, or null")
     for key in ("run.dir", "sweep.dir"):
         _check_below_outputs(cfg, f"hydra.{key}", OmegaConf.select(OmegaConf.create(node), key))
     subdir = str((node.get("sweep") or {}).get("subdir") or "")
@@ -218,5 +221,11 @@ def _check_below_outputs(cfg: DictConfig, key: str, folder: Any) -> None:
     outputs = OmegaConf.select(cfg, "paths.output_dir")
     if outputs is None or folder is None:
         return
-    if not Path(str(folder)).resolve().is_relative_to(Path(str(outputs)).resolve()):
+    place = Path(str(folder))
+    if not place.resolve().is_relative_to(Path(str(outputs)).resolve()):
+        for link in [path for path in (place, *place.parents) if path.is_symlink()]:
+            raise ConfigError(
+                f"{link} is a link to {link.resolve()}, outside paths.output_dir; "
+                "set paths.output_dir to where the runs are to lie"
+            )
         raise ConfigError(f"{key} is {str(folder)!r}; expected a folder below paths.output_dir, which is {outputs}")

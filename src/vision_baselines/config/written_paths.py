@@ -5,7 +5,7 @@ The command line may say otherwise, for it is typed by the person whose files th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.config.compose import group_options
 from vision_baselines.errors import ConfigError
+from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.fingerprint import key_of
 
 _GROUPS = ("logger", "callbacks", "trainer", "probe")
@@ -71,10 +72,11 @@ def confine_written_paths(cfg: DictConfig) -> None:
 def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
     found = []
     for group in _GROUPS:
-        for key, name, value in _leaves(config.get(group), group):
+        for key, value in walk(config.get(group), group):
+            name = key.rpartition(".")[2]
             is_place = name in _WRITTEN and not _is_inside(str(value))
             is_path = name in _NAMES and ("/" in str(value) or "\\" in str(value) or str(value) == "..")
-            if value is not None and (is_place or is_path):
+            if not isinstance(value, Mapping | list | None) and (is_place or is_path):
                 found.append((key, value))
     source = (config.get("data") or {}).get("source") if isinstance(config.get("data"), Mapping) else None
     for key, name, value in _leaves(source, "data.source"):
@@ -95,15 +97,3 @@ def _downloads(source: Any) -> bool:
 def _is_inside(text: str, of: str = "run_dir") -> bool:
     below_run = text == f"${{paths.{of}}}" or text.startswith(f"${{paths.{of}}}/")
     return below_run and "$" not in text[1:] and ".." not in PurePosixPath(text).parts and "\\" not in text
-
-
-def _leaves(node: Any, key: str) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            if isinstance(value, Mapping | list):
-                yield from _leaves(value, f"{key}.{name}")
-            else:
-                yield f"{key}.{name}", str(name), value
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _leaves(value, f"{key}[{index}]")

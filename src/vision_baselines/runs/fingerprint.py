@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.migrations import ABSENT, current_config, without_absent
 
 # Every top-level key of conf/train.yaml: whether it can change a result. One that is not here counts.
@@ -81,8 +82,11 @@ def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     return {
         key: value
-        for key, value in flatten(without_absent(current_config(config)))
-        if not is_irrelevant(key) and value not in (None, {}, []) and not _is_absence(key, value)
+        for key, value in walk(without_absent(current_config(config)), into_lists=False)
+        if not isinstance(value, Mapping)
+        and not is_irrelevant(key)
+        and value not in (None, [])
+        and not _is_absence(key, value)
     }
 
 
@@ -167,12 +171,3 @@ def is_irrelevant(key: str) -> bool:
 
 def _is_absence(key: str, value: Any) -> bool:
     return key in ABSENT and type(value) is type(ABSENT[key]) and value == ABSENT[key]
-
-
-def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf of a plain config by its dotted key; an empty dict is a leaf."""
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vision_baselines.runs.dotted import walk
+
 
 def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every ``_target_`` at or below a node of plain data, with the dotted key of what it makes.
@@ -15,15 +17,9 @@ def targets(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     >>> list(targets({"model": {"_target_": "a.B", "layers": [{"_target_": "c.D"}]}}))
     [('model', 'a.B'), ('model.layers[0]', 'c.D')]
     """
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key == "_target_":
-                yield prefix, str(value)
-            else:
-                yield from targets(value, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            yield from targets(value, f"{prefix}[{index}]")
+    for key, part in walk(node, prefix):
+        if isinstance(part, Mapping) and "_target_" in part:
+            yield key, str(part["_target_"])
 
 
 @functools.cache

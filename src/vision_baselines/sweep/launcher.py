@@ -19,9 +19,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.config.plan import planned
-from vision_baselines.config.references import override_texts
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import job_name, key_of
+from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
@@ -37,6 +36,8 @@ from vision_baselines.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 
+# Keys that say what a sweep as a whole does.
+_OF_THE_SWEEP = frozenset({"preview", "n_jobs", "fail_fast", "comparison", "trusted_packages"})
 _PRELOAD = ["vision_baselines.sweep.worker"]
 
 
@@ -86,6 +87,9 @@ def launch(
         Interrupted: SIGINT or SIGTERM; jobs that ran were given the time to save.
     """
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    if not job_overrides:
+        raise ConfigError("the sweep has no job: one of its lists, ranges or globs is empty")
+    _require_one_sweep(job_overrides)
     jobs: list[Job] = []
     compared = _comparison_keys(config)
     for offset, overrides in enumerate(job_overrides):
@@ -212,7 +216,7 @@ def _job(
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
-    folder = Path(str(composed.hydra.sweep.dir)) / job_name(override_texts(composed.hydra.overrides.task))
+    folder = Path(str(composed.hydra.sweep.dir)) / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
     plan = planned(composed, folder.absolute())
     typed = {key_of(text) for text in plan.overrides}
     for key in [key for key in compared if key in typed or OmegaConf.select(composed, key) is not None]:
@@ -245,10 +249,31 @@ def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
     return kept
 
 
+def _require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:
+    """Refuse several values for what a sweep as a whole does."""
+    values: dict[str, set[str]] = {}
+    for text in {text for overrides in job_overrides for text in overrides}:
+        if key_of(text).split(".")[0] in _OF_THE_SWEEP:
+            values.setdefault(key_of(text), set()).add(text.partition("=")[2])
+    for key, found in values.items():
+        if len(found) > 1:
+            raise ConfigError(f"{key} is {', '.join(sorted(found))}; a sweep as a whole has one, so give it one value")
+
+
 def _require_a_beginning(jobs: Sequence[Job]) -> None:
-    """Refuse jobs that start from each other, which would wait for each other for ever."""
-    by_folder = {job.folder: job for job in jobs}
+    """Refuse jobs that share a folder, start from nothing, or from each other, which would wait for ever."""
+    by_folder: dict[Path, Job] = {}
     for job in jobs:
+        if (other := by_folder.setdefault(job.folder, job)) is not job:
+            raise ConfigError(
+                f"jobs {other.index} and {job.index} would share the folder {job.folder.name}; leave out "
+                "hydra.sweep.subdir, which names each job by its overrides"
+            )
+    for job in jobs:
+        source = job.starts_from
+        is_new = job.previous is None and job.outcome is None
+        if is_new and source is not None and not source.exists() and not {source, *source.parents} & by_folder.keys():
+            raise ConfigError(f"init_from is {source.name}, which is neither a job of this sweep nor there: {source}")
         chain = [job]
         while (source := chain[-1].starts_from) in by_folder:
             if by_folder[source] in chain:

@@ -1,0 +1,85 @@
+"""What a sweep cannot be is refused before its first job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hydra.errors import HydraException
+
+from hydra_plugins.vision_baselines_local import PairedSweeper
+from vision_baselines.cli import messages
+from vision_baselines.config.compose import conf_dir
+from vision_baselines.errors import ConfigError
+from vision_baselines.sweep.launcher import _require_a_beginning, _require_one_sweep, launch
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [["preview=true"], ["preview=false"]],
+        [["seed=0", "n_jobs=1"], ["seed=0", "n_jobs=2"]],
+        [["comparison.metric=a/b"], ["comparison.metric=a/c"]],
+        [["+fail_fast=true"], ["fail_fast=false"]],
+    ],
+)
+def test_what_a_sweep_as_a_whole_does_has_one_value(jobs: list[list[str]]) -> None:
+    with pytest.raises(ConfigError, match="has one, so give it one value"):
+        _require_one_sweep(jobs)
+
+
+def test_what_differs_between_jobs_otherwise_is_a_sweep() -> None:
+    _require_one_sweep([["seed=0", "n_jobs=1"], ["seed=1", "n_jobs=1"]])
+
+
+def test_a_sweep_without_jobs_is_refused() -> None:
+    config = SimpleNamespace(hydra=SimpleNamespace(hydra_logging=None, verbose=False))
+    with pytest.raises(ConfigError, match="the sweep has no job"):
+        launch([], 0, config=config, hydra_context=None, task_function=None, slots=1, fail_fast=False)  # type: ignore[arg-type]
+
+
+def job(folder: Path, index: int = 0, starts_from: Path | None = None, previous: Any = None) -> Any:
+    return SimpleNamespace(folder=folder, index=index, starts_from=starts_from, previous=previous, outcome=None)
+
+
+def test_two_jobs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="jobs 0 and 1 would share the folder x"):
+        _require_a_beginning([job(tmp_path / "x"), job(tmp_path / "x", 1)])
+
+
+def test_a_job_that_starts_from_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="neither a job of this sweep nor there"):
+        _require_a_beginning([job(tmp_path / "x", starts_from=tmp_path / "seed=9")])
+
+
+@pytest.mark.parametrize("what", ["a job", "a checkpoint of a job", "a folder", "resumed"])
+def test_a_job_that_has_what_it_starts_from_is_not(tmp_path: Path, what: str) -> None:
+    (tmp_path / "there").mkdir()
+    source = {"a job": "y", "a checkpoint of a job": "y/checkpoints/best.ckpt", "a folder": "there"}.get(what, "gone")
+    started = "record" if what == "resumed" else None
+    _require_a_beginning([job(tmp_path / "x", 0, tmp_path / source, started), job(tmp_path / "y", 1)])
+
+
+@pytest.mark.parametrize("groups", ["abc", ["abc"], [["seed=0"], "x"], [1]])
+def test_groups_are_lists_of_overrides(groups: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^hydra\.sweeper\.groups is"):
+        PairedSweeper(groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("BasicSweeper does not support sweep type : INTERVAL_SWEEP", "an interval is for a search"),
+        (
+            "Interpolation key 'seed' not found\n    full_key: data.seed",
+            "the config has no seed, which data.seed refers to",
+        ),
+        ("Environment variable 'NOPE' not found\n    full_key: seed", "seed: the environment variable NOPE is not set"),
+        ("Cannot find primary config 'nope'. Config search path:", "there is no config 'nope'"),
+        ("Error merging override data.mean={a:1}", "data.mean={a:1} cannot be"),
+    ],
+)
+def test_hydras_words_are_told_in_ours(said: str, answer: str) -> None:
+    assert answer in str(messages.one_line(HydraException(said), conf_dir()))
