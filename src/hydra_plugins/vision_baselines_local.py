@@ -15,9 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
-
-from vision_baselines.errors import ConfigError
+from omegaconf import DictConfig
 
 
 class LocalLauncher(Launcher):
@@ -65,12 +63,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _listed(groups: Any) -> list[Any]:
-    """The groups as plain lists; one that is no list, such as text, stays what it is."""
-    plain = OmegaConf.to_container(groups) if OmegaConf.is_config(groups) else groups
-    return plain if isinstance(plain, list) else [plain]
-
-
 class PairedSweeper(BasicSweeper):
     """Hydra's grid, and beside it axes that belong together.
 
@@ -90,10 +82,6 @@ class PairedSweeper(BasicSweeper):
         groups: Sequence[Sequence[str]] | None = None,
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
-        if groups is not None and not all(isinstance(group, list) for group in _listed(groups)):
-            raise ConfigError(
-                f'hydra.sweeper.groups is {groups!r}; expected lists of overrides: [["model=cnn","seed=0,1"]]'
-            )
         self.groups = [list(group) for group in groups or []]
 
     def sweep(self, arguments: list[str]) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from hydra.errors import HydraException
+from omegaconf import open_dict
 
-from hydra_plugins.vision_baselines_local import PairedSweeper
 from vision_baselines.cli import messages
-from vision_baselines.config.compose import conf_dir
+from vision_baselines.config.compose import composed, conf_dir
+from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError
 from vision_baselines.sweep.launcher import _require_a_beginning, _require_one_sweep, launch
 
@@ -62,10 +63,19 @@ def test_a_job_that_has_what_it_starts_from_is_not(tmp_path: Path, what: str) ->
     _require_a_beginning([job(tmp_path / "x", 0, tmp_path / source, started), job(tmp_path / "y", 1)])
 
 
-@pytest.mark.parametrize("groups", ["abc", ["abc"], [["seed=0"], "x"], [1]])
-def test_groups_are_lists_of_overrides(groups: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^hydra\.sweeper\.groups is"):
-        PairedSweeper(groups=groups)
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("groups", value) for value in ("abc", ["abc"], [["seed=0"], "x"], [1], {"a": 1})),
+        *(("max_batch_size", value) for value in (0, -1, "abc", True, 1.5)),
+    ],
+)
+def test_the_sweeper_is_given_what_it_can_use(key: str, value: Any) -> None:
+    cfg = composed([], with_hydra=True)
+    with open_dict(cfg):
+        cfg.hydra.sweeper[key] = value
+    with pytest.raises(ConfigError, match=rf"^hydra\.sweeper\.{key} is"):
+        check_hydra(cfg, [], [])
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,11 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     most = (node.get("sweeper") or {}).get("max_batch_size")
     if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
         raise ConfigError(f"hydra.sweeper.max_batch_size is {most!r}; expected a whole number of at least 1, or null")
+    groups = (node.get("sweeper") or {}).get("groups")
+    if groups is not None and not (isinstance(groups, list) and all(isinstance(group, list) for group in groups)):
+        raise ConfigError(
+            f'hydra.sweeper.groups is {groups!r}; expected lists of overrides, such as [["model=cnn","seed=0,1"]]'
+        )
     for key in ("run.dir", "sweep.dir"):
         _check_below_outputs(cfg, f"hydra.{key}", OmegaConf.select(OmegaConf.create(node), key))
     subdir = str((node.get("sweep") or {}).get("subdir") or "")
