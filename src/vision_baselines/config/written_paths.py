@@ -79,9 +79,14 @@ def _escaping(config: Mapping[str, Any]) -> list[tuple[str, Any]]:
             if not isinstance(value, Mapping | list | None) and (is_place or is_path):
                 found.append((key, value))
     source = (config.get("data") or {}).get("source") if isinstance(config.get("data"), Mapping) else None
-    for key, name, value in _leaves(source, "data.source"):
+    for key, value in walk(source, "data.source"):
+        name = key.rpartition(".")[2]
         written = name in _WRITTEN | _CACHES or (key == "data.source.root" and _downloads(source))
-        if written and value is not None and not any(_is_inside(str(value), of) for of in ("run_dir", "data_dir")):
+        if (
+            written
+            and not isinstance(value, Mapping | list | None)
+            and not any(_is_inside(str(value), of) for of in ("run_dir", "data_dir"))
+        ):
             found.append((key, value))
     return found
 
