@@ -104,3 +104,41 @@ def test_names_without_numbers_sort_as_before():
 @pytest.mark.parametrize("name", ["trains", "cats", "valley", "tests2", "contest", ""])
 def test_other_words_are_no_split(name):
     assert split_of(name) is None
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("seg_train", "seg_val", "seg_test"),
+        ("train_images", "val_images", "test_images"),
+        ("Train data", "validation data", "Test data"),
+        ("train2017", "val2017", "test2017"),
+        ("images-training", "images-valid", "images-testing"),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "SAME"])
+def test_splits_are_found_in_longer_names_where_they_hold_classes(tmp_path, train, val, test, around):
+    for split, first in ((train, 0), (val, 10), (test, 20)):
+        for name in ("cat", "dog"):
+            fill(tmp_path / split / (split if around else "") / name, first=first + 5 * (name == "dog"))
+    fill(tmp_path / "seg_pred")
+    listing = list_pictures(tmp_path)
+    assert not listing.faults
+    assert {split: len(pictures) for split, pictures in listing.pictures.items()} == {"train": 6, "val": 6, "test": 6}
+    assert listing.class_names == ("cat", "dog")
+    assert "for train, " in listing.notes[0]
+
+
+@pytest.mark.parametrize("names", [("train_images", "test_images"), ("seg_train", "seg_test", "seg_val")])
+def test_splits_that_hold_no_classes_are_not_learned_apart_as_classes(tmp_path, names):
+    for name in names:
+        fill(tmp_path / name, 10)
+    with pytest.raises(DataError, match=r"which are called as splits and hold no folders of classes; expected train/"):
+        list_pictures(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("steam train", "bus"), ("test tube", "flask"), ("bus", "steam train", "test bus")])
+def test_classes_with_such_a_word_in_their_names_stay_classes(tmp_path, names):
+    for name in names:
+        fill(tmp_path / name, 10)
+    assert list_pictures(tmp_path).class_names == tuple(sorted(names))

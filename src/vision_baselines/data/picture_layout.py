@@ -8,6 +8,7 @@ and so is one around the classes of a split. What was taken for what is said. Fi
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,9 +63,11 @@ def found_layout(root: Path) -> Layout:
         raise DataError(f"{shown} is no folder; expected one that holds train/<class>/…: set data.source.root")
     inner = _entered(root, "")
     names = visible_folders(root / inner)
+    called = {name: split_of(name) for name in names}
+    if not any(called.values()):
+        called = _splits_in_longer_names(root, inner, names)
     by_split: dict[str, str] = {}
-    for name in names:
-        split = split_of(name)
+    for name, split in called.items():
         if split in by_split:
             raise DataError(
                 f"{shown} holds {by_split[split]} and {printable(name)}, both for {split}; expected one folder a split"
@@ -90,6 +93,24 @@ def found_layout(root: Path) -> Layout:
     said = ", ".join(f"{printable(folder)} for {split}" for split, folder in other.items())
     beside = tuple(joined(inner, name) for name in names if name not in by_split.values())
     return Layout(splits, (f"taken under {shown}: {said}",) if other else (), beside)
+
+
+def _splits_in_longer_names(root: Path, inner: str, names: Sequence[str]) -> dict[str, str | None]:
+    """The splits of folders such as ``seg_train`` and ``test_images``, where these hold folders of classes.
+
+    Raises:
+        DataError: All folders are called so and hold none: as classes they would be learned apart as train and test.
+    """
+    called = {name: next(filter(None, map(split_of, re.split(r"[^a-z]+", name.casefold()))), None) for name in names}
+    if not {"train"} < set(called.values()) - {None}:
+        return dict.fromkeys(names)
+    found = {name: split if visible_folders(root / inner / name) else None for name, split in called.items()}
+    if not any(found.values()) and all(called.values()):
+        raise DataError(
+            f"{printable(str(root))} holds {few(names)}, which are called as splits and hold no folders of classes; "
+            "expected train/<class>/…, or data.source.labels=TABLE.csv"
+        )
+    return found if "train" in found.values() else dict.fromkeys(names)
 
 
 def visible_folders(folder: Path) -> list[str]:
