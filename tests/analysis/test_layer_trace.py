@@ -6,7 +6,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vision_baselines.analysis.layer_trace import (
-    flops_per_image,
     num_parameters,
     trace_layers,
 )
@@ -101,7 +100,7 @@ def test_columns_sum_to_the_totals_of_parameters_and_operations(
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net.train()(torch.ones(2, *image_shape))
     assert 2 * sum(row.flops for row in rows) == counter.get_total_flops()
-    assert flops_per_image(net, image_shape) == sum(row.flops for row in rows)
+    assert net_size(net, image_shape).flops == sum(row.flops for row in rows)
 
 
 def test_a_layer_called_twice_has_two_rows_and_its_parameters_once() -> None:

@@ -5,7 +5,8 @@ from torch import nn
 
 from vision_baselines.analysis.conv_arithmetic import output_size, receptive_field, trace_chain
 from vision_baselines.analysis.dense_equivalent import dense_equivalent
-from vision_baselines.analysis.layer_trace import flops_per_image, num_parameters
+from vision_baselines.analysis.layer_trace import num_parameters
+from vision_baselines.analysis.net_size import net_size
 
 
 def _cnn() -> nn.Sequential:
@@ -117,6 +118,6 @@ def test_nearly_all_the_cnns_parameters_are_in_its_dense_layers() -> None:
 
 def test_what_the_cnn_has_more_of_is_work_eight_times_as_many_operations() -> None:
     # 9*32*784 + 288*64*196 + 3136*128 + 1280 multiply-adds against 784*512 + 512*256 + 2560.
-    cnn, fc = (flops_per_image(net, (1, 28, 28)) // 2 for net in (_cnn(), _fc()))
+    cnn, fc = (net_size(net, (1, 28, 28)).multiply_adds for net in (_cnn(), _fc()))
 
     assert (cnn, fc) == (4_241_152, 535_040)

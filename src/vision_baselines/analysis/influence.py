@@ -1,6 +1,6 @@
 """Which input pixels move one unit, by backpropagation: the receptive field, measured instead of computed.
 
-It shares nothing with the arithmetic of `conv_arithmetic` and `layer_trace`, so where the two agree both are
+It shares nothing of the arithmetic of `conv_arithmetic` and `layer_trace`, so where the two agree both are
 right. How much each pixel counts inside the field is the effective receptive field (Luo et al. 2016,
 arXiv:1701.04128), which fades towards the edge.
 """
@@ -11,6 +11,8 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+from vision_baselines.analysis.layer_trace import evaluation_mode, example_of
 
 _IMAGES: Final = 8
 """Images to average over: one alone leaves out what ReLU and max pooling happen to shut off."""
@@ -44,9 +46,8 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
     Raises:
         ValueError: The net did not call the layer.
     """
-    example = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
+    example = example_of(net)
     noise = torch.randn(_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
-    modes = [(module, module.training) for module in net.modules()]
     units: list[Tensor | None] = []
 
     def hook(_module: nn.Module, _args: object, output: object) -> None:
@@ -55,9 +56,7 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
 
     handle = net.get_submodule(layer).register_forward_hook(hook)
     total = torch.zeros(*image_shape[1:])
-    try:
-        for module, _ in modes:
-            module.training = False
+    with handle, evaluation_mode(net):
         for one in noise:  # One at a time: a deep net's activations for all of them would fill the memory.
             image = one[None].to(example).requires_grad_()
             units.clear()
@@ -66,10 +65,6 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
             if not units:
                 raise ValueError(f"layer {layer!r}: expected the net to call it")
             total += _gradient(units[-1], image).abs().sum(dim=0).float().cpu()
-    finally:
-        handle.remove()
-        for module, training in modes:
-            module.training = training
     return total / _IMAGES
 
 

@@ -119,18 +119,6 @@ def num_parameters(net: nn.Module) -> tuple[int, int]:
     )
 
 
-def flops_per_image(net: nn.Module, image_shape: Sequence[int]) -> int:
-    """Operations of one forward pass on one ``(C, H, W)`` image, two per multiply-add.
-
-    Raises:
-        ValueError: As `trace_layers`.
-
-    >>> flops_per_image(nn.Conv2d(3, 16, kernel_size=3, padding=1), (3, 32, 32)) == 2 * 27 * 16 * 32 * 32
-    True
-    """
-    return sum(row.flops for row in trace_layers(net, image_shape))
-
-
 @dataclass
 class _Call:
     name: str
@@ -227,18 +215,24 @@ def _recorded_calls(net: nn.Module, image_shape: Sequence[int]) -> list[_Call]:
 
 
 @contextmanager
-def _undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
+def evaluation_mode(net: nn.Module) -> Iterator[None]:
+    """The net in evaluation mode, and each part in its own mode again afterwards."""
     # Flags are set directly: a net may override train() to keep a frozen part in evaluation mode.
     modes = [(module, module.training) for module in net.modules()]
-    fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
     try:
         for module, _ in modes:
             module.training = False
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fork:
-            yield
+        yield
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def _undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
+    fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with evaluation_mode(net), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fork:
+        yield
 
 
 def _one_image(net: nn.Module, image_shape: Sequence[int]) -> Tensor:
@@ -246,11 +240,16 @@ def _one_image(net: nn.Module, image_shape: Sequence[int]) -> Tensor:
         raise ValueError(
             f"image_shape: expected (channels, height, width), three integers >= 1, got {tuple(image_shape)}"
         )
-    example = next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
+    example = example_of(net)
     # A ramp, not noise: it draws nothing from the random state, and no statistic of it is zero.
     count = int(torch.Size(image_shape).numel())
     ramp = torch.linspace(0, 1, count, dtype=example.dtype, device=example.device)
     return ramp.reshape(1, *image_shape)
+
+
+def example_of(net: nn.Module) -> Tensor:
+    """A tensor of the type and on the device that the net takes images in."""
+    return next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
 
 
 def _own_parameters(module: nn.Module, counted: set[int]) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from vision_baselines.data.memory import physical_bytes
 from vision_baselines.data.picture_layout import few, file_size, one_line, printable
 from vision_baselines.data.picture_listing import class_name, natural_order
 from vision_baselines.data.source_report import SourceReport
-from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, stratified_cut
+from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, held_out, held_out_counts, require_fractions
 from vision_baselines.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, Any]
@@ -115,17 +115,6 @@ def require_file(file: str | Path | None, kind: str) -> None:
         raise ConfigError(f"data.source.file is null; expected the path of a {kind} file")
 
 
-def require_fractions(val_fraction: float, test_fraction: float) -> None:
-    """Refuse shares that leave nothing to learn from.
-
-    Raises:
-        ConfigError: One is out of range.
-    """
-    for name, fraction in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
-        if not 0 < fraction < 0.5:
-            raise ConfigError(f"data.source.{name} is {fraction}; expected between 0 and 0.5")
-
-
 def as_images(array: Array, what: str) -> torch.Tensor:
     """Images (N, C, H, W), uint8, of an array of images in another of the usual layouts.
 
@@ -208,11 +197,8 @@ def cut_splits(splits: Splits, *, val_fraction: float, test_fraction: float, see
     train = replace(found["train"], ids=tuple(f"train {index}" for index in range(len(found["train"].target))))
     per_class = torch.bincount(train.target).tolist()
     fractions = {"test": test_fraction, "val": val_fraction}
-    counts = {
-        name: [max(1, round(fractions[name] * n)) for n in per_class]
-        for name in fractions
-        if name in splits.report.cut_from
-    }
+    missing = {name: fraction for name, fraction in fractions.items() if name in splits.report.cut_from}
+    counts = held_out_counts(per_class, missing)
     for label, count in enumerate(per_class):
         needed = sum(taken[label] for taken in counts.values())
         if count <= needed:
@@ -220,12 +206,10 @@ def cut_splits(splits: Splits, *, val_fraction: float, test_fraction: float, see
                 f"{where}: class {splits.class_names[label]} has {count} images in train; "
                 f"expected more than the {needed} to be held out of them"
             )
-    for name, taken in counts.items():
-        kept, held_out = stratified_cut(train.target, taken, seed=seed)
-        found[name], train = train.subset(held_out), train.subset(kept)
+    found |= {name: train.subset(index) for name, index in held_out(train.target, counts, seed=seed).items()}
     notes = (f"{where} has no test images: {len(found['test'].target):,} of train are held out as the test split",)
     report = replace(splits.report, notes=notes if "test" in counts else ())
-    return replace(splits, train=train, val=found["val"], test=found["test"], report=report)
+    return replace(splits, train=found["train"], val=found["val"], test=found["test"], report=report)
 
 
 def require_room(needed: int, where: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from vision_baselines.data.integrity import MOST_PUBLISHED_BYTES, md5_of
+from vision_baselines.data.integrity import MOST_PUBLISHED_BYTES, md5_of, torchvision_class
 from vision_baselines.data.splits import OfficialSplits, Split
 from vision_baselines.errors import DataError
 
@@ -39,7 +39,7 @@ class CifarFiles:
 
     def archives(self, root: Path) -> list[Path]:
         """The compressed file that is downloaded."""
-        return [root / self._torchvision_class().filename]
+        return [root / torchvision_class(self.dataset).filename]
 
     def check(self, root: Path) -> None:
         """Hold every file against the MD5 that torchvision publishes.
@@ -78,20 +78,15 @@ class CifarFiles:
             with warnings.catch_warnings():
                 # NumPy 2.4.0 to 2.4.4 warn of how pickles of 2009 rebuild a dtype (numpy/numpy#31177)
                 warnings.simplefilter("ignore")
-                return self._torchvision_class()(root, train=train)
+                return torchvision_class(self.dataset)(root, train=train)
         except (RuntimeError, OSError) as error:
             self.check(root)
             raise DataError(f"cannot read {self.dataset} under {root}: {error}") from error
 
     def _published_md5(self, root: Path) -> dict[Path, str]:
-        dataset = self._torchvision_class()
+        dataset = torchvision_class(self.dataset)
         named = [*dataset.train_list, *dataset.test_list, (dataset.meta["filename"], dataset.meta["md5"])]
         return {root / dataset.base_folder / name: md5 for name, md5 in named}
-
-    def _torchvision_class(self) -> Any:
-        from torchvision import datasets
-
-        return getattr(datasets, self.dataset)
 
 
 def _split(dataset: Any) -> Split:

@@ -20,11 +20,10 @@ from vision_baselines.data.arrays import (
     cut_splits,
     labelled,
     require_file,
-    require_fractions,
     require_room,
 )
 from vision_baselines.data.picture_layout import few, file_size, one_line, printable
-from vision_baselines.data.splits import SPLIT_SEED, Splits
+from vision_baselines.data.splits import SPLIT_SEED, Splits, require_fractions
 from vision_baselines.errors import ConfigError, DataError
 
 _LABEL_COLUMNS = ("label", "class", "target", "y", "category", "emotion", "digit")

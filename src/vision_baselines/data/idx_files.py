@@ -15,13 +15,13 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vision_baselines.data.integrity import md5_of
+from vision_baselines.data.integrity import md5_of, torchvision_class
 from vision_baselines.data.splits import OfficialSplits, Split
 from vision_baselines.errors import DataError
 
@@ -69,7 +69,7 @@ class IdxFiles:
         return OfficialSplits(
             train=_split(train_images, train_labels),
             test=_split(test_images, test_labels),
-            class_names=tuple(self._torchvision_class().classes),
+            class_names=tuple(torchvision_class(self.dataset).classes),
         )
 
     def published_checksums_hold(self, root: Path) -> bool:
@@ -84,7 +84,7 @@ class IdxFiles:
         archives = self.archives(root)
         if not all(archive.is_file() for archive in archives):
             return False
-        md5 = dict(self._torchvision_class().resources)
+        md5 = dict(torchvision_class(self.dataset).resources)
         for archive, path in zip(archives, self.paths(root), strict=True):
             if md5_of(archive) != md5[archive.name]:
                 return False
@@ -95,11 +95,6 @@ class IdxFiles:
             if altered:
                 raise DataError(f"checksum mismatch: {path} is not what {archive.name} holds.\n{_remedy(path)}")
         return True
-
-    def _torchvision_class(self) -> Any:
-        from torchvision import datasets
-
-        return getattr(datasets, self.dataset)
 
 
 def _split(images_path: Path, labels_path: Path) -> Split:

@@ -24,7 +24,7 @@ from vision_baselines.data.picture_layout import SPLIT_NAMES, printable
 from vision_baselines.data.picture_listing import Listing, Picture
 from vision_baselines.data.picture_tensors import Decoding, PictureTensors, picture_tensors
 from vision_baselines.data.source_report import SourceReport
-from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, stratified_cut
+from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, held_out, held_out_counts, require_fractions
 from vision_baselines.errors import ConfigError, DataError
 
 _FAULTS_NAMED = 10
@@ -91,9 +91,7 @@ class ImageFolder:
             isinstance(self.pixel_max, int) and 1 <= self.pixel_max <= SIXTEEN_BIT_MAX
         ):
             raise ConfigError(f"data.source.pixel_max is {self.pixel_max}; expected 1 to {SIXTEEN_BIT_MAX}, or auto")
-        for name, fraction in {"val_fraction": self.val_fraction, "test_fraction": self.test_fraction}.items():
-            if not 0 < fraction < 0.5:
-                raise ConfigError(f"data.source.{name} is {fraction}; expected between 0 and 0.5")
+        require_fractions(self.val_fraction, self.test_fraction)
         for name, word, words in (
             ("on_damaged", self.on_damaged, ("refuse", "skip")),
             ("on_duplicate", self.on_duplicate, ("warn", "refuse", "drop")),
@@ -168,26 +166,18 @@ class ImageFolder:
         return listing
 
     def _held_out_counts(self, listing: Listing) -> dict[str, list[int]]:
-        """For each split without a folder, how many pictures of each class in train it is given; at least one."""
+        """For each split without pictures of its own, how many of each class in train it is given."""
         fractions = {"test": self.test_fraction, "val": self.val_fraction}
-        per_class = listing.counts("train")
-        return {
-            name: [max(1, round(fraction * count)) for count in per_class]
-            for name, fraction in fractions.items()
-            if not listing.pictures.get(name)
-        }
+        missing = {name: fraction for name, fraction in fractions.items() if not listing.pictures.get(name)}
+        return held_out_counts(listing.counts("train"), missing)
 
     def _assigned(self, listing: Listing) -> tuple[dict[str, list[Picture]], list[str]]:
         """The pictures of train, val and test, and which of these are cut from train."""
-        chosen = dict(listing.pictures)
-        held_out_counts = self._held_out_counts(listing)
-        for name, counts in held_out_counts.items():
-            train = chosen["train"]
-            target = torch.tensor([picture.label for picture in train], dtype=torch.int64)
-            kept, held_out = stratified_cut(target, counts, seed=self.split_seed)
-            chosen[name] = [train[index] for index in held_out.tolist()]
-            chosen["train"] = [train[index] for index in kept.tolist()]
-        return chosen, list(held_out_counts)
+        counts, train = self._held_out_counts(listing), listing.pictures["train"]
+        target = torch.tensor([picture.label for picture in train], dtype=torch.int64)
+        cut = held_out(target, counts, seed=self.split_seed)
+        chosen = {name: [train[at] for at in index.tolist()] for name, index in cut.items()}
+        return {**listing.pictures, **chosen}, list(counts)
 
     def _faults(self, listing: Listing) -> list[str]:
         held_out_counts = self._held_out_counts(listing).values()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +45,13 @@ def verify(expected: str, *tensors: Tensor, what: str, remedy: str) -> None:
         raise DataError(
             f"checksum mismatch: {what} hashes to {received}; expected {expected} (data.source.sha256).\n{remedy}"
         )
+
+
+def torchvision_class(dataset: str) -> Any:
+    """Torchvision's class of a data set, which states names, classes and checksums; imported where it is needed."""
+    from torchvision import datasets
+
+    return getattr(datasets, dataset)
 
 
 def md5_of(path: Path) -> str:

@@ -8,7 +8,7 @@ be right.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -153,6 +153,35 @@ def stratified_cut(target: Tensor, counts: Sequence[int], *, seed: int) -> tuple
         order = torch.from_numpy(generator.permutation(len(members)))
         held_out[members[order[:count]]] = True
     return (~held_out).nonzero().flatten(), held_out.nonzero().flatten()
+
+
+def require_fractions(val_fraction: float, test_fraction: float) -> None:
+    """Refuse shares that leave nothing to learn from.
+
+    Raises:
+        ConfigError: One is out of range.
+    """
+    for name, fraction in {"val_fraction": val_fraction, "test_fraction": test_fraction}.items():
+        if not 0 < fraction < 0.5:
+            raise ConfigError(f"data.source.{name} is {fraction}; expected between 0 and 0.5")
+
+
+def held_out_counts(per_class: Sequence[int], fractions: Mapping[str, float]) -> dict[str, list[int]]:
+    """For each split that is cut from train, how many samples of each class it is given; at least one."""
+    return {name: [max(1, round(fraction * count)) for count in per_class] for name, fraction in fractions.items()}
+
+
+def held_out(target: Tensor, counts: Mapping[str, Sequence[int]], *, seed: int) -> dict[str, Tensor]:
+    """Cut splits from train, one after the other, by `stratified_cut`.
+
+    Returns:
+        Indices, ascending, of each split and of ``train``, what is left.
+    """
+    found, rest = {}, torch.arange(len(target))
+    for name, taken in counts.items():
+        kept, out = stratified_cut(target[rest], taken, seed=seed)
+        found[name], rest = rest[out], rest[kept]
+    return {**found, "train": rest}
 
 
 def proportional_counts(target: Tensor, size: int) -> list[int]:
