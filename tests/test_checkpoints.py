@@ -65,7 +65,7 @@ def test_saving_and_loading_gives_the_same_state(tmp_path):
     assert loaded["config"] == {"seed": 0}
 
 
-def test_a_missing_file_is_told_in_one_line(tmp_path):
+def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(StorageError, match=r"cannot read checkpoint .*nothing\.ckpt: No such file"):
         checkpoint_file.load(tmp_path / "nothing.ckpt")
 
@@ -168,7 +168,7 @@ def test_the_latest_state_that_can_be_trusted_is_taken(tmp_path):
     assert len(complaints) == 1
 
 
-def test_without_any_state_training_starts_at_nought(tmp_path):
+def test_without_any_state_training_starts_at_zero(tmp_path):
     assert latest_good(tmp_path / "nothing") == (None, 0, [])
 
 

@@ -208,7 +208,7 @@ def rates(scheduler, interval="epoch", epochs=4):
     return seen.values  # three steps an epoch
 
 
-def test_cosine_annealing_goes_from_the_rate_to_nought_epoch_by_epoch():
+def test_cosine_annealing_goes_from_the_rate_to_zero_epoch_by_epoch():
     from math import cos, pi
 
     got = rates(partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=4))

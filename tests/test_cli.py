@@ -89,11 +89,11 @@ def test_no_mistake_sends_anybody_to_hydras_environment_variables(asked):
     assert not [words for words, answer in asked[0].items() if "HYDRA_FULL_ERROR" in answer["err"]]
 
 
-def test_mistakes_are_told_before_torch_is_imported(asked):
+def test_mistakes_are_reported_before_torch_is_imported(asked):
     assert asked[1] == []
 
 
-def test_a_mistake_in_a_sweep_is_told_before_any_job_starts(asked):
+def test_a_mistake_in_a_sweep_is_reported_before_any_job_starts(asked):
     assert not list(asked[2].rglob("run.json"))
 
 

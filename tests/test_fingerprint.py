@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision_baselines.runs.fingerprint import differences, fingerprint, group_name, job_name, probes_not_had, relevant
+from vision_baselines.runs.fingerprint import differences, fingerprint, group_name, job_name, missing_probes, relevant
 
 CONFIG = {
     "name": "demo",
@@ -127,7 +127,7 @@ def test_different_jobs_get_different_folders(drawn):
     assert (job_name(one) == job_name(other)) == (one == other)
 
 
-def test_a_comma_inside_a_value_is_told_from_two_overrides():
+def test_a_comma_inside_a_value_is_reported_from_two_overrides():
     assert job_name(["a='1,b=2'"]) != job_name(["a=1", "b=2"])
 
 
@@ -170,5 +170,5 @@ def test_a_key_that_says_nothing_makes_no_other_run():
 
 def test_how_often_a_probe_logs_is_no_reason_to_ask_it_again():
     had = {"probe": {"depth": {"blocks": None, "log_every_n_steps": 50}}}
-    assert probes_not_had(had, {"probe": {"depth": {"blocks": None, "log_every_n_steps": 10}}}) == {}
-    assert probes_not_had(had, {"probe": {"depth": {"blocks": ["a"], "log_every_n_steps": 50}}})
+    assert missing_probes(had, {"probe": {"depth": {"blocks": None, "log_every_n_steps": 10}}}) == {}
+    assert missing_probes(had, {"probe": {"depth": {"blocks": ["a"], "log_every_n_steps": 50}}})

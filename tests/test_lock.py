@@ -40,7 +40,7 @@ def holder(tmp_path, environment):
         process.stdout.close()
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_folder(tmp_path, holder):
+def test_a_second_process_is_refused_and_learns_who_holds_the_folder(tmp_path, holder):
     process = holder(60)
     with (
         pytest.raises(RunLockedError, match=f"is being trained by process {process.pid}") as refused,

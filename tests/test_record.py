@@ -130,7 +130,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         find_records([tmp_path / "nowhere"])
 
 
-def test_the_present_is_told_in_utc_to_the_second():
+def test_the_present_is_reported_in_utc_to_the_second():
     moment = now()
     assert moment.tzinfo is UTC
     assert moment.microsecond == 0

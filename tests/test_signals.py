@@ -65,7 +65,7 @@ def test_reading_data_is_ended_at_once() -> None:
 
 
 @pytest.mark.parametrize("signalled", [KeyboardInterrupt(), Interrupted(signal.SIGTERM)])
-def test_what_a_library_makes_of_a_signal_is_told_as_the_signal(
+def test_what_a_library_makes_of_a_signal_is_reported_as_the_signal(
     signalled: BaseException, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def garbled() -> None:

@@ -100,7 +100,7 @@ def test_the_same_config_gives_the_same_weights_and_curves(run_tiny):
     assert first.metrics == second.metrics
 
 
-def test_the_seed_is_set_by_default_and_nought_counts(run_tiny):
+def test_the_seed_is_set_by_default_and_zero_counts(run_tiny):
     weights = {seed: run_tiny(f"s{seed}", f"seed={seed}").final_weights_sha256 for seed in (0, 1)}
     assert run_tiny("default").final_weights_sha256 == weights[0] != weights[1]
 
@@ -233,7 +233,7 @@ def test_another_config_under_the_same_name_is_refused_with_the_differences(run_
     assert read_record(tmp_path / "outputs" / "run") == first
 
 
-def test_a_failed_run_may_be_mended_by_changing_its_config(run_tiny, with_callback):
+def test_a_failed_run_may_be_fixed_by_changing_its_config(run_tiny, with_callback):
     with_callback(AtStep(3, raising(RuntimeError("no"))))
     with pytest.raises(RuntimeError):
         run_tiny("run")

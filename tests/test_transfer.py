@@ -109,7 +109,7 @@ def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(sou
         (["freeze=head"], "freeze is 'head'; expected backbone, or null"),
     ],
 )
-def test_what_cannot_be_started_from_is_told_in_a_line(train_tiny, tmp_path, options, message):
+def test_what_cannot_be_started_from_is_reported_in_a_line(train_tiny, tmp_path, options, message):
     with pytest.raises(ConfigError) as told:
         train_tiny(tmp_path / "run", *options)
     assert message in str(told.value)

@@ -23,7 +23,7 @@ def test_one_pass_says_what_each_count_says_alone(net):
     assert sum(layer.num_params for layer in size.layers) == size.num_params
 
 
-def test_tensorboard_is_told_totals_flops_field_and_layers():
+def test_tensorboard_is_reported_totals_flops_field_and_layers():
     found = scalars(net_size(CNN(SHAPE, 10), SHAPE))
 
     assert found.pop("parameters/total") == found.pop("parameters/trainable") == 421_834

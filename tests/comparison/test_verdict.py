@@ -26,14 +26,14 @@ def compared(record):
     return build
 
 
-def test_a_certain_lead_is_told_with_its_interval_pairs_and_p(compared):
+def test_a_certain_lead_is_reported_with_its_interval_pairs_and_p(compared):
     text = headline(compared([0.912, 0.923, 0.931], [0.900, 0.910, 0.920]))
 
     assert text.startswith("model=cnn beats model=fc by 1.20 points of test accuracy (95% interval [")
     assert "n = 3 pairs, p = 0.002" in text
 
 
-def test_a_certain_lag_is_told_as_one(compared):
+def test_a_certain_lag_is_reported_as_one(compared):
     table = compared([0.900, 0.911, 0.920], [0.912, 0.922, 0.931])
 
     assert headline(table).startswith("model=cnn falls behind model=fc by 1.13 points")
@@ -84,7 +84,7 @@ def test_of_many_groups_the_best_is_named_and_compared(record):
     )
 
 
-def test_a_baseline_that_is_best_is_told_with_what_it_beats(record):
+def test_a_baseline_that_is_best_is_reported_with_what_it_beats(record):
     accs = {"cnn": [0.90, 0.91, 0.92], "fc": [0.95, 0.96, 0.972], "mlp": [0.95, 0.94, 0.97]}
     table = table_of(*(record(f"model={m},seed={s}", acc) for m, v in accs.items() for s, acc in enumerate(v)))
 

@@ -80,6 +80,6 @@ def test_no_default_of_an_optimizer_is_refused(name: str) -> None:
     check_argument_types({"_target_": f"torch.optim.{name}", **defaults}, "optimizer")
 
 
-def test_a_copy_is_told_by_the_key_that_is_to_be_changed() -> None:
+def test_a_copy_is_reported_by_the_key_that_is_to_be_changed() -> None:
     with pytest.raises(ConfigError, match=r"^optimizer\.amsgrad is 'maybe'"):
         check_argument_types({"optimizer": {"_target_": ADAMW, "amsgrad": "maybe"}}, "classifier")

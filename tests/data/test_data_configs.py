@@ -165,7 +165,7 @@ def test_an_image_folder_follows_its_size_and_channels(compose):
     assert list(cfg.data.image_shape) == list(cfg.model.image_shape) == [1, 64, 64]
 
 
-def test_an_image_folder_without_its_folder_is_told_the_key(compose):
+def test_an_image_folder_without_its_folder_is_reported_the_key(compose):
     with pytest.raises(
         ConfigError, match=r"data\.source\.root is null; expected the folder that holds train/<class>/…"
     ):

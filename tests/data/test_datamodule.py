@@ -152,7 +152,7 @@ def test_a_mean_or_deviation_for_other_channels_is_refused(facts):
         module(**facts)
 
 
-def test_a_standard_deviation_of_nought_is_refused_by_name():
+def test_a_standard_deviation_of_zero_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"data\.std"):
         module(std=[0.2, 0.0, 0.3])
 

@@ -28,7 +28,7 @@ _LOGGERS = (None, "vision_baselines", "vision_baselines.progress", "pytorch_ligh
 
 @dataclass(frozen=True)
 class Answer:
-    """What a door said and the code it ended with."""
+    """What a command said and the code it ended with."""
 
     code: int
     out: str
@@ -69,7 +69,7 @@ def as_it_was() -> Iterator[None]:
 
 
 def ask(module: str, words: list[str]) -> Answer:
-    """Open a door in this process: ``train``, ``reproduce`` or ``compare``."""
+    """Open a command in this process: ``train``, ``reproduce`` or ``compare``."""
     main = importlib.import_module(f"vision_baselines.cli.{module}").main
     out, err, code = io.StringIO(), io.StringIO(), 0
     with as_it_was(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
@@ -83,8 +83,8 @@ def ask(module: str, words: list[str]) -> Answer:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Callable[..., Answer]:
-    """``door(*words, verb="train")``: the command's answer, in this process, writing below `tmp_path`."""
+def command_line(tmp_path: Path) -> Callable[..., Answer]:
+    """``command_line(*words, verb="train")``: the command's answer, in this process, writing below `tmp_path`."""
 
     def run(*words: str, verb: str = "train", where: Path | None = None) -> Answer:
         given = [f"paths.output_dir={where or tmp_path / 'outputs'}"] if verb == "train" else []
@@ -96,7 +96,7 @@ def door(tmp_path: Path) -> Callable[..., Answer]:
 PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
 
 
-class OpenDoor:
+class OpenCommand:
     """`ask`, for fixtures of a whole module, which have no `tmp_path`."""
 
     def __call__(self, module: str, words: list[str]) -> Answer:
@@ -107,14 +107,14 @@ class OpenDoor:
 
 
 @pytest.fixture(scope="session")
-def open_door() -> OpenDoor:
-    """``open_door("train", words)``: a door, with every word said."""
-    return OpenDoor()
+def open_command() -> OpenCommand:
+    """``open_command("train", words)``: a command, with every word said."""
+    return OpenCommand()
 
 
 @pytest.fixture
-def run_door(door: Callable[..., Answer], tiny: list[str], tmp_path: Path) -> Callable[..., Answer]:
-    """``run_door(*words)``: the door with a tiny run, named ``run``, always in ``outputs/run/job``."""
+def run_command(command_line: Callable[..., Answer], tiny: list[str], tmp_path: Path) -> Callable[..., Answer]:
+    """``run_command(*words)``: the command with a tiny run, named ``run``, always in ``outputs/run/job``."""
 
     def run(*words: str, left_out: Sequence[str] = (), **options: Any) -> Answer:
         chosen = {key(word): word for word in [*tiny, *PLAIN, "name=run", *words] if key(word) not in left_out}
@@ -122,7 +122,7 @@ def run_door(door: Callable[..., Answer], tiny: list[str], tmp_path: Path) -> Ca
             del chosen["model.channels"]
         where = options.get("where") or tmp_path / "outputs"
         folder = [] if "-m" in words or "name=run" not in chosen.values() else [f"hydra.run.dir={where}/run/job"]
-        return door(*chosen.values(), *folder, **options)
+        return command_line(*chosen.values(), *folder, **options)
 
     return run
 
@@ -133,7 +133,7 @@ def key(word: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where `run_door` trains."""
+    """Where `run_command` trains."""
     return tmp_path / "outputs" / "run" / "job"
 
 

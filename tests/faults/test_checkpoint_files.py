@@ -34,13 +34,13 @@ def stopped(train_tiny, tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def resume(stopped, run_door, folder):
+def resume(stopped, run_command, folder):
     """``resume(damage, *words)``: damage the states of a copy of the killed run, and start it again."""
 
     def run(damage, *words):
         shutil.copytree(stopped[0], folder)
         damage(folder / "checkpoints")
-        return run_door(OFTEN, *words)
+        return run_command(OFTEN, *words)
 
     return run
 
@@ -97,14 +97,16 @@ def test_rows_12_13_a_damaged_state_is_named_and_the_one_before_it_is_used(resum
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize(("row", "how"), CASES)
-def test_rows_12_13_where_every_state_is_damaged_nothing_is_trained_unasked(resume, run_door, folder, noted, row, how):
+def test_rows_12_13_where_every_state_is_damaged_nothing_is_trained_unasked(
+    resume, run_command, folder, noted, row, how
+):
     damage, reason = DAMAGE[row][how]
     answer = resume(lambda states: [damage(path) for path in resume_files(states)])
     assert answer.code == 5, answer
     assert reason in answer.message
     assert len(answer.message.splitlines()) <= 2
     noted(row, f"every checkpoint {how}", answer)
-    assert run_door(OFTEN, "rerun=true").code == 0
+    assert run_command(OFTEN, "rerun=true").code == 0
     assert read_record(folder).attempts == 1
 
 
@@ -118,12 +120,12 @@ def test_row_12_weights_of_the_best_epoch_that_were_lost_are_written_again(resum
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_12_a_record_that_is_no_record_is_refused_by_name(resume, folder, noted, run_door):
+def test_row_12_a_record_that_is_no_record_is_refused_by_name(resume, folder, noted, run_command):
     answer = resume(lambda states: (states.parent / "run.json").write_text('{"half a rec'))
     assert answer.code == 2
     assert "run.json" in answer.message
     noted(12, "a run.json cut off", answer)
-    assert run_door(OFTEN, "rerun=true").code == 0
+    assert run_command(OFTEN, "rerun=true").code == 0
 
 
 class Bomb:
@@ -197,8 +199,8 @@ def test_row_15_state_of_no_plain_type_is_refused_by_its_key_before_it_is_writte
     ],
     ids=["fc sgd plateau", "cnn one_cycle early stopping", "workers"],
 )  # fmt: skip
-def test_row_16_every_checkpoint_loads_with_weights_only(run_door, folder, words):
-    assert run_door(OFTEN, *words).code == 0
+def test_row_16_every_checkpoint_loads_with_weights_only(run_command, folder, words):
+    assert run_command(OFTEN, *words).code == 0
     files = list((folder / "checkpoints").glob("*.ckpt"))
     assert len(files) == 3
     for path in files:
@@ -229,7 +231,7 @@ def test_row_17_resuming_with_another_config_lists_the_differences(resume, folde
 @pytest.mark.slow
 @pytest.mark.ci
 def test_row_17_resuming_on_other_data_under_the_same_config_is_refused_until_it_is_put_back(
-    resume, run_door, folder, monkeypatch, noted
+    resume, run_command, folder, monkeypatch, noted
 ):
     from vision_baselines.data.sources import Noise
 
@@ -243,20 +245,20 @@ def test_row_17_resuming_on_other_data_under_the_same_config_is_refused_until_it
     with monkeypatch.context() as patched:
         patched.setattr(Noise, "load", altered)
         answer = resume(lambda states: None)
-        again = run_door(OFTEN)
+        again = run_command(OFTEN)
     assert answer.code == again.code == 3
     assert "rerun=true" in answer.message
     noted(17, "a killed run again after one pixel of its data changed", answer)
-    assert run_door(OFTEN).code == 0
+    assert run_command(OFTEN).code == 0
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_17_two_runs_cannot_share_a_folder_of_checkpoints(run_door, folder, tmp_path, noted):
+def test_row_17_two_runs_cannot_share_a_folder_of_checkpoints(run_command, folder, tmp_path, noted):
     shared = f"callbacks.checkpoints.dirpath={tmp_path}/shared"
-    assert run_door(shared).code == 0
+    assert run_command(shared).code == 0
     kept = {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()}
-    answer = run_door(shared, "seed=1", "name=other")
+    answer = run_command(shared, "seed=1", "name=other")
     assert answer.code == 2, answer
     assert {path.name: path.read_bytes() for path in (tmp_path / "shared").iterdir()} == kept
     noted(17, "a second run with the `callbacks.checkpoints.dirpath` of the first", answer)

@@ -30,12 +30,12 @@ def raw(tmp_path):
 
 
 @pytest.fixture
-def mnist(door, tmp_path):
+def mnist(command_line, tmp_path):
     """``mnist(*words)``: train on what lies in paths.data_dir."""
     common = ["data=mnist", f"paths.data_dir={tmp_path}/data", "data.source.val_size=6", "data.source.download=false",
               "data.batch_size=8", "trainer.max_epochs=1", "model.channels=[2]", "model.hidden_features=4",
               "logger=none", "callbacks.learning_rate=null", "name=run"]  # fmt: skip
-    return lambda *words: door(*{word.split("=")[0].lstrip("+"): word for word in [*common, *words]}.values())
+    return lambda *words: command_line(*{word.split("=")[0].lstrip("+"): word for word in [*common, *words]}.values())
 
 
 UNCHECKED = "data.source.sha256=null"
@@ -146,7 +146,7 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def own_pictures(run_door, tmp_path):
+def own_pictures(run_command, tmp_path):
     """``own_pictures(*words)``: train on a folder of pictures."""
     common = ["data=image_folder", f"data.source.root={tmp_path}/pictures", f"data.source.cache_dir={tmp_path}/cache",
               "data.source.image_size=8", "data.image_shape=[3,8,8]", "data.num_classes=2",
@@ -155,7 +155,7 @@ def own_pictures(run_door, tmp_path):
 
     def run(*words):
         noise_only = [f"data.source.{key}" for key in ("train_size", "val_size", "test_size", "image_shape")]
-        return run_door(*common, *words, left_out=noise_only)
+        return run_command(*common, *words, left_out=noise_only)
 
     return run
 

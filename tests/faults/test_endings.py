@@ -36,7 +36,7 @@ class Spoil(pl.Callback):
 @pytest.mark.ci
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_row_22_a_loss_that_is_no_finite_number_ends_the_run_and_names_step_and_rate(
-    run_door, with_callback, folder, noted, value
+    run_command, with_callback, folder, noted, value
 ):
     # before StopOnDivergence looks at it
     with_callback()
@@ -44,7 +44,7 @@ def test_row_22_a_loss_that_is_no_finite_number_ends_the_run_and_names_step_and_
 
     made = build.callbacks
     build.callbacks = lambda cfg: [Spoil(5, value), *made(cfg)]
-    answer = run_door("trainer.max_epochs=3")
+    answer = run_command("trainer.max_epochs=3")
     assert answer.code == 4, answer
     assert "at step 5" in answer.message
     assert "learning rate 0.001" in answer.message
@@ -58,10 +58,10 @@ def test_row_22_a_loss_that_is_no_finite_number_ends_the_run_and_names_step_and_
 @pytest.mark.slow
 @pytest.mark.ci
 def test_row_22_weights_ruined_by_the_last_step_are_found_in_validation_and_never_the_best(
-    run_door, with_callback, folder, noted
+    run_command, with_callback, folder, noted
 ):
     with_callback(Spoil(6, math.nan, weights=True))
-    answer = run_door("trainer.max_epochs=1")
+    answer = run_command("trainer.max_epochs=1")
     assert answer.code == 4, answer
     assert "the validation loss became nan at step 6" in answer.message
     assert read_record(folder).status is Status.DIVERGED
@@ -81,14 +81,14 @@ def test_row_22_weights_ruined_by_the_last_step_are_found_in_validation_and_neve
     ids=["raises", "exits", "memory"],
 )
 def test_row_23_a_run_that_ends_by_itself_is_a_failed_one_with_its_reason(
-    run_door, with_callback, folder, noted, error, said, recorded
+    run_command, with_callback, folder, noted, error, said, recorded
 ):
     class End(pl.Callback):
         def on_train_batch_end(self, trainer, *rest):
             raise error
 
     with_callback(End())
-    answer = run_door()
+    answer = run_command()
     assert answer.code == 4, answer
     assert said in answer.message
     record = read_record(folder)
@@ -96,13 +96,13 @@ def test_row_23_a_run_that_ends_by_itself_is_a_failed_one_with_its_reason(
     assert recorded in record.failure.message
     noted(23, f"a run that raises {type(error).__name__}", answer)
     with_callback()
-    assert run_door().code == 0
+    assert run_command().code == 0
 
 
 @pytest.mark.slow
 @pytest.mark.ci
 def test_row_20_sigterm_saves_and_ends_in_143_and_the_same_command_goes_on(
-    run_door, with_callback, folder, run_tiny, noted
+    run_command, with_callback, folder, run_tiny, noted
 ):
     class Ask(pl.Callback):
         def on_train_batch_end(self, trainer, *rest):
@@ -110,14 +110,14 @@ def test_row_20_sigterm_saves_and_ends_in_143_and_the_same_command_goes_on(
                 os.kill(os.getpid(), signal.SIGTERM)
 
     with_callback(Ask())
-    answer = run_door()
+    answer = run_command()
     assert answer.code == 143, answer
     assert answer.err == "ended by SIGTERM; the same command with the same name resumes it\n"
     assert read_record(folder).status is Status.INTERRUPTED
     assert latest_good(folder / "checkpoints")[1] in (8, 9)
     noted(20, "SIGTERM while training", answer)
     with_callback()
-    assert run_door().code == 0
+    assert run_command().code == 0
     assert read_record(folder).final_weights_sha256 == run_tiny("whole").final_weights_sha256
 
 

@@ -166,9 +166,9 @@ def own(tmp_path, monkeypatch):
         *(pytest.param(words, *answer, id=words, marks=pytest.mark.slow) for words, answer in RARER.items()),
     ],
 )
-def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(door, run_door, own, words, code, named):
+def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(command_line, run_command, own, words, code, named):
     given = [word.replace("OWN", own) for word in words.split(" ")]
-    answer = run_door(*given[1:]) if given[0] == "TINY" else door(*given)
+    answer = run_command(*given[1:]) if given[0] == "TINY" else command_line(*given)
     assert "Traceback" not in answer.err + answer.out
     assert answer.code == code, answer
     assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
@@ -178,7 +178,7 @@ def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(door, run_do
 @pytest.mark.slow
 @pytest.mark.ci
 def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_and_the_record(
-    run_door, folder, with_callback
+    run_command, folder, with_callback
 ):
     from pytorch_lightning.callbacks import Callback
 
@@ -187,7 +187,7 @@ def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_an
             raise KeyError("odd")
 
     with_callback(Odd())
-    answer = run_door()
+    answer = run_command()
     assert answer.code == 4
     assert answer.err.splitlines() == [
         "error: KeyError: 'odd'",
@@ -199,11 +199,11 @@ def test_an_unexpected_error_is_two_lines_and_its_traceback_stands_in_the_log_an
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_trusted_package_is_found_in_the_folder_one_starts_in_and_only_there(run_door, tmp_path, monkeypatch):
+def test_a_trusted_package_is_found_in_the_folder_one_starts_in_and_only_there(run_command, tmp_path, monkeypatch):
     (tmp_path / "start_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     (tmp_path / "other_package.py").write_text("")
     monkeypatch.chdir(tmp_path)
-    answer = run_door("+callbacks.x={_target_:start_package.Mine}", "trusted_packages=[start_package]")
+    answer = run_command("+callbacks.x={_target_:start_package.Mine}", "trusted_packages=[start_package]")
     assert answer.code == 0, answer
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("other_package")
@@ -258,8 +258,8 @@ OTHERS = [
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize(("verb", "words", "code", "named"), OTHERS, ids=[" ".join([o[0], *o[1]]) for o in OTHERS])
-def test_other_commands_too(door, own, verb, words, code, named):
-    answer = door(*words, verb=verb)
+def test_other_commands_too(command_line, own, verb, words, code, named):
+    answer = command_line(*words, verb=verb)
     assert "Traceback" not in answer.err + answer.out
     assert answer.code == code, answer
     assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
@@ -279,9 +279,9 @@ def test_the_benchmark_refuses_a_batch_of_nothing_in_a_line(capsys):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_preview_leaves_no_files(run_door, tmp_path):
+def test_a_preview_leaves_no_files(run_command, tmp_path):
     for words in (["preview=true"], ["-m", "seed=0,1", "preview=true"]):
-        answer = run_door(*words)
+        answer = run_command(*words)
         assert answer.code == 0, answer
         assert "to be trained" in answer.out
         assert not list((tmp_path / "outputs").rglob("*"))
@@ -289,8 +289,8 @@ def test_a_preview_leaves_no_files(run_door, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_door):
-    answer = run_door("-m", "optimizer.lr=1e-3,0.001,2e-3", "preview=true")
+def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_command):
+    answer = run_command("-m", "optimizer.lr=1e-3,0.001,2e-3", "preview=true")
     assert answer.code == 0, answer
     assert answer.out.count("to be trained") == 2
     assert "job 1 is the same run as job 0" in answer.out
@@ -298,8 +298,8 @@ def test_the_same_run_asked_for_twice_is_one_job_and_said_so(run_door):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_groups_of_a_sweep_need_no_quotes_inside_quotes(run_door):
-    answer = run_door("-m", 'hydra.sweeper.groups=[[optimizer=adamw,"seed=0,1"],[optimizer=sgd]]', "preview=true")
+def test_groups_of_a_sweep_need_no_quotes_inside_quotes(run_command):
+    answer = run_command("-m", 'hydra.sweeper.groups=[[optimizer=adamw,"seed=0,1"],[optimizer=sgd]]', "preview=true")
     assert answer.code == 0, answer
     assert answer.out.count("to be trained") == 3
 
@@ -314,38 +314,38 @@ def test_a_baseline_is_named_with_or_without_quotes():
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_shell_completes_the_installed_command(own, monkeypatch, door):
+def test_a_shell_completes_the_installed_command(own, monkeypatch, command_line):
     monkeypatch.setattr("sys.argv", ["vision-baselines"])
     monkeypatch.setenv("COMP_LINE", "vision-baselines train model=cnn_")
-    assert {"model=cnn_gap", "model=cnn_rgb"} <= set(door("-sc", "query=bash", verb="console").out.split())
+    assert {"model=cnn_gap", "model=cnn_rgb"} <= set(command_line("-sc", "query=bash", verb="console").out.split())
     monkeypatch.setenv("COMP_LINE", "vision-baselines tr")
-    assert door("-sc", "query=bash", verb="console").out.split() == ["train"]
+    assert command_line("-sc", "query=bash", verb="console").out.split() == ["train"]
 
 
 @pytest.mark.slow
-def test_the_jobs_of_a_sweep_find_it_too(run_door, tmp_path, monkeypatch):
+def test_the_jobs_of_a_sweep_find_it_too(run_command, tmp_path, monkeypatch):
     (tmp_path / "swept_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     monkeypatch.chdir(tmp_path)
-    answer = run_door(
+    answer = run_command(
         "-m", "seed=0,1", "+callbacks.x={_target_:swept_package.Mine}", "trusted_packages=[swept_package]"
     )
     assert answer.code == 0, answer
 
 
 @pytest.mark.slow
-def test_a_recorded_config_makes_no_package_of_the_start_folder_importable(run_door, door, folder, tmp_path):
+def test_a_recorded_config_makes_no_package_of_the_start_folder_importable(run_command, command_line, folder, tmp_path):
     (tmp_path / "once_trusted.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        trained = run_door("+callbacks.x={_target_:once_trusted.Mine}", "trusted_packages=[once_trusted]")
+        trained = run_command("+callbacks.x={_target_:once_trusted.Mine}", "trusted_packages=[once_trusted]")
     finally:
         sys.path.remove(str(tmp_path))
     assert trained.code == 0, trained
-    assert door(str(folder), verb="evaluate").code == 2
+    assert command_line(str(folder), verb="evaluate").code == 2
 
 
 @pytest.mark.slow
-def test_own_config_files_and_packages_are_known_to_every_command(run_door, door, own, folder, tmp_path):
+def test_own_config_files_and_packages_are_known_to_every_command(run_command, command_line, own, folder, tmp_path):
     (tmp_path / "own" / "probe").mkdir()
     (tmp_path / "own" / "probe" / "mine.yaml").write_text("mine:\n  _target_: own_probe.Mine\n")
     (tmp_path / "own" / "model").mkdir()
@@ -355,24 +355,24 @@ def test_own_config_files_and_packages_are_known_to_every_command(run_door, door
         "class Net(torch.nn.Sequential):\n    def __init__(self, classes):\n"
         "        super().__init__(torch.nn.Flatten(), torch.nn.LazyLinear(classes))\n"
     )
-    assert run_door().code == 0
+    assert run_command().code == 0
     words = ["--config-dir", own, "--trust", "own_probe"]
-    answer = door(str(folder), "probe=mine", *words, verb="evaluate")
+    answer = command_line(str(folder), "probe=mine", *words, verb="evaluate")
     assert answer.code == 0, answer
-    inspected = door("model=nope", "--config-dir", own, verb="inspect_model")
+    inspected = command_line("model=nope", "--config-dir", own, verb="inspect_model")
     assert "mine" in inspected.err
-    assert door(str(folder), *words, verb="reproduce").code == 0
+    assert command_line(str(folder), *words, verb="reproduce").code == 0
 
 
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("verb", ["train", "evaluate", "compare"])
-def test_a_finished_record_without_metrics_is_answered_in_a_line(run_door, door, folder, verb):
-    assert run_door().code == 0
+def test_a_finished_record_without_metrics_is_answered_in_a_line(run_command, command_line, folder, verb):
+    assert run_command().code == 0
     record = json.loads((folder / "run.json").read_text())
     record["metrics"] = {}
     (folder / "run.json").write_text(json.dumps(record))
-    answer = run_door() if verb == "train" else door(str(folder), verb=verb)
+    answer = run_command() if verb == "train" else command_line(str(folder), verb=verb)
     assert "Traceback" not in answer.err + answer.out
     assert len([line for line in answer.err.splitlines() if line.strip()]) <= 2, answer.err
     assert "Not expected here" not in answer.err

@@ -62,20 +62,20 @@ def test_row_3_validation_may_be_off(run_tiny, first):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_4_under_another_number_of_threads_metrics_are_held_to_their_interval(door, first, noted):
-    answer = door(str(first[1]), "threads=2", verb="reproduce")
+def test_row_4_under_another_number_of_threads_metrics_are_held_to_their_interval(command_line, first, noted):
+    answer = command_line(str(first[1]), "threads=2", verb="reproduce")
     assert answer.code == 0, answer
     assert "bits are not comparable: threads 1 ≠ 2" in answer.out
     assert "test/acc" in answer.out
     noted(4, "`reproduce.py RUN threads=2`", (answer.out.splitlines()[-1], answer.code))
 
 
-def test_row_4_metrics_outside_their_interval_are_a_failure(door, first, tmp_path, noted):
+def test_row_4_metrics_outside_their_interval_are_a_failure(command_line, first, tmp_path, noted):
     content = json.loads((first[1] / "run.json").read_text())
     content["environment"]["cpu_capability"] = "SSE9"
     content["metrics"]["test/acc"] = 0.95
     (tmp_path / "run.json").write_text(json.dumps(content))
-    answer = door(str(tmp_path), verb="reproduce")
+    answer = command_line(str(tmp_path), verb="reproduce")
     assert answer.code == 4, answer
     assert "bits are not comparable: cpu_capability SSE9" in answer.message
     assert "is outside" in answer.message
@@ -84,23 +84,23 @@ def test_row_4_metrics_outside_their_interval_are_a_failure(door, first, tmp_pat
     noted(4, "a record of another instruction set and other metrics", (message, answer.code))
 
 
-def test_row_1_a_run_is_reproduced_bit_for_bit_from_its_record(door, first):
-    answer = door(str(first[1]), verb="reproduce")
+def test_row_1_a_run_is_reproduced_bit_for_bit_from_its_record(command_line, first):
+    answer = command_line(str(first[1]), verb="reproduce")
     assert answer.code == 0, answer
     assert "is reproduced bit for bit" in answer.out
 
 
-def test_row_4_a_record_whose_weights_were_other_ones_is_not_reproduced(door, first, tmp_path, noted):
+def test_row_4_a_record_whose_weights_were_other_ones_is_not_reproduced(command_line, first, tmp_path, noted):
     content = json.loads((first[1] / "run.json").read_text())
     content["weights_sha256"] = "0" * 64
     (tmp_path / "run.json").write_text(json.dumps(content))
-    answer = door(str(tmp_path), verb="reproduce")
+    answer = command_line(str(tmp_path), verb="reproduce")
     assert answer.code == 4
     assert "DIFFERENT  weights, best epoch" in answer.out
     noted(4, "a record whose weights were other ones", answer)
 
 
-def test_row_4_a_folder_without_a_finished_run_cannot_be_reproduced(door, tmp_path, noted):
-    answer = door(str(tmp_path), verb="reproduce")
+def test_row_4_a_folder_without_a_finished_run_cannot_be_reproduced(command_line, tmp_path, noted):
+    answer = command_line(str(tmp_path), verb="reproduce")
     assert answer.code == 3
     noted(4, "reproducing a folder without a run", answer)

@@ -59,10 +59,12 @@ class FillDisk(pl.Callback):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(run_door, with_callback, tmp_path, noted):
+def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(
+    run_command, with_callback, tmp_path, noted
+):
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
         with_callback(FillDisk(disk))
-        answer = run_door(OFTEN, where=disk)
+        answer = run_command(OFTEN, where=disk)
         assert answer.code == 5, answer
         assert "disk full at" in answer.message
         folder = disk / "run" / "job"
@@ -72,14 +74,16 @@ def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(run
         noted(18, "a disk that fills up before a checkpoint", answer)
         (disk / "filler").unlink()
         with_callback()
-        assert run_door(OFTEN, where=disk).code == 0
+        assert run_command(OFTEN, where=disk).code == 0
         assert read_record(folder).finished
 
 
-def test_row_18_a_disk_that_fills_up_under_the_event_file_never_ends_in_0(run_door, with_callback, tmp_path, noted):
+def test_row_18_a_disk_that_fills_up_under_the_event_file_never_ends_in_0(run_command, with_callback, tmp_path, noted):
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
         with_callback(FillDisk(disk))
-        answer = run_door("logger=tensorboard", "trainer.log_every_n_steps=1", "checkpoint_every_n_steps=8", where=disk)
+        answer = run_command(
+            "logger=tensorboard", "trainer.log_every_n_steps=1", "checkpoint_every_n_steps=8", where=disk
+        )
         assert answer.code == 5, answer
         assert "disk full at" in answer.message
         assert len(answer.err.strip().splitlines()) <= 2
@@ -96,9 +100,9 @@ def test_row_18_a_disk_that_fills_up_under_the_very_last_event_is_not_passed_ove
             logger.close()
 
 
-def test_row_18_a_disk_too_small_for_the_checkpoints_is_said_before_training(run_door, tmp_path, noted):
+def test_row_18_a_disk_too_small_for_the_checkpoints_is_said_before_training(run_command, tmp_path, noted):
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
-        answer = run_door("model.hidden_features=4096", where=disk)
+        answer = run_command("model.hidden_features=4096", where=disk)
         assert answer.code == 5, answer
         assert "checkpoints take at least" in answer.message
         assert not list(disk.rglob("*.ckpt"))
@@ -151,11 +155,11 @@ def read_only(place):
 
 
 @pytest.mark.parametrize("mode", ["single run", "sweep"])
-def test_row_19_an_immutable_output_folder_is_said_before_training(run_door, tmp_path, noted, mode):
+def test_row_19_an_immutable_output_folder_is_said_before_training(run_command, tmp_path, noted, mode):
     undo = read_only(tmp_path / "fixed")
     try:
         words = ["-m", "seed=0,1"] if mode == "sweep" else []
-        answer = run_door(*words, where=tmp_path / "fixed")
+        answer = run_command(*words, where=tmp_path / "fixed")
     finally:
         subprocess.run(undo, check=True)
     assert answer.code == 5, answer
@@ -166,7 +170,7 @@ def test_row_19_an_immutable_output_folder_is_said_before_training(run_door, tmp
 
 
 def test_row_19_a_checkpoint_folder_that_cannot_be_written_is_said_before_training(
-    run_door, with_callback, tmp_path, folder, noted
+    run_command, with_callback, tmp_path, folder, noted
 ):
     class Never(pl.Callback):
         def on_fit_start(self, *rest):
@@ -175,7 +179,7 @@ def test_row_19_a_checkpoint_folder_that_cannot_be_written_is_said_before_traini
     with_callback(Never())
     undo = read_only(tmp_path / "fixed")
     try:
-        answer = run_door(f"callbacks.checkpoints.dirpath={tmp_path}/fixed/checkpoints")
+        answer = run_command(f"callbacks.checkpoints.dirpath={tmp_path}/fixed/checkpoints")
     finally:
         subprocess.run(undo, check=True)
     assert answer.code == 5, answer
@@ -184,15 +188,15 @@ def test_row_19_a_checkpoint_folder_that_cannot_be_written_is_said_before_traini
     noted(19, "an immutable checkpoint folder", answer)
 
 
-def test_row_19_a_file_where_the_output_folder_should_be_is_said_before_training(run_door, tmp_path, noted):
+def test_row_19_a_file_where_the_output_folder_should_be_is_said_before_training(run_command, tmp_path, noted):
     (tmp_path / "file").write_text("mine")
-    answer = run_door(where=tmp_path / "file")
+    answer = run_command(where=tmp_path / "file")
     assert answer.code == 5, answer
     assert (tmp_path / "file").read_text() == "mine"
     noted(19, "a file in the place of the output folder", answer)
 
 
-def test_row_19_a_folder_of_somebody_else_is_said_before_training(door, tmp_path, noted):
+def test_row_19_a_folder_of_somebody_else_is_said_before_training(command_line, tmp_path, noted):
     if os.getuid() != 0:
         pytest.skip("only root can be somebody else")
     (tmp_path / "theirs").mkdir(mode=0o755)
@@ -205,7 +209,7 @@ def test_row_19_a_folder_of_somebody_else_is_said_before_training(door, tmp_path
             path.chmod(0o755)  # whoever comes may walk through, however deep the test's folder lies
         os.setgid(65534)
         os.setuid(65534)
-        answer = door("name=run", where=tmp_path / "theirs")
+        answer = command_line("name=run", where=tmp_path / "theirs")
         os.write(writer, json.dumps([answer.code, answer.message]).encode())
         os._exit(0)
     os.waitpid(child, 0)

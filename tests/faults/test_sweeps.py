@@ -71,15 +71,15 @@ def records(folder):
 
 
 @pytest.fixture(scope="module")
-def again(open_door, tiny, own, tmp_path_factory):
+def again(open_command, tiny, own, tmp_path_factory):
     """One sweep four times over: with a job that fails once, with nothing else, finished, and with a job more."""
     place = tmp_path_factory.mktemp("again")
     starts = place / "starts"
-    words = [*open_door.plain(tiny), "-m", "name=again", f"paths.output_dir={place}", "n_jobs=2",
+    words = [*open_command.plain(tiny), "-m", "name=again", f"paths.output_dir={place}", "n_jobs=2",
              "trainer.max_epochs=1", *own("Counted", starts=starts, failing=1)]  # fmt: skip
     steps = []
     for seeds in ("0,1", "0,1", "0,1", "0,1,2"):
-        answer = open_door("train", [*dict_of(words).values(), f"seed={seeds}"])
+        answer = open_command("train", [*dict_of(words).values(), f"seed={seeds}"])
         steps.append(
             SimpleNamespace(answer=answer, records=records(place / "again"), starts=starts.read_text().split())
         )
@@ -127,11 +127,11 @@ def test_row_26_a_larger_grid_overwrites_nothing(again):
 
 
 @pytest.fixture(scope="module")
-def unlucky(open_door, tiny, own, tmp_path_factory):
+def unlucky(open_command, tiny, own, tmp_path_factory):
     place = tmp_path_factory.mktemp("unlucky")
-    words = dict_of([*open_door.plain(tiny), "-m", "name='<script>alert(1)'", f"paths.output_dir={place}", "n_jobs=2",
+    words = dict_of([*open_command.plain(tiny), "-m", "name='<script>alert(1)'", f"paths.output_dir={place}", "n_jobs=2",
                      "trainer.max_epochs=1", *own("Ends", how="none"), ]).values()  # fmt: skip
-    answer = open_door("train", [*words, "callbacks.own.how=raise,exit,kill,memory,none"])
+    answer = open_command("train", [*words, "callbacks.own.how=raise,exit,kill,memory,none"])
     return SimpleNamespace(answer=answer, folder=place / "<script>alert(1)", place=place)
 
 
@@ -176,12 +176,12 @@ def test_row_23_a_sweep_with_failures_ends_in_4_with_one_line(unlucky, noted):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_34_markup_in_names_and_errors_is_escaped_in_the_report(unlucky, open_door):
+def test_row_34_markup_in_names_and_errors_is_escaped_in_the_report(unlucky, open_command):
     [finished] = [path for path in unlucky.folder.glob("*/run.json") if read_record(path.parent).finished]
     content = json.loads(finished.read_text())
     content["class_names"][0] = "<script>alert(3)</script>"
     finished.write_text(json.dumps(content))
-    answer = open_door("compare", [str(unlucky.folder)])
+    answer = open_command("compare", [str(unlucky.folder)])
     assert answer.code == 0, answer
     for page in unlucky.folder.rglob("comparison.html"):
         text = page.read_text()
@@ -192,12 +192,12 @@ def test_row_34_markup_in_names_and_errors_is_escaped_in_the_report(unlucky, ope
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_50_tensorboard_is_told_to_listen_on_this_machine_alone(unlucky):
+def test_row_50_tensorboard_is_reported_to_listen_on_this_machine_alone(unlucky):
     assert "tensorboard --host 127.0.0.1 --logdir" in unlucky.answer.out
 
 
 @pytest.mark.slow
-def test_row_50_tensorboard_started_as_it_is_told_listens_on_this_machine_alone(unlucky):
+def test_row_50_tensorboard_started_as_it_is_reported_listens_on_this_machine_alone(unlucky):
     [command] = re.findall(r"tensorboard --host 127\.0\.0\.1 --logdir", unlucky.answer.out)
     words = ["python", "-m", "tensorboard.main", *command.split()[1:], str(unlucky.folder), "--port", "0"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -216,9 +216,9 @@ def test_row_50_tensorboard_started_as_it_is_told_listens_on_this_machine_alone(
 
 
 @pytest.mark.slow
-def test_row_21_sigint_in_a_sweep_keeps_what_is_finished_and_ends_in_130(open_door, tiny, own, tmp_path, noted):
+def test_row_21_sigint_in_a_sweep_keeps_what_is_finished_and_ends_in_130(open_command, tiny, own, tmp_path, noted):
     starts = tmp_path / "starts"
-    words = dict_of([*open_door.plain(tiny), "-m", "name=stopped", f"paths.output_dir={tmp_path}", "n_jobs=1",
+    words = dict_of([*open_command.plain(tiny), "-m", "name=stopped", f"paths.output_dir={tmp_path}", "n_jobs=1",
                      "trainer.max_epochs=2", *own("Counted", starts=starts, slow_s=0.05)]).values()  # fmt: skip
 
     def interrupt():
@@ -230,7 +230,7 @@ def test_row_21_sigint_in_a_sweep_keeps_what_is_finished_and_ends_in_130(open_do
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    answer = open_door("train", [*words, "seed=0,1,2"])
+    answer = open_command("train", [*words, "seed=0,1,2"])
     thread.join()
     assert answer.code == 130, answer
     assert {record.seed: record.status for record in records(tmp_path / "stopped").values()} == {
@@ -238,14 +238,14 @@ def test_row_21_sigint_in_a_sweep_keeps_what_is_finished_and_ends_in_130(open_do
         1: Status.INTERRUPTED,
     }
     noted(21, "SIGINT in a sweep", answer)
-    again = open_door("train", [*words, "seed=0,1,2"])
+    again = open_command("train", [*words, "seed=0,1,2"])
     assert again.code == 0, again
     assert starts.read_text().split()[2:] == ["1", "2"]
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_ones_id(run_door, folder, noted):
+def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_ones_id(run_command, folder, noted):
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -255,7 +255,7 @@ def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_one
         os._exit(0)
     try:
         os.read(reader, 4)
-        answer = run_door()
+        answer = run_command()
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -264,18 +264,18 @@ def test_row_28_a_second_process_in_one_run_folder_is_refused_with_the_first_one
     assert answer.code == 2, answer
     assert f"process {child}" in answer.message
     noted(28, "a run whose folder another process holds", answer)
-    assert run_door().code == 0
+    assert run_command().code == 0
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_27_four_starts_in_one_second_get_four_folders(door, tmp_path):
+def test_row_27_four_starts_in_one_second_get_four_folders(command_line, tmp_path):
     children = []
     for _ in range(4):
         child = os.fork()
         if child == 0:
             # the folder is made and the record written before the data is found to be missing
-            answer = door("data=mnist", f"paths.data_dir={tmp_path}/nothing", "data.source.download=false")
+            answer = command_line("data=mnist", f"paths.data_dir={tmp_path}/nothing", "data.source.download=false")
             os._exit(answer.code)
         children.append(child)
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [3] * 4
@@ -285,10 +285,10 @@ def test_row_27_four_starts_in_one_second_get_four_folders(door, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_door, tiny, tmp_path, noted):
-    words = dict_of([*open_door.plain(tiny), "-m", "name=metric", f"paths.output_dir={tmp_path}",
+def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_command, tiny, tmp_path, noted):
+    words = dict_of([*open_command.plain(tiny), "-m", "name=metric", f"paths.output_dir={tmp_path}",
                      "trainer.max_epochs=1", "n_jobs=1"]).values()  # fmt: skip
-    answer = open_door("train", [*words, "seed=0,1", "comparison.metric=test/accuracy"])
+    answer = open_command("train", [*words, "seed=0,1", "comparison.metric=test/accuracy"])
     assert answer.code == 2, answer
     assert "test/acc" in answer.message
     found = records(tmp_path / "metric")
@@ -298,14 +298,14 @@ def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_door, 
 
 
 @pytest.mark.slow
-def test_loaders_with_workers_run_inside_sweeps_and_the_live_view_follows(open_door, tiny, tmp_path, monkeypatch):
+def test_loaders_with_workers_run_inside_sweeps_and_the_live_view_follows(open_command, tiny, tmp_path, monkeypatch):
     from vision_baselines.sweep.console import SweepConsole
 
     told = []
     monkeypatch.setattr(SweepConsole, "progress", lambda self, name, line: told.append((name, line)))
-    words = dict_of([*open_door.plain(tiny), "-m", "name=workers", f"paths.output_dir={tmp_path}", "n_jobs=2",
+    words = dict_of([*open_command.plain(tiny), "-m", "name=workers", f"paths.output_dir={tmp_path}", "n_jobs=2",
                      "trainer.max_epochs=2", "data.num_workers=2"]).values()  # fmt: skip
-    answer = open_door("train", [*words, "seed=0,1"])
+    answer = open_command("train", [*words, "seed=0,1"])
     assert answer.code == 0, answer
     assert answer.out.splitlines()[0] == "2 jobs, 2 at a time"
     for seed in ("seed=0", "seed=1"):

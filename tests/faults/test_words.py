@@ -85,10 +85,10 @@ _RARER = {
     ],
 )
 def test_rows_29_30_31_32_33_35_what_is_wrong_is_said_in_a_line_with_exit_code_2(
-    door, noted, tmp_path, monkeypatch, row, words, named
+    command_line, noted, tmp_path, monkeypatch, row, words, named
 ):
     monkeypatch.chdir(tmp_path)
-    answer = door(*words.split(" "))
+    answer = command_line(*words.split(" "))
     assert answer.code == 2, answer
     assert len(answer.err.strip().splitlines()) <= 2
     for word in named:
@@ -101,8 +101,8 @@ def test_rows_29_30_31_32_33_35_what_is_wrong_is_said_in_a_line_with_exit_code_2
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("name", ["'😀'", '"two words"', '"it\'s"', "'a=b'", "'<b>'", "0", "'[x]'", f"'{'n' * 200}'"])
-def test_row_32_a_name_in_quotes_may_be_any_text(run_door, tmp_path, name):
-    answer = run_door(f"name={name}", "trainer.max_epochs=1")
+def test_row_32_a_name_in_quotes_may_be_any_text(run_command, tmp_path, name):
+    answer = run_command(f"name={name}", "trainer.max_epochs=1")
     assert answer.code == 0, answer
     [record] = (tmp_path / "outputs").glob("*/*/run.json")
     assert record.parents[1].name == (name if name == "0" else name[1:-1])
@@ -110,8 +110,8 @@ def test_row_32_a_name_in_quotes_may_be_any_text(run_door, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_32_bytes_that_are_no_utf_8_are_answered_in_a_line(run_door, noted):
-    answer = run_door("name='caf\udce9'", "trainer.max_epochs=1")
+def test_row_32_bytes_that_are_no_utf_8_are_answered_in_a_line(run_command, noted):
+    answer = run_command("name='caf\udce9'", "trainer.max_epochs=1")
     assert answer.code == 2
     noted(32, "`name='caf\\xe9'`, in Latin-1", answer)
 
@@ -151,13 +151,13 @@ YAML = {
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("what", YAML)
-def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(door, noted, tmp_path, monkeypatch, what):
+def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(command_line, noted, tmp_path, monkeypatch, what):
     monkeypatch.chdir(tmp_path)
     content, said = YAML[what]
     (tmp_path / "own" / "experiment").mkdir(parents=True)
     (tmp_path / "own" / "experiment" / "bad.yaml").write_bytes(content)
     started = time.process_time()
-    answer = door("--config-dir", str(tmp_path / "own"), "experiment=bad")
+    answer = command_line("--config-dir", str(tmp_path / "own"), "experiment=bad")
     assert time.process_time() - started < 2
     assert answer.code == 2, answer
     assert len(answer.err.strip().splitlines()) <= 2
@@ -168,24 +168,26 @@ def test_rows_35_36_a_config_file_can_neither_run_code_nor_grow(door, noted, tmp
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_35_a_package_of_ones_own_is_trusted_from_the_command_line_alone(run_door, tmp_path, monkeypatch):
+def test_row_35_a_package_of_ones_own_is_trusted_from_the_command_line_alone(run_command, tmp_path, monkeypatch):
     (tmp_path / "my_own_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     monkeypatch.syspath_prepend(tmp_path)
     own = "+callbacks.x={_target_:my_own_package.Mine}"
-    assert run_door(own).code == 2
+    assert run_command(own).code == 2
     assert "my_own_package" not in sys.modules
-    assert run_door(own, "trusted_packages=[my_own_package]").code == 0
+    assert run_command(own, "trusted_packages=[my_own_package]").code == 0
 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_row_35_a_recorded_config_cannot_say_whom_to_trust(run_door, door, folder, tmp_path, monkeypatch, noted):
+def test_row_35_a_recorded_config_cannot_say_whom_to_trust(
+    run_command, command_line, folder, tmp_path, monkeypatch, noted
+):
     (tmp_path / "my_other_package.py").write_text("from pytorch_lightning.callbacks import Callback as Mine\n")
     monkeypatch.syspath_prepend(tmp_path)
-    trained = run_door("+callbacks.x={_target_:my_other_package.Mine}", "trusted_packages=[my_other_package]")
+    trained = run_command("+callbacks.x={_target_:my_other_package.Mine}", "trusted_packages=[my_other_package]")
     assert trained.code == 0, trained
-    answer = door(str(folder), verb="reproduce")
+    answer = command_line(str(folder), verb="reproduce")
     assert answer.code == 2
     assert "my_other_package.Mine" in answer.message
     noted(35, "reproducing a record of a config that trusted a package", answer)
-    assert door(str(folder), "--trust", "my_other_package", verb="reproduce").code == 0
+    assert command_line(str(folder), "--trust", "my_other_package", verb="reproduce").code == 0

@@ -110,7 +110,7 @@ class Idle(nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_block_that_is_never_called_is_said_and_not_measured_as_nought(run_tiny, monkeypatch, caplog):
+def test_a_block_that_is_never_called_is_named_and_not_measured_as_zero(run_tiny, monkeypatch, caplog):
     made = build.classifier
 
     def classifier(cfg):

@@ -69,7 +69,7 @@ def test_a_new_key_at_its_default_or_absent_is_the_same_run(monkeypatch, value):
     assert differences(old, {"model": {"width": 3, "new": "other"}}) == ["model.new: (absent) → other"]
 
 
-def test_false_and_zero_are_told_apart():
+def test_false_and_zero_are_distinguished():
     assert fingerprint({"a": 0}) != fingerprint({"a": False})
 
 

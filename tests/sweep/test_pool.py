@@ -128,7 +128,7 @@ def is_running(pid):
         return False
 
 
-def test_every_way_to_end_is_told_and_ends_no_other_job(targets, tmp_path):
+def test_every_way_to_end_is_reported_and_ends_no_other_job(targets, tmp_path):
     jobs = Collected(tmp_path)
     run(jobs, targets, ["kill", "exit0", "exit7", "exit255", "silent", "children", "ok"])
     assert [jobs.ends[key] for key in sorted(jobs.ends)] == [

@@ -91,5 +91,5 @@ def test_the_sweeper_is_given_what_it_can_use(key: str, value: Any) -> None:
         ("Error merging override data.mean={a:1}", "data.mean={a:1} cannot be"),
     ],
 )
-def test_hydras_words_are_told_in_ours(said: str, answer: str) -> None:
+def test_hydras_words_are_put_in_ours(said: str, answer: str) -> None:
     assert answer in str(messages.one_line(HydraException(said), conf_dir()))

@@ -166,7 +166,7 @@ def test_the_direction_of_every_metric_is_known():
         (lambda x: x.softmax(0), False),
     ],
 )
-def test_probabilities_are_told_from_logits(of_logits, suspicious):
+def test_probabilities_are_distinguished_from_logits(of_logits, suspicious):
     logits, _ = drawn()
     warning = Classification(CLASSES).warning(of_logits(logits))
     assert bool(warning) is suspicious

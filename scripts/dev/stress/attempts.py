@@ -42,7 +42,7 @@ class Attempt:
 def attempt(
     cfg: DictConfig, *, kill_after_s: float | None = None, before: Callable[[], None] = lambda: None
 ) -> Attempt:
-    """Train `cfg` in a forked process, which goes on where an earlier attempt was killed.
+    """Train `cfg` in a forked process, which continues where an earlier attempt was killed.
 
     Args:
         cfg: From `composed`.

@@ -65,7 +65,7 @@ def require_records(folders: Sequence[Path]) -> None:
 def collect(folders: Sequence[Path]) -> Collection:
     """Read every record at or below `folders`, each once.
 
-    Folders named ``comparison`` below the given ones are passed over: they hold what this room wrote.
+    Folders named ``comparison`` below the given ones are passed over: they hold comparisons.
 
     Raises:
         NoRecordsError: A folder does not exist, or there is no record, good or bad, in any.

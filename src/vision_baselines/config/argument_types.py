@@ -4,8 +4,8 @@ The signatures of this project's classes are read from their source, so that eve
 torch; those of others are known once their package is imported.
 
 YAML and Hydra read ``no`` and ``maybe`` as text, and every text but the empty one counts as true in Python: an argument
-that was meant to be switched off would be on. Only what a signature states plainly is held against it; what else a
-class refuses, it says itself.
+that was meant to be switched off would be on. Only what a signature states plainly is checked; what else a class
+refuses, it says itself.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ _ALLOWED = tuple(
         r"pytorch_lightning\.(callbacks|loggers|strategies|profilers)\.[A-Z]\w*",
     )
 )
-_OUR_ROOMS = (
+_OUR_PACKAGES = (
     "models",
     "tasks",
     "data",
@@ -116,7 +116,7 @@ _COPIES = {
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
-    """The plain config of a run, after everything that can be known before it has been held against it.
+    """The plain config of a run, after everything that can be known of it has been checked.
 
     What it leaves to the data is filled in, in `cfg` too.
 
@@ -171,7 +171,7 @@ def check_groups(cfg: DictConfig) -> None:
 
 
 def check_numbers(config: Mapping[str, Any]) -> None:
-    """Hold the numbers of a plain config against their ranges.
+    """Compare the numbers of a plain config with their ranges.
 
     Raises:
         ConfigError: The key, what it is and what was expected.
@@ -199,7 +199,7 @@ def check_booleans(config: Mapping[str, Any]) -> None:
 
 
 def check_words(config: Mapping[str, Any]) -> None:
-    """Hold the keys of a plain config that are one of a few words, or a path, against what they may be.
+    """Check the keys of a plain config that are one of a few words, or a path.
 
     Raises:
         ConfigError: The key, what it is and what was expected.
@@ -232,7 +232,7 @@ def check_words(config: Mapping[str, Any]) -> None:
 
 
 def check_comparison(config: Mapping[str, Any]) -> None:
-    """Refuse options of a sweep's comparison that are no names.
+    """Refuse options of a sweep's comparison that are not names.
 
     Raises:
         ConfigError: The key, what it is and what was expected.
@@ -250,7 +250,7 @@ def check_comparison(config: Mapping[str, Any]) -> None:
 
 
 def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
-    """Hold every ``_target_`` at or below `node` against the names that may be instantiated.
+    """Compare every ``_target_`` at or below `node` with the names that may be instantiated.
 
     Args:
         node: Plain data, or a config.
@@ -275,8 +275,8 @@ def _is_allowed(target: str, trusted_packages: Sequence[str]) -> bool:
     if any(pattern.fullmatch(target) for pattern in _ALLOWED):
         return True
     module, _, name = target.rpartition(".")
-    package, *rooms = module.split(".")
+    package, *parts = module.split(".")
     if package in trusted_packages:
         return True
-    ours = package == "vision_baselines" and any(".".join(rooms[:depth]) in _OUR_ROOMS for depth in (1, 2))
+    ours = package == "vision_baselines" and any(".".join(parts[:depth]) in _OUR_PACKAGES for depth in (1, 2))
     return ours and any(node.name == name for node in class_definitions(module))

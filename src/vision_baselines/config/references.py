@@ -53,7 +53,7 @@ def override_texts(overrides: Any) -> list[str]:
 
 
 def _without_paths(cfg: DictConfig) -> DictConfig:
-    """A copy in which each of `paths` is a mark, so that what refers to it can be told."""
+    """A copy in which each of `paths` is a mark, so that what refers to it can be found."""
     copy = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False)})  # type: ignore[dict-item]
     copy.pop("hydra", None)
     OmegaConf.copy_cache(from_config=cfg, to_config=copy)

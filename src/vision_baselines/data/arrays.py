@@ -1,6 +1,6 @@
 """Data sets as arrays in one file: NumPy's ``.npz`` with images and labels, as those of Keras' data sets.
 
-Arrays are looked up by name, their sizes held against this machine's memory before they are read, and nothing pickled
+Arrays are looked up by name, their sizes compared with this machine's memory before they are read, and nothing pickled
 is opened. How labels become classes and splits are cut is shared with `csv_pixels`.
 """
 

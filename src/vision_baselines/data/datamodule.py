@@ -1,8 +1,8 @@
 """`ImageDataModule`: a source's tensors, served in batches and normalised on the device.
 
 The facts about the data (shape, classes, mean, std) come from its config, because nets are built from them before
-any data is read; here they are held against what the source really yields, and a lie is refused. Which images are
-kept and where their pixels lie is decided once, by `split_changes`, when they are read.
+any data is read; here they are compared with what the source really yields, and a difference is refused. Which images
+are kept and where their pixels lie is decided once, by `split_changes`, when they are read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What can be said of a source's files from its config, without torch and without reading them.
 
-A finished run is left alone only where its files are those it was trained on: `listing_sha256` is what is held against
+A finished run is left alone only where its files are those it was trained on: `listing_sha256` is what is compared with
 its record. What a run will need of memory is estimated here too, so that a sweep starts no more jobs than fit.
 """
 

@@ -22,7 +22,7 @@ class Position(NamedTuple):
 class EpochOrder(Sampler[int]):
     """A permutation of the training set for each epoch, the same whenever that epoch is run.
 
-    It asks for its position each time it is iterated, so a run that resumes in mid-epoch goes on with the next
+    It asks for its position each time it is iterated, so a run that resumes in mid-epoch continues with the next
     batch: no sample is seen twice and none is missed. Under several processes each takes every `world_size`-th
     sample, padded from the front so that all have the same number of batches.
 

@@ -83,7 +83,7 @@ class Digits:
                 every.images,
                 every.target,
                 what="scikit-learn's digits",
-                remedy="Install scikit-learn again, or set data.source.sha256=null to go on with what there is.",
+                remedy="Install scikit-learn again, or set data.source.sha256=null to use what there is.",
             )
         test_counts = proportional_counts(every.target, _DIGITS_TEST_SIZE)
         rest, test = stratified_cut(every.target, test_counts, seed=_DIGITS_TEST_SEED)

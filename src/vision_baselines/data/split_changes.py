@@ -96,7 +96,7 @@ def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) ->
 
 
 def balanced_order(target: Tensor, *, seed: int) -> Tensor:
-    """An order that begins with one image of each class and goes on so that every class keeps to its share.
+    """An order that begins with one image of each class and continues so that every class keeps to its share.
 
     However much is taken from the beginning, a class has its share rounded to a whole number, and at least one image;
     where some classes' shares are less than one, the others give way.

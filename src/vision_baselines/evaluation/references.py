@@ -1,4 +1,4 @@
-"""The published baselines: what ``conf/experiment/*.yaml`` expects, run again and held against it."""
+"""The published baselines: what ``conf/experiment/*.yaml`` expects, run again and compared with it."""
 
 from __future__ import annotations
 

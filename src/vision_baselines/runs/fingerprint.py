@@ -107,10 +107,10 @@ def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list
     ]
 
 
-def probes_not_had(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
-    """The probes that `present` asks for and a run of the config `recorded` has not had, or had with other settings.
+def missing_probes(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """The probes that `present` asks for and a run of the config `recorded` lacks, or has with other settings.
 
-    >>> probes_not_had({}, {"probe": {"shift": {"max_px": 4}, "edges": None}})
+    >>> missing_probes({}, {"probe": {"shift": {"max_px": 4}, "edges": None}})
     {'shift': {'max_px': 4}}
     """
     had = {key: _settings(node) for key, node in (recorded.get("probe") or {}).items()}

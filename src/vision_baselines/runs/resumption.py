@@ -1,4 +1,4 @@
-"""What to do with a run's folder: train it, go on with it, leave it alone, or refuse."""
+"""What to do with a run's folder: train, resume, skip or refuse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.code import code_differences, code_of
 from vision_baselines.runs.files import require_own_folder
-from vision_baselines.runs.fingerprint import differences, fingerprint, probes_not_had
+from vision_baselines.runs.fingerprint import differences, fingerprint, missing_probes
 from vision_baselines.runs.record import RunRecord, Status, read_record
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def decide(
     if previous.status is Status.FINISHED:
         then = previous.data.listing_sha256 if previous.data else None
         changed_files = then is not None and listing_sha256 is not None and then != listing_sha256
-        action = Action.PROBE if probes_not_had(previous.config, config) else Action.SKIP
+        action = Action.PROBE if missing_probes(previous.config, config) else Action.SKIP
         return Decision(action, previous, files_changed=changed_files)
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)

@@ -27,7 +27,7 @@ from vision_baselines.storage.reading import check_archive, read_regular
 
 _MOST_BYTES = 2**35
 _MOST_VALUES = 2_000_000
-# What `torch.load(weights_only=True)` takes without being told more, apart from containers of it.
+# What `torch.load(weights_only=True)` takes without further permission, apart from containers of it.
 _PLAIN = (torch.Tensor, torch.Size, torch.dtype, torch.device, int, float, complex, str, bytes, bytearray, type(None))
 
 

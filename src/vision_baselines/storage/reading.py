@@ -1,6 +1,6 @@
 """Reading files that somebody else may have written: regular files of bounded size, and nothing that unpacks to more.
 
-Opening a FIFO waits for ever, `/dev/zero` never ends, and a small archive may declare gigabytes; each is found out
+Opening a FIFO never returns, `/dev/zero` never ends, and a small archive may declare gigabytes; each is found out
 before a byte is taken in.
 """
 

@@ -1,7 +1,7 @@
 """Hydra's side of a sweep: after every job an up-to-date comparison, at the end the table.
 
-Hydra's basic launcher raises for a failed job before it calls `on_multirun_end`, so the end is told by `finish`, which
-the command line's frame calls however the sweep ended.
+Hydra's basic launcher raises for a failed job before it calls `on_multirun_end`, so the end is reported by `finish`,
+which the command line's frame calls however the sweep ended.
 """
 
 from __future__ import annotations

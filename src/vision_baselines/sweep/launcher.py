@@ -261,7 +261,7 @@ def _require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:
 
 
 def _require_a_beginning(jobs: Sequence[Job]) -> None:
-    """Refuse jobs that share a folder, start from nothing, or from each other, which would wait for ever."""
+    """Refuse jobs that share a folder, start from nothing, or from each other, which would never start."""
     by_folder: dict[Path, Job] = {}
     for job in jobs:
         if (other := by_folder.setdefault(job.folder, job)) is not job:

@@ -1,6 +1,6 @@
 """Config to objects: the only module that instantiates anything.
 
-Whatever names a class by ``_target_`` is held against a list of allowed names first. Hydra's own blocklist is no
+Whatever names a class by ``_target_`` is compared with a list of allowed names first. Hydra's own blocklist is no
 boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing all pass it.
 """
 

@@ -1,7 +1,7 @@
 """Metrics as ``metrics.csv``, whole also after a resume.
 
 Lightning's `CSVLogger` deletes the file of an earlier attempt when it starts. This one reads it, drops what a resumed
-run will log again, and goes on from there. The file is always replaced as a whole.
+run will log again, and continues from there. The file is always replaced as a whole.
 """
 
 from __future__ import annotations

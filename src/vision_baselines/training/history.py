@@ -54,7 +54,7 @@ class History(pl.Callback):
         return self.images / self.train_s if self.train_s else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resumed run needs to go on with the same curves."""
+        """Everything a resumed run needs to continue the same curves."""
         self._stop_clock(go_on=True)
         return {key: getattr(self, key) for key in (*_KEPT, "validated")}
 
@@ -65,7 +65,7 @@ class History(pl.Callback):
         self.validated = dict(state_dict.get("validated", {}))  # earlier versions kept none
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A run resumed in mid-epoch is not told that an epoch starts."""
+        """Lightning does not call `on_train_epoch_start` of a run resumed in mid-epoch."""
         self._clock_started = self._fit_clock_started = time.perf_counter()
         self._stepped_at = trainer.global_step
 

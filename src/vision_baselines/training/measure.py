@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
-from vision_baselines.runs.fingerprint import probes_not_had
+from vision_baselines.runs.fingerprint import missing_probes
 from vision_baselines.runs.record import Curve, Environment, RunRecord
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training import build
@@ -74,7 +74,7 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
     probes = build.probes(cfg)
     trainer = build.trainer(cfg, callbacks=probes, loggers=[])
     with warnings.catch_warnings():
-        # a resume state also holds what the run's callbacks need to go on
+        # a resume state also holds what the run's callbacks need to continue
         warnings.filterwarnings("ignore", "Be aware that when using `ckpt_path`")
         try:
             results = trainer.test(classifier, datamodule=datamodule, ckpt_path=str(ckpt_path), verbose=False)
@@ -90,7 +90,7 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
 
 
 def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, folder: Path) -> RunRecord:
-    """Ask the probes of `config` that a finished run has not had, and let its record say what they find.
+    """Run the probes of `config` that a finished run lacks, and let its record say what they find.
 
     The record's config then names them too, so that it is reproduced with them. What was tested stays as it is, and
     nothing is added to what the loggers wrote.
@@ -105,7 +105,7 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
         DataError: The data is not what the run was tested on.
         StorageError: Its best weights are missing, damaged or others than the record's.
     """
-    missing = probes_not_had(record.config, config)
+    missing = missing_probes(record.config, config)
     if not missing:
         return record
     log.info("%s is probed: %s", folder.name, ", ".join(missing))

@@ -201,7 +201,7 @@ class TaskModule(pl.LightningModule):
             }
             for name, metric in self._train_metrics().items()
         }
-        checkpoint["train_untold"] = [[value.clone() for value in step] for step in self._pending]
+        checkpoint["train_pending"] = [[value.clone() for value in step] for step in self._pending]
         checkpoint["caveats"] = list(self.caveats)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -211,7 +211,8 @@ class TaskModule(pl.LightningModule):
             for key, value in saved["state"].items():
                 setattr(metrics[name], key, _copied(value))
             metrics[name]._update_count = saved["updates"]
-        self._pending = [(loss, outputs, target) for loss, outputs, target in checkpoint.get("train_untold", [])]
+        pending = checkpoint.get("train_pending") or checkpoint.get("train_untold", [])  # its name in 0.1
+        self._pending = [(loss, outputs, target) for loss, outputs, target in pending]
         if "caveats" in checkpoint:  # the state of a run, whose first outputs were checked; not its best weights alone
             self.caveats, self._outputs_checked = list(checkpoint["caveats"]), True
 
