@@ -129,8 +129,8 @@ def test_row_26_a_larger_grid_overwrites_nothing(again):
 @pytest.fixture(scope="module")
 def unlucky(open_command, tiny, own, tmp_path_factory):
     place = tmp_path_factory.mktemp("unlucky")
-    words = dict_of([*open_command.plain(tiny), "-m", "name='<script>alert(1)'", f"paths.output_dir={place}", "n_jobs=2",
-                     "trainer.max_epochs=1", *own("Ends", how="none"), ]).values()  # fmt: skip
+    words = dict_of([*open_command.plain(tiny), "name='<script>alert(1)'", f"paths.output_dir={place}", "n_jobs=2",
+                     "-m", "trainer.max_epochs=1", *own("Ends", how="none"), ]).values()  # fmt: skip
     answer = open_command("train", [*words, "callbacks.own.how=raise,exit,kill,memory,none"])
     return SimpleNamespace(answer=answer, folder=place / "<script>alert(1)", place=place)
 
