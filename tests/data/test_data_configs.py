@@ -137,7 +137,7 @@ def test_images_of_any_channels_can_be_augmented(augment, channels):
 
 @pytest.mark.parametrize("name", mostly_rare(sorted(set(DATA_SETS) - {"circles"}), "digits"))
 def test_every_data_set_of_images_takes_the_augmentation_for_photographs(compose, name):
-    root = ["data.source.root=/somewhere"] if name == "image_folder" else []
+    root = ["data.source.root=/somewhere", "data.num_classes=10"] if name == "image_folder" else []
     augment = build.datamodule(compose(f"data={name}", "augment=photo", *root)).augment
     assert (augment.shift_px, augment.flip, augment.rotation_deg) == (4, 0.5, 10.0)
 
