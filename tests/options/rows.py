@@ -109,6 +109,12 @@ SUPPORTED = (
     Row("RichProgressBar", (), "part of every run, shown on a terminal"),
     Row("num_workers", ("data.num_workers=1",), "data.num_workers, always persistent"),
     Row("num_workers", ("data.num_workers=2",), "data.num_workers, always persistent"),
+    Row("checkpoint", ("checkpoint=last",), "the weights at the end are kept, tested, recorded"),
+    Row(
+        "val_size", ("data.val_size=0", "checkpoint=last"), "all images are trained on; the record and the page say so"
+    ),
+    Row("val_size", ("data.val_size=0", "checkpoint=last", *callback("EMAWeightAveraging", "decay=0.9"))),
+    Row("val_size", ("data.val_size=0", "checkpoint=last", "+trainer.accumulate_grad_batches=4")),
 )
 REFUSED = (
     Row("strategy", ("+trainer.strategy=ddp",), "one device", False, "trainer.strategy"),
