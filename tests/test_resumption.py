@@ -84,6 +84,8 @@ def same_as(uninterrupted, scalars):
     return check
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_rates_of_the_plateau_run_do_fall(uninterrupted):
     rates = [row.lr for row in uninterrupted("plateau")[0].history]
     assert rates[2] < rates[1] <= rates[0]
@@ -191,6 +193,8 @@ def test_a_run_may_be_interrupted_again_and_again(train_tiny, with_callback, tmp
     same_as(record, tmp_path / "run", "plateau")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_stops_early_stays_stopped_when_it_is_resumed(train_tiny, with_callback, tmp_path):
     stop = "++callbacks.early={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/acc,mode:max,patience:0}"
     more = [*options("cosine"), "trainer.max_epochs=8", stop, "optimizer.lr=0"]

@@ -45,6 +45,8 @@ def test_a_frozen_backbone_is_the_sources_bit_for_bit_after_training(source, tra
     assert record.parameters.trainable == 4 * 3 + 3
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_finetuning_without_freezing_starts_there_and_moves_on(source, train_tiny, tmp_path):
     train_tiny(tmp_path / "still", f"init_from={source}", "optimizer.lr=0", *NEW_CLASSES)
     train_tiny(tmp_path / "moved", f"init_from={source}", *NEW_CLASSES)
@@ -60,6 +62,8 @@ def test_the_head_is_taken_over_for_the_same_classes_alone(source, train_tiny, t
     assert net_of(tmp_path / "run")[head].equal(net_of(source)[head]) is taken
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_checkpoint_file_is_as_good_as_its_run(source, train_tiny, tmp_path):
     records = [
         train_tiny(tmp_path / name, f"init_from={path}", *NEW_CLASSES)
@@ -90,6 +94,8 @@ def test_an_interrupted_run_goes_on_bit_for_bit_and_needs_its_source_no_more(
     assert resumed.final_weights_sha256 == whole.final_weights_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(source, train_tiny, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(source, copy)

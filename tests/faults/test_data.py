@@ -48,6 +48,8 @@ def said(answer, *words, code=3):
         assert word in answer.message
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("what", "damage"),
     [
@@ -111,6 +113,8 @@ def test_row_45_num_classes_is_held_against_the_data(mnist, raw, noted):
     noted(45, "`data.num_classes=7` for 10 classes", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("word", "named"),
     [
@@ -160,6 +164,8 @@ def own_pictures(run_command, tmp_path):
     return run
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_44_a_folder_of_pictures_of_several_sizes_and_modes_trains(own_pictures, pictures):
     deep = Image.fromarray(np.full((9, 9), 40_000, dtype=np.uint16))
     deep.save(pictures / "train" / "red" / "deep.png")
@@ -169,6 +175,8 @@ def test_row_44_a_folder_of_pictures_of_several_sizes_and_modes_trains(own_pictu
     assert answer.code == 0, answer
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_44_pixels_of_unknown_range_are_named(own_pictures, pictures, noted):
     Image.fromarray(np.full((9, 9), 0.5, dtype=np.float32)).save(pictures / "train" / "red" / "float.tiff")
     answer = own_pictures()
@@ -185,6 +193,8 @@ def test_row_42_corrupt_and_empty_pictures_are_listed_before_training(own_pictur
     noted(42, "an empty and a torn picture", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_43_an_empty_class_is_named(own_pictures, pictures, noted):
     for path in (pictures / "train" / "red").iterdir():
         path.unlink()
@@ -193,6 +203,8 @@ def test_row_43_an_empty_class_is_named(own_pictures, pictures, noted):
     noted(43, "an empty class folder", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("hidden", [False, True], ids=["single", "hidden"])
 def test_row_43_fewer_than_two_classes_are_refused(own_pictures, pictures, noted, hidden):
     other = pictures / "train" / "red"
@@ -207,6 +219,8 @@ def test_row_43_fewer_than_two_classes_are_refused(own_pictures, pictures, noted
     noted(43, "the second class folder " + ("hidden" if hidden else "missing"), answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_46_classes_that_differ_between_train_and_test_are_named(own_pictures, pictures, noted):
     add(pictures, "test", "blue", 2)
     answer = own_pictures()
@@ -214,6 +228,8 @@ def test_row_46_classes_that_differ_between_train_and_test_are_named(own_picture
     noted(46, "a class in test that train has not", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_48_a_picture_of_billions_of_pixels_is_refused_by_name(own_pictures, pictures, noted):
     import struct
     import zlib
