@@ -135,6 +135,8 @@ def test_a_diverged_run_is_refused_by_name() -> None:
         paired_difference({"seed=1": 0.5}, {"seed=1": math.nan})
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_modules_import_without_torch() -> None:
     modules = ", ".join(
         f"vision_baselines.analysis.{name}" for name in ("statistics", "conv_arithmetic", "convolution")

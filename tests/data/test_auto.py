@@ -100,7 +100,9 @@ def test_a_finished_run_is_not_one_of_other_pictures(train, pets):
     assert train("rerun=true").data_sha256 != record.data_sha256
 
 
-@pytest.mark.parametrize("change", ["touched", pytest.param("copied", marks=[pytest.mark.slow, pytest.mark.ci])])
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("change", ["touched", "copied"])
 def test_a_finished_run_stays_finished_where_only_times_or_places_of_files_changed(train, pets, change):
     record = train()
     for path in sorted((pets / "2").iterdir()):

@@ -62,6 +62,8 @@ def test_the_draw_depends_on_the_generator_alone(images):
     assert not torch.equal(first, augment(images, generator(0, "augment", 3, 8, 0)))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_training_batches_are_changed_and_test_batches_are_not(train_tiny, tmp_path):
     plain = train_tiny(tmp_path / "plain")
     shifted_run = train_tiny(tmp_path / "shifted", "augment=shift")

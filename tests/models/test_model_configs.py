@@ -47,12 +47,27 @@ def test_every_model_maps_these_images_to_logits_and_its_layers_sum_to_its_size(
         assert net.eval()(torch.zeros(2, *image_shape)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("model", ["fc", "fc_rgb", "linear", "gated_mlp", "residual_mlp", "resnet18"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("fc", "gated_mlp", "residual_mlp"),
+        *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci]) for name in ("fc_rgb", "linear", "resnet18")),
+    ],
+)
 def test_a_point_in_the_plane_is_an_image_too(net_of, model):
     assert net_of(model, (2, 1, 1)).eval()(torch.zeros(2, 2, 1, 1)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("model", ["cnn", "cnn_rgb", "cnn_stride", "cnn_gap", "fc_matched"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "cnn",
+        *(
+            pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci])
+            for name in ("cnn_rgb", "cnn_stride", "cnn_gap", "fc_matched")
+        ),
+    ],
+)
 def test_a_point_in_the_plane_is_refused_in_one_line_where_something_halves_it(net_of, model):
     with pytest.raises(ConfigError, match=r"data\.image_shape is \[2, 1, 1\]: too small for the") as error:
         net_of(model, (2, 1, 1))
