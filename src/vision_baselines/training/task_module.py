@@ -6,7 +6,6 @@ The loss, the metrics and what a prediction is are left to the task (`vision_bas
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import draw_seed, seed_default_generator
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
+from vision_baselines.training.trial_step import accepts
 
 log = logging.getLogger(__name__)
 
@@ -165,32 +165,28 @@ class TaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule, in Lightning's form."""
-        make = self._make_optimizer
-        if self._clips_under_mixed_precision() and getattr(make, "keywords", {}).get("fused"):
+        make, trainer = self._make_optimizer, self.trainer
+        clips_mixed = str(trainer.precision).endswith("-mixed") and trainer.gradient_clip_val is not None
+        if clips_mixed and getattr(make, "keywords", {}).get("fused"):
             # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
             make = functools.partial(make, fused=False)  # type: ignore[call-arg]
         optimizer = make(p for p in self.net.parameters() if p.requires_grad)
         if self._make_scheduler is None:
             return optimizer
         options: dict[str, Any] = {}
-        if _takes(self._make_scheduler, "total_steps"):
-            options["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        if accepts(self._make_scheduler, "total_steps"):
+            options["total_steps"] = int(trainer.estimated_stepping_batches)
         scheduler = self._make_scheduler(optimizer, **options)
+        follows_validation = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
                 "scheduler": scheduler,
                 "interval": self._scheduler_interval,
                 "monitor": "val/loss",
-                "frequency": self._epochs_between_validations() if _needs_validation(scheduler) else 1,
+                "frequency": (trainer.check_val_every_n_epoch or 1) if follows_validation else 1,
             },
         }
-
-    def _epochs_between_validations(self) -> int:
-        return self.trainer.check_val_every_n_epoch or 1
-
-    def _clips_under_mixed_precision(self) -> bool:
-        return str(self.trainer.precision).endswith("-mixed") and self.trainer.gradient_clip_val is not None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
@@ -262,13 +258,3 @@ class TaskModule(pl.LightningModule):
 def _copied(value: Any) -> Any:
     """A metric's state, a tensor or a list of them, apart from the metric."""
     return [part.clone() for part in value] if isinstance(value, list) else torch.as_tensor(value).clone()
-
-
-def _needs_validation(scheduler: Any) -> bool:
-    return isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-
-
-def _takes(factory: Callable[..., Any], parameter: str) -> bool:
-    function = getattr(factory, "func", factory)
-    given = getattr(factory, "keywords", {})
-    return parameter in inspect.signature(function).parameters and parameter not in given

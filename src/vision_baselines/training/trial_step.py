@@ -56,7 +56,7 @@ def check_optimizer(
 
     scheduler = None
     if make_scheduler is not None:
-        options: Mapping[str, Any] = {"total_steps": 10} if _accepts(make_scheduler, "total_steps") else {}
+        options: Mapping[str, Any] = {"total_steps": 10} if accepts(make_scheduler, "total_steps") else {}
         scheduler = _tried("scheduler.schedule", make_scheduler, optimizer, **options)
         if not isinstance(scheduler, LRScheduler | ReduceLROnPlateau):
             raise ConfigError(f"scheduler.schedule makes a {type(scheduler).__name__}; expected a torch schedule")
@@ -89,11 +89,10 @@ def _layout(parameter: torch.Tensor) -> torch.memory_format:
     return torch.contiguous_format if parameter.is_contiguous() or parameter.dim() != 4 else torch.channels_last
 
 
-def _accepts(function: Callable[..., Any], name: str) -> bool:
-    try:
-        return name in inspect.signature(function).parameters
-    except ValueError:  # of a partial whose arguments do not fit, which building it will say
-        return False
+def accepts(factory: Callable[..., Any], parameter: str) -> bool:
+    """Whether what a config names takes a parameter that the config leaves open."""
+    function, given = getattr(factory, "func", factory), getattr(factory, "keywords", {})
+    return parameter in inspect.signature(function).parameters and parameter not in given
 
 
 def _accepts_closure(optimizer: Optimizer) -> bool:
