@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from vision_baselines.cli import entry, main, messages
+from vision_baselines.cli import entry, messages
+from vision_baselines.cli.start import main
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training import build
 from vision_baselines.training import run as run_module

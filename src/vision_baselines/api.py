@@ -19,7 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed_run, conf_dir
-from vision_baselines.errors import DataError
+from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RunRecord, finished_record, read_record
 
@@ -101,7 +102,8 @@ class Run:
     @property
     def ckpt_path(self) -> Path:
         """The checkpoint with the weights whose test the record reports."""
-        return self.folder / "checkpoints" / "best.ckpt"
+        dirpath = str(select(self.config, "callbacks.checkpoints.dirpath", "${paths.run_dir}/checkpoints"))
+        return Path(dirpath.replace("${paths.run_dir}", str(self.folder))) / "best.ckpt"
 
     def net(self, *, trusted_packages: Sequence[str] = ()) -> nn.Module:
         """The trained net in evaluation mode, on the CPU: normalised images (N, C, H, W) to logits (N, num_classes).
@@ -201,7 +203,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     0.01
     """
     with _as_config_error(), _hydra_config_kept():
-        return composed_run(overrides)
+        return composed_run(_texts(overrides))
 
 
 def train(config: DictConfig | Sequence[str] = ()) -> Run:
@@ -226,7 +228,7 @@ def train(config: DictConfig | Sequence[str] = ()) -> Run:
     from vision_baselines.training.run import train as train_run
 
     with _as_config_error(), _hydra_config_kept():
-        cfg = config if isinstance(config, DictConfig) else composed_run(config)
+        cfg = config if isinstance(config, DictConfig) else composed_run(_texts(config))
         folder = Path(cfg.paths.run_dir)
         return Run(folder, train_run(cfg))
 
@@ -243,8 +245,10 @@ def load_run(folder: str | Path) -> Run:
     """
     try:
         return Run(Path(folder), read_record(Path(folder)))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder} is not the folder of a run: {error}") from error
+    except OSError as error:
+        raise DataError(f"{str(folder)!r} has no run.json; expected the folder of one run") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def load_runs(*folders: str | Path) -> pd.DataFrame:
@@ -264,7 +268,7 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
 
     from vision_baselines.comparison.collection import collect
 
-    jobs = collect([Path(folder) for folder in folders]).jobs
+    jobs = collect(_folders(folders)).jobs
     settings = [{key: _cell(value) for key, value in relevant(job.record.config).items()} for job in jobs]
     keys = sorted({key for row in settings for key in row})
     varying = [key for key in keys if len({row.get(key) for row in settings}) > 1 and not key.endswith("seed")]
@@ -344,7 +348,7 @@ def evaluate(
     from vision_baselines.evaluation.evaluate import evaluate as evaluate_path
 
     with _as_config_error(), _hydra_config_kept():
-        return evaluate_path(_folder(run), overrides=overrides, trusted_packages=trusted_packages)
+        return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
 def reproduce(
@@ -359,11 +363,28 @@ def reproduce(
     from vision_baselines.evaluation.reproduce import reproduce as reproduce_folder
 
     with _as_config_error(), _hydra_config_kept():
-        return reproduce_folder(_folder(run), overrides=overrides, trusted_packages=trusted_packages)
+        return reproduce_folder(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
 def _folder(run: Run | str | Path) -> Path:
     return run.folder if isinstance(run, Run) else Path(run)
+
+
+def _folders(folders: Sequence[Any]) -> list[Path]:
+    """Folders that were given one by one, or as one list."""
+    listed = folders[0] if len(folders) == 1 and isinstance(folders[0], list | tuple) else folders
+    if not listed or not all(isinstance(folder, str | Path | Run) for folder in listed):
+        raise ConfigError(f"folders are {folders!r}; expected sweeps or runs, such as 'outputs/demo'")
+    return [_folder(folder) for folder in listed]
+
+
+def _texts(overrides: Sequence[str] | str) -> list[str]:
+    """Overrides as a list; one alone may be given as text."""
+    listed = [overrides] if isinstance(overrides, str) else list(overrides)
+    for text in listed:
+        if not isinstance(text, str) or ("=" not in text.lstrip("~") and not text.startswith("~")):
+            raise ConfigError(f"an override is {text!r}; expected key=value, such as 'model=fc'")
+    return listed
 
 
 def _cell(value: Any) -> Any:

@@ -152,3 +152,36 @@ def test_importing_the_package_imports_neither_torch_nor_hydra(environment):
     code = "import sys, vision_baselines; print(sorted({'torch', 'hydra', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("overrides", [[1], ["seed"], [None], [["seed=1"]], "seed"])
+def test_overrides_are_texts(overrides):
+    with pytest.raises(ConfigError, match="an override is"):
+        vb.compose(overrides)
+
+
+def test_one_override_may_be_given_alone():
+    assert vb.compose("seed=3").seed == 3
+
+
+@pytest.mark.parametrize("folders", [(), ([],), (3,), ([None],)])
+def test_folders_are_folders(folders):
+    with pytest.raises(ConfigError, match="folders are"):
+        vb.load_runs(*folders)
+
+
+@pytest.mark.parametrize("folder", ["", "/nowhere"])
+def test_a_folder_without_a_run_is_named(folder):
+    with pytest.raises(DataError, match=r"has no run\.json"):
+        vb.load_run(folder)
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [np.zeros((2, 0, 0), "uint8"), np.zeros((2, 8, 8), "float32"), 3, None, [np.zeros((8, 8), "uint8")]],
+)
+def test_what_is_neither_an_array_nor_files_is_refused(pictures):
+    from vision_baselines.data.prepared import prepare_pictures
+
+    with pytest.raises(DataError, match=r"^pictures are"):
+        prepare_pictures(pictures, image_shape=(1, 8, 8))

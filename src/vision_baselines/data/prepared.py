@@ -14,7 +14,7 @@ from torch import Tensor
 from vision_baselines.data.picture_decoding import SIXTEEN_BIT_MAX, PictureError, decoded, prepared, quiet_pillow
 from vision_baselines.errors import DataError
 
-Pictures = np.ndarray[Any, Any] | Sequence[str | Path]
+Pictures = np.ndarray[Any, Any] | Sequence[str | Path] | str | Path
 
 
 def prepare_pictures(
@@ -34,10 +34,13 @@ def prepare_pictures(
     Raises:
         DataError: The array has another type or shape, or a file is not a picture; it is named.
     """
+    if isinstance(pictures, str | Path):
+        pictures = [pictures]
     channels, height, width = image_shape
     options = {"size": (height, width), "channels": channels, "crop": crop}
     if isinstance(pictures, np.ndarray):
-        if pictures.dtype != np.uint8 or pictures.ndim not in (3, 4) or pictures.shape[3:] not in ((), (1,), (3,)):
+        known = pictures.ndim in (3, 4) and pictures.shape[3:] in ((), (1,), (3,)) and min(pictures.shape[1:]) > 0
+        if pictures.dtype != np.uint8 or not known:
             raise DataError(
                 f"pictures are {pictures.dtype} {pictures.shape}; expected uint8 of shape (N, H, W), (N, H, W, 1) or "
                 "(N, H, W, 3)"
@@ -45,6 +48,11 @@ def prepare_pictures(
         images = [Image.fromarray(p.squeeze(-1) if p.shape[2:] == (1,) else p) for p in pictures]
         arrays = [prepared(image, **options) for image in images]  # type: ignore[arg-type]
     else:
+        if not (isinstance(pictures, Sequence) and all(isinstance(path, str | Path) for path in pictures)):
+            raise DataError(
+                f"pictures are a {type(pictures).__name__}; expected a uint8 array of shape (N, H, W), (N, H, W, 1) or "
+                "(N, H, W, 3), or a list of picture files"
+            )
         arrays = []
         with quiet_pillow():
             for path in pictures:

@@ -25,6 +25,7 @@ from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import check_archive, read_regular
 
+_ARCHIVE = b"PK\x03\x04"  # a zip file, which torch.save has written since 1.6
 _MOST_BYTES = 2**35
 _MOST_VALUES = 2_000_000
 # What `torch.load(weights_only=True)` takes without further permission, apart from containers of it.
@@ -109,6 +110,8 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
         raise StorageError(f"checkpoint {path} has no {checksum.name} beside it to be checked against")
     if checksum.is_file() and hashlib.sha256(content).hexdigest() not in _checksums(checksum):
         raise StorageError(f"checksum mismatch: checkpoint {path} is not what was written")
+    if not content.startswith(_ARCHIVE):
+        raise StorageError(f"{path} is not a checkpoint: it does not begin as a file that torch.save writes")
     try:
         check_archive(content)
         loaded = torch.load(io.BytesIO(content), map_location=map_location, weights_only=True)
@@ -116,9 +119,10 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
         raise StorageError(
             f"checkpoint {path} holds more than tensors and plain types; refused, nothing was run"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StorageError(f"checkpoint {path} is torn or no checkpoint: {reason}") from error
+    except Exception as error:  # whatever damaged bytes make of the reader
+        reason = (str(error).splitlines() or [""])[0]
+        what = f"{type(error).__name__}: {reason}" if not isinstance(error, RuntimeError | ValueError) else reason
+        raise StorageError(f"checkpoint {path} is torn or not a checkpoint: {what}") from error
     if not isinstance(loaded, dict) or "state_dict" not in loaded:
         raise StorageError(f"checkpoint {path} has no state_dict; expected one written by this project or by Lightning")
     _require_size(loaded, path, len(content))

@@ -193,6 +193,7 @@ def quieten_lightning() -> None:
         ".*does not have many workers.*",  # the data is in memory: workers only add a copy
         ".*smaller than the logging interval.*",  # epoch metrics are logged whatever the interval
         ".*dataloader is not resumable.*",  # its sampler starts where the run stands
+        "The `srun` command is available.*",  # on a cluster's login node; a run is one process
         ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", message)
