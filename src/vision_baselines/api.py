@@ -6,6 +6,9 @@ package's own (`vision_baselines.errors`): one or two lines that name the key to
 
 from __future__ import annotations
 
+import os
+import threading
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from vision_baselines.data.prepared import Pictures
     from vision_baselines.evaluation.evaluate import Evaluation
     from vision_baselines.evaluation.reproduce import Reproduction
+
+_one_at_a_time = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     >>> vb.compose(["model=fc", "optimizer.lr=0.01"]).optimizer.lr
     0.01
     """
-    with _as_config_error(), _hydra_config_kept():
+    with _as_config_error(), _one_at_a_time, _hydra_config_kept():
         return composed_run(_texts(overrides))
 
 
@@ -227,7 +232,7 @@ def train(config: DictConfig | Sequence[str] = ()) -> Run:
     """
     from vision_baselines.training.run import train as train_run
 
-    with _as_config_error(), _hydra_config_kept():
+    with _as_config_error(), _process_kept():
         cfg = config if isinstance(config, DictConfig) else composed_run(_texts(config))
         folder = Path(cfg.paths.run_dir)
         return Run(folder, train_run(cfg))
@@ -347,7 +352,7 @@ def evaluate(
     """
     from vision_baselines.evaluation.evaluate import evaluate as evaluate_path
 
-    with _as_config_error(), _hydra_config_kept():
+    with _as_config_error(), _process_kept():
         return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
@@ -362,7 +367,7 @@ def reproduce(
     """
     from vision_baselines.evaluation.reproduce import reproduce as reproduce_folder
 
-    with _as_config_error(), _hydra_config_kept():
+    with _as_config_error(), _process_kept():
         return reproduce_folder(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
@@ -398,6 +403,28 @@ def _as_config_error() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise messages.one_line(error, conf_dir()) from error
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """Leave Hydra's config, torch's settings and the random generators of the process as they were.
+
+    One call at a time: Hydra and torch have one state for all threads.
+    """
+    import torch
+    from pytorch_lightning.utilities.seed import isolate_rng
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only, seed = torch.is_deterministic_algorithms_warn_only_enabled(), os.environ.get("PL_GLOBAL_SEED")
+    with _one_at_a_time, isolate_rng(), warnings.catch_warnings(), _hydra_config_kept():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            os.environ.pop("PL_GLOBAL_SEED", None)
+            if seed is not None:
+                os.environ["PL_GLOBAL_SEED"] = seed
 
 
 @contextmanager

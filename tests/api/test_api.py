@@ -185,3 +185,26 @@ def test_what_is_neither_an_array_nor_files_is_refused(pictures):
 
     with pytest.raises(DataError, match=r"^pictures are"):
         prepare_pictures(pictures, image_shape=(1, 8, 8))
+
+
+def test_a_call_leaves_the_process_as_it_was(there):
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.manual_seed(3)
+        vb.train([*TINY, "name=left", "+trainer.limit_train_batches=1", "threads=1"])
+        assert torch.equal(torch.rand(3), expected)
+        assert torch.get_num_threads() == 2
+        assert not torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_two_threads_train_one_after_the_other(there):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(lambda seed: vb.train([*TINY, "name=threads", f"seed={seed}"]), (0, 1)))
+    assert [run.status for run in runs] == ["finished", "finished"]

@@ -119,9 +119,13 @@ def load(path: Path, *, map_location: Any = "cpu", checksum_needed: bool = False
         raise StorageError(
             f"checkpoint {path} holds more than tensors and plain types; refused, nothing was run"
         ) from error
+    except RuntimeError as error:
+        if "on a CUDA device" in str(error):
+            raise ConfigError(f"map_location is {map_location!r}; this machine has no such device") from error
+        raise StorageError(f"checkpoint {path} is torn or not a checkpoint: {str(error).splitlines()[0]}") from error
     except Exception as error:  # whatever damaged bytes make of the reader
         reason = (str(error).splitlines() or [""])[0]
-        what = f"{type(error).__name__}: {reason}" if not isinstance(error, RuntimeError | ValueError) else reason
+        what = reason if isinstance(error, ValueError) else f"{type(error).__name__}: {reason}"
         raise StorageError(f"checkpoint {path} is torn or not a checkpoint: {what}") from error
     if not isinstance(loaded, dict) or "state_dict" not in loaded:
         raise StorageError(f"checkpoint {path} has no state_dict; expected one written by this project or by Lightning")
