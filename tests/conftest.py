@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
+from vision_baselines.config import compose as compose_module
+
+_compose_anew = compose_module.composed
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -58,11 +63,21 @@ def hydra_as_it_was() -> Iterator[None]:
         Singleton._instances.update(before)
 
 
+@lru_cache(maxsize=256)
+def _pickled(overrides: tuple[str, ...], extra_dir: Path | None) -> bytes:
+    """A composed config: it takes a quarter of a second to make, and many tests ask for the same."""
+    return pickle.dumps(_compose_anew(overrides, with_hydra=True))
+
+
+def _compose_once(overrides: Sequence[str], *, with_hydra: bool) -> Any:
+    assert with_hydra
+    return pickle.loads(_pickled(tuple(overrides), compose_module.extra_dir.get()))
+
+
 def composed(*overrides: str, run_dir: Path, name: str = "test") -> Any:
     """The config of one run in `run_dir`, with Hydra's own config set as the command line would set it."""
-    from vision_baselines.config.compose import composed_run
-
-    return composed_run(_later_wins(overrides), run_dir, name=name)
+    with mock.patch.object(compose_module, "composed", _compose_once):
+        return compose_module.composed_run(_later_wins(overrides), run_dir, name=name)
 
 
 @pytest.fixture
