@@ -168,7 +168,7 @@ def test_a_job_waits_until_the_one_it_starts_from_has_ended():
 
 
 def test_jobs_that_start_from_each_other_are_refused():
-    _require_a_beginning([job("a"), job("b", "a"), job("c", "b"), job("d", "elsewhere")])
+    _require_a_beginning([job("a"), job("b", "a"), job("c", "b")])
     with pytest.raises(ConfigError, match="init_from makes b start from a, which starts from it"):
         _require_a_beginning([job("a", "b"), job("b", "a")])
 

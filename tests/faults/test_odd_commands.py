@@ -159,11 +159,12 @@ def own(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [
-        *(pytest.param(words, *answer, id=words) for words, answer in ESSENTIAL.items()),
-        *(pytest.param(words, *answer, id=words, marks=pytest.mark.slow) for words, answer in RARER.items()),
+        *(pytest.param(words, *answer, id=words, marks=pytest.mark.ci) for words, answer in ESSENTIAL.items()),
+        *(pytest.param(words, *answer, id=words) for words, answer in RARER.items()),
     ],
 )
 def test_an_odd_command_ends_in_its_exit_code_and_at_most_two_lines(command_line, run_command, own, words, code, named):

@@ -154,6 +154,8 @@ def read_only(place):
     return None
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("mode", ["single run", "sweep"])
 def test_row_19_an_immutable_output_folder_is_said_before_training(run_command, tmp_path, noted, mode):
     undo = read_only(tmp_path / "fixed")
@@ -169,6 +171,8 @@ def test_row_19_an_immutable_output_folder_is_said_before_training(run_command, 
     noted(19, f"an immutable output folder, {mode}", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_19_a_checkpoint_folder_that_cannot_be_written_is_said_before_training(
     run_command, with_callback, tmp_path, folder, noted
 ):
@@ -188,6 +192,8 @@ def test_row_19_a_checkpoint_folder_that_cannot_be_written_is_said_before_traini
     noted(19, "an immutable checkpoint folder", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_19_a_file_where_the_output_folder_should_be_is_said_before_training(run_command, tmp_path, noted):
     (tmp_path / "file").write_text("mine")
     answer = run_command(where=tmp_path / "file")
@@ -196,6 +202,8 @@ def test_row_19_a_file_where_the_output_folder_should_be_is_said_before_training
     noted(19, "a file in the place of the output folder", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_19_a_folder_of_somebody_else_is_said_before_training(command_line, tmp_path, noted):
     if os.getuid() != 0:
         pytest.skip("only root can be somebody else")

@@ -94,6 +94,8 @@ def test_a_net_of_another_precision_trains_and_its_record_says_so(dtype, precisi
     assert record.precision == (precision if precision in ("64-true", "bf16-true") else own)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [

@@ -141,6 +141,8 @@ def test_the_page_is_what_the_rows_say():
     assert len(rows.SUPPORTED) >= 35
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_max_time_ends_resumably_and_its_run_is_the_same(run_tiny, tmp_path):
     whole = run_tiny("whole", *RUN, "callbacks.parameters=null")
     with pytest.raises(OutOfTimeError, match="max_time"):

@@ -63,6 +63,8 @@ def test_it_trains_is_tested_and_speaks_of_its_own_metric(run_angles, tmp_path, 
     assert not [tag for tag in curves if "acc" in tag]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_killed_one_resumes_bit_for_bit(run_angles, with_callback):
     options = ("logger=none", "checkpoint_every_n_steps=1")
     whole = run_angles("whole", *options)
@@ -107,6 +109,8 @@ def test_its_runs_are_compared_lowest_first(run_angles, tmp_path, events):
     assert "test/acc" not in text
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -22,7 +22,7 @@ def leaf(config: Mapping[str, Any], key: str) -> str | None:
     '[0.9,0.99]'
     """
     value = select(config, key, {})
-    return None if value == {} else leaf_text(value)
+    return None if isinstance(value, Mapping) else leaf_text(value)
 
 
 def leaf_text(value: object) -> str:
