@@ -270,7 +270,12 @@ def test_every_launcher_gives_the_same_records(sweep, grid, launcher):
     if launcher == "joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     result = sweep(
-        launcher, "model.hidden_features=4,5", "trainer.max_epochs=1", "seed=0,1", f"hydra/launcher={launcher}"
+        launcher,
+        "model.hidden_features=4,5",
+        "trainer.max_epochs=1",
+        "seed=0,1",
+        f"hydra/launcher={launcher}",
+        "n_jobs=null",
     )
     assert result.done.returncode == 0, result.done.stderr
     assert len(result.records) == 4
@@ -289,7 +294,11 @@ def test_every_launcher_gives_the_same_records(sweep, grid, launcher):
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_every_launcher_ends_a_failing_sweep_with_its_comparison_and_exit_code_4(sweep, launcher):
     result = sweep(
-        f"bad_{launcher}", *own("Ends", how="none"), "callbacks.own.how=none,raise", f"hydra/launcher={launcher}"
+        f"bad_{launcher}",
+        *own("Ends", how="none"),
+        "callbacks.own.how=none,raise",
+        f"hydra/launcher={launcher}",
+        "n_jobs=null",
     )
     assert result.done.returncode == 4
     ends = by(result.records, "callbacks.own.how")
@@ -302,6 +311,7 @@ def test_twelve_jobs_in_one_process_keep_one_event_file_each_with_their_results(
     plain = [
         "logger=tensorboard",
         "hydra/launcher=basic",
+        "n_jobs=null",
         "trainer.max_epochs=1",
         "seed=0,1,2,3",
         "model.hidden_features=4,5,6",

@@ -152,7 +152,8 @@ def test_reproducing_names_the_difference_and_judges_by_the_bits(finished):
     recorded = read_record(finished)
     now = recorded.model_copy(update={"code": {**recorded.code, "vision_baselines.models.cnn": "now"}})
     result = compare_records(recorded, now)
-    assert {point.name: point.detail for point in result.points}["code"] == "differs in models.cnn; judged by the bits"
+    [code] = [point for point in result.points if point.name == "code"]
+    assert (code.verdict, code.detail) == ("differs", "models.cnn; judged by the bits")
     assert result.passed
 
 

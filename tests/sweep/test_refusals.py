@@ -78,6 +78,15 @@ def test_the_sweeper_is_given_what_it_can_use(key: str, value: Any) -> None:
         check_hydra(cfg, [], [])
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("word", ["n_jobs=2", "fail_fast=true"])
+def test_what_another_launcher_does_not_heed_is_refused(launcher: str, word: str) -> None:
+    words = [f"hydra/launcher={launcher}"]
+    check_hydra(composed(words, with_hydra=True), words, [])
+    with pytest.raises(ConfigError, match="hydra/launcher=local heeds"):
+        check_hydra(composed([*words, word], with_hydra=True), [*words, word], [])
+
+
 @pytest.mark.parametrize(
     ("said", "answer"),
     [

@@ -46,7 +46,14 @@ def _run(arguments: list[str]) -> None:
     from vision_baselines.inspection.text import console_inspection, plain_inspection
 
     found = inspect_model(cfg)
-    pictures = draw(found, cfg, options.out or default_out)
+    pictures: list[Path] = []
+    unwritten: OSError | None = None
+    try:
+        pictures = draw(found, cfg, options.out or default_out)
+    except OSError as error:  # what was counted is said all the same
+        if options.out is not None:
+            raise
+        unwritten = error
     if options.json:
         print(json.dumps(plain_inspection(found) | {"pictures": [str(path) for path in pictures]}, indent=2))
         return
@@ -56,6 +63,8 @@ def _run(arguments: list[str]) -> None:
     out.print()
     for path in pictures:
         out.print(str(path), soft_wrap=True)
+    if unwritten is not None:
+        print(f"no pictures: {unwritten.strerror} at {unwritten.filename}; choose a folder with --out", file=sys.stderr)
 
 
 def _check(overrides: Sequence[str]) -> None:

@@ -54,7 +54,7 @@ def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str
 
     result = reproduce(folder, overrides=overrides, trusted_packages=trusted)
     for point in result.points:
-        print(f"{'same' if point.same else 'DIFFERENT':>9}  {point.name}: {point.detail}")
+        print(f"{point.verdict:>9}  {point.name}: {point.detail}")
     bits = f"bits are not comparable: {result.not_comparable}" if result.not_comparable else ""
     if not result.passed:
         metrics = next((point.detail for point in result.points if point.name == "metrics" and bits), "")

@@ -80,6 +80,13 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     most = (node.get("sweeper") or {}).get("max_batch_size")
     if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
         raise ConfigError(f"hydra.sweeper.max_batch_size is {most!r}; expected a whole number of at least 1, or null")
+    launcher = str((node.get("launcher") or {}).get("_target_"))
+    for key in ("n_jobs", "fail_fast"):
+        value = OmegaConf.select(cfg, key)
+        if value and launcher.startswith(("hydra.", "hydra_plugins.hydra_")):
+            raise ConfigError(
+                f"{key} is {value!r}; hydra/launcher=local heeds it, and {launcher.split('.')[-1]} does not"
+            )
     groups = (node.get("sweeper") or {}).get("groups")
     if groups is not None and not (isinstance(groups, list) and all(isinstance(group, list) for group in groups)):
         raise ConfigError(

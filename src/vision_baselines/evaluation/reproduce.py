@@ -26,11 +26,20 @@ from vision_baselines.training.run import train
 
 @dataclass(frozen=True)
 class Point:
-    """One thing that was compared: whether it agrees, and what was recorded and found."""
+    """One thing that was compared: whether it agrees, and what was recorded and found.
+
+    One that may differ, for others say whether it matters, is `judged` otherwise.
+    """
 
     name: str
     same: bool
     detail: str
+    judged: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """In a word."""
+        return ("same" if self.same else "DIFFERENT") if self.judged else "differs"
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
         # what was changed on purpose, such as the threads, is a difference of the manifest
         Point("config", bool(manifest) or is_same_config, recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
-        Point("code", True, _code_detail(recorded, found)),
+        _code(recorded, found, by="the interval" if manifest else "the bits"),
     ]
     if manifest:
         points.append(_within(recorded, found))
@@ -137,12 +146,12 @@ def manifest_differences(recorded: Environment, found: Environment) -> Iterator[
             yield f"{package} {before} ≠ {after}"
 
 
-def _code_detail(recorded: RunRecord, found: RunRecord) -> str:
-    """What is not the same in the code; no failure, since the bits say whether it matters."""
-    if not recorded.code:
-        return "not recorded"
-    changed = code_differences(recorded.code, found.code)
-    return f"differs in {', '.join(changed)}; judged by the bits" if changed else "same"
+def _code(recorded: RunRecord, found: RunRecord, *, by: str) -> Point:
+    """What is not the same in the code; no failure, since what comes out says whether it matters."""
+    changed = code_differences(recorded.code, found.code) if recorded.code else []
+    if changed:
+        return Point("code", True, f"{', '.join(changed)}; judged by {by}", judged=False)
+    return Point("code", True, "same" if recorded.code else "not recorded")
 
 
 def _short(sha256: str | None) -> str:

@@ -163,8 +163,8 @@ class Pool(Generic[J]):
                 if self._listen():
                     self._fill_slots()  # what follows an end may take seconds, in which the next job can run
                     self.jobs.some_ended()
-        except BaseException:
-            self._end_all()
+        except BaseException as error:
+            self._end_all(getattr(error, "signum", signal.SIGTERM))
             raise
 
     def _fill_slots(self) -> None:
@@ -227,11 +227,15 @@ class Pool(Generic[J]):
         self.running.remove(running)
         self.jobs.ended(running.job, running.outcome, running.close())
 
-    def _end_all(self) -> None:
-        """Ask every job to save and end; end those that do not within the grace period, or at a second signal."""
+    def _end_all(self, signum: int) -> None:
+        """Ask every job to save and end; end those that do not within the grace period, or at a second signal.
+
+        Args:
+            signum: What they are sent: the signal that ends the sweep, where one does.
+        """
         try:
             for running in self.running:
-                running.signal(signal.SIGTERM)
+                running.signal(signum)
             deadline = time.monotonic() + GRACE_S
             for running in self.running:
                 running.wait(deadline)
