@@ -79,24 +79,34 @@ def test_a_mistake_is_answered_in_one_or_two_lines_and_exit_code_2(asked, words)
     assert "Traceback" not in answer["err"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(("words", "named"), MISTAKES.items())
 def test_the_answer_to_a_mistake_names_what_is_wrong_and_what_is_right(asked, words, named):
     for word in named:
         assert word in asked[0][words]["err"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_mistake_sends_anybody_to_hydras_environment_variables(asked):
     assert not [words for words, answer in asked[0].items() if "HYDRA_FULL_ERROR" in answer["err"]]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_mistakes_are_reported_before_torch_is_imported(asked):
     assert asked[1] == []
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_mistake_in_a_sweep_is_reported_before_any_job_starts(asked):
     assert not list(asked[2].rglob("run.json"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_nothing_is_written_where_the_command_was_started(asked):
     assert {path.name for path in asked[2].iterdir()} <= {"outputs"}
 

@@ -175,6 +175,7 @@ def test_the_nearest_word_is_offered_only_when_it_is_near():
     assert nearest("qqqq", ["model", "data"]) == ""
 
 
+@pytest.mark.slow
 def test_a_net_is_built_for_the_data_that_is_chosen(compose):
     cfg = compose("data=mnist", "model=fc")
     assert OmegaConf.to_container(cfg.classifier.net, resolve=True)["image_shape"] == [1, 28, 28]
@@ -201,7 +202,6 @@ def test_the_seed_reaches_the_data_and_the_classifier(compose):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("group", ["model", "data", "optimizer", "scheduler", "logger", "trainer"])
 def test_every_option_of_every_group_passes_its_own_checks(compose, root, group):
     for path in (root / "conf" / group).glob("[!_]*.yaml"):
@@ -239,6 +239,7 @@ def test_config_files_are_short(root):
     assert long == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["no", "maybe", "1", "[]"])
 @pytest.mark.parametrize(
     "key", ["rerun", "preview", "fail_fast", "data.on_device", "data.permute_pixels", "optimizer.fused"]

@@ -72,6 +72,8 @@ def test_a_checkpoint_alone_is_enough_and_other_probes_may_be_asked(run, evaluat
     assert not {"shift/acc_3px", "edges/trained"} & metrics.keys()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_checkpoint_beside_its_record_is_compared_and_one_without_is_not(run, evaluate, tmp_path):
     shutil.copy(run / "checkpoints" / "best.ckpt", tmp_path / "alone.ckpt")
 
@@ -79,6 +81,8 @@ def test_a_checkpoint_beside_its_record_is_compared_and_one_without_is_not(run, 
     assert "there is no record beside" in evaluate(tmp_path / "alone.ckpt", "probe=none")[1]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_weights_other_than_the_record_s_are_not_held_against_it(run, evaluate, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     path = tmp_path / "run" / "checkpoints" / "best.ckpt"
@@ -103,6 +107,8 @@ def test_a_figure_that_is_not_the_record_s_is_said(run, evaluate, tmp_path):
     assert "test/acc DIFFERS from the record's 0.125\nbits cannot be promised here: threads 3 ≠ 1" in out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_figure_that_differs_where_nothing_else_does_is_an_error(run, evaluate, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     record = read_record(run)
@@ -186,7 +192,6 @@ def test_other_data_than_the_record_s_is_refused(run, evaluate, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_installed_command_has_the_verb(python, run, tmp_path):
     code = "import sys; from vision_baselines.cli.console import main; main()"
     done = python("-c", code, "evaluate", str(run), "probe=none", cwd=tmp_path)
@@ -208,6 +213,8 @@ def test_a_change_that_would_reach_nothing_is_refused_with_its_place(change, pla
         restored({"model": {"hidden_features": 4}, "optimizer": {"lr": 0.1}, "seed": 0}, Path("run"), [change])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_numbers_out_of_range_are_refused_as_train_refuses_them(run_tiny, tmp_path):
     run_tiny("run")
     with pytest.raises(ConfigError, match="threads is 0"):

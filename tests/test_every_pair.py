@@ -34,7 +34,6 @@ def tiny(cfg):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_data_sets_of_one_shape_are_the_ones_named(compose):
     facts = {}
     for path in sorted((CONF / "data").glob("*.yaml")):
@@ -46,7 +45,6 @@ def test_data_sets_of_one_shape_are_the_ones_named(compose):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("data", DATA)
 def test_it_trains_or_says_why_not(compose, data, model):

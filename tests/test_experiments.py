@@ -65,7 +65,6 @@ def options_of(experiment):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment, compose, tmp_path):
     """Job by job in this process; the command itself is run below."""

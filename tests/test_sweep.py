@@ -401,7 +401,6 @@ def test_a_job_whose_folder_holds_another_config_is_refused_before_any_starts(sw
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curve(sweep, place):
     words = ["model.hidden_features=4,5", "trainer.max_epochs=1", "seed=0"]
     first = sweep("probed", *words)

@@ -52,7 +52,6 @@ def test_every_job_has_exactly_one_event_file(sweep):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_fifteen_more_runs_leave_open_files_and_threads_where_they_were(sweep, train_tiny, tmp_path):
     files, threads = open_files(), threading.active_count()
     for index in range(15):

@@ -85,7 +85,6 @@ def tab(browser, server):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_hparams_tab_has_a_row_for_every_group_with_its_accuracy_and_size(tab):
     page = tab("hparams")
     page.get_by_text("hparams/test_acc").first.wait_for(timeout=30_000)
@@ -95,7 +94,6 @@ def test_the_hparams_tab_has_a_row_for_every_group_with_its_accuracy_and_size(ta
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_scalars_tab_lists_the_runs_and_the_metrics_by_their_names(tab):
     page = tab("timeseries")
     for shown in ("model=cnn,seed=0", "model=fc,seed=1"):
@@ -105,7 +103,6 @@ def test_the_scalars_tab_lists_the_runs_and_the_metrics_by_their_names(tab):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_images_tab_shows_the_filters(tab):
     page = tab("images")
     page.get_by_text("filters/first_layer").first.wait_for(timeout=30_000)
@@ -115,7 +112,6 @@ def test_the_images_tab_shows_the_filters(tab):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_text_tab_shows_the_table_of_parameters(tab):
     page = tab("text")
     page.get_by_text("receptive field").first.wait_for(timeout=30_000)

@@ -111,36 +111,30 @@ def test_torchvision_imports_after_the_package(fresh):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_torchvision_imports_when_torch_came_first(after_torch):
     assert after_torch["torch first"] == [[[2.0, 1.0, 0.0]]]
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_torchvision_imports_after_it_failed_once_without_the_package(after_torch):
     assert after_torch["failed first"] == [[[2.0, 1.0, 0.0]]]
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_installing_again_adds_nothing_and_the_hook_leaves_after_its_moment(after_torch):
     assert after_torch["twice"] is True
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_with_matching_builds_nothing_is_declared(after_torch):
     assert after_torch["operators load"] == [False, False]
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_without_compiled_operators_both_schemas_are_declared_once(after_torch):
     assert after_torch["operators do not load"] == [True, True, True, True]
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_without_torchvision_nothing_is_declared(after_torch):
     assert after_torch["no torchvision"] is False

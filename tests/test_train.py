@@ -106,7 +106,6 @@ def test_the_seed_is_set_by_default_and_zero_counts(run_tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_what_ran_before_in_the_process_changes_nothing(run_tiny):
     expected = run_tiny("first").final_weights_sha256
     torch.rand(1234)
@@ -115,7 +114,6 @@ def test_what_ran_before_in_the_process_changes_nothing(run_tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_loading_workers_change_nothing(run_tiny):
     expected = run_tiny("alone")
     with_workers = run_tiny("workers", "data.num_workers=2")
@@ -144,7 +142,6 @@ def test_a_tested_run_is_the_best_epoch_not_the_last(run_tiny, with_callback):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_returned_metrics_are_those_of_the_best_epoch(run_tiny, with_callback, tmp_path):
     # the run that stops after the best epoch has that epoch's weights as its last
     with_callback(ValAccuracy(0.2, 0.9, 0.4))
@@ -224,7 +221,6 @@ def test_a_finished_run_is_not_trained_again(run_tiny, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_rerun_trains_a_finished_run_again_from_nothing(run_tiny, tmp_path):
     first = run_tiny("run")
     again = run_tiny("run", "rerun=true")
@@ -242,7 +238,6 @@ def test_another_config_under_the_same_name_is_refused_with_the_differences(run_
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_failed_run_may_be_fixed_by_changing_its_config(run_tiny, with_callback):
     with_callback(AtStep(3, raising(RuntimeError("no"))))
     with pytest.raises(RuntimeError):
@@ -272,7 +267,6 @@ def test_a_run_needs_no_logger(run_tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_run_can_log_to_csv_alone(run_tiny, tmp_path):
     run_tiny("run", "logger=csv", pictures=True)
     table = (tmp_path / "outputs" / "run" / "csv" / "metrics.csv").read_text()
@@ -291,7 +285,6 @@ def test_a_monitor_that_is_not_logged_is_refused_with_what_is(run_tiny):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_data_on_the_training_device_gives_the_same_bits(run_tiny):
     """On a CPU it is there anyway; the path is the one an accelerator takes."""
     records = [run_tiny(name, f"data.on_device={on}") for name, on in (("there", "true"), ("here", "false"))]

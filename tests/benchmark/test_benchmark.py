@@ -107,7 +107,6 @@ def test_one_step_of_the_fast_way_is_one_step_of_the_tutorials():
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_command_prints_and_writes_ratios_of_its_own_rounds(tmp_path, capsys):
     target = tmp_path / "speed.json"
     words = ["--model", "fc", "--batch-size", "4", "--steps", "2", "--rounds", "3", "--json", str(target)]

@@ -151,7 +151,6 @@ def test_a_place_that_cannot_be_written_is_named(sweep, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_open_files_and_threads_are_where_they_were(sweep):
     code = """
 import os, sys, threading
@@ -190,7 +189,6 @@ print(compare([Path(sys.argv[1])], pictures=False).headline)
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_two_processes_at_once_leave_whole_files_of_the_newest_state(sweep, full_sweep):
     code = """
 import sys

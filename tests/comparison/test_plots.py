@@ -163,7 +163,6 @@ def test_nothing_finished_draws_nothing(failed):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_same_records_give_the_same_bytes(small):
     one, other = draw(table_of(*small)), draw(table_of(*small))
 
@@ -172,7 +171,6 @@ def test_the_same_records_give_the_same_bytes(small):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_no_two_figures_share_a_definition_and_every_reference_is_defined(small):
     pictures = draw(table_of(*small))
     svgs = [picture.svg for picture in pictures.figures] + [tile.svg for tile in pictures.confusions]
@@ -214,7 +212,6 @@ def test_a_logarithmic_axis_is_labelled_with_plain_numbers(record):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_matplotlibs_settings_are_as_before_and_pyplot_is_not_loaded(small):
     before = dict(matplotlib.rcParams)
     draw(table_of(*small))
@@ -230,7 +227,6 @@ def test_of_many_groups_the_best_and_the_baseline_are_shown_in_table_order(recor
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("classes", [2, 10, 25, 60])
 def test_confusion_of_any_number_of_classes_is_drawn(record, classes):
     counts = np.eye(classes, dtype=int).tolist()

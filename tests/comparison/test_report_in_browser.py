@@ -131,7 +131,6 @@ def wordy(tmp_path_factory, record, write):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("width", [1280, 390])
 def test_long_labels_hide_no_verdict_and_nothing_is_set_a_letter_a_line(chromium, wordy, width):
     page, _, _ = opened(chromium, wordy.page, viewport={"width": width, "height": 800})

@@ -26,7 +26,6 @@ def events(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_pictures_and_table_are_there_at_the_step_of_finished_jobs(made):
     found = EventAccumulator(str(made.out)).Reload()
 
@@ -42,7 +41,6 @@ def test_pictures_and_table_are_there_at_the_step_of_finished_jobs(made):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_table_is_text_for_the_text_tab(made):
     found = PluginAccumulator(str(made.out)).Reload()
 
@@ -57,7 +55,6 @@ def test_the_table_is_text_for_the_text_tab(made):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
     first = events(made.out)
     second = events(compare([made.out.parent]).out)
@@ -67,7 +64,6 @@ def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_without_pictures_the_last_ones_stay(made):
     before = events(made.out)
     compare([made.out.parent], pictures=False)

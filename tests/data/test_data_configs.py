@@ -43,7 +43,7 @@ PUBLISHED = {
     "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
     "cifar100": ([0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
 }
-RARE = [pytest.mark.slow, pytest.mark.ci]
+RARE = [pytest.mark.slow]
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
@@ -104,7 +104,6 @@ def test_what_all_data_sets_share_stands_once(root):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"the files of MNIST are not in {SHARED}")
 def test_mnist_has_the_published_figures(compose, caplog):
     build.datamodule(compose("data=mnist", f"paths.data_dir={SHARED}")).setup()
@@ -112,7 +111,6 @@ def test_mnist_has_the_published_figures(compose, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.skipif(not (SHARED / "cifar10_subset").is_dir(), reason=f"real photographs are not in {SHARED}")
 def test_a_part_of_cifar10_has_the_published_figures_of_the_whole(compose, tmp_path, caplog):
     words = ["data=image_folder", f"data.source.root={SHARED / 'cifar10_subset'}", f"paths.data_dir={tmp_path}"]

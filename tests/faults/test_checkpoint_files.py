@@ -122,7 +122,7 @@ def test_row_12_weights_of_the_best_epoch_that_were_lost_are_written_again(resum
 @pytest.mark.ci
 def test_row_12_a_record_that_is_no_record_is_refused_by_name(resume, folder, noted, run_command):
     answer = resume(lambda states: (states.parent / "run.json").write_text('{"half a rec'))
-    assert answer.code == 2
+    assert answer.code == 5
     assert "run.json" in answer.message
     noted(12, "a run.json cut off", answer)
     assert run_command(OFTEN, "rerun=true").code == 0

@@ -25,7 +25,7 @@ OTHERS = ["cnn", "cnn_gap", "cnn_rgb", "cnn_stride", "fc", "gated_mlp", "residua
 @pytest.mark.parametrize("image_shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)])
 @pytest.mark.parametrize(
     "other",
-    [pytest.param(name, marks=[] if name in ("cnn",) else [pytest.mark.slow, pytest.mark.ci]) for name in OTHERS],
+    [pytest.param(name, marks=[] if name in ("cnn",) else [pytest.mark.slow]) for name in OTHERS],
 )
 def test_it_is_within_two_percent_of_any_other_model_named_on_the_command_line(net_of, other, image_shape):
     made = net_of("fc_matched", image_shape, f"model@model.match={other}")

@@ -16,9 +16,7 @@ from vision_baselines.errors import ConfigError
 MODELS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 # in the default suite some of them
 SAMPLED = [
-    pytest.param(
-        name, marks=[] if name in ("cnn", "fc", "gated_mlp", "residual_mlp") else [pytest.mark.slow, pytest.mark.ci]
-    )
+    pytest.param(name, marks=[] if name in ("cnn", "fc", "gated_mlp", "residual_mlp") else [pytest.mark.slow])
     for name in MODELS
 ]
 
@@ -33,7 +31,7 @@ def test_the_named_models_of_the_tutorial_are_there():
     "image_shape",
     [
         (1, 8, 8),
-        *(pytest.param(shape, marks=[pytest.mark.slow, pytest.mark.ci]) for shape in ((1, 28, 28), (3, 32, 32))),
+        *(pytest.param(shape, marks=[pytest.mark.slow]) for shape in ((1, 28, 28), (3, 32, 32))),
     ],
 )
 def test_every_model_maps_these_images_to_logits_and_its_layers_sum_to_its_size(net_of, model, image_shape):
@@ -51,7 +49,7 @@ def test_every_model_maps_these_images_to_logits_and_its_layers_sum_to_its_size(
     "model",
     [
         *("fc", "gated_mlp", "residual_mlp"),
-        *(pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci]) for name in ("fc_rgb", "linear", "resnet18")),
+        *(pytest.param(name, marks=[pytest.mark.slow]) for name in ("fc_rgb", "linear", "resnet18")),
     ],
 )
 def test_a_point_in_the_plane_is_an_image_too(net_of, model):
@@ -62,10 +60,7 @@ def test_a_point_in_the_plane_is_an_image_too(net_of, model):
     "model",
     [
         "cnn",
-        *(
-            pytest.param(name, marks=[pytest.mark.slow, pytest.mark.ci])
-            for name in ("cnn_rgb", "cnn_stride", "cnn_gap", "fc_matched")
-        ),
+        *(pytest.param(name, marks=[pytest.mark.slow]) for name in ("cnn_rgb", "cnn_stride", "cnn_gap", "fc_matched")),
     ],
 )
 def test_a_point_in_the_plane_is_refused_in_one_line_where_something_halves_it(net_of, model):
@@ -85,7 +80,6 @@ def test_the_seed_alone_draws_the_weights(net_of, model):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_step_reaches_every_parameter_in_full_and_in_mixed_precision(net_of, model, precision):

@@ -21,7 +21,7 @@ from vision_baselines.models.resnet import ResNet18
 from vision_baselines.models.transfer import freeze_backbone, head_name, load_backbone
 from vision_baselines.training.module import ImageClassifier
 
-RARE = [pytest.mark.slow, pytest.mark.ci]
+RARE = [pytest.mark.slow]
 SHAPE = (1, 8, 8)
 NETS = [partial(CNN, SHAPE), partial(FC, SHAPE), partial(ResidualMLP, SHAPE), partial(ResNet18, SHAPE)]
 BACKBONES = [pytest.param(net, id=net.func.__name__) for net in NETS]

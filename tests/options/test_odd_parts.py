@@ -37,7 +37,25 @@ class Net(nn.Module):
             return self.linear(torch.cat([images] * 4, dim=1))
         if self.join == "reshape":
             return self.linear(found.reshape(len(found), -1))
+        if self.join == "tuple":
+            return self.linear(found.flatten(1)), found
+        if self.join == "dict":
+            return {"logits": self.linear(found.flatten(1))}
         return self.linear(found.flatten(1))
+
+
+class NoWeights(nn.Module):
+    def __init__(self, num_classes, **unused):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, images):
+        return images.flatten(1)[:, :self.num_classes]
+
+
+class Exits(nn.Module):
+    def __init__(self, **unused):
+        raise SystemExit(0)
 
 
 class NoClosure(torch.optim.SGD):
@@ -100,6 +118,10 @@ def test_a_net_of_another_precision_trains_and_its_record_says_so(dtype, precisi
     ("overrides", "says"),
     [
         ([*NET, "+model.mixed=true"], "model cannot be used: .*same dtype"),
+        ([*NET, "+model.join=tuple"], r"model (returns|makes) a tuple|tuple"),
+        ([*NET, "+model.join=dict"], "dict"),
+        (["model._target_=brought_parts.NoWeights"], "model has no parameter that is trained"),
+        (["model._target_=brought_parts.Exits"], r"it called sys\.exit\(0\)"),
         (["optimizer._target_=brought_parts.NoClosure"], "the step of NoClosure takes no closure"),
         (["optimizer._target_=brought_parts.DeafToClosure"], "the step of DeafToClosure never calls its closure"),
         (["optimizer._target_=torch.optim.Adadelta"], "'fused'; ~optimizer.fused leaves it out"),

@@ -49,7 +49,6 @@ def refusal(action) -> str | None:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_odd_value_is_taken_or_refused_in_one_line_that_names_the_option(option, compose, tiny):
     cfg = compose(*tiny, "logger=none")

@@ -109,14 +109,15 @@ def test_a_kill_in_mid_epoch_changes_nothing(row, run_tiny, with_callback, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.ci
-@pytest.mark.parametrize("kill_after", [3, 10])
+@pytest.mark.parametrize("kill_after", [3, pytest.param(10, marks=pytest.mark.ci)])
 @pytest.mark.parametrize("row", rows.SUPPORTED, ids=name_of)
 def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_tiny, with_callback, tmp_path):
     few = "limit_train_batches" in str(row.overrides) or "overfit" in str(row.overrides)
     try_row(row, min(kill_after, 5) if few else min(kill_after, 9), run_tiny, with_callback, tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("row", rows.REFUSED, ids=name_of)
 def test_every_other_option_is_refused_in_a_line_before_training(row, run_tiny, tmp_path):
     with pytest.raises(ConfigError, match=row.says) as caught:
@@ -202,6 +203,8 @@ def test_what_is_stressed_with_kills_are_ten_supported_rows():
     assert set(HARDEST.values()) <= {row.overrides for row in rows.SUPPORTED}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

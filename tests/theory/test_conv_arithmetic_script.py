@@ -81,8 +81,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(run, arguments, message):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
-def test_the_door_works_in_a_process_of_its_own(python, root):
+def test_the_command_works_in_a_process_of_its_own(python, root):
     found = python(str(root / "scripts" / "conv_arithmetic.py"), *POOLED, "--json")
 
     assert (found.returncode, found.stderr) == (0, "")

@@ -78,6 +78,7 @@ def test_json_is_all_that_is_printed_and_its_columns_sum_to_its_totals(run, tmp_
     assert found["pictures"] == [str(tmp_path / "receptive_field.png"), str(tmp_path / "growth.png")]
 
 
+@pytest.mark.slow
 def test_overrides_reach_the_net_and_the_baseline_keeps_its_own(run, tmp_path):
     found = json.loads(run(main, [*MNIST, "model.channels=[16,32,64]", "--json", "--out", str(tmp_path)]).out)
 
@@ -89,6 +90,7 @@ def test_overrides_reach_the_net_and_the_baseline_keeps_its_own(run, tmp_path):
     assert found["fc_baseline"]["parameters"] == 535_818
 
 
+@pytest.mark.slow
 def test_pictures_go_under_outputs_by_default_and_leave_no_folder_of_a_run(run, tmp_path):
     found = run(main, ["model=cnn", "data=digits", f"paths.output_dir={tmp_path}"])
 
@@ -104,6 +106,7 @@ def test_pictures_go_under_outputs_by_default_and_leave_no_folder_of_a_run(run, 
         assert pixels[..., :3].std() > 0.05
 
 
+@pytest.mark.slow
 def test_a_net_without_convolutions_sees_the_whole_image_and_has_no_growth_to_draw(run, tmp_path):
     found = json.loads(run(main, ["model=fc", "data=digits", "--json", "--out", str(tmp_path)]).out)
 
@@ -113,6 +116,7 @@ def test_a_net_without_convolutions_sees_the_whole_image_and_has_no_growth_to_dr
     assert found["pictures"] == [str(tmp_path / "receptive_field.png")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -217,7 +221,8 @@ def test_growth_names_each_change_once():
     ]
 
 
-def test_the_door_works_in_a_process_of_its_own(python, root, tmp_path):
+@pytest.mark.slow
+def test_the_command_works_in_a_process_of_its_own(python, root, tmp_path):
     found = python(str(root / "scripts" / "inspect_model.py"), "model=cn", cwd=tmp_path)
 
     assert (found.returncode, found.stdout) == (2, "")

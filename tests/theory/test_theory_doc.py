@@ -136,6 +136,7 @@ def _arguments(command: str) -> tuple[str, list[str]]:
 HEAVY = "[3,224,224]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in _commands() if HEAVY not in command])
 def test_each_command_on_the_page_runs_and_redraws_the_pictures_stored(run, command, tmp_path, monkeypatch):
     monkeypatch.setenv("VISION_BASELINES_DATA_DIR", str(tmp_path / "no data"))

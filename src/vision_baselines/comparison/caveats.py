@@ -73,7 +73,7 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
     if pending := sum(len(row.pending) for row in table.rows):
         yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
     if table.unreadable:
-        places = listed([found.place for found in table.unreadable], 3)
+        places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."
 
 

@@ -137,10 +137,10 @@ class _LeftOut:
 def natural_order(name: str) -> tuple[list[str | int], str]:
     """A key that sorts the numbers in names by their value.
 
-    >>> sorted(["10", "2", "1", "b2", "b10"], key=natural_order)
-    ['1', '2', '10', 'b2', 'b10']
+    >>> sorted(["10", "2", "-1", "b2", "b10"], key=natural_order)
+    ['-1', '2', '10', 'b2', 'b10']
     """
-    parts: list[str | int] = list(re.split(r"([0-9]+)", name))
+    parts: list[str | int] = list(re.split(r"((?:^-)?[0-9]+)", name))
     parts[1::2] = [int(str(part)[:1000]) for part in parts[1::2]]
     return parts, name
 

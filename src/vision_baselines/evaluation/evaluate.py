@@ -70,7 +70,11 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         if record is not None:
             there = restored(record.config, path, trusted_packages=trusted_packages, writes=False)
             path = Path(there.callbacks.checkpoints.dirpath) / BEST
-        state = checkpoint_file.load(path, checksum_needed=is_folder)
+        try:
+            state = checkpoint_file.load(path, checksum_needed=is_folder)
+        except StorageError as error:
+            remedy = "; train.py with the run's overrides and rerun=true trains it again" if is_folder else ""
+            raise StorageError(f"{error}{remedy}") from error
         config = record.config if record is not None else state.get("config")
         if not config:
             raise StorageError(f"{path} holds no config; expected a checkpoint that this project's train.py wrote")

@@ -18,10 +18,12 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.restore import restored
 from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.runs.code import code_differences
-from vision_baselines.runs.fingerprint import fingerprint
+from vision_baselines.runs.fingerprint import differences
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Environment, RunRecord, finished_record
 from vision_baselines.training.run import train
+
+_PLACES = frozenset(f"data.source.{key}" for key in ("root", "file", "test_file"))
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,11 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
 def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
     """Hold what was found against what was recorded."""
     manifest = "; ".join(manifest_differences(recorded.environment, found.environment))
-    is_same_config = fingerprint(recorded.config) == fingerprint(found.config)
+    # where the data lies may differ: what it is was compared by its content
+    changed = [text for text in differences(recorded.config, found.config) if text.split(":")[0] not in _PLACES]
     points = [
         # what was changed on purpose, such as the threads, is a difference of the manifest
-        Point("config", bool(manifest) or is_same_config, recorded.fingerprint),
+        Point("config", bool(manifest) or not changed, "; ".join(changed) or recorded.fingerprint),
         Point("data", recorded.data_sha256 == found.data_sha256, _short(recorded.data_sha256)),
         _code(recorded, found, by="the interval" if manifest else "the bits"),
     ]

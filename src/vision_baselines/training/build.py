@@ -7,6 +7,7 @@ boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing
 from __future__ import annotations
 
 import logging
+import math
 import re
 import sys
 import warnings
@@ -32,6 +33,8 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
+from vision_baselines.tasks.classification import Classification
+from vision_baselines.tasks.task import Task
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trial_step import check_optimizer
 
@@ -68,17 +71,49 @@ def net(cfg: DictConfig) -> nn.Module:
     return made
 
 
-def choose_memory_format(net: nn.Module, datamodule: ImageDataModule) -> None:
+def check_shares(cfg: DictConfig, datamodule: ImageDataModule) -> None:
+    """Refuse a share of a split's batches that is less than one batch, which Lightning finds out after training.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    splits = datamodule.splits
+    assert splits is not None
+    for key, split, size in (
+        ("limit_train_batches", splits.train, cfg.data.batch_size),
+        ("overfit_batches", splits.train, cfg.data.batch_size),
+        ("limit_val_batches", splits.val, cfg.data.eval_batch_size),
+        ("limit_test_batches", splits.test, cfg.data.eval_batch_size),
+    ):
+        share, batches = cfg.trainer.get(key), math.ceil(len(split.target) / size)
+        if isinstance(share, float) and 0 < share < 1 and batches and share * batches < 1:
+            raise ConfigError(
+                f"trainer.{key} is {share}, which is less than one of {batches} batches; "
+                "expected a larger share, or a number of batches"
+            )
+
+
+def choose_memory_format(net: nn.Module, datamodule: ImageDataModule, task: Task | None = None) -> None:
     """Lay weights and images out contiguously if the net cannot be given them channels last.
 
     ``x.view(len(x), -1)`` cannot; a `flatten` or `reshape` can.
+
+    Args:
+        net: The net.
+        datamodule: Its images are laid out as the net's weights are.
+        task: What the net learns; classification needs a tensor of logits.
+
+    Raises:
+        ConfigError: The net returns something else.
     """
     parameter = next(net.parameters(), torch.zeros(()))
     images = torch.zeros(2, *datamodule.image_shape, dtype=parameter.dtype, device=parameter.device)
     training = net.training
     try:
         with torch.no_grad():
-            net.eval()(images.to(memory_format=datamodule.memory_format))
+            outputs = net.eval()(images.to(memory_format=datamodule.memory_format))
+        if isinstance(task, Classification) and not isinstance(outputs, torch.Tensor):
+            raise ConfigError(f"model returns a {type(outputs).__name__}; expected a tensor of logits (N, num_classes)")
     except RuntimeError as error:
         if "view size is not compatible" in str(error):
             log.info("the net needs contiguous memory: channels_last is off for it")
@@ -150,6 +185,8 @@ def _instance(cfg: DictConfig, key: str, expected: type, **options: Any) -> Any:
     check_argument_types(plain, key)
     try:
         made = instantiate(node, **options, _convert_="all")
+    except SystemExit as error:
+        raise ConfigError(f"{key} cannot be built: it called sys.exit({error.code!r})") from error
     except InstantiationException as error:
         cause = _root_cause(error)
         if isinstance(cause, VisionBaselinesError):

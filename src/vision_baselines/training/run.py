@@ -141,10 +141,11 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals) -> _Parts:
     with stop.at_once():
         datamodule.prepare_data()
         datamodule.setup()
+    build.check_shares(cfg, datamodule)
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
-    build.choose_memory_format(classifier.net, datamodule)
+    build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = build.callbacks(cfg), build.loggers(cfg)
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
     note_parts(record, classifier, trainer, datamodule.image_shape)

@@ -37,7 +37,7 @@ def check_optimizer(
         for dim, dtype, layout in alike
     ]
     if not parameters:
-        return  # Lightning trains nothing, and says so
+        raise ConfigError("model has no parameter that is trained; expected a net with weights")
     optimizer = _tried("optimizer", make_optimizer, parameters)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer makes a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
