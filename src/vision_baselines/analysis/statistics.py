@@ -1,4 +1,4 @@
-"""Mean, spread and paired difference of a few repeated runs.
+"""Mean, spread, confidence interval and paired difference of a few repeated runs.
 
 Runs are few (often 3 to 10 seeds), so intervals are Student's t, not normal, and two models are
 compared run by run on the same seed: the seed's own luck then cancels. Where the numbers cannot

@@ -1,4 +1,4 @@
-"""The surroundings of a run: versions, instruction set, threads, device, code; and its starting seed.
+"""Where a run's seed and threads are set, and what surrounds it: versions, instruction set, device, code.
 
 Two runs of one config are promised the same bits only where these agree; what is compared is `manifest`.
 """
