@@ -126,6 +126,8 @@ def test_a_crash_at_any_moment_costs_nothing(train_tiny, with_callback, tmp_path
     same_as(record, tmp_path / "run", "cosine")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("schedule", ["one_cycle", "plateau"])
 @pytest.mark.parametrize(
     ("hook", "step"), [("on_train_batch_end", 9), pytest.param("on_train_epoch_start", 12, marks=pytest.mark.slow)]

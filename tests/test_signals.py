@@ -40,7 +40,9 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=[pytest.mark.slow, pytest.mark.ci])]
+)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_signal_while_a_run_is_built_is_noted_and_the_run_goes_on_later(
     run_tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, signum: int

@@ -120,6 +120,8 @@ def grid(sweep, place):
     return SimpleNamespace(first=first, started=started(place))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_finishes_every_job_of_its_grid(grid):
     assert grid.first.done.returncode == 0, grid.first.done.stderr
     assert len(grid.first.records) == 4
@@ -127,12 +129,16 @@ def test_a_sweep_finishes_every_job_of_its_grid(grid):
     assert grid.started == 4
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_prints_one_line_per_job_with_its_headline_number(grid):
     finished = [line for line in grid.first.done.stdout.splitlines() if line.startswith("✓")]
     assert len(finished) == 4
     assert all("test/acc" in line and "%" in line for line in finished)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_ends_with_its_comparison_and_how_to_look_at_it(grid):
     out = grid.first.done.stdout
     assert "hidden_features=4" in out
@@ -158,6 +164,8 @@ def test_the_same_sweep_again_runs_no_job_and_a_larger_one_what_is_missing(sweep
     assert {name: larger.records[name] for name in grid.first.records} == grid.first.records
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_job_of_a_sweep_is_the_single_run_bit_for_bit(grid, train_tiny, tmp_path):
     alone = train_tiny(tmp_path / "alone", "model.hidden_features=5", "seed=1", "trainer.max_epochs=1")
     [job] = [r for r in grid.first.records.values() if r.seed == 1 and r.config["model"]["hidden_features"] == 5]
@@ -165,6 +173,8 @@ def test_a_job_of_a_sweep_is_the_single_run_bit_for_bit(grid, train_tiny, tmp_pa
     assert job.history == alone.history
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_a_job_prints_is_kept_in_its_folder_and_the_resolved_config_beside_it(grid):
     for name in grid.first.records:
         assert {"output.txt", "train.log", "config.yaml", "run.json"} <= {

@@ -68,7 +68,7 @@ def test_pending_repeated_unpaired_and_unreadable_jobs_are_named(clean, record):
     assert "model=cnn: 1 job repeat a run" in found
     assert "1 seed finished on one side only" in found
     assert "1 job not finished yet" in found
-    assert "1 record cannot be read: sweep/broken." in found
+    assert "1 record cannot be read: sweep/broken (why)." in found
 
 
 def test_a_group_that_mixes_settings_is_named(record):

@@ -86,6 +86,8 @@ def test_row_38_one_changed_label_is_a_checksum_mismatch(mnist, raw, noted):
     noted(38, "one label changed", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_38_counts_that_differ_are_named(mnist, raw, noted):
     write_idx(raw / TRAIN_LABELS, np.arange(29) % 10)
     answer = mnist(UNCHECKED)
@@ -100,6 +102,8 @@ def test_row_41_missing_data_says_which_files_to_put_where(mnist, tmp_path, note
     noted(41, "no files, no network", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_45_a_label_beyond_the_classes_is_refused_with_both_numbers(mnist, raw, noted):
     write_idx(raw / TRAIN_LABELS, np.full(30, 77))
     answer = mnist(UNCHECKED)
@@ -107,6 +111,8 @@ def test_row_45_a_label_beyond_the_classes_is_refused_with_both_numbers(mnist, r
     noted(45, "a label 77 of 10 classes", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_45_num_classes_is_held_against_the_data(mnist, raw, noted):
     answer = mnist(UNCHECKED, "data.num_classes=7")
     said(answer, "data.num_classes is 7", "10 classes", code=2)
@@ -184,6 +190,8 @@ def test_row_44_pixels_of_unknown_range_are_named(own_pictures, pictures, noted)
     noted(44, "a picture of floats", answer)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_42_corrupt_and_empty_pictures_are_listed_before_training(own_pictures, pictures, noted):
     (pictures / "train" / "red" / "0.png").write_bytes(b"")
     whole = (pictures / "train" / "red" / "1.png").read_bytes()

@@ -78,6 +78,8 @@ def test_row_18_a_disk_that_fills_up_keeps_the_last_checkpoint_and_ends_in_5(
         assert read_record(folder).finished
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_18_a_disk_that_fills_up_under_the_event_file_never_ends_in_0(run_command, with_callback, tmp_path, noted):
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
         with_callback(FillDisk(disk))

@@ -94,6 +94,8 @@ def _brought(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "brought")
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("join", ["view", "view_after_relu", "view_of_images", "reshape", "flatten"])
 def test_a_net_may_view_its_images_and_is_evaluated_as_it_was_tested(join, run_tiny, tmp_path):
     from vision_baselines.evaluation.evaluate import evaluate

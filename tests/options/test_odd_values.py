@@ -60,6 +60,8 @@ def test_an_odd_value_is_taken_or_refused_in_one_line_that_names_the_option(opti
         assert line is None or option in line or "trainer cannot be built" in line
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("option", TAKEN)
 def test_no_more_than_is_known_is_taken_of_numbers(option, compose, tiny):
     cfg = compose(*tiny, "logger=none")
