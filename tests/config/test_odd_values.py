@@ -59,7 +59,6 @@ def test_every_key_takes_any_value_or_refuses_it_in_a_line(compose: Callable[...
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_some_keys_at_random_do(compose: Callable[..., Any], tiny: list[str]) -> None:
     cfg = compose(*tiny, "probe=all", "augment=shift")
     pairs = [(key, value) for key in keys(cfg) for value in ODD]

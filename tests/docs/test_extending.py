@@ -68,7 +68,6 @@ def test_every_command_of_the_page_trains_to_a_record(command, workplace, python
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_all_of_it_at_once(workplace, python):
     command = (
         "python scripts/train.py --config-dir=my_conf 'trusted_packages=[my_lab]' model=bottleneck data=stripes "

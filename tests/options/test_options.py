@@ -109,7 +109,7 @@ def test_a_kill_in_mid_epoch_changes_nothing(row, run_tiny, with_callback, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kill_after", [3, pytest.param(10, marks=pytest.mark.ci)])
+@pytest.mark.parametrize("kill_after", [3, 10])
 @pytest.mark.parametrize("row", rows.SUPPORTED, ids=name_of)
 def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_tiny, with_callback, tmp_path):
     few = "limit_train_batches" in str(row.overrides) or "overfit" in str(row.overrides)
