@@ -387,7 +387,7 @@ def _texts(overrides: Sequence[str] | str) -> list[str]:
     """Overrides as a list; one alone may be given as text."""
     listed = [overrides] if isinstance(overrides, str) else list(overrides)
     for text in listed:
-        if not isinstance(text, str) or ("=" not in text.lstrip("~") and not text.startswith("~")):
+        if not (isinstance(text, str) and (text.startswith("~") or "=" in text)):
             raise ConfigError(f"an override is {text!r}; expected key=value, such as 'model=fc'")
     return listed
 

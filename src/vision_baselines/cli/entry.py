@@ -129,26 +129,23 @@ def _guarded(run: Callable[[], T], otherwise: T) -> T:
 def _exit_code(run: Callable[[], None]) -> int:
     try:
         run()
-    except Interrupted as error:
-        return _say(f"{error}; the same command with the same name resumes it", error.exit_code)
-    except KeyboardInterrupt:
-        return _say("ended by SIGINT", 130)
+    except (Interrupted, KeyboardInterrupt) as error:
+        return _say_interrupted(error)
     except BrokenPipeError:
         # whoever read our output has seen enough; without this, Python complains once more while it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if (signal := messages.interruption(error)) is not None:
-            return _exit_code(_raising(signal))
+            return _say_interrupted(signal)
         understood = messages.understood(error)
         return _say(str(understood), understood.exit_code)
     return 0
 
 
-def _raising(error: BaseException) -> Callable[[], None]:
-    def run() -> None:
-        raise error
-
-    return run
+def _say_interrupted(error: BaseException) -> int:
+    if isinstance(error, Interrupted):
+        return _say(f"{error}; the same command with the same name resumes it", error.exit_code)
+    return _say("ended by SIGINT", 130)
 
 
 def _say(message: str, code: int) -> int:

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vision_baselines.config.restore import COPIES
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.targets import class_definitions
@@ -35,13 +36,6 @@ _LISTS = {"Sequence[int]": "a list of whole numbers", "Sequence[float]": "a list
 _HYDRAS_OWN = {"_partial_": frozenset({"bool"}), "_recursive_": frozenset({"bool"}), "_convert_": frozenset({"str"})}
 _SEPARATOR = re.compile(r"\s*\|\s*(?![^\[]*\])")  # not inside brackets
 _UNION = re.compile(r"(?:typing\.)?(?:Optional|Union)\[(.*)\]")
-# `classifier` repeats what stands under a key of its own, which is the one to change.
-_OWN_KEY = {
-    "classifier.net": "model",
-    "classifier.optimizer": "optimizer",
-    "classifier.scheduler": "scheduler.schedule",
-    "classifier.task": "task",
-}
 
 
 def check_argument_types(node: Any, key: str) -> None:
@@ -56,7 +50,7 @@ def check_argument_types(node: Any, key: str) -> None:
     """
     for place, value, kinds in _arguments(node, key):
         if not any(_fits(value, kind) for kind in kinds):
-            for copy, own in _OWN_KEY.items():
+            for copy, own in COPIES.items():
                 place = re.sub(rf"^{copy}(?=\.)", own, place)
             words = {_KINDS.get(kind) or _LISTS.get(kind, kind): None for kind in sorted(kinds - {"None"})}
             raise ConfigError(f"{place} is {value!r}; expected {' or '.join([*words, *['null'] * ('None' in kinds)])}")

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from vision_baselines.config.argument_types import check_argument_types
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.references import override_texts, plain_config
-from vision_baselines.config.restore import rename_moved
+from vision_baselines.config.restore import COPIES, rename_moved
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
@@ -105,14 +105,6 @@ _GROUPS = {
     "paths": "paths=default",
 }
 _CLASSES = frozenset(_GROUPS) - {"scheduler", "callbacks", "paths"}
-# Keys that repeat a group of their own, and what to write instead of setting them.
-_COPIES = {
-    "data.augment": "augment",
-    "classifier.net": "model",
-    "classifier.optimizer": "optimizer",
-    "classifier.scheduler": "scheduler",
-    "classifier.task": "task",
-}
 
 
 def checked_config(cfg: DictConfig) -> dict[str, Any]:
@@ -162,9 +154,10 @@ def check_groups(cfg: DictConfig) -> None:
         made = OmegaConf.select(cfg, group)
         if made is not None and not isinstance(made, DictConfig):
             raise ConfigError(f"{group} is {made!r}; expected names, each with a class (_target_) and its arguments")
-        for name, part in zip(map(str, made or ()), (made or {}).values(), strict=True):
+        for key_in_group, part in (made or {}).items():
             if part is not None and not (isinstance(part, DictConfig) and (not part or "_target_" in part)):
-                raise ConfigError(f"{group}.{name} is {part!r}; expected a class (_target_) and its arguments, or null")
+                place = f"{group}.{key_in_group!s}"
+                raise ConfigError(f"{place} is {part!r}; expected a class (_target_) and its arguments, or null")
     trusted = cfg.get("trusted_packages")
     if trusted is not None and not OmegaConf.is_list(trusted):
         raise ConfigError(f"trusted_packages is {trusted!r}; expected a list, such as trusted_packages=[my_package]")
@@ -209,10 +202,10 @@ def check_words(config: Mapping[str, Any]) -> None:
         may_be_null = key in _MAY_BE_NULL
         if value not in words and not (value is None and may_be_null):
             raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}{', or null' * may_be_null}")
-    for key, group in _COPIES.items():
+    for key, own in COPIES.items():
         node = select(config, key)
         if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):
-            raise ConfigError(f"{key} is {node!r}; expected {group}=…, which it follows")
+            raise ConfigError(f"{key} is {node!r}; expected {own.split('.')[0]}=…, which it follows")
     outputs = select(config, "model.num_classes")
     classes = select(config, "data.num_classes")
     task = select(config, "task._target_")

@@ -40,9 +40,10 @@ def recorded_config(cfg: DictConfig, plain: Mapping[str, Any]) -> dict[str, Any]
 
     A number or a switch that ``oc.decode`` makes of such text is kept: it is a setting, and a record says what was run.
     """
-    copy = _without_paths(cfg)
-    if "oc.env" not in str(OmegaConf.to_container(copy, resolve=False)):
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    if "oc.env" not in str({key: value for key, value in raw.items() if key not in ("hydra", "paths")}):
         return dict(plain)
+    copy = _without_paths(cfg)
     return {key: _leaf(copy, key, value) for key, value in plain.items()}
 
 

@@ -17,15 +17,16 @@ from vision_baselines.runs.migrations import current_target, with_old_defaults
 log = logging.getLogger(__name__)
 
 _ABSENT = object()
-# Parts that a recorded config, whose references are resolved, holds where they are used; the part itself is not read.
-_COPIED = {
-    "model": "classifier.net",
-    "optimizer": "classifier.optimizer",
-    "scheduler": "classifier.scheduler",
-    "task": "classifier.task",
-    "augment": "data.augment",
-    "seed": "data.seed and classifier.seed",
+# Parts of a config that repeat what stands under a key of its own, which is the one to change. A recorded config, whose
+# references are resolved, is built from the copies alone.
+COPIES = {
+    "classifier.net": "model",
+    "classifier.optimizer": "optimizer",
+    "classifier.scheduler": "scheduler.schedule",
+    "classifier.task": "task",
+    "data.augment": "augment",
 }
+_COPIED = {own.split(".")[0]: copy for copy, own in COPIES.items()} | {"seed": "data.seed and classifier.seed"}
 
 
 def restored(
