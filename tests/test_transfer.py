@@ -16,7 +16,9 @@ from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Status
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.sweep.launcher import Job, _require_a_beginning, _Sweep
+from vision_baselines.sweep.checks import require_a_beginning
+from vision_baselines.sweep.job import Job
+from vision_baselines.sweep.launcher import _Sweep
 
 NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
 
@@ -168,9 +170,9 @@ def test_a_job_waits_until_the_one_it_starts_from_has_ended():
 
 
 def test_jobs_that_start_from_each_other_are_refused():
-    _require_a_beginning([job("a"), job("b", "a"), job("c", "b")])
+    require_a_beginning([job("a"), job("b", "a"), job("c", "b")])
     with pytest.raises(ConfigError, match="init_from makes b start from a, which starts from it"):
-        _require_a_beginning([job("a", "b"), job("b", "a")])
+        require_a_beginning([job("a", "b"), job("b", "a")])
 
 
 def test_the_head_of_the_tiny_net_is_its_last_layer(source):

@@ -14,7 +14,8 @@ from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed, conf_dir
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError
-from vision_baselines.sweep.launcher import _require_a_beginning, _require_one_sweep, launch
+from vision_baselines.sweep.checks import require_a_beginning, require_one_sweep
+from vision_baselines.sweep.launcher import launch
 
 
 @pytest.mark.parametrize(
@@ -28,11 +29,11 @@ from vision_baselines.sweep.launcher import _require_a_beginning, _require_one_s
 )
 def test_what_a_sweep_as_a_whole_does_has_one_value(jobs: list[list[str]]) -> None:
     with pytest.raises(ConfigError, match="has one, so give it one value"):
-        _require_one_sweep(jobs)
+        require_one_sweep(jobs)
 
 
 def test_what_differs_between_jobs_otherwise_is_a_sweep() -> None:
-    _require_one_sweep([["seed=0", "n_jobs=1"], ["seed=1", "n_jobs=1"]])
+    require_one_sweep([["seed=0", "n_jobs=1"], ["seed=1", "n_jobs=1"]])
 
 
 def test_a_sweep_without_jobs_is_refused() -> None:
@@ -47,12 +48,12 @@ def job(folder: Path, index: int = 0, starts_from: Path | None = None, previous:
 
 def test_two_jobs_in_one_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="jobs 0 and 1 would share the folder x"):
-        _require_a_beginning([job(tmp_path / "x"), job(tmp_path / "x", 1)])
+        require_a_beginning([job(tmp_path / "x"), job(tmp_path / "x", 1)])
 
 
 def test_a_job_that_starts_from_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither a job of this sweep nor there"):
-        _require_a_beginning([job(tmp_path / "x", starts_from=tmp_path / "seed=9")])
+        require_a_beginning([job(tmp_path / "x", starts_from=tmp_path / "seed=9")])
 
 
 @pytest.mark.parametrize("what", ["a job", "a checkpoint of a job", "a folder", "resumed"])
@@ -60,7 +61,7 @@ def test_a_job_that_has_what_it_starts_from_is_not(tmp_path: Path, what: str) ->
     (tmp_path / "there").mkdir()
     source = {"a job": "y", "a checkpoint of a job": "y/checkpoints/best.ckpt", "a folder": "there"}.get(what, "gone")
     started = "record" if what == "resumed" else None
-    _require_a_beginning([job(tmp_path / "x", 0, tmp_path / source, started), job(tmp_path / "y", 1)])
+    require_a_beginning([job(tmp_path / "x", 0, tmp_path / source, started), job(tmp_path / "y", 1)])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import logging
 import pickle
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,9 @@ from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_r
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
+from vision_baselines.sweep.checks import comparison_keys, require_a_beginning, require_one_sweep, without_repeats
 from vision_baselines.sweep.console import SweepConsole
-from vision_baselines.sweep.distinct import first_of_each
+from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import fitting, job_bytes
 from vision_baselines.sweep.outcome import Outcome
 from vision_baselines.sweep.pool import Pool, start_server
@@ -36,36 +36,7 @@ from vision_baselines.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 
-# Keys that say what a sweep as a whole does.
-_OF_THE_SWEEP = frozenset({"preview", "n_jobs", "fail_fast", "comparison", "trusted_packages"})
 _PRELOAD = ["vision_baselines.sweep.worker"]
-
-
-@dataclass(eq=False)
-class Job:
-    """One job: what to run, and how it went.
-
-    Its config is kept pickled: as an object it takes ten times the memory, and a sweep may have thousands.
-    """
-
-    index: int
-    overrides: list[str]
-    task: list[str]
-    pickled_config: bytes
-    folder: Path
-    fingerprint: str
-    need_bytes: int = 0
-    label: str = ""
-    starts_from: Path | None = None
-    previous: RunRecord | None = None
-    is_started: bool = False
-    outcome: Outcome | None = None
-
-    @property
-    def config(self) -> DictConfig:
-        """Its composed config."""
-        config: DictConfig = pickle.loads(self.pickled_config)
-        return config
 
 
 def launch(
@@ -89,17 +60,17 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     if not job_overrides:
         raise ConfigError("the sweep has no job: one of its lists, ranges or globs is empty")
-    _require_one_sweep(job_overrides)
+    require_one_sweep(job_overrides)
     jobs: list[Job] = []
-    compared = _comparison_keys(config)
+    compared = comparison_keys(config)
     for offset, overrides in enumerate(job_overrides):
         jobs.append(_job(initial_job_idx + offset, list(overrides), config, hydra_context, compared))
         if jobs[-1].outcome is None and not config.preview:
             start_server(_PRELOAD)  # it imports while the other jobs are looked at
     for key, option in compared.items():
         raise ConfigError(f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null")
-    asked, jobs = jobs, _without_repeats(jobs)
-    _require_a_beginning(jobs)
+    asked, jobs = jobs, without_repeats(jobs)
+    require_a_beginning(jobs)
     if config.preview:
         from vision_baselines.sweep.preview import show
 
@@ -197,17 +168,6 @@ class _Sweep:
         SweepCallback.update()
 
 
-def _comparison_keys(config: DictConfig) -> dict[str, str]:
-    """The keys that the comparison is asked to group or draw by, each with the option that names it."""
-    named = {}
-    for option in ("group_by", "over"):
-        value = OmegaConf.select(config, f"comparison.{option}")
-        for key in value if OmegaConf.is_list(value) else [value]:
-            if isinstance(key, str):
-                named[key] = option
-    return named
-
-
 def _job(
     index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext, compared: dict[str, str]
 ) -> Job:
@@ -235,51 +195,6 @@ def _job(
     if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
         job.outcome = _result(job.previous)
     return job
-
-
-def _without_repeats(jobs: Sequence[Job]) -> list[Job]:
-    """Each run once, with a word on those that were asked for again: `seed=0,0`, or `optimizer.lr=1e-3,0.001`."""
-    first = first_of_each(jobs, (job.fingerprint for job in jobs))
-    kept = [job for job, same in zip(jobs, first, strict=True) if job is same]
-    for job, same in zip(jobs, first, strict=True):
-        if job is not same:
-            log.warning(
-                "job %d is the same run as job %d (%s); it runs once", job.index, same.index, ", ".join(same.task)
-            )
-    return kept
-
-
-def _require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:
-    """Refuse several values for what a sweep as a whole does."""
-    values: dict[str, set[str]] = {}
-    for text in {text for overrides in job_overrides for text in overrides}:
-        if key_of(text).split(".")[0] in _OF_THE_SWEEP:
-            values.setdefault(key_of(text), set()).add(text.partition("=")[2])
-    for key, found in values.items():
-        if len(found) > 1:
-            raise ConfigError(f"{key} is {', '.join(sorted(found))}; a sweep as a whole has one, so give it one value")
-
-
-def _require_a_beginning(jobs: Sequence[Job]) -> None:
-    """Refuse jobs that share a folder, start from nothing, or from each other, which would never start."""
-    by_folder: dict[Path, Job] = {}
-    for job in jobs:
-        if (other := by_folder.setdefault(job.folder, job)) is not job:
-            raise ConfigError(
-                f"jobs {other.index} and {job.index} would share the folder {job.folder.name}; leave out "
-                "hydra.sweep.subdir, which names each job by its overrides"
-            )
-    for job in jobs:
-        source = job.starts_from
-        is_new = job.previous is None and job.outcome is None
-        if is_new and source is not None and not source.exists() and not {source, *source.parents} & by_folder.keys():
-            raise ConfigError(f"init_from is {source.name}, which is neither a job of this sweep nor there: {source}")
-        chain = [job]
-        while (source := chain[-1].starts_from) in by_folder:
-            if by_folder[source] in chain:
-                name = chain[-1].folder.name
-                raise ConfigError(f"init_from makes {name} start from {source.name}, which starts from it")
-            chain.append(by_folder[source])
 
 
 def _result(record: RunRecord) -> Outcome:
