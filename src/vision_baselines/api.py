@@ -6,9 +6,7 @@ package's own (`vision_baselines.errors`): one or two lines that name the key to
 
 from __future__ import annotations
 
-import os
 import threading
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -411,20 +409,10 @@ def _process_kept() -> Iterator[None]:
 
     One call at a time: Hydra and torch have one state for all threads.
     """
-    import torch
-    from pytorch_lightning.utilities.seed import isolate_rng
+    from vision_baselines.runs.environment import process_kept
 
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only, seed = torch.is_deterministic_algorithms_warn_only_enabled(), os.environ.get("PL_GLOBAL_SEED")
-    with _one_at_a_time, isolate_rng(), warnings.catch_warnings(), _hydra_config_kept():
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-            os.environ.pop("PL_GLOBAL_SEED", None)
-            if seed is not None:
-                os.environ["PL_GLOBAL_SEED"] = seed
+    with _one_at_a_time, process_kept(), _hydra_config_kept():
+        yield
 
 
 @contextmanager

@@ -204,9 +204,15 @@ def test_a_call_leaves_the_process_as_it_was(there):
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
 
 
-def test_two_threads_train_one_after_the_other(there):
+def test_two_threads_train_one_after_the_other_and_leave_the_process_as_it_was(there):
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda seed: vb.train([*TINY, "name=threads", f"seed={seed}"]), (0, 1)))
-    assert [run.status for run in runs] == ["finished", "finished"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            runs = list(pool.map(lambda seed: vb.train([*TINY, "name=threads", f"seed={seed}"]), (0, 1)))
+        assert [run.status for run in runs] == ["finished", "finished"]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import platform
 import re
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.seed import isolate_rng
 
 from vision_baselines.runs.record import Environment
 
@@ -35,6 +40,7 @@ _PACKAGES = (
 # Names of glibc's malloc.h, and the largest block that it will not hand back at once.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BYTES = 32 * 2**20
+_SEED_VARIABLE = "PL_GLOBAL_SEED"  # Lightning's
 
 
 def prepare_process(*, seed: int, threads: int) -> None:
@@ -45,6 +51,25 @@ def prepare_process(*, seed: int, threads: int) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     keep_freed_memory()
     pl.seed_everything(seed, workers=False, verbose=False)
+
+
+@contextmanager
+def process_kept() -> Iterator[None]:
+    """Leave what `prepare_process` sets, and the filters of warnings, as they were."""
+    threads, seed = torch.get_num_threads(), os.environ.get(_SEED_VARIABLE)
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    with isolate_rng(), warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+            os.environ.pop(_SEED_VARIABLE, None)
+            if seed is not None:
+                os.environ[_SEED_VARIABLE] = seed
 
 
 def keep_freed_memory() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
+from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.data.splits import Splits
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.probes.probe import curves_of
 from vision_baselines.runs import environment
@@ -58,11 +60,8 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.enable_checkpointing = False
-    datamodule = build.datamodule(cfg)
-    datamodule.prepare_data()
-    datamodule.setup()
-    assert datamodule.splits is not None
-    found = datamodule.splits.sha256
+    datamodule, splits = _read(cfg)
+    found = splits.sha256
     if data_sha256 and found != data_sha256:
         raise DataError(
             f"the data is not what this run was tested on (SHA-256 {data_sha256[:12]} then, {found[:12]} now); "
@@ -130,11 +129,7 @@ def require_same_data(cfg: DictConfig, record: RunRecord, folder: Path, listing_
     Raises:
         DataError: The data is other data.
     """
-    datamodule = build.datamodule(cfg)
-    datamodule.prepare_data()
-    datamodule.setup()
-    assert datamodule.splits is not None
-    found = datamodule.splits
+    _, found = _read(cfg)
     if found.sha256 != record.data_sha256:
         before = ", ".join(
             f"{name} {split.size:,}" for name, split in (record.data.splits if record.data else {}).items()
@@ -167,3 +162,11 @@ def require_same_weights(path: Path, found: Measurement, record: RunRecord) -> N
             f"{path} does not hold the weights of this run's record (SHA-256 {record.weights_sha256[:12]} recorded, "
             f"{found.weights_sha256[:12]} found); rerun=true trains it again"
         )
+
+
+def _read(cfg: DictConfig) -> tuple[ImageDataModule, Splits]:
+    datamodule = build.datamodule(cfg)
+    datamodule.prepare_data()
+    datamodule.setup()
+    assert datamodule.splits is not None
+    return datamodule, datamodule.splits
