@@ -206,3 +206,13 @@ def test_every_shape_of_parameter_is_tried_in_its_own_layout():
 
     check_optimizer(make, None, net)
     assert sorted(seen) == [(1, True), (2, True), (4, False)]
+
+
+def test_a_part_that_a_net_keeps_in_evaluation_mode_stays_in_it():
+    from types import SimpleNamespace
+
+    from vision_baselines.training.build import choose_memory_format
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2).eval(), nn.Dropout())
+    choose_memory_format(net, SimpleNamespace(image_shape=(1, 8, 8), memory_format=torch.channels_last))
+    assert [module.training for module in net.modules()] == [True, True, False, True]

@@ -26,6 +26,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
+from vision_baselines.analysis.layer_trace import evaluation_mode, example_of
 from vision_baselines.config.argument_types import check_argument_types
 from vision_baselines.config.checks import check_targets
 from vision_baselines.config.packages import where_raised
@@ -106,12 +107,10 @@ def choose_memory_format(net: nn.Module, datamodule: ImageDataModule, task: Task
     Raises:
         ConfigError: The net returns something else.
     """
-    parameter = next(net.parameters(), torch.zeros(()))
-    images = torch.zeros(2, *datamodule.image_shape, dtype=parameter.dtype, device=parameter.device)
-    training = net.training
+    images = torch.zeros(2, *datamodule.image_shape).to(example_of(net)).to(memory_format=datamodule.memory_format)
     try:
-        with torch.no_grad():
-            outputs = net.eval()(images.to(memory_format=datamodule.memory_format))
+        with evaluation_mode(net), torch.no_grad():
+            outputs = net(images)
         if isinstance(task, Classification) and not isinstance(outputs, torch.Tensor):
             raise ConfigError(f"model returns a {type(outputs).__name__}; expected a tensor of logits (N, num_classes)")
     except RuntimeError as error:
@@ -119,8 +118,6 @@ def choose_memory_format(net: nn.Module, datamodule: ImageDataModule, task: Task
             log.info("the net needs contiguous memory: channels_last is off for it")
             net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             datamodule.memory_format = torch.contiguous_format
-    finally:
-        net.train(training)
 
 
 def loggers(cfg: DictConfig) -> list[Logger]:

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from vision_baselines.analysis.layer_trace import example_of
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.trainer_options import partial_because
@@ -77,7 +78,7 @@ def note_parts(
         receptive_field_px=size.receptive_field_px,
     )
     record.environment = environment.observe(trainer.strategy.root_device)
-    weights = next(net.parameters(), torch.zeros(())).dtype
+    weights = example_of(net).dtype
     # a net that is made in another precision keeps it
     record.precision = _OWN_PRECISIONS.get(weights, str(trainer.precision))
     record.partial = partial_because(record.config["trainer"])
