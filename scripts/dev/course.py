@@ -1,0 +1,133 @@
+"""``python scripts/dev/course.py [CHAPTER ...]``: run the notebooks of docs/course and make their pages from them.
+
+A page is its notebook with what the cells printed and drew. Every chapter runs in an empty folder with an empty
+namespace, so that none needs another; they share one Python process, which imports torch once. nbconvert would write the
+pages too, with a template of ours for the pictures' alternative texts and ten more packages to install.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nbclient
+import nbformat
+
+ROOT = Path(__file__).resolve().parents[2]
+COURSE = ROOT / "docs" / "course"
+_HIDDEN = """
+import os, pathlib, warnings
+import vision_baselines.config.compose as _compose
+_compose.project_root = lambda: os.getcwd()
+warnings.filterwarnings("ignore")
+%matplotlib inline
+%config InlineBackend.print_figure_kwargs = {"dpi": 80, "bbox_inches": "tight"}
+"""
+
+
+def chapters(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks in order: all, or those whose names begin with one of `names`.
+
+    Raises:
+        SystemExit: A name is no chapter's.
+    """
+    every = sorted(COURSE.glob("*.ipynb"))
+    for name in names:
+        if not any(path.name.startswith(name) for path in every):
+            sys.exit(f"there is no chapter {name!r}; there are: {', '.join(path.stem for path in every)}")
+    return [path for path in every if not names or path.name.startswith(tuple(names))]
+
+
+def executed(paths: Sequence[Path], folder: Path) -> list[Any]:
+    """The notebooks with their outputs, run one after the other in one process, each in an empty folder.
+
+    Args:
+        paths: Notebooks.
+        folder: An empty folder for what they write.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: A cell raised.
+    """
+    ran = [nbformat.read(path, as_version=4) for path in paths]
+    whole = nbformat.v4.new_notebook(cells=[])
+    for path, notebook in zip(paths, ran, strict=True):
+        place = folder / path.stem
+        place.mkdir()
+        start = f"%reset -f\nimport os; os.chdir({str(place)!r})\n{_HIDDEN}"
+        whole.cells += [nbformat.v4.new_code_cell(start), *notebook.cells]
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+    # a student's own settings of Jupyter would change what a page shows
+    environment |= {"JUPYTER_PLATFORM_DIRS": "1", "IPYTHONDIR": str(folder / "ipython")}
+    client = nbclient.NotebookClient(whole, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}})
+    client.execute(env=environment)
+    return ran
+
+
+def page(notebook: Any, name: str, folder: Path | None = None) -> tuple[str, dict[str, bytes]]:
+    """A chapter as Markdown, and its pictures by file name.
+
+    Args:
+        notebook: With outputs.
+        name: The chapter's, such as ``01_dense_layers``.
+        folder: What the notebook's folder was; left out of the page.
+
+    Raises:
+        ValueError: A picture's cell does not say what the picture shows (``alt`` in its metadata).
+    """
+    parts = [f"<!-- made from {name}.ipynb by scripts/dev/course.py -->"]
+    pictures: dict[str, bytes] = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            parts.append(cell.source)
+            continue
+        parts.append(f"```python\n{cell.source}\n```")
+        for output in cell.outputs:
+            data = output.get("data", {})
+            if "image/png" in data:
+                alt = cell.metadata.get("alt")
+                if not alt:
+                    raise ValueError(f"{name}: a cell draws a picture and does not say what it shows: {cell.source}")
+                file = f"{name}_{len(pictures) + 1}.png"
+                pictures[file] = base64.b64decode(data["image/png"])
+                parts.append(f"![{alt}](pictures/{file})")
+            elif "text/markdown" in data:
+                parts.append(data["text/markdown"])
+            elif text := output.get("text") or data.get("text/plain", ""):
+                parts.append(f"```text\n{_plain(text, folder)}\n```")
+    return "\n\n".join(parts) + "\n", pictures
+
+
+def _plain(text: str, folder: Path | None) -> str:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    for place in (folder, ROOT):
+        text = text.replace(f"{place}/", "") if place else text
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def main() -> None:
+    """Write the pages of the chapters that are named, or of all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("chapters", nargs="*", help="beginnings of names, such as 03; all by default")
+    paths = chapters(parser.parse_args().chapters)
+    (COURSE / "pictures").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for path, notebook in zip(paths, executed(paths, Path(scratch)), strict=True):
+            text, pictures = page(notebook, path.stem, Path(scratch) / path.stem)
+            for old in (COURSE / "pictures").glob(f"{path.stem}_*.png"):
+                old.unlink()
+            for file, content in pictures.items():
+                (COURSE / "pictures" / file).write_bytes(content)
+            path.with_suffix(".md").write_text(text, encoding="utf-8")
+            print(f"docs/course/{path.stem}.md, {len(pictures)} pictures")
+
+
+if __name__ == "__main__":
+    main()
