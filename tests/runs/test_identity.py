@@ -79,3 +79,14 @@ def test_an_old_run_is_run_again_with_the_default_that_it_had(monkeypatch, tmp_p
     cfg = restored(read_record(RELEASED / "1" / "finished").config, tmp_path)
     assert cfg.trainer.new == 7
     assert "no" not in cfg
+
+
+@pytest.mark.parametrize(
+    ("name", "new"),
+    [("residual_mlp.ResidualMLP", {"norm": "batch"}), ("gated_mlp.GatedMLP", {"gates": True})],
+)
+def test_a_net_from_before_a_key_is_the_same_run_wherever_the_config_names_it(name, new):
+    old = {"_target_": f"vision_baselines.models.{name}", "width": 3}
+    for place in (lambda net: {"model": net}, lambda net: {"model": {"match": net}}):
+        assert fingerprint(place(old)) == fingerprint(place({**old, **new}))
+        assert migrations.with_old_defaults(place(old)) == place({**old, **new})

@@ -8,31 +8,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from vision_baselines.models.arguments import checked_image_shape, whole_number
+from vision_baselines.models.arguments import checked_image_shape, one_of, whole_number
+
+Norm = Literal["batch", "layer", "none"]
 
 
 class ResidualBlock(nn.Module):
-    """``relu(x + BN(Linear(relu(BN(Linear(x))))))``; without the skip the ``x +`` is left out.
-
-    The linear layers have no bias: the normalisation after each would take it out again.
+    """``relu(x + norm(Linear(relu(norm(Linear(x))))))``; without the skip the ``x +`` is left out.
 
     Args:
         features: Numbers in, and out.
         skip: Whether the input is added.
+        norm: ``batch``, ``layer`` or ``none``.
     """
 
-    def __init__(self, features: int, *, skip: bool = True) -> None:
+    def __init__(self, features: int, *, skip: bool = True, norm: Norm = "batch") -> None:
         super().__init__()
         self.skip = skip
         self.layers = nn.Sequential(
-            nn.Linear(features, features, bias=False),
-            nn.BatchNorm1d(features),
-            nn.ReLU(),
-            nn.Linear(features, features, bias=False),
-            nn.BatchNorm1d(features),
+            *_linear(features, features, norm), nn.ReLU(), *_linear(features, features, norm)
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -42,7 +40,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """``Flatten → Linear → BatchNorm1d → ReLU``, then `blocks`, each a `ResidualBlock`, then ``Linear``.
+    """``Flatten → Linear → norm → ReLU``, then `blocks`, each a `ResidualBlock`, then ``Linear``.
 
     With the defaults and images of 1×28×28 it has 368,138 parameters for 10 classes.
 
@@ -52,6 +50,8 @@ class ResidualMLP(nn.Module):
         hidden_features: Width of every block.
         num_blocks: Number of blocks, of two linear layers each.
         skip: Whether each block adds its input to its output.
+        norm: After each linear layer but the last: ``batch``, ``layer`` (Ba et al. 2016, arXiv:1607.06450) or
+            ``none``.
 
     Raises:
         ValueError: An argument is out of range.
@@ -65,24 +65,28 @@ class ResidualMLP(nn.Module):
         hidden_features: int = 128,
         num_blocks: int = 8,
         skip: bool = True,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
         in_features = math.prod(checked_image_shape(image_shape))
         whole_number("hidden_features", hidden_features)
         if not isinstance(skip, bool):
             raise ValueError(f"model.skip is {skip!r}; expected true or false")
-        self.stem = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(in_features, hidden_features, bias=False),
-            nn.BatchNorm1d(hidden_features),
-            nn.ReLU(),
-        )
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(hidden_features, skip=skip) for _ in range(whole_number("num_blocks", num_blocks)))
-        )
+        one_of("norm", norm, get_args(Norm))
+        self.stem = nn.Sequential(nn.Flatten(), *_linear(in_features, hidden_features, norm), nn.ReLU())
+        blocks = range(whole_number("num_blocks", num_blocks))
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_features, skip=skip, norm=norm) for _ in blocks))
         self.head = nn.Linear(hidden_features, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, num_classes) for images (N, C, H, W)."""
         logits: Tensor = self.head(self.blocks(self.stem(images)))
         return logits
+
+
+def _linear(in_features: int, out_features: int, norm: Norm) -> list[nn.Module]:
+    """A linear layer and its normalisation. The layer has a bias only without one: normalising takes a bias out."""
+    if norm == "none":
+        return [nn.Linear(in_features, out_features)]
+    normalise = nn.BatchNorm1d if norm == "batch" else nn.LayerNorm
+    return [nn.Linear(in_features, out_features, bias=False), normalise(out_features)]

@@ -93,7 +93,11 @@ _ABSENT_OF_SOURCES: dict[str, dict[str, Any]] = {
         "max_pixels": 89_478_485,
     },
 }
-ABSENT_OF = {f"{_PACKAGE}data.{name}": absent for name, absent in _ABSENT_OF_SOURCES.items()}
+ABSENT_OF = {
+    **{f"{_PACKAGE}data.{name}": absent for name, absent in _ABSENT_OF_SOURCES.items()},
+    f"{_PACKAGE}models.residual_mlp.ResidualMLP": {"norm": "batch"},
+    f"{_PACKAGE}models.gated_mlp.GatedMLP": {"gates": True},
+}
 # What changes from each schema to the next beyond names of classes and fields with defaults: raw data to raw data.
 _RAISE: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -145,10 +149,15 @@ def with_old_defaults(config: Mapping[str, Any]) -> dict[str, Any]:
             node = node.get(parent) if isinstance(node, dict) else None
         if isinstance(node, dict) and parents:
             node.setdefault(last, value)
-    source = (filled.get("data") or {}).get("source")
-    if isinstance(source, dict):
-        filled["data"] = {**filled["data"], "source": {**ABSENT_OF.get(str(source.get("_target_")), {}), **source}}
-    return filled
+    return {key: _with_absent(value) for key, value in filled.items()}
+
+
+def _with_absent(config: Any) -> Any:
+    """A plain config with the keys of classes that it lacks, at what their absence means."""
+    if not isinstance(config, dict):
+        return config
+    own = {key: _with_absent(value) for key, value in config.items()}
+    return {**ABSENT_OF.get(str(config.get("_target_")), {}), **own}
 
 
 def current_record(raw: Mapping[str, Any]) -> dict[str, Any]:
