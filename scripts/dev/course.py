@@ -1,8 +1,8 @@
 """``python scripts/dev/course.py [CHAPTER ...]``: run the notebooks of docs/course and make their pages from them.
 
 A page is its notebook with what the cells printed and drew. Every chapter runs in an empty folder with an empty
-namespace, so that none needs another; they share one Python process, which imports torch once. nbconvert would write the
-pages too, with a template of ours for the pictures' alternative texts and ten more packages to install.
+namespace, so that none needs another; they share one Python process, which imports torch once. nbconvert would write
+the pages too, with a template of ours for the pictures' alternative texts and ten more packages to install.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def executed(paths: Sequence[Path], folder: Path) -> list[Any]:
     environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
     # a student's own settings of Jupyter would change what a page shows
     environment |= {"JUPYTER_PLATFORM_DIRS": "1", "IPYTHONDIR": str(folder / "ipython")}
-    client = nbclient.NotebookClient(whole, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}})
+    client = nbclient.NotebookClient(
+        whole, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
+    )
     client.execute(env=environment)
     return ran
 

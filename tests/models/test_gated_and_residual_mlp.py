@@ -80,7 +80,8 @@ def count(net):
 
 @pytest.mark.parametrize("skip", [True, False])
 @pytest.mark.parametrize(
-    ("norm", "normalise"), [("layer", lambda x: (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)), ("none", None)]
+    ("norm", "normalise"),
+    [("layer", lambda x: (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)), ("none", None)],
 )
 def test_each_norm_is_the_formula_it_is_said_to_be(norm, normalise, skip):
     torch.manual_seed(0)

@@ -29,9 +29,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, features: int, *, skip: bool = True, norm: Norm = "batch") -> None:
         super().__init__()
         self.skip = skip
-        self.layers = nn.Sequential(
-            *_linear(features, features, norm), nn.ReLU(), *_linear(features, features, norm)
-        )
+        self.layers = nn.Sequential(*_linear(features, features, norm), nn.ReLU(), *_linear(features, features, norm))
 
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, features) for features (N, features)."""
