@@ -14,6 +14,7 @@ from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.runs.files import write_pictures
 from vision_baselines.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def _evaluate(arguments: list[str]) -> None:
     parser.add_argument("path", nargs="?", help="the folder of a finished run, or a checkpoint; also ckpt_path=…")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="probe=all, trainer.accelerator=cpu, …")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="a probe's pictures; default: evaluated/ beside run.json or the .ckpt",
+    )
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     words = [word for word in (options.path, *options.overrides) if word]
@@ -53,6 +60,10 @@ def _evaluate(arguments: list[str]) -> None:
     with config_dir_known(options.config_dir):
         found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
     _show(found)
+    if found.pictures:
+        _write_pictures(
+            found, options.pictures or (Path(path) if Path(path).is_dir() else Path(path).parent) / "evaluated"
+        )
     if options.json:
         _write(found, options.json)
     if found.same is False and not found.manifest:
@@ -72,6 +83,17 @@ def _show(found: Evaluation) -> None:
         print(f"{found.headline} DIFFERS from the record's {found.recorded:.6g}")
         if found.manifest:
             print(f"bits cannot be promised here: {'; '.join(found.manifest)}")
+
+
+def _write_pictures(found: Evaluation, folder: Path) -> None:
+    try:
+        names = write_pictures(folder, found.pictures)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {folder}: {error.strerror}; set --pictures to a folder of your own"
+        ) from error
+    for name in names:
+        print(f"picture: {folder / name}")
 
 
 def _write(found: Evaluation, target: Path) -> None:

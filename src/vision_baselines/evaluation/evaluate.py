@@ -29,11 +29,13 @@ class Evaluation:
 
     `headline` is the full name of the task's headline metric, `recorded` its value in the record where that speaks of
     these weights on this data, else None, and `not_compared` says why. `manifest` lists environment differences.
+    `pictures` are the probes', PNG files by name, ``probe/name.png``.
     """
 
     ckpt_path: Path
     metrics: dict[str, float]
     curves: dict[str, Curve]
+    pictures: dict[str, bytes]
     headline: str
     recorded: float | None = None
     not_compared: str = ""
@@ -86,7 +88,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         found = with_data(cfg, record, overrides, partial(measure, ckpt_path=path, data_sha256=known))
     no_record = "there is no record beside the checkpoint"
     if record is None:
-        return Evaluation(path, found.metrics, found.curves, found.headline, not_compared=no_record)
+        return Evaluation(path, found.metrics, found.curves, found.pictures, found.headline, not_compared=no_record)
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
         require_same_weights(path, found, record)
     return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))
@@ -104,6 +106,7 @@ def _compared(path: Path, found: Measurement, record: RunRecord, manifest: tuple
         path,
         found.metrics,
         found.curves,
+        found.pictures,
         found.headline,
         recorded=None if reason else record.metrics[found.headline],
         not_compared=reason,

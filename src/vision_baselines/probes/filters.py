@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-import torch
-from PIL import Image
 from torch import Tensor
 
 from vision_baselines.analysis.filter_grid import first_layer_filters
+from vision_baselines.probes.probe import add_image, pixels_of
 
 TAG = "filters/first_layer"
 MOST_FILTERS = 64
@@ -45,10 +42,7 @@ def log_filters(trainer: pl.Trainer, filters: Tensor, moment: str, *, step: int)
         The picture, (3, H, W) uint8.
     """
     picture = labelled_grid(filters, moment)
-    for logger in trainer.loggers:
-        experiment: Any = getattr(logger, "experiment", None)
-        if hasattr(experiment, "add_image"):
-            experiment.add_image(TAG, picture, global_step=step)
+    add_image(trainer, TAG, lambda: picture, step)
     return picture
 
 
@@ -85,5 +79,4 @@ def labelled_grid(filters: Tensor, moment: str) -> Tensor:
     axes.spines[:].set_visible(False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    pixels = np.array(Image.open(buffer).convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    return pixels_of(buffer.getvalue())

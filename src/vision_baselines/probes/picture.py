@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-import numpy as np
-import torch
-from PIL import Image
 from torch import Tensor
 
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.plots.export import png
 from vision_baselines.plots.scale import label_steps
 from vision_baselines.plots.style import Look, add_legend, finish, house_style, new_axes
+from vision_baselines.probes.probe import pixels_of
 from vision_baselines.runs.record import Curve
 
 
@@ -39,5 +36,4 @@ def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) ->
         label_steps(axes.xaxis, lines[0][1].x)
         finish(axes, lines[0][1].x_label, f"{lines[0][1].y_label}{', %' if metric.unit else ''}")
         add_legend(figure, [(label, Look.of(index)) for index, (label, _) in enumerate(lines) if label], title)
-        pixels = np.array(Image.open(io.BytesIO(png(figure))).convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+        return pixels_of(png(figure))

@@ -1,4 +1,4 @@
-"""What all probes are: callbacks that act once a net has been tested, and keep the curves that they measured.
+"""What all probes are: callbacks that act once a net has been tested, and keep the curves and pictures they made.
 
 By then the best epoch's weights are loaded, the net is in evaluation mode and no gradient is kept; so a probe runs the
 same way at the end of a run and on a checkpoint. What it logs with ``pl_module.log`` arrives in the test's results, and
@@ -8,19 +8,40 @@ weight: a run with it ends with the weights of the run without.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import Tensor
 
 from vision_baselines.runs.record import Curve
 
 
 class Probe(pl.Callback):
-    """Base class; `curves` holds what was measured, by name, once the test is over."""
+    """Base class.
+
+    Once the test is over, `curves` holds what was measured, by name, and `pictures` PNG files by their name below the
+    run's folder, ``probe/name.png``; whoever runs the test writes them there.
+    """
 
     def __init__(self) -> None:
         self.curves: dict[str, Curve] = {}
+        self.pictures: dict[str, bytes] = {}
+
+    def add_picture(self, trainer: pl.Trainer, name: str, png: bytes) -> None:
+        """Keep a picture as ``name.png`` and give it to every logger that takes pictures, under `name`.
+
+        Args:
+            trainer: Its loggers are written to, at its present step.
+            name: ``probe/name`` of letters, digits and ``._,=+-``.
+            png: A PNG file.
+        """
+        self.pictures[f"{name}.png"] = png
+        add_image(trainer, name, lambda: pixels_of(png))
 
     def log_metrics(self, pl_module: pl.LightningModule, metrics: Mapping[str, float]) -> None:
         """Add numbers to the test's results."""
@@ -35,6 +56,28 @@ def curves_of(callbacks: Iterable[Any]) -> dict[str, Curve]:
     }
 
 
+def pictures_of(callbacks: Iterable[Any]) -> dict[str, bytes]:
+    """What the probes among `callbacks` drew: PNG files by their name below the run's folder."""
+    return {
+        name: png for probe in callbacks if isinstance(probe, Probe) for name, png in sorted(probe.pictures.items())
+    }
+
+
+def pixels_of(png: bytes) -> Tensor:
+    """A PNG file as uint8 (3, H, W)."""
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(png)).convert("RGB"))).permute(2, 0, 1)
+
+
+def add_image(trainer: pl.Trainer, tag: str, draw: Callable[[], Tensor], step: int | None = None) -> None:
+    """Draw uint8 (3, H, W), once and only if some logger takes pictures, at a step or the trainer's present one."""
+    experiments: list[Any] = [getattr(logger, "experiment", None) for logger in trainer.loggers]
+    takers = [experiment for experiment in experiments if hasattr(experiment, "add_image")]
+    if takers:
+        picture = draw()
+        for experiment in takers:
+            experiment.add_image(tag, picture, global_step=trainer.global_step if step is None else step)
+
+
 def draw_curves(trainer: pl.Trainer, tag: str, title: str, lines: Sequence[tuple[str, Curve]]) -> None:
     """Draw `lines`, which share their axes, to every logger that takes pictures.
 
@@ -44,12 +87,10 @@ def draw_curves(trainer: pl.Trainer, tag: str, title: str, lines: Sequence[tuple
         title: Written above.
         lines: The curves and what the legend calls them.
     """
-    experiments: list[Any] = [getattr(logger, "experiment", None) for logger in trainer.loggers]
-    takers = [experiment for experiment in experiments if hasattr(experiment, "add_image")]
-    if not takers:
-        return
-    from vision_baselines.probes.picture import curves_picture  # a run without pictures need not wait for Matplotlib
 
-    picture = curves_picture(tag, title, lines)
-    for experiment in takers:
-        experiment.add_image(tag, picture, global_step=trainer.global_step)
+    def draw() -> Tensor:
+        from vision_baselines.probes.picture import curves_picture  # a run without pictures need not wait for it
+
+        return curves_picture(tag, title, lines)
+
+    add_image(trainer, tag, draw)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status
+from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import LOCK_FILE
 
 # Everything that a run writes, by its path below the run's folder.
@@ -21,6 +22,8 @@ _WRITTEN = re.compile(
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
+# A picture of a probe: written where a record lists it.
+_PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What is there before a run begins, and stays when it is removed: the lock, Hydra's own files, logs.
 _KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
 
@@ -59,6 +62,8 @@ def clear(folder: Path, record: RunRecord | None) -> None:
     if record is not None:
         if record.files:
             own = [name for name in own if name in {*record.files, RECORD_FILE}]
+        there = {name for name in _files(folder) if not (folder / name).is_symlink()}
+        own += [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
         # a kill from here on leaves the record of a run that has to be trained again, not of a finished one
         record = record.model_copy(update={"status": Status.FAILED, "failure": Failure(kind="", message="removed")})
         record.write(folder)
@@ -69,6 +74,36 @@ def clear(folder: Path, record: RunRecord | None) -> None:
     for name in {name.partition("/")[0] for name in own if "/" in name}:
         if not any((folder / name).iterdir()):
             (folder / name).rmdir()
+
+
+def write_pictures(folder: Path, pictures: Mapping[str, bytes], before: Sequence[str] = ()) -> list[str]:
+    """Write a probe's pictures below `folder`, and remove what the same probes wrote `before` and do not draw now.
+
+    Args:
+        folder: A run's folder, held by this process, or one for pictures alone.
+        pictures: PNG files by name, ``probe/name.png``.
+        before: Names of files below `folder` that were written earlier.
+
+    Returns:
+        The names in `before` that are still there, and those of `pictures`, sorted.
+
+    Raises:
+        ConfigError: A name is of another form, or leads through a link.
+        OSError: The folder cannot be written.
+    """
+    probes = {name.partition("/")[0] for name in pictures}
+    for name in pictures:
+        if not _PICTURE.fullmatch(name) or (folder / name).parent.is_symlink():
+            raise ConfigError(f"a probe's picture is called {name!r}; expected probe/name.png, in no link")
+    for probe in sorted(probes):
+        (folder / probe).mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder / probe)
+    for name, content in pictures.items():
+        write_atomically(folder / name, content)
+    outdated = {n for n in before if _PICTURE.fullmatch(n) and n.partition("/")[0] in probes and n not in pictures}
+    for name in outdated:
+        (folder / name).unlink(missing_ok=True)
+    return sorted({*before, *pictures} - outdated)
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[str]:

@@ -18,8 +18,9 @@ from omegaconf import DictConfig, open_dict
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.splits import Splits
 from vision_baselines.errors import ConfigError, DataError, StorageError
-from vision_baselines.probes.probe import curves_of
+from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
+from vision_baselines.runs.files import write_pictures
 from vision_baselines.runs.fingerprint import missing_probes
 from vision_baselines.runs.record import Curve, Environment, RunRecord
 from vision_baselines.storage import checkpoint_file
@@ -34,11 +35,13 @@ log = logging.getLogger(__name__)
 class Measurement:
     """What a test gave, of what (checksums of the net's state and of the data), and under which manifest.
 
-    `headline` is the full name of the metric by which the task's runs are compared.
+    `headline` is the full name of the metric by which the task's runs are compared; `pictures` are the probes', PNG
+    files by name, ``probe/name.png``.
     """
 
     metrics: dict[str, float]
     curves: dict[str, Curve]
+    pictures: dict[str, bytes]
     weights_sha256: str
     data_sha256: str
     environment: Environment
@@ -85,7 +88,8 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
     metrics = {name: float(value) for name, value in results[0].items()}
     manifest = environment.observe(trainer.strategy.root_device)
     headline = f"test/{classifier.task.headline}"
-    return Measurement(metrics, curves_of(probes), weights_sha256(classifier.net), found, manifest, headline)
+    drawn = pictures_of(probes)
+    return Measurement(metrics, curves_of(probes), drawn, weights_sha256(classifier.net), found, manifest, headline)
 
 
 def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, folder: Path) -> RunRecord:
@@ -119,6 +123,7 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
     record.metrics = {name: value for name, value in found.metrics.items() if not name.startswith("test/")} | kept
     record.curves = {k: v for k, v in record.curves.items() if not k.startswith(outdated)} | found.curves
     record.config = {**record.config, "probe": {**(record.config.get("probe") or {}), **missing}}
+    record.files = write_pictures(folder, found.pictures, record.files)
     record.write(folder)
     return record
 

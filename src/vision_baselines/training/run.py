@@ -21,9 +21,9 @@ from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, DataError, TrainingError
-from vision_baselines.probes.probe import curves_of
+from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
-from vision_baselines.runs.files import clear, written_files
+from vision_baselines.runs.files import clear, write_pictures, written_files
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
@@ -126,7 +126,7 @@ def _build_fit_and_test(
         _test(record, parts)
         log_result(plan.cfg, record, parts.trainer, parts.classifier, plan.folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
-        record.files = written_files(plan.folder)
+        record.files = write_pictures(plan.folder, pictures_of(parts.callbacks), written_files(plan.folder))
         record.write(plan.folder)
     finally:
         for logger in parts.loggers:
