@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d
+from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d, conv2d_loop
 
 
 @st.composite
@@ -46,6 +46,48 @@ def test_conv2d_matches_torch_on_random_shapes(case: tuple[np.ndarray, np.ndarra
     np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
 
 
+@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@given(convolutions())
+def test_the_loop_to_read_gives_what_conv2d_gives(case: tuple[np.ndarray, np.ndarray, int, int, int]) -> None:
+    image, kernels, stride, padding, _ = case
+    if kernels.shape[2] > image.shape[1] + 2 * padding or kernels.shape[3] > image.shape[2] + 2 * padding:
+        return
+
+    by_hand = conv2d_loop(image, kernels, stride, padding)
+
+    np.testing.assert_allclose(by_hand, conv2d(image, kernels, stride, padding), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(
+        conv2d_loop(image[0], kernels[0, 0], stride, padding),
+        conv2d_loop(image[:1], kernels[:1, :1], stride, padding)[0],
+    )
+
+
+def test_the_loop_answers_exercise_1_as_torch_does() -> None:
+    rng = np.random.default_rng(0)
+    image, filters = rng.normal(size=(3, 32, 32)), rng.normal(size=(8, 3, 3, 3))
+    conv = torch.nn.Conv2d(3, 8, kernel_size=3, bias=False, dtype=torch.float64)
+    conv.weight.data = torch.from_numpy(filters)
+
+    response = conv2d_loop(image, filters)
+
+    assert response.shape == (8, 30, 30)
+    np.testing.assert_allclose(response, conv(torch.from_numpy(image)).detach().numpy(), atol=1e-12)
+
+
+def test_the_loop_does_not_overflow_in_the_type_of_a_picture() -> None:
+    white = np.full((4, 4), 255, dtype=np.uint8)
+
+    np.testing.assert_array_equal(conv2d_loop(white, np.full((2, 2), 255, dtype=np.uint8)), np.full((3, 3), 4 * 255**2))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("horizontal", [[-1, -1, -1], [0, 0, 0], [1, 1, 1]]), ("vertical", [[-1, 0, 1]] * 3)],
+)
+def test_the_edge_kernels_have_the_signs_of_the_tutorial(name: str, rows: list[list[int]]) -> None:
+    np.testing.assert_array_equal(EDGE_KERNELS[name], rows)
+
+
 def test_single_channel_form_is_the_same_convolution_without_the_channel_axes() -> None:
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(7, 9)), rng.normal(size=(3, 2))
@@ -61,7 +103,7 @@ BRIGHT_TOP_HALF = np.repeat([1.0, 0.0], 4)[:, None] * np.ones(8)
 
 def test_horizontal_kernel_answers_only_at_the_edge_of_the_bright_top_half() -> None:
     # Rows 2 and 3 of the output cover image rows 2-4 and 3-5: one row of three ones above, zeros below.
-    expected = np.array([[0] * 6, [0] * 6, [3] * 6, [3] * 6, [0] * 6, [0] * 6])
+    expected = np.array([[0] * 6, [0] * 6, [-3] * 6, [-3] * 6, [0] * 6, [0] * 6])
 
     np.testing.assert_array_equal(conv2d(BRIGHT_TOP_HALF, EDGE_KERNELS["horizontal"]), expected)
 
@@ -107,9 +149,10 @@ def test_the_kernel_is_not_flipped() -> None:
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: tuple[object, ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message) as refusal:
-        conv2d(*arguments)
-    assert "\n" not in str(refusal.value)
+    for function in (conv2d, conv2d_loop) if len(arguments) < 5 else (conv2d,):
+        with pytest.raises(ValueError, match=message) as refusal:
+            function(*arguments)
+        assert "\n" not in str(refusal.value)
 
 
 def _median_s(call: Callable[[], object], repeats: int = 15) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from vision_baselines.errors import ConfigError
+from vision_baselines.errors import ConfigError, StorageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,8 +32,21 @@ def positive(text: str) -> int:
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
+    return _whole(text, 1)
+
+
+def whole(text: str) -> int:
+    """A whole number of at least 0, for a parser's argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    return _whole(text, 0)
+
+
+def _whole(text: str, minimum: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) < minimum:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {minimum}, not {text!r}")
     return int(text)
 
 
@@ -44,6 +59,30 @@ def checked_png(path: Path | None) -> Path | None:
     if path and path.suffix != ".png":
         raise ConfigError(f"--out is {str(path)!r}; expected the name of a PNG file, such as picture.png")
     return path
+
+
+def checked_html(path: Path | None) -> Path | None:
+    """The page to write, if any.
+
+    Raises:
+        ConfigError: Its name does not end in ``.html``.
+    """
+    if path and path.suffix != ".html":
+        raise ConfigError(f"--html is {str(path)!r}; expected the name of an HTML file, such as page.html")
+    return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While a file is written that an option names.
+
+    Raises:
+        StorageError: It cannot be, and why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
 
 
 def console() -> Console:

@@ -26,7 +26,8 @@ def edges_figure(
 
     Args:
         kernels: ``(kH, kW)`` by name.
-        rows: A title, an image ``(H, W)`` of values in [0, 1], and the response to it by the kernel's name.
+        rows: A title, an image ``(H, W)`` or ``(H, W, 3)`` of values in [0, 1], and the response to it by the
+            kernel's name.
     """
     width_in = (1 + len(kernels)) * (_PANEL_IN + _GAP_IN) - _GAP_IN + 2 * _EDGE_IN
     height_in = _KERNEL_IN + _TITLE_IN + len(rows) * (_PANEL_IN + _TITLE_IN) + _EDGE_IN
@@ -41,7 +42,7 @@ def edges_figure(
     key = "Kernels and responses:\npositive blue, zero white,\nnegative orange."
     figure.text(_EDGE_IN / width_in, (top_in + _KERNEL_IN) / height_in, key, va="top", fontsize=8, color=MUTED)
     for column, (name, kernel) in enumerate(kernels.items(), start=1):
-        _draw_signed(panel(column, top_in, _KERNEL_IN), kernel, float(np.abs(kernel).max()), f"{name} kernel")
+        _draw_signed(panel(column, top_in, _KERNEL_IN), kernel, float(np.abs(kernel).max()) or 1.0, f"{name} kernel")
     for index, (title, image, answers) in enumerate(rows, start=1):
         bottom_in = top_in - index * (_PANEL_IN + _TITLE_IN)
         axes = panel(0, bottom_in, _PANEL_IN)
@@ -63,7 +64,7 @@ def _finish(axes: Axes, values: NDArray[Any], title: str, *, dark: NDArray[np.bo
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["top", "right"]].set_visible(True)
-    if max(values.shape) <= _NUMBERED:
+    if values.ndim == 2 and max(values.shape) <= _NUMBERED:
         for (row, column), value in np.ndenumerate(values):
             color = PAPER if dark[row, column] else MUTED if value == 0 else INK
             axes.text(
