@@ -1,4 +1,4 @@
-"""scripts/edge_demo.py: the responses the tutorial prints, pictures and kernels of one's own, one line for bad input."""
+"""scripts/edge_demo.py: the tutorial's responses, pictures and kernels of one's own, one line for bad input."""
 
 import json
 import os

@@ -95,7 +95,9 @@ def _edges() -> Iterator[str]:
     assert along.min() == along.max()
     assert not elsewhere.any()
     assert not vertical.any()
-    yield f"horizontal kernel answers {along.max():.0f} along the edge and {elsewhere.max():.0f} elsewhere".replace("-", "−")
+    yield f"horizontal kernel answers {along.max():.0f} along the edge and {elsewhere.max():.0f} elsewhere".replace(
+        "-", "−"
+    )
     yield f"vertical kernel {vertical.max():.0f} everywhere"
 
 

@@ -80,9 +80,7 @@ def conv2d(
     return responses.reshape((out_height, out_width) if is_plain else (out_channels, out_height, out_width))
 
 
-def conv2d_loop(
-    image: ArrayLike, kernels: ArrayLike, stride: int = 1, padding: int = 0
-) -> NDArray[np.floating[Any]]:
+def conv2d_loop(image: ArrayLike, kernels: ArrayLike, stride: int = 1, padding: int = 0) -> NDArray[np.floating[Any]]:
     """The same as `conv2d`, written as one does it by hand (exercise 1 of the tutorial): slow, and made to be read.
 
     A window slides over the padded image. At each position, in every channel, its pixels are multiplied by the

@@ -115,7 +115,9 @@ def _run(arguments: list[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(prog="edge_demo.py", description=_DESCRIPTION)
     parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, made grey")
-    parser.add_argument("--colour", "--color", action="store_true", help="keep its three channels; responses are summed")
+    parser.add_argument(
+        "--colour", "--color", action="store_true", help="keep its three channels; responses are summed"
+    )
     parser.add_argument(
         "--size",
         type=positive,
@@ -127,7 +129,11 @@ def _parser() -> Parser:
     parser.add_argument("--stride", type=positive, default=1, metavar="PX", help="pixels from window to window")
     parser.add_argument("--padding", type=whole, default=0, metavar="PX", help="zero pixels added on each side")
     parser.add_argument(
-        "--shift", type=int, nargs=2, metavar=("DOWN", "RIGHT"), help="move the picture: does the response move with it?"
+        "--shift",
+        type=int,
+        nargs=2,
+        metavar=("DOWN", "RIGHT"),
+        help="move the picture: does the response move with it?",
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else, of every kernel")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw it, and by default a real digit below it")
