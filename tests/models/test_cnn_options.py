@@ -38,6 +38,9 @@ STATED = {
         *(conv(3, 4, stride=2), nn.BatchNorm2d(4), nn.ReLU()),
         *(conv(4, 6, stride=2), nn.BatchNorm2d(6), nn.ReLU(), *top(6 * 9)),
     ],
+    "downsample=none": [
+        *(conv(3, 4), nn.BatchNorm2d(4), nn.ReLU(), conv(4, 6), nn.BatchNorm2d(6), nn.ReLU(), *top(6 * 144)),
+    ],
     "norm=none": [
         *(conv(3, 4), nn.ReLU(), nn.MaxPool2d(2), conv(4, 6), nn.ReLU(), nn.MaxPool2d(2), *top(6 * 9)),
     ],
@@ -91,7 +94,7 @@ def test_the_net_has_the_values_and_gradients_of_the_layers_as_stated(options, a
         torch.testing.assert_close(mine, stated)
 
 
-@pytest.mark.parametrize("downsample", ["max_pool", "avg_pool", "stride"])
+@pytest.mark.parametrize("downsample", ["max_pool", "avg_pool", "stride", "none"])
 @pytest.mark.parametrize("head", ["flatten", "global_avg_pool"])
 @pytest.mark.parametrize("image_shape", [(1, 28, 28), (3, 33, 17), (2, 5, 9)])
 def test_every_way_to_halve_and_to_end_maps_any_image_to_logits(downsample, head, image_shape):
@@ -110,12 +113,13 @@ def test_dropout_stands_before_the_last_layer_whether_or_not_there_is_a_hidden_o
 def test_an_image_too_small_for_the_blocks_is_refused_however_they_halve_it(downsample):
     with pytest.raises(ValueError, match=r"^data\.image_shape is \[1, 4, 4\]: too small for the 4 blocks.*halves it$"):
         CNN((1, 4, 4), 2, channels=[2, 2, 2, 2], downsample=downsample)
+    CNN((1, 4, 4), 2, channels=[2, 2, 2, 2], downsample="none")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"downsample": "maxpool"}, "model.downsample is 'maxpool'; expected max_pool, avg_pool or stride; did you"),
+        ({"downsample": "maxpool"}, "model.downsample is 'maxpool'; expected max_pool, avg_pool, stride or none; did"),
         ({"downsample": "strided"}, "did you mean stride?"),
         ({"head": "gap"}, "model.head is 'gap'; expected flatten or global_avg_pool"),
         ({"norm": None}, "model.norm is None; expected batch, group or none"),

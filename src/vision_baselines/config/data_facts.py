@@ -57,7 +57,7 @@ def fill_auto(cfg: DictConfig) -> None:
         if _is_auto(data, "num_classes"):
             data.num_classes = _num_classes(cfg)
         if _is_auto(data, "image_shape"):
-            data.image_shape = _read(cfg)[0]
+            data.image_shape = _framed(data, _read(cfg)[0])
         for key, index in (("mean", 2), ("std", 3)):
             if _is_auto(data, key):
                 data[key] = _read(cfg)[index]
@@ -80,6 +80,15 @@ def _source(cfg: DictConfig) -> dict[str, Any]:
     source = OmegaConf.to_container(cfg.data.source, resolve=True)
     assert isinstance(source, dict)
     return {str(key): value for key, value in source.items()}
+
+
+def _framed(data: DictConfig, shape: list[int]) -> list[int]:
+    """The shape of the source's images as the net sees them."""
+    from vision_baselines.data.geometry import check_geometry, framed_shape
+
+    resize, place = data.get("resize"), data.get("place")
+    check_geometry(resize, place)
+    return list(framed_shape(shape, resize, place))
 
 
 def _is_auto(data: DictConfig, key: str) -> bool:

@@ -2,13 +2,13 @@
 
 The facts about the data (shape, classes, mean, std) come from its config, because nets are built from them before
 any data is read; here they are compared with what the source really yields, and a difference is refused. Which images
-are kept and where their pixels lie is decided once, by `split_changes`, when they are read.
+are kept and where their pixels lie is decided once, by `split_changes` and `geometry`, when they are read.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
+from vision_baselines.data.geometry import check_geometry, framed_shape, placed, resized
 from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
@@ -34,7 +35,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     Args:
         source: Where the tensors come from.
-        image_shape: (channels, height, width) of one image, in pixels.
+        image_shape: (channels, height, width) of one image as the net sees it, in pixels.
         num_classes: Number of classes, of those that `classes` keeps; targets are 0 … num_classes - 1. Where targets
             are numbers, how many the net puts out.
         mean: Per channel, of pixels scaled to [0, 1].
@@ -51,6 +52,9 @@ class ImageDataModule(pl.LightningDataModule):
         train_fraction: How much of train is kept, in (0, 1], each class by its share; val and test stay whole.
         val_size: None validates on what the source gives; 0 trains on those images too, and validates on none.
         classes: Labels or names of the classes that are kept, in every split, in their new order; None for all.
+        resize: Side in pixels that every image is scaled to; None leaves them as they are.
+        place: Half of a canvas twice as wide that images stand in, of ``train`` (and val) and of ``test``: ``left``,
+            ``right`` or ``both``; None leaves them as they are.
 
     Raises:
         ConfigError: Sizes are out of range, or the facts stated do not hold for the data.
@@ -75,6 +79,8 @@ class ImageDataModule(pl.LightningDataModule):
         train_fraction: float = 1.0,
         val_size: int | None = None,
         classes: Sequence[int | str] | None = None,
+        resize: int | None = None,
+        place: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         for key, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -100,6 +106,7 @@ class ImageDataModule(pl.LightningDataModule):
                 f"data.val_size is {val_size!r}; expected 0 for no validation, or null: how much is cut is said by "
                 "data.source.val_size or val_fraction"
             )
+        check_geometry(resize, place)
         if isinstance(augment, Augment):
             augment.check_places(image_shape, permuted=permute_pixels)
         if augment:
@@ -118,6 +125,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.train_fraction = train_fraction
         self.classes = classes
         self.val_size = val_size
+        self.resize = resize
+        self.place = place
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (pixel / 255 - mean) / std as one multiplication and one addition
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
@@ -133,9 +142,12 @@ class ImageDataModule(pl.LightningDataModule):
         if self.splits is not None:
             return
         whole = splits = self.source.load()
-        received = tuple(splits.train.images.shape[1:])
+        received = framed_shape(splits.train.images.shape[1:], self.resize, self.place)
         if received != self.image_shape:
-            raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}")
+            asked = {"data.resize": self.resize, "data.place": self.place}
+            changes = " and ".join(f"{key}={value}" for key, value in asked.items() if value)
+            by = f" after {changes}" if changes else ""
+            raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}")
         if self.val_size == 0:
             splits = without_validation(splits)
         if self.classes is not None:
@@ -152,6 +164,10 @@ class ImageDataModule(pl.LightningDataModule):
                 f"data.batch_size is {self.batch_size}; the training split has only {size} images: "
                 f"set data.batch_size={2 ** (size.bit_length() - 1)}{fraction}"
             )
+        if self.resize is not None:
+            splits = resized(splits, self.resize)
+        if self.place is not None:
+            splits = placed(splits, self.place)
         if self.permute_pixels:
             splits = with_permuted_pixels(splits)
         targets = f"{len(splits.class_names)} classes" if splits.class_names else "targets are numbers"

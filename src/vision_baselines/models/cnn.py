@@ -11,7 +11,7 @@ from vision_baselines.analysis.conv_arithmetic import output_size
 from vision_baselines.models.arguments import checked_image_shape, one_of, whole_number, whole_numbers
 from vision_baselines.models.dropout import Dropout
 
-Downsample = Literal["max_pool", "avg_pool", "stride"]
+Downsample = Literal["max_pool", "avg_pool", "stride", "none"]
 Head = Literal["flatten", "global_avg_pool"]
 Norm = Literal["batch", "group", "none"]
 
@@ -30,8 +30,8 @@ class CNN(nn.Module):
         norm: ``batch``; ``group``, in groups of 16 channels, the best of Wu & He 2018, arXiv:1803.08494, or in one
             group where 16 do not divide them; or ``none``.
         downsample: How a block halves the image: ``max_pool`` or ``avg_pool`` after the last ReLU (2×2, an odd last
-            row or column is dropped), or ``stride``: its last convolution takes every second pixel, and nothing
-            is pooled.
+            row or column is dropped); ``stride``: its last convolution takes every second pixel, and nothing is
+            pooled; or ``none``: the image keeps its size.
         head: What the linear layers see of the last block: ``flatten``, every pixel, or ``global_avg_pool``, each
             channel's mean over the image.
         hidden_features: Width of a layer between those features and the logits; none goes straight to the logits.
@@ -68,14 +68,14 @@ class CNN(nn.Module):
             )
         self.features = nn.Sequential()
         for out_channels in channels:
-            if min(height, width) < 2:
+            if min(height, width) < 2 and downsample != "none":
                 raise ValueError(
                     f"data.image_shape is {list(image_shape)}: too small for the {len(channels)} blocks of "
                     "model.channels, each of which halves it"
                 )
             widths = [in_channels, *[out_channels] * conv_per_block]
             self.features.append(_block(widths, kernel_size=kernel_size, norm=norm, downsample=downsample))
-            height, width = (_halved(side, kernel_size, downsample) for side in (height, width))
+            height, width = (_size_after(side, kernel_size, downsample) for side in (height, width))
             in_channels = out_channels
         layers: list[nn.Module] = [nn.Flatten()]
         in_features = in_channels * height * width
@@ -114,7 +114,9 @@ def _block(widths: Sequence[int], *, kernel_size: int, norm: Norm, downsample: D
     return nn.Sequential(*layers)
 
 
-def _halved(side: int, kernel_size: int, downsample: Downsample) -> int:
+def _size_after(side: int, kernel_size: int, downsample: Downsample) -> int:
+    if downsample == "none":
+        return side
     if downsample == "stride":
         return output_size(side, kernel_size, stride=2, padding=kernel_size // 2)
     return output_size(side, kernel_size=2, stride=2)
