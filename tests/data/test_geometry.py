@@ -79,9 +79,7 @@ def test_scaling_to_the_same_size_changes_no_pixel_and_a_plain_picture_stays_pla
 
 
 def test_a_split_without_images_has_the_new_shape_too(splits):
-    empty = Splits(
-        splits.train, splits.val.subset(torch.arange(0)), splits.test, splits.class_names, has_val=False
-    )
+    empty = Splits(splits.train, splits.val.subset(torch.arange(0)), splits.test, splits.class_names, has_val=False)
     found = placed(resized(empty, 6), {"train": "left", "test": "right"})
     assert [tuple(split.images.shape) for split in found.by_name().values()] == [
         (8, 3, 6, 12),
@@ -114,7 +112,9 @@ def test_a_data_module_serves_what_the_config_says(options):
 
 
 def test_a_shape_that_is_not_what_comes_out_is_refused_and_the_change_is_named():
-    with pytest.raises(ConfigError, match=r"^data\.image_shape is \[1, 8, 8\]; the data has \[1, 12, 12\] after data\.r"):
+    with pytest.raises(
+        ConfigError, match=r"^data\.image_shape is \[1, 8, 8\]; the data has \[1, 12, 12\] after data\.r"
+    ):
         module(NOISE, image_shape=(1, 8, 8), resize=12).setup()
     with pytest.raises(ConfigError, match=r"the data has \[1, 8, 16\] after data\.place=\{'train': 'left'"):
         module(NOISE, image_shape=(1, 8, 8), place=PLACE).setup()

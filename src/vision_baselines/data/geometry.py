@@ -80,9 +80,7 @@ def placed(splits: Splits, place: Mapping[str, str]) -> Splits:
             ``both``, half of the images each, drawn once and for all.
     """
     where = {"train": place["train"], "val": place["train"], "test": place["test"]}
-    found = {
-        name: replace(split, images=_on_canvas(split, where[name])) for name, split in splits.by_name().items()
-    }
+    found = {name: replace(split, images=_on_canvas(split, where[name])) for name, split in splits.by_name().items()}
     words = ", ".join(f"{name} {side}" for name, side in where.items())
     report = replace(splits.report, notes=(*splits.report.notes, f"halves that images stand in: {words} (data.place)"))
     return replace(splits, train=found["train"], val=found["val"], test=found["test"], report=report)
