@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import open_dict, read_write
 
 from vision_baselines.runs.fingerprint import job_name
@@ -64,14 +65,24 @@ def options_of(experiment):
     return [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
 
 
+def jobs_of(experiment):
+    """The overrides of every job with seed 0: the grid of `params`, for each of `groups` where there are any."""
+    sweeper = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]
+    grid = [f"{key}={values}" for key, values in {**sweeper["params"], "seed": "0"}.items()]
+    for group in sweeper.get("groups", [[]]):
+        parsed = OverridesParser.create().parse_overrides([*grid, *group])
+        yield from itertools.product(*([f"{axis.get_key_element()}={v}" for v in values(axis)] for axis in parsed))
+
+
+def values(axis):
+    return axis.sweep_string_iterator() if axis.is_sweep_override() else [axis.get_value_element_as_str()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment, compose, tmp_path):
     """Job by job in this process; the command itself is run below."""
-    axes = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["params"]
-    axes = {**axes, "seed": "0"}
-    choices = [[f"{key}={value}" for value in str(values).split(",")] for key, values in axes.items()]
-    for overrides in itertools.product(*choices):
+    for overrides in jobs_of(experiment):
         jobs = [f"experiment={experiment}", "debug=quick", *options_of(experiment), *overrides, "logger=none"]
         cfg = compose(*jobs, run_dir=tmp_path / job_name(jobs), name=experiment)
         with read_write(HydraConfig.get()), open_dict(HydraConfig.get()):
