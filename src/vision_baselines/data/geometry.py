@@ -63,7 +63,7 @@ def resized(splits: Splits, side: int) -> Splits:
     def scaled(images: Tensor) -> Tensor:
         shrinks = side < min(images.shape[-2:])
         options = {"size": (side, side), "mode": "bilinear", "align_corners": False, "antialias": shrinks}
-        parts = [interpolate(part.float(), **options) for part in images.split(_AT_A_TIME) if len(part)]  # type: ignore[arg-type]
+        parts = [interpolate(part.float(), **options) for part in torch.split(images, _AT_A_TIME) if len(part)]  # type: ignore[arg-type]
         empty = images.new_zeros(0, images.shape[1], side, side)
         return torch.cat([empty, *(part.round().clamp(0, 255).to(torch.uint8) for part in parts)])
 
