@@ -72,12 +72,22 @@ def ramp(steps: int = 9) -> tuple[str, ...]:
     return tuple(to_hex(color) for color in matplotlib.colormaps[COLOR_MAP](np.linspace(0, 1, steps)))
 
 
-def mosaic(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
-    """Tiles in rows of `COLUMNS`, transparent between, each filter enlarged by a whole factor.
+def scale_in_words(channels: int, limit: float) -> str:
+    """What a colour says of filters with so many input channels.
+
+    >>> scale_in_words(1, 0.4217)
+    'white is 0, the ends of the scale are ±0.42'
+    """
+    return f"{'grey' if channels == 3 else 'white'} is 0, the ends of the scale are ±{limit:.2g}"
+
+
+def mosaic(weights: NDArray[np.float32], limit: float, columns: int = COLUMNS) -> NDArray[np.uint8]:
+    """Tiles in rows, transparent between, each filter enlarged by a whole factor.
 
     Args:
         weights: Filters, shape (n, C, H, W).
         limit: Absolute weight at the ends of the scale, > 0.
+        columns: Tiles in a row.
 
     Returns:
         RGBA pixels, shape (height, width, 4).
@@ -85,11 +95,11 @@ def mosaic(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
     n, _, height, width = weights.shape
     factor = max(1, round(_TILE_PX / max(height, width)))
     gap = max(3, round(0.08 * factor * max(height, width)))
-    columns, lines = min(COLUMNS, n), -(-n // COLUMNS)
+    columns, lines = min(columns, n), -(-n // columns)
     step_y, step_x = height * factor + gap, width * factor + gap
     pixels = np.zeros((lines * step_y - gap, columns * step_x - gap, 4), dtype=np.uint8)
     for position, tile in enumerate(_colored(weights, limit)):
-        top, left = position // COLUMNS * step_y, position % COLUMNS * step_x
+        top, left = position // columns * step_y, position % columns * step_x
         large = tile.repeat(factor, axis=0).repeat(factor, axis=1)
         pixels[top : top + large.shape[0], left : left + large.shape[1]] = large
     return pixels

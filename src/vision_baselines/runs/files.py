@@ -18,7 +18,7 @@ from vision_baselines.storage.lock import LOCK_FILE
 
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
-    r"run\.json|config\.yaml|predictions[\w.-]*\.npz|filters\.(npy|png)|events\.out\.tfevents\.[^/]+"
+    r"run\.json|config\.yaml|predictions[\w.-]*\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )

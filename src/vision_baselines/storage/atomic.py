@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 # What `staged` leaves when it is killed; other hidden files that end in a number are not ours.
-_STAGED = re.compile(r"\.(.+\.(ckpt|sha256|json|yaml|npz|npy|png|html|csv|md|tex|pt)|\.probe(\.\d+)?)\.\d+")
+_STAGED = re.compile(r"\.(.+\.(ckpt|sha256|json|yaml|npz|npy|png|gif|html|csv|md|tex|pt)|\.probe(\.\d+)?)\.\d+")
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 

@@ -18,7 +18,7 @@ from vision_baselines.comparison.metric import headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import EpochRow, RunRecord, Status
-from vision_baselines.storage.atomic import staged
+from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
@@ -32,16 +32,19 @@ def weights_sha256(net: nn.Module) -> str:
 
 
 def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
-    """Leave the best epoch's filters in `folder` and with the loggers, and the run's row in TensorBoard's HParams."""
+    """Leave the best epoch's filters in `folder` and with the loggers, their film, and the run's row in HParams."""
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch} (from 0)"
     filters = filters_of(trainer, classifier)
     if filters is not None:
         with staged(folder / FILTERS_FILE) as file:
             np.save(file, filters.numpy())
-        if any(isinstance(callback, FilterPictures) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+        drawing = [c for c in trainer.callbacks if isinstance(c, FilterPictures)]  # type: ignore[attr-defined]
+        for callback in drawing:
             picture = log_filters(trainer, filters, best, step=trainer.global_step)
             with staged(folder / FILTERS_PICTURE) as file:
                 Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, format="PNG")
+            for name, content in callback.film().items():
+                write_atomically(folder / name, content)
     params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
     params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
     if HydraConfig.initialized():
