@@ -85,7 +85,7 @@ def test_a_run_that_was_killed_and_resumed_has_the_same_film(
 
 
 def trained(callback, weights, epochs, *, saved=()):
-    """`callback` after so many epochs on a net whose weights are given by epoch; it is saved and restored at `saved`."""
+    """`callback` after so many epochs on a net whose weights are given by epoch; saved and restored at `saved`."""
     net = nn.Sequential(nn.Conv2d(1, len(weights[0]), 2))
     module = SimpleNamespace(net=net)
     for epoch in range(epochs + 1):
