@@ -1,8 +1,8 @@
 """``python scripts/dev/course.py [CHAPTER ...]``: run the notebooks of docs/course and make their pages from them.
 
-A page is its notebook with what the cells printed and drew. Every chapter runs in an empty folder with an empty
-namespace, so that none needs another; they share one Python process, which imports torch once. nbconvert would write
-the pages too, with a template of ours for the pictures' alternative texts and ten more packages to install.
+A page is its notebook with what the cells printed and drew. Every chapter begins with an empty namespace, so that none
+needs another's names; they share one Python process, which imports torch once, and a folder of runs. nbconvert would
+write the pages too, with a template of ours for the pictures' alternative texts and ten more packages to install.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = ROOT / "docs" / "course"
-_HIDDEN = """
-import os, pathlib, warnings
+_FRESH = """
+%reset -f
+import os, warnings
 import vision_baselines.config.compose as _compose
 _compose.project_root = lambda: os.getcwd()
 warnings.filterwarnings("ignore")
@@ -45,32 +46,31 @@ def chapters(names: Sequence[str] = ()) -> list[Path]:
     return [path for path in every if not names or path.name.startswith(tuple(names))]
 
 
-def executed(paths: Sequence[Path], folder: Path) -> list[Any]:
-    """The notebooks with their outputs, run one after the other in one process, each in an empty folder.
+def executed(paths: Sequence[Path], folder: Path) -> Iterator[Any]:
+    """The notebooks with their outputs, run one after the other in one process and one folder.
 
     Args:
         paths: Notebooks.
-        folder: An empty folder for what they write.
+        folder: An empty folder, for what they write; a run that two chapters train is trained once.
 
     Raises:
         nbclient.exceptions.CellExecutionError: A cell raised.
     """
-    ran = [nbformat.read(path, as_version=4) for path in paths]
-    whole = nbformat.v4.new_notebook(cells=[])
-    for path, notebook in zip(paths, ran, strict=True):
-        place = folder / path.stem
-        place.mkdir()
-        start = f"%reset -f\nimport os; os.chdir({str(place)!r})\n{_HIDDEN}"
-        whole.cells += [nbformat.v4.new_code_cell(start), *notebook.cells]
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"COLUMNS": "100", "NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
     # a student's own settings of Jupyter would change what a page shows
     environment |= {"JUPYTER_PLATFORM_DIRS": "1", "IPYTHONDIR": str(folder / "ipython")}
-    client = nbclient.NotebookClient(
-        whole, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}
-    )
-    client.execute(env=environment)
-    return ran
+    whole = nbformat.v4.new_notebook(cells=[])
+    where = {"metadata": {"path": folder}}
+    client = nbclient.NotebookClient(whole, timeout=600, kernel_name="python3", resources=where)
+    with client.setup_kernel(env=environment):
+        for path in paths:
+            notebook = nbformat.read(path, as_version=4)
+            first = len(whole.cells)
+            whole.cells += [nbformat.v4.new_code_cell(_FRESH), *notebook.cells]
+            for index in range(first, len(whole.cells)):
+                client.execute_cell(whole.cells[index], index)
+            yield notebook
 
 
 def page(notebook: Any, name: str, folder: Path | None = None) -> tuple[str, dict[str, bytes]]:
@@ -91,19 +91,17 @@ def page(notebook: Any, name: str, folder: Path | None = None) -> tuple[str, dic
             parts.append(cell.source)
             continue
         parts.append(f"```python\n{cell.source}\n```")
-        for output in cell.outputs:
-            data = output.get("data", {})
-            if "image/png" in data:
-                alt = cell.metadata.get("alt")
-                if not alt:
-                    raise ValueError(f"{name}: a cell draws a picture and does not say what it shows: {cell.source}")
-                file = f"{name}_{len(pictures) + 1}.png"
-                pictures[file] = base64.b64decode(data["image/png"])
-                parts.append(f"![{alt}](pictures/{file})")
-            elif "text/markdown" in data:
-                parts.append(data["text/markdown"])
-            elif text := output.get("text") or data.get("text/plain", ""):
-                parts.append(f"```text\n{_plain(text, folder)}\n```")
+        drawn = [output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+        said = [output for output in cell.outputs if "image/png" not in output.get("data", {})]
+        text = "".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in said)
+        if text.strip():
+            parts.append(f"```text\n{_plain(text, folder)}\n```")
+        for picture in drawn:
+            if not (alt := cell.metadata.get("alt")):
+                raise ValueError(f"{name}: a cell draws a picture and does not say what it shows: {cell.source}")
+            file = f"{name}_{len(pictures) + 1}.png"
+            pictures[file] = base64.b64decode(picture)
+            parts.append(f"![{alt}](pictures/{file})")
     return "\n\n".join(parts) + "\n", pictures
 
 
@@ -122,7 +120,7 @@ def main() -> None:
     (COURSE / "pictures").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for path, notebook in zip(paths, executed(paths, Path(scratch)), strict=True):
-            text, pictures = page(notebook, path.stem, Path(scratch) / path.stem)
+            text, pictures = page(notebook, path.stem, Path(scratch))
             for old in (COURSE / "pictures").glob(f"{path.stem}_*.png"):
                 old.unlink()
             for file, content in pictures.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import torch
 from matplotlib import image as pictures
 from torch import nn
 
-from vision_baselines.analysis.conv_arithmetic import output_size, receptive_field, trace_chain
+from vision_baselines.analysis.conv_arithmetic import output_size, receptive_field
 from vision_baselines.analysis.dense_equivalent import dense_equivalent
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.cli import conv_arithmetic, edge_demo, inspect_model
@@ -68,13 +67,31 @@ def _fields() -> Iterator[str]:
     depths = (1, 3, 5, 10, 20, 50)
     yield f"| layers | {' | '.join(map(str, depths))} |"
     yield f"| pixels | {' | '.join(str(receptive_field([(3, 1, 1)] * depth)) for depth in depths)} |"
-    short = [(kernel_size - 1) * stride for kernel_size, stride, _ in POOLED]
-    fields = [1, *(step.receptive_field for step in trace_chain(POOLED, 32))]
-    right = [after - before for before, after in itertools.pairwise(fields)]
-    yield f"short formula gives 1 + {' + '.join(map(str, short))} = {1 + sum(short)}"
-    yield f"right sum is 1 + {' + '.join(map(str, right))} = {receptive_field(POOLED)}"
+    stride_2 = [(3, 2, 1)] * 3
+    own_strides = 1 + sum((kernel_size - 1) * stride for kernel_size, stride, _ in stride_2)
+    yield f"stride 2 see {receptive_field(stride_2)} pixels, and the function would say {own_strides}"
+    chain, right, without_window = [], [], []
+    for layer in range(1, 11):
+        chain.append((3, 1, 1))
+        right.append(receptive_field(chain))
+        without_window.append(
+            1 + sum((kernel_size - 1) * 2**at for kernel_size, at in _jumps(chain) if kernel_size == 3)
+        )
+        if layer % 2 == 0:
+            chain.append((2, 2, 0))
+    yield f"| 3×3 layers | {' | '.join(str(layer) for layer in range(1, 11))} |"
+    yield f"| the tutorial's loop | {' | '.join(map(str, without_window))} |"
+    yield f"| so it is | {' | '.join(map(str, right))} |"
     last = net_size(CNN((1, 16, 16), 10), (1, 16, 16)).receptive_field_px
     yield f"last convolution sees {last} pixels, and {last}×{last} pixels move it"
+
+
+def _jumps(chain: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    """Each layer's kernel, and how many poolings lie before it."""
+    poolings = 0
+    for kernel_size, stride, _ in chain:
+        yield kernel_size, poolings
+        poolings += stride == 2
 
 
 def _cnn_and_fc() -> Iterator[str]:
