@@ -75,10 +75,10 @@ def test_pooled_chain_matches_hand_arithmetic() -> None:
     steps = trace_chain([(3, 1, 1), (2, 2, 0), (3, 1, 1), (2, 2, 0)], input_size=32)
 
     assert steps == [
-        LayerStep(3, 1, 1, 1, output_size=32, jump=1, receptive_field=3, center=0.0),
-        LayerStep(2, 2, 0, 1, output_size=16, jump=2, receptive_field=4, center=0.5),
-        LayerStep(3, 1, 1, 1, output_size=16, jump=2, receptive_field=8, center=0.5),
-        LayerStep(2, 2, 0, 1, output_size=8, jump=4, receptive_field=10, center=1.5),
+        LayerStep(3, 1, 1, 1, output_size=32, jump=1, receptive_field=3, center=0.0, unused=0),
+        LayerStep(2, 2, 0, 1, output_size=16, jump=2, receptive_field=4, center=0.5, unused=0),
+        LayerStep(3, 1, 1, 1, output_size=16, jump=2, receptive_field=8, center=0.5, unused=0),
+        LayerStep(2, 2, 0, 1, output_size=8, jump=4, receptive_field=10, center=1.5, unused=0),
     ]
 
 

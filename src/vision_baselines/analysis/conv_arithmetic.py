@@ -32,6 +32,8 @@ class LayerStep:
             included: it may exceed the image.
         center: Centre of the first unit's field, in input pixels; 0.0 is the middle of the first
             pixel. Unit ``i`` is centred at ``center + i * jump``.
+        unused: Units at the end of the padded input that no window reaches: what rounding down drops. The quotient
+            that is rounded is ``output_size + unused / stride``.
     """
 
     kernel_size: int
@@ -42,6 +44,7 @@ class LayerStep:
     jump: int
     receptive_field: int
     center: float
+    unused: int
 
 
 def output_size(input_size: int, kernel_size: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -109,6 +112,7 @@ def trace_chain(layers: Sequence[Sequence[int]], input_size: int) -> list[LayerS
     field, jump, center = 1, 1, 0.0
     steps = []
     for number, (kernel_size, stride, padding, dilation) in _numbered(layers):
+        padded = size + 2 * padding
         try:
             size = output_size(size, kernel_size, stride, padding, dilation)
         except ValueError as error:
@@ -117,8 +121,18 @@ def trace_chain(layers: Sequence[Sequence[int]], input_size: int) -> list[LayerS
         # The kernel's middle tap, counted from the first padded unit, in jumps of the layer's input.
         center += ((kernel_size - 1) * dilation / 2 - padding) * jump
         field, jump = grown_field(field, jump, kernel_size=kernel_size, stride=stride, dilation=dilation)
-        steps.append(LayerStep(kernel_size, stride, padding, dilation, size, jump, field, center))
+        unused = (padded - dilation * (kernel_size - 1) - 1) % stride
+        steps.append(LayerStep(kernel_size, stride, padding, dilation, size, jump, field, center, unused))
     return steps
+
+
+def conv_params(kernel_size: int, in_channels: int, out_channels: int) -> int:
+    """Weights and biases of a square convolution.
+
+    >>> conv_params(3, 32, 64) + conv_params(3, 64, 64), conv_params(5, 32, 64)  # the same field, and more
+    (55424, 51264)
+    """
+    return kernel_size**2 * in_channels * out_channels + out_channels
 
 
 def receptive_field(layers: Sequence[Sequence[int]]) -> int:

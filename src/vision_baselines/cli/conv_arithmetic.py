@@ -1,4 +1,7 @@
-"""``conv_arithmetic.py --input-size 32 3,1,1 2,2,0``: a chain of layers along one side, by arithmetic alone."""
+"""``conv_arithmetic.py --input-size 32 3,1,1 2,2,0``: a chain of layers along one side, by arithmetic alone.
+
+To write it, and to hold it against PyTorch (``--check``), is exercise 3 of the tutorial.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,27 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.table import Table
 
 from vision_baselines.analysis.conv_arithmetic import LayerStep, trace_chain
-from vision_baselines.cli.arguments import Parser, checked_png, console
+from vision_baselines.cli.arguments import Parser, checked_png, console, writing
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.errors import ConfigError
-from vision_baselines.inspection.text import number_table
+from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.inspection.chain_text import cost_lines, layer_params, single_layer_params, unused_lines
+from vision_baselines.inspection.number_table import number_table
+
+if TYPE_CHECKING:
+    from vision_baselines.analysis.chain_check import Measured
 
 _FORM = "KERNEL,STRIDE,PADDING or KERNEL,STRIDE,PADDING,DILATION in whole numbers, such as 3,1,1"
+_DESCRIPTION = (
+    "Output size and receptive field of a chain of convolutions and poolings, along one side. With --check, exercise 3 "
+    "of the tutorial: the same chain in PyTorch."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -31,20 +42,40 @@ def _run(arguments: list[str]) -> None:
     for text in arguments:
         if re.match(r"-[0-9]+,", text):  # argparse would take it for an option and say something else is missing
             raise ConfigError(f"layer {text!r} begins with a negative number; expected {_FORM}")
-    parser = Parser(prog="conv_arithmetic.py", description="Output size and receptive field of a chain of layers.")
-    parser.add_argument("layers", nargs="+", metavar="LAYER", help=_FORM)
+    parser = Parser(prog="conv_arithmetic.py", description=_DESCRIPTION)
+    parser.add_argument("layers", nargs="+", metavar="LAYER", help=f"{_FORM}; or as tuples: '(3,1,1), (2,2,0)'")
     parser.add_argument("--input-size", type=int, required=True, metavar="PX", help="side of the image in pixels")
+    parser.add_argument(
+        "--channels",
+        metavar="N,N,…",
+        help="count parameters: channels of the image and of each layer's output, - for a pooling, such as 3,32,-,64,-",
+    )
+    parser.add_argument("--check", action="store_true", help="build the chain in PyTorch and compare sizes and fields")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw the growth by depth")
     options = parser.parse_intermixed_args(arguments)
     picture = checked_png(options.out)
     steps = chain(options.layers, options.input_size)
+    channels = _channels(options.channels, len(steps)) if options.channels is not None else None
+    measured = _measured(steps, options.input_size) if options.check else []
     if options.json:
-        print(json.dumps({"input_size": options.input_size, "layers": [asdict(step) for step in steps]}, indent=2))
+        found: dict[str, Any] = {"input_size": options.input_size, "layers": [asdict(step) for step in steps]}
+        if channels:
+            found["parameters"] = layer_params(steps, channels)
+            found["single_layer_parameters"] = single_layer_params(steps, channels)
+        if options.check:
+            found["pytorch"] = [asdict(step) for step in measured]
+        print(json.dumps(found, indent=2))
     else:
-        _print(steps, options.input_size)
+        _print(steps, options.input_size, channels)
+        if options.check:
+            sizes, fields = (", ".join(map(str, numbers)) for numbers in zip(*map(astuple, measured), strict=True))
+            console().print(
+                f"PyTorch agrees: its layers give {sizes} px, and a gradient reaches {fields} px.", soft_wrap=True
+            )
     if picture:
-        _draw(steps, options.input_size, picture)
+        with writing(picture):
+            _draw(steps, options.input_size, picture)
         if not options.json:
             console().print(f"\n{picture}", soft_wrap=True)
 
@@ -58,11 +89,23 @@ def chain(layers: Sequence[str], input_size: int) -> list[LayerStep]:
     >>> chain(["3,1,1", "2,2,0"], 32)[-1].output_size
     16
     """
-    numbers = [_numbers(index, text) for index, text in enumerate(layers, start=1)]
+    words = [word for text in layers for word in _words(text)]
+    numbers = [_numbers(index, text) for index, text in enumerate(words, start=1)]
     try:
         return trace_chain(numbers, input_size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def _words(text: str) -> list[str]:
+    """The layers in an argument: one, or tuples as Python writes them.
+
+    >>> _words("[(3, 1, 1), (2, 2, 0)]"), _words("3,1,1")
+    (['3,1,1', '2,2,0'], ['3,1,1'])
+    """
+    if not re.fullmatch(r"[\s\[]*(\([^()]*\)[\s,]*)+[\s\]]*", text):
+        return [text]
+    return ["".join(inside.split()).rstrip(",") for inside in re.findall(r"\(([^()]*)\)", text)]
 
 
 def _numbers(index: int, text: str) -> list[int]:
@@ -72,7 +115,41 @@ def _numbers(index: int, text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _print(steps: Sequence[LayerStep], input_size: int) -> None:
+def _channels(text: str, num_layers: int) -> list[int | None]:
+    parts = text.split(",")
+    if not all(re.fullmatch(r"-|[1-9][0-9]{0,5}", part) for part in parts) or parts[0] == "-":
+        raise ConfigError(f"--channels is {text!r}; expected whole numbers, - for a pooling, such as 3,32,-,64,-")
+    if len(parts) != num_layers + 1:
+        raise ConfigError(
+            f"--channels has {len(parts)} entries; expected {num_layers + 1}: the image's channels, then one a layer"
+        )
+    return [None if part == "-" else int(part) for part in parts]
+
+
+def _measured(steps: Sequence[LayerStep], input_size: int) -> list[Measured]:
+    """What PyTorch gives, which is what the arithmetic gives.
+
+    Raises:
+        ConfigError: The chain is too large to be built.
+        TrainingError: They differ.
+    """
+    from vision_baselines.analysis.chain_check import measured_chain
+
+    try:
+        measured = measured_chain(steps, input_size)
+    except ValueError as error:
+        raise ConfigError(f"--check: {error}") from error
+    for number, (step, theirs) in enumerate(zip(steps, measured, strict=True), start=1):
+        ours = (step.output_size, step.receptive_field)
+        if ours != astuple(theirs):
+            raise TrainingError(
+                f"PyTorch differs at layer {number}: {theirs.output_size} px that see {theirs.receptive_field} px, "
+                f"by arithmetic {ours[0]} that see {ours[1]}"
+            )
+    return measured
+
+
+def _print(steps: Sequence[LayerStep], input_size: int, channels: Sequence[int | None] | None) -> None:
     out = console()
     out.print(_table(steps))
     last = steps[-1]
@@ -81,6 +158,8 @@ def _print(steps: Sequence[LayerStep], input_size: int) -> None:
         f"{input_size} px become {last.output_size}; each of them sees {last.receptive_field} px{beyond}, "
         f"{last.jump} px from the next."
     )
+    for line in [*unused_lines(steps, input_size), *(cost_lines(steps, channels) if channels else [])]:
+        out.print(line, soft_wrap=True)
 
 
 def _table(steps: Sequence[LayerStep]) -> Table:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.analysis.net_size import NetSize
 from vision_baselines.inspection.model import Inspection
+from vision_baselines.inspection.number_table import number_table
 from vision_baselines.training.parameter_table import field_text, shape_text
 
 
@@ -126,12 +126,4 @@ def _dense_table(found: Inspection) -> Table:
     if dense.conv_params != dense.conv_weights:
         with_bias = dense.dense_params / dense.conv_params
         table.add_row("with biases", f"{dense.dense_params:,}", f"{dense.conv_params:,}", f"{with_bias:,.0f}")
-    return table
-
-
-def number_table(*titles: str, words: int = 1) -> Table:
-    """A plain table whose first `words` columns are text and whose others are numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, title in enumerate(titles):
-        table.add_column(title, justify="left" if index < words else "right", overflow="fold")
     return table
