@@ -18,6 +18,9 @@ from vision_baselines.analysis.conv_arithmetic import LayerStep
 MOST_PX: Final = 1_000_000
 """Of the image, or of all layers' images together."""
 
+# Not float32, for which oneDNN compiles a convolution anew for every size.
+_DTYPE: Final = torch.float64
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -47,15 +50,23 @@ def measured_chain(steps: Sequence[LayerStep], input_size: int) -> list[Measured
     if max(input_size, side * len(steps), *(step.output_size for step in steps)) > MOST_PX:
         raise ValueError(f"expected a chain on at most {MOST_PX:,} pixels to build it in PyTorch")
     layers = [_convolution(step) for step in steps]
-    sizes = _sizes(steps, layers, input_size)
-    return [Measured(size, field) for size, field in zip(sizes, _fields(layers, side, units), strict=True)]
+    sizes, fields = _sizes(steps, layers, input_size), _fields(layers, side, units)
+    return [Measured(size, field) for size, field in zip(sizes, fields, strict=True)]
 
 
 def _convolution(step: LayerStep) -> nn.Conv2d:
-    # Of ones, so that no two paths cancel; skip_init draws nothing from the random state.
-    layer = nn.utils.skip_init(
-        nn.Conv2d, 1, 1, (1, step.kernel_size), (1, step.stride), (0, step.padding), (1, step.dilation), bias=False
-    )
+    # First without weights: whatever fills them draws from the random state. Of ones no two paths cancel.
+    layer = nn.Conv2d(
+        1,
+        1,
+        (1, step.kernel_size),
+        (1, step.stride),
+        (0, step.padding),
+        (1, step.dilation),
+        bias=False,
+        device="meta",
+        dtype=_DTYPE,
+    ).to_empty(device="cpu")
     nn.init.ones_(layer.weight)
     return layer
 
@@ -65,7 +76,7 @@ def _pooling(step: LayerStep) -> nn.MaxPool2d:
 
 
 def _sizes(steps: Sequence[LayerStep], layers: Sequence[nn.Conv2d], input_size: int) -> list[int]:
-    sizes, image = [], torch.zeros(1, 1, 1, input_size)
+    sizes, image = [], torch.zeros(1, 1, 1, input_size, dtype=_DTYPE)
     with torch.no_grad():
         for number, (step, layer) in enumerate(zip(steps, layers, strict=True), start=1):
             pooled = _pooling(step)(image) if step.padding <= step.kernel_size // 2 else None
@@ -78,20 +89,20 @@ def _sizes(steps: Sequence[LayerStep], layers: Sequence[nn.Conv2d], input_size: 
 
 def _fields(layers: Sequence[nn.Conv2d], side: int, units: Sequence[int]) -> list[int]:
     """For a unit of each layer, the pixels from the first to the last that have a gradient, on an image of `side`."""
-    inputs = [torch.zeros(1, 1, 1, side)]
+    inputs = [torch.zeros(1, 1, 1, side, dtype=_DTYPE)]
     with torch.no_grad():
         for layer in layers:
             inputs.append(layer(inputs[-1]))
     # One row for each layer whose unit is followed down to the image: all go through a layer together.
-    reached = torch.zeros(0, *inputs.pop().shape[1:])
+    reached = torch.zeros(0, *inputs.pop().shape[1:], dtype=_DTYPE)
     for layer, given, unit in zip(reversed(layers), reversed(inputs), reversed(units), strict=True):
-        own = torch.zeros(1, *reached.shape[1:])
+        own = torch.zeros(1, *reached.shape[1:], dtype=_DTYPE)
         own[..., unit] = 1
         reached = torch.cat([own, reached])
         pixels = given.expand(len(reached), -1, -1, -1).clone().requires_grad_()
         (gradient,) = torch.autograd.grad(layer(pixels), pixels, reached)
         # Only where it is not zero: the numbers themselves overflow in a deep chain.
-        reached = (gradient != 0).float()
+        reached = (gradient != 0).to(_DTYPE)
     return [_extent(row) for row in reached]
 
 
