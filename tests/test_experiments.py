@@ -9,7 +9,9 @@ import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import open_dict, read_write
+from hydra.utils import instantiate
+from omegaconf import OmegaConf, open_dict, read_write
+from PIL import Image
 
 from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.record import Status
@@ -58,11 +60,22 @@ def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
         assert f"{package} {expected['environment']['versions'][package].split('+')[0]}" in header
 
 
-def options_of(experiment):
+def options_of(experiment, tmp_path):
     """What is given beside debug=quick: where the data lies, or what stands in for it."""
     data = data_of(experiment)
-    at_hand = data == "mnist" and (SHARED / "MNIST").is_dir()
-    return [f"paths.data_dir={SHARED}"] if at_hand else STAND_INS.get(data, [])
+    folder = {"mnist": "MNIST", "image_folder": "cifar10_subset"}.get(data)
+    if folder and (SHARED / folder).is_dir():
+        return [f"paths.data_dir={SHARED}"]
+    return [f"data.source.root={pictures(tmp_path)}"] if data == "image_folder" else STAND_INS.get(data, [])
+
+
+def pictures(folder):
+    """Ten classes of plain pictures, enough for a training batch."""
+    for label, number in itertools.product(range(10), range(12)):
+        part = folder / "pictures" / ("train" if number < 10 else "test") / str(label)
+        part.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (25 * label, 20 * number, 9)).save(part / f"{number}.png")
+    return folder / "pictures"
 
 
 def jobs_of(experiment):
@@ -78,12 +91,24 @@ def values(axis):
     return axis.sweep_string_iterator() if axis.is_sweep_override() else [axis.get_value_element_as_str()]
 
 
+@pytest.mark.parametrize("experiment", ["kernel_size", "depth_and_width"])
+def test_nets_of_an_experiment_at_equal_parameters_are_within_two_percent_of_their_mean(experiment, compose):
+    cfg = compose(f"experiment={experiment}")
+    counts = []
+    for group in yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["groups"]:
+        job = OmegaConf.merge(cfg, OmegaConf.from_dotlist([text.replace("\"", "") for text in group]))
+        counts.append(sum(weights.numel() for weights in instantiate(job.model).parameters()))
+    mean = sum(counts) / len(counts)
+    assert len(counts) == 4
+    assert all(abs(count - mean) <= 0.02 * mean for count in counts), counts
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment, compose, tmp_path):
     """Job by job in this process; the command itself is run below."""
     for overrides in jobs_of(experiment):
-        jobs = [f"experiment={experiment}", "debug=quick", *options_of(experiment), *overrides, "logger=none"]
+        jobs = [f"experiment={experiment}", "debug=quick", *options_of(experiment, tmp_path), *overrides, "logger=none"]
         cfg = compose(*jobs, run_dir=tmp_path / job_name(jobs), name=experiment)
         with read_write(HydraConfig.get()), open_dict(HydraConfig.get()):
             HydraConfig.get().overrides.task = jobs
@@ -96,7 +121,7 @@ def test_every_job_of_an_experiment_runs_in_seconds_with_debug_quick(experiment,
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiments_command_compares_itself(experiment, cli, tmp_path):
-    ended = cli("-m", f"experiment={experiment}", "debug=quick", *options_of(experiment))
+    ended = cli("-m", f"experiment={experiment}", "debug=quick", *options_of(experiment, tmp_path))
     assert ended.returncode == 0, ended.stderr
     folder = tmp_path / "outputs" / experiment
     runs = list(folder.glob("*/run.json"))
