@@ -96,7 +96,7 @@ def test_nets_of_an_experiment_at_equal_parameters_are_within_two_percent_of_the
     cfg = compose(f"experiment={experiment}")
     counts = []
     for group in yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["groups"]:
-        job = OmegaConf.merge(cfg, OmegaConf.from_dotlist([text.replace("\"", "") for text in group]))
+        job = OmegaConf.merge(cfg, OmegaConf.from_dotlist([text.replace('"', "") for text in group]))
         counts.append(sum(weights.numel() for weights in instantiate(job.model).parameters()))
     mean = sum(counts) / len(counts)
     assert len(counts) == 4
