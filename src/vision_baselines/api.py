@@ -118,6 +118,17 @@ class Run:
         net: nn.Module = self._load(trusted_packages)[0].net
         return net
 
+    def filters(self, layer: str | None = None, *, trusted_packages: Sequence[str] = ()) -> np.ndarray[Any, Any]:
+        """The trained filters of a convolution, such as ``features.1.0``, or of the first layer: (N, C, kH, kW).
+
+        Raises:
+            DataError: The run is not finished.
+            ConfigError: The net has no such layer, or it has no filters.
+        """
+        from vision_baselines.evaluation.filters import filters_of_run
+
+        return filters_of_run(self.folder, layer, trusted_packages=trusted_packages).trained
+
     def predict(
         self, pictures: Pictures, *, batch_size: int = 128, trusted_packages: Sequence[str] = ()
     ) -> Predictions:

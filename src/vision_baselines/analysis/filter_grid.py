@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 _ORIENTATIONS: Final = 12  # 15 degrees apart: a straight edge is at most 7.5 degrees from one of them.
+_RANDOM: Final = 2000
+_MOST_WEIGHTS: Final = 2**24  # 64 MiB of random filters; an image-sized one may have 150,000 weights
 
 
 def first_layer_filters(net: nn.Module, image_shape: Sequence[int]) -> Tensor:
@@ -63,6 +66,11 @@ def edge_bank(kernel_size: tuple[int, int]) -> Tensor:
     >>> edge_bank((3, 3)).shape
     torch.Size([25, 3, 3])
     """
+    return _named_bank(kernel_size)[1]
+
+
+def _named_bank(kernel_size: tuple[int, int]) -> tuple[list[str], Tensor]:
+    """`edge_bank` and what its kernels are called, by the direction of the line as it is seen."""
     height, width = kernel_size
     if min(height, width) < 2:
         raise ValueError(f"kernel_size: expected two sides >= 2 to hold an edge, got {tuple(kernel_size)}")
@@ -81,7 +89,12 @@ def edge_bank(kernel_size: tuple[int, int]) -> Tensor:
     # On 2x2 a blob and an upright bar are constant: nothing is left of them but rounding.
     is_held = norms > 1e-6
     bank: Tensor = (kernels[is_held] / norms[is_held, None, None]).float()
-    return bank
+    step = 180 // _ORIENTATIONS
+    # The angle above is that of the normal, clockwise on the screen; a line is named by its own, counterclockwise.
+    degrees = [(90 - step * index) % 180 for index in range(_ORIENTATIONS)]
+    straight = {0: "horizontal {}", 90: "vertical {}"}
+    names = [straight.get(angle, f"{{}} {angle}°").format(kind) for kind in ("edge", "bar") for angle in degrees]
+    return [name for name, held in zip([*names, "blob"], is_held.tolist(), strict=True) if held], bank
 
 
 def edge_similarity(filters: Tensor) -> Tensor:
@@ -106,15 +119,54 @@ def edge_similarity(filters: Tensor) -> Tensor:
     >>> edge_similarity(torch.tensor([[[[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]]])).item() > 0.99
     True
     """
+    return _cosines(filters)[1].abs().amax(dim=1)
+
+
+def random_filters(like: Tensor) -> Tensor:
+    """Filters of independent Gaussian weights, the same ones each time, in the shape of `like`, (n, C, kH, kW)."""
+    count = max(16, min(_RANDOM, _MOST_WEIGHTS // like[0].numel()))
+    return torch.randn(count, *like.shape[1:], generator=torch.Generator().manual_seed(0))
+
+
+@dataclass(frozen=True)
+class Resemblance:
+    """The kernel of `edge_bank` that a filter resembles most.
+
+    `kernel` is (kH, kW) of unit norm. `cosine` is that of `edge_similarity`, negative where the filter is the kernel's
+    negative, by the sum over its channels. An edge's kernel is positive below, or on the right of a vertical one.
+    """
+
+    name: str
+    kernel: Tensor
+    cosine: float
+
+
+def resemblances(filters: Tensor) -> list[Resemblance]:
+    """What each filter resembles; arguments and errors as of `edge_similarity`.
+
+    >>> [found] = resemblances(torch.tensor([[[[1.0, 0, -1], [2, 0, -2], [1, 0, -1]]]]))
+    >>> found.name, round(found.cosine, 2)
+    ('vertical edge', -1.0)
+    """
+    names, cosines = _cosines(filters)
+    bank = edge_bank((filters.shape[2], filters.shape[3]))
+    best = cosines.abs().argmax(dim=1).tolist()
+    return [Resemblance(names[index], bank[index], float(row[index])) for row, index in zip(cosines, best, strict=True)]
+
+
+def _cosines(filters: Tensor) -> tuple[list[str], Tensor]:
+    """Names of the bank's kernels, and signed cosines (N, K) with them."""
     _require_filters(filters)
-    bank = edge_bank((filters.shape[2], filters.shape[3])).flatten(1)
+    names, bank = _named_bank((filters.shape[2], filters.shape[3]))
     patterns = filters.detach().to("cpu", torch.float32).flatten(2)
     magnitudes = patterns.flatten(1).norm(dim=1)
     patterns = patterns - patterns.mean(dim=2, keepdim=True)
     norms = patterns.flatten(1).norm(dim=1)
-    best = (patterns @ bank.T).norm(dim=1).amax(dim=1)
+    projections = patterns @ bank.flatten(1).T
+    sizes = projections.norm(dim=1) / norms[:, None]
     # What rounding leaves of a constant filter is not a pattern.
-    return torch.where(norms > 1e-6 * magnitudes, best / norms, torch.zeros(())).clamp(max=1)
+    sizes = torch.where((norms > 1e-6 * magnitudes)[:, None], sizes, torch.zeros(())).clamp(max=1)
+    return names, torch.where(projections.sum(dim=1) < 0, -sizes, sizes)
 
 
 def _require_filters(filters: Tensor) -> None:

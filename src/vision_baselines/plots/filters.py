@@ -98,7 +98,7 @@ def mosaic(weights: NDArray[np.float32], limit: float, columns: int = COLUMNS) -
     columns, lines = min(columns, n), -(-n // columns)
     step_y, step_x = height * factor + gap, width * factor + gap
     pixels = np.zeros((lines * step_y - gap, columns * step_x - gap, 4), dtype=np.uint8)
-    for position, tile in enumerate(_colored(weights, limit)):
+    for position, tile in enumerate(colored(weights, limit)):
         top, left = position // columns * step_y, position % columns * step_x
         large = tile.repeat(factor, axis=0).repeat(factor, axis=1)
         pixels[top : top + large.shape[0], left : left + large.shape[1]] = large
@@ -126,7 +126,7 @@ def filters_figure(found: Sequence[Filters]) -> Figure:
     return figure
 
 
-def _colored(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
+def colored(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
     """RGBA of shape (n, H, W, 4)."""
     scaled = np.clip(0.5 + 0.5 * weights / limit, 0, 1)
     if weights.shape[1] == 3:

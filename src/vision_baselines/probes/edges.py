@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from vision_baselines.analysis.filter_grid import edge_similarity
+from vision_baselines.analysis.filter_grid import edge_similarity, random_filters
 from vision_baselines.probes.filters import filters_of
 from vision_baselines.probes.probe import Probe, draw_curves
 from vision_baselines.runs.record import Curve
@@ -24,8 +24,6 @@ from vision_baselines.runs.record import Curve
 log = logging.getLogger(__name__)
 
 NAME = "edges/similarity"
-_RANDOM = 2000
-_MOST_WEIGHTS = 2**24  # 64 MiB of random filters; an image-sized one may have 150,000 weights
 _SHARES = tuple(range(0, 101, 5))
 
 
@@ -68,12 +66,6 @@ class Edges(Probe):
         lines = [(name, ordered(values)) for name, values in found.items()]
         self.curves = {NAME: lines[0][1]}
         draw_curves(trainer, NAME, "Best cosine of first-layer filters with an edge, bar or blob", lines)
-
-
-def random_filters(like: Tensor) -> Tensor:
-    """Filters of independent Gaussian weights, the same ones each time, in the shape of `like`, (n, C, kH, kW)."""
-    count = max(16, min(_RANDOM, _MOST_WEIGHTS // like[0].numel()))
-    return torch.randn(count, *like.shape[1:], generator=torch.Generator().manual_seed(0))
 
 
 def ordered(values: Tensor) -> Curve:
