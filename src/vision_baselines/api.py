@@ -310,6 +310,7 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
+    chance_level: float | str | None = None,
     out: str | Path | None = None,
 ) -> Comparison:
     """Compare every run at or below some folders, and write the page, tables and pictures.
@@ -320,6 +321,7 @@ def compare(
         metric: What is compared; by default the task's headline metric on the test split.
         baseline: The group that others are compared with; by default ``model=fc`` if it is there.
         over: A key with numbers to draw the metric over.
+        chance_level: Makes it a control, on labels without a signal: the share that chance reaches, or ``uniform``.
         out: Where to write; by default ``comparison/`` in the first folder, where the sweep has its own page, or for
             other options than the sweep's a folder in it that is named after them.
 
@@ -341,6 +343,7 @@ def compare(
         metric=metric,
         baseline=baseline,
         over=over,
+        chance_level=chance_level,
     )
     return Comparison(written.table, written.headline, written.page)
 

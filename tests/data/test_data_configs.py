@@ -83,7 +83,11 @@ def test_every_data_set_takes_the_common_keys_without_a_plus(compose, name):
 @pytest.mark.parametrize("name", [*DATA_SETS, *FILES])
 def test_every_key_of_a_source_stands_in_its_yaml_at_its_default(root, name):
     source = {**DATA_SETS, **FILES}[name][0]
-    own = OmegaConf.to_container(OmegaConf.load(root / "conf" / "data" / f"{name}.yaml"), resolve=False)["source"]
+    whole = OmegaConf.to_container(OmegaConf.load(root / "conf" / "data" / f"{name}.yaml"), resolve=False)
+    referred = {f"${{data.{key}}}": value for key, value in whole.items()}  # what is said once, of the data as a whole
+    own = {
+        key: referred.get(value, value) if isinstance(value, str) else value for key, value in whole["source"].items()
+    }
     fields = {field.name: field.default for field in dataclasses.fields(source)}
     assert set(own) == {"_target_", *fields}
     stated = {key: value for key, value in own.items() if key not in ("_target_", "root", "cache_dir", "file")}

@@ -1,4 +1,7 @@
-"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records."""
+"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records.
+
+``chance_level=uniform``, or a share such as 0.1, makes it a control, on data whose labels have no signal.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError
 
-_OPTIONS = ("group_by", "metric", "baseline", "over", "out")
+_OPTIONS = ("group_by", "metric", "baseline", "over", "chance_level", "out")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
 
 
@@ -48,5 +51,17 @@ def _compare(arguments: list[str]) -> None:
         metric=options.get("metric"),
         baseline=options.get("baseline"),
         over=options.get("over"),
+        chance_level=_chance_level(options.get("chance_level")),
     )
     comparison.show()
+
+
+def _chance_level(text: str | None) -> float | str | None:
+    from vision_baselines.config.checks import check_chance_level
+
+    try:
+        level: float | str | None = float(text) if text else None
+    except ValueError:
+        level = text
+    check_chance_level(level, "chance_level")
+    return level

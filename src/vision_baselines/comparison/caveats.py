@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
@@ -20,8 +21,14 @@ from vision_baselines.comparison.table import ComparisonTable
 
 def caveats(table: ComparisonTable) -> list[str]:
     """Every caveat that applies."""
-    kinds = (_about_data, _about_guessing, _about_jobs, _about_pairs, _about_surroundings)
+    kinds = (_about_controls, _about_data, _about_guessing, _about_jobs, _about_pairs, _about_surroundings)
     return [caveat for about in kinds for caveat in about(table)]
+
+
+def _about_controls(table: ComparisonTable) -> Iterator[str]:
+    for found in table.controls:
+        if found.outcome != "at chance":
+            yield f"{found.label} {CONTROL_WORDS[found.outcome]}: {found.reason}."
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
@@ -32,12 +39,16 @@ def _about_data(table: ComparisonTable) -> Iterator[str]:
         examples = listed([f"{variant.facts[0][1][:12]} ({variant.example})" for variant in found], 3)
         yield f"Jobs {verb} {len(found)} different {kind}, told apart by SHA-256: {examples}."
     for row in table.rows:
+        if copies := max((job.record.copies_of_test for job in row.counted), default=0):
+            yield f"{row.label}: {plural(copies, 'test image')} {'is' if copies == 1 else 'are'} in train too."
         if row.is_tested_elsewhere:
             yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
 
 
 def _about_guessing(table: ComparisonTable) -> Iterator[str]:
     metric = table.metric
+    if table.controls:  # that is what it is for
+        return
     guessing = [row for row in table.ranked() if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
     if guessing:
         labels = [
@@ -66,8 +77,12 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {plural(len(row.partial), 'partial run')} left out ({options})."
         if missing := row.n_finished - (row.metrics[table.metric.name].n if table.metric.name in row.metrics else 0):
             yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
-        for caveat, jobs in Counter(caveat for job in row.counted for caveat in job.record.caveats).items():
-            yield f"{row.label}: in {jobs} of {plural(len(row.counted), 'job')}, {one_line(caveat)}."
+        for caveat, details in _said_of_runs(row).items():
+            told = listed(
+                [f"{text} ({plural(n, 'job')})" if len(details) > 1 else text for text, n in details.items()], 3
+            )
+            of = f"in {details.total()} of {plural(len(row.counted), 'job')}"
+            yield f"{row.label}: {of}, {caveat}{f': {told}' if told else ''}."
         if mixed := _mixed_settings(row):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):
@@ -75,6 +90,15 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
     if table.unreadable:
         places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."
+
+
+def _said_of_runs(row: GroupRow) -> dict[str, Counter[str]]:
+    """The caveats of a group's runs, those that differ in their details only, which a colon precedes, as one."""
+    found: dict[str, Counter[str]] = {}
+    for caveat in (one_line(caveat) for job in row.counted for caveat in job.record.caveats):
+        head, _, detail = caveat.partition(": ")
+        found.setdefault(head, Counter())[detail] += 1
+    return found
 
 
 def _about_pairs(table: ComparisonTable) -> Iterator[str]:

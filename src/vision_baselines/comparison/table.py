@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
+from vision_baselines.comparison.control import Control, control_of
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
@@ -21,7 +22,8 @@ DEFAULT_BASELINE = "model=fc"
 class ComparisonTable:
     """All groups in their order, compared by `metric`, against the group `baseline` if there is one.
 
-    Where a numeric setting `over` was named, `series` has the metric at each of its values.
+    Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
+    named, `controls` has what each group with a finished run says as a control.
     """
 
     rows: tuple[GroupRow, ...]
@@ -32,6 +34,7 @@ class ComparisonTable:
     unreadable: tuple[Unreadable, ...] = field(default=())
     over: str | None = None
     series: tuple[Series, ...] = ()
+    controls: tuple[Control, ...] = ()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -74,6 +77,7 @@ def tabulate(
     metric: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
+    chance_level: float | str | None = None,
 ) -> ComparisonTable:
     """Group the jobs, summarise each group and pair it with the baseline, seed by seed.
 
@@ -83,6 +87,7 @@ def tabulate(
         metric: The metric that is compared; a finished job must have it. None takes the headline metric of their task.
         baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
         over: A numeric setting that `series` run over.
+        chance_level: Makes every group a control, see `control_of`.
 
     Raises:
         UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
@@ -109,6 +114,9 @@ def tabulate(
         over=over,
         series=series_over(counted, over, metric=compared, group_by=group_by, baseline=baseline or DEFAULT_BASELINE)
         if over is not None and counted
+        else (),
+        controls=tuple(found for row in plain if (found := control_of(row, chance_level, compared)))
+        if chance_level is not None
         else (),
     )
 

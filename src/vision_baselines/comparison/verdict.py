@@ -6,9 +6,11 @@ at: a difference without enough pairs behind it is called too few pairs, not a t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
+from vision_baselines.comparison.control import CONTROL_WORDS, Control
 from vision_baselines.comparison.formatting import listed, plural, probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
@@ -70,6 +72,8 @@ def finding(table: ComparisonTable) -> Finding:
     metric, ranked = table.metric, table.ranked()
     if not ranked:
         return _nothing_yet(table)
+    if table.controls:
+        return _of_controls(table.controls)
     best = ranked[0]
     summary = best.metrics[metric.name]
     spread = f"{metric.mean_and_std(summary.mean, summary.std)}{metric.unit}"
@@ -95,6 +99,20 @@ def finding(table: ComparisonTable) -> Finding:
     beaten = f"it beats {listed(worse, 3)}" if worse else "no group can be told apart from it"
     rest = f", and {plural(unclear, 'group')} cannot be told apart from it" if worse and unclear else ""
     return Finding(f"The baseline {leader}; {beaten}{rest}", runs)
+
+
+def _of_controls(controls: Sequence[Control]) -> Finding:
+    """What a control says as a whole: the worst that any of its groups says."""
+    by_outcome = {outcome: [found for found in controls if found.outcome == outcome] for outcome in CONTROL_WORDS}
+    worst = next(outcome for outcome, found in by_outcome.items() if found)
+    labels = listed([found.label for found in by_outcome[worst]], 3)
+    verdict = {
+        "above chance": "The control shows a leak",
+        "at chance": "The control passes",
+        "below chance": "The control is not at chance",
+    }.get(worst, "The control shows nothing")
+    first = by_outcome[worst][0]
+    return Finding(f"{verdict}: {labels} {CONTROL_WORDS[worst]}", f"{first.label}: {first.reason}")
 
 
 def headline(table: ComparisonTable) -> str:

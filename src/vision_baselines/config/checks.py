@@ -234,12 +234,26 @@ def check_comparison(config: Mapping[str, Any]) -> None:
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"comparison is {options!r}; expected its keys, such as comparison.baseline='model=fc'")
     for key, value in (options or {}).items():
+        if key == "chance_level":
+            check_chance_level(value, "comparison.chance_level")
+            continue
         names = value if key == "group_by" and isinstance(value, list) else [value]
         if value is not None and not all(isinstance(name, str) and name for name in names):
             wanted = "a name or a list of names" if key == "group_by" else "a name"
             raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}")
         if key == "metric" and value is not None and "/" not in str(value):
             raise ConfigError(f"comparison.metric is {value!r}; expected a split and a quantity, as in split/quantity")
+
+
+def check_chance_level(value: Any, key: str) -> None:
+    """Refuse a level of chance that is no share.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and value != "uniform" and not (is_number and 0 < value < 1):
+        raise ConfigError(f"{key} is {value!r}; expected uniform, a share between 0 and 1, or null")
 
 
 def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:

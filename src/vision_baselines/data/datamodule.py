@@ -20,6 +20,7 @@ from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.geometry import check_geometry, framed_shape, placed, resized
 from vision_baselines.data.perturbations import Augment
+from vision_baselines.data.picture_duplicates import with_duplicates_counted
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
 from vision_baselines.data.split_changes import only_classes, part_of_train, with_permuted_pixels, without_validation
@@ -164,6 +165,8 @@ class ImageDataModule(pl.LightningDataModule):
                 f"data.batch_size is {self.batch_size}; the training split has only {size} images: "
                 f"set data.batch_size={2 ** (size.bit_length() - 1)}{fraction}"
             )
+        if splits.report.duplicates is None:
+            splits = with_duplicates_counted(splits)
         if self.resize is not None:
             splits = resized(splits, self.resize)
         if self.place is not None:
@@ -191,7 +194,7 @@ class ImageDataModule(pl.LightningDataModule):
             "splits": {name: {"size": size, "cut_from": report.cut_from.get(name)} for name, size in sizes.items()},
             "notes": list(report.notes),
             "left_out": list(report.left_out),
-            "duplicates": dict(report.duplicates),
+            "duplicates": dict(report.duplicates or {}),
             "pixel_max": report.pixel_max,
         }
 

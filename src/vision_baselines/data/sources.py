@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, final
 
 import numpy as np
@@ -106,12 +106,16 @@ class Noise:
 
     Pixels are normal with mean 128 and standard deviation 32, in whole levels, clipped at four deviations.
 
+    With a `leak`, some test images with their labels stand in for training images, as after a faulty cut: a control
+    that does not show it is none.
+
     Args:
         train_size: Images to learn from, before validation is cut from them.
         val_size: Images of those that are for validation.
         test_size: Images in the test split.
         image_shape: (channels, height, width) in pixels.
         num_classes: Labels are uniform over 0 … num_classes - 1.
+        leak: Share of the test images, the first ones, that also lie in train, in place of its last images.
         split_seed: Decides every pixel and label, and the cut.
         sha256: Checksum of train and test before the cut, for those who want it pinned; None to skip the check.
     """
@@ -121,14 +125,17 @@ class Noise:
     test_size: int = 1_000
     image_shape: Sequence[int] = (1, 28, 28)
     num_classes: int = 10
+    leak: float = 0.0
     split_seed: int = SPLIT_SEED
     sha256: str | None = None
 
     def __post_init__(self) -> None:
         _require_counts(train_size=self.train_size, test_size=self.test_size, num_classes=self.num_classes)
+        if not 0 <= self.leak <= 1:
+            raise ConfigError(f"data.source.leak is {self.leak}; expected a share from 0 to 1 of the test images")
         if len(self.image_shape) != 3 or min(self.image_shape) < 1:
             raise ConfigError(
-                f"data.source.image_shape is {list(self.image_shape)}; expected [channels, height, width], each >= 1"
+                f"data.image_shape is {list(self.image_shape)}; expected [channels, height, width], each >= 1"
             )
 
     def prepare(self) -> None:
@@ -141,7 +148,23 @@ class Noise:
         uniform = np.frombuffer(draws.bytes(2 * total * math.prod(shape)), dtype="<u2")
         images = torch.from_numpy(_normal_levels()[uniform].reshape(total, *shape))
         target = torch.from_numpy(draws.randint(0, self.num_classes, size=total, dtype=np.int64))
-        return _generated(self, images, target, class_names=tuple(str(label) for label in range(self.num_classes)))
+        splits = _generated(self, images, target, class_names=tuple(str(label) for label in range(self.num_classes)))
+        return _leaking(splits, round(self.leak * self.test_size)) if self.leak else splits
+
+
+def _leaking(splits: Splits, count: int) -> Splits:
+    """The first `count` test images in place of the last training images."""
+    train, test = splits.train, splits.test
+    kept = len(train.target) - count
+    if kept < 0:
+        raise ConfigError(
+            f"data.source.leak puts {count:,} test images into a training split of {len(train.target):,}; "
+            "expected a smaller share, or a larger data.source.train_size"
+        )
+    images, target = (
+        torch.cat([a[:kept], b[:count]]) for a, b in ((train.images, test.images), (train.target, test.target))
+    )
+    return replace(splits, train=Split(images, target))
 
 
 def _normal_levels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.plots.export import png
 from vision_baselines.plots.scale import label_steps
 from vision_baselines.plots.style import Look, add_legend, finish, house_style, new_axes
-from vision_baselines.probes.probe import pixels_of
 from vision_baselines.runs.record import Curve
 
 
-def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) -> Tensor:
+def curves_png(name: str, title: str, lines: Sequence[tuple[str, Curve]]) -> bytes:
     """Curves that share their axes.
 
     Args:
@@ -23,7 +20,7 @@ def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) ->
         lines: The curves and what the legend calls them; one without a name has no line in it.
 
     Returns:
-        uint8 (3, H, W).
+        A PNG file.
     """
     metric = Metric(name)
     with house_style():
@@ -36,4 +33,4 @@ def curves_picture(name: str, title: str, lines: Sequence[tuple[str, Curve]]) ->
         label_steps(axes.xaxis, lines[0][1].x)
         finish(axes, lines[0][1].x_label, f"{lines[0][1].y_label}{', %' if metric.unit else ''}")
         add_legend(figure, [(label, Look.of(index)) for index, (label, _) in enumerate(lines) if label], title)
-        return pixels_of(png(figure))
+        return png(figure)

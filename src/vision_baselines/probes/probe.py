@@ -17,8 +17,10 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 from torch import Tensor
+from torchmetrics import MeanMetric, Metric
 
 from vision_baselines.runs.record import Curve
+from vision_baselines.tasks.task import Task
 
 
 class Probe(pl.Callback):
@@ -78,6 +80,30 @@ def add_image(trainer: pl.Trainer, tag: str, draw: Callable[[], Tensor], step: i
             experiment.add_image(tag, picture, global_step=trainer.global_step if step is None else step)
 
 
+def outputs_of(trainer: pl.Trainer, pl_module: pl.LightningModule, images: Tensor, target: Tensor) -> Tensor:
+    """The net's outputs (B, …), on the CPU, for raw images (B, C, H, W) that go the way of a test batch."""
+    ready, _ = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)
+    with trainer.precision_plugin.test_step_context():
+        outputs: Tensor = pl_module.task.outputs(pl_module.net, ready)  # type: ignore[operator, union-attr]
+    return outputs.cpu()
+
+
+def task_metrics(task: Task) -> dict[str, Metric]:
+    """New metrics of a task by their names in logs, the loss that a test reports among them."""
+    return {"loss": _Loss(task), **task.metrics()}
+
+
+class _Loss(MeanMetric):
+    """The mean loss, updated with outputs and targets as other metrics are."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(nan_strategy="disable")
+        self._of = task.eval_loss
+
+    def update(self, outputs: Tensor, target: Tensor) -> None:  # type: ignore[override]
+        super().update(self._of(outputs, target).expand(len(target)))
+
+
 def draw_curves(trainer: pl.Trainer, tag: str, title: str, lines: Sequence[tuple[str, Curve]]) -> None:
     """Draw `lines`, which share their axes, to every logger that takes pictures.
 
@@ -89,8 +115,8 @@ def draw_curves(trainer: pl.Trainer, tag: str, title: str, lines: Sequence[tuple
     """
 
     def draw() -> Tensor:
-        from vision_baselines.probes.picture import curves_picture  # a run without pictures need not wait for it
+        from vision_baselines.probes.picture import curves_png  # a run without pictures need not wait for it
 
-        return curves_picture(tag, title, lines)
+        return pixels_of(curves_png(tag, title, lines))
 
     add_image(trainer, tag, draw)

@@ -8,15 +8,16 @@ distances. What comes in from outside is black, as in training with shifts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import Metric
 
 from vision_baselines.data.perturbations import shifted
 from vision_baselines.errors import ConfigError
-from vision_baselines.probes.probe import Probe, draw_curves
+from vision_baselines.probes.probe import Probe, draw_curves, outputs_of, task_metrics
 from vision_baselines.runs.record import Curve
 from vision_baselines.tasks.names import in_words
 from vision_baselines.tasks.task import Task
@@ -61,18 +62,15 @@ class Shift(Probe):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, log and draw."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        batch_size, net = datamodule.eval_batch_size, pl_module.net
+        batch_size = datamodule.eval_batch_size
         task: Task = pl_module.task  # type: ignore[assignment]
         seen = int(sum(trainer.num_test_batches)) * batch_size  # trainer.limit_test_batches holds here too
         images, target = datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
 
-        def put_out(images: Tensor, target: Tensor) -> Tensor:
-            ready, _ = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)
-            with trainer.precision_plugin.test_step_context():
-                return task.outputs(net, ready).cpu()  # type: ignore[arg-type]
+        put_out = partial(outputs_of, trainer, pl_module)
 
         def new_metric() -> Metric:
-            return _Loss(task) if task.headline == "loss" else task.metrics()[task.headline]
+            return task_metrics(task)[task.headline]
 
         found = metric_by_shift(put_out, new_metric, images, target, max_px=self.max_px, batch_size=batch_size)
         name, words = f"shift/{task.headline}", in_words(f"test/{task.headline}")
@@ -80,17 +78,6 @@ class Shift(Probe):
         distances = [float(px) for px in range(self.max_px + 1)]
         self.curves = {name: Curve(x=distances, y=found, x_label="images moved by, px", y_label=words)}
         draw_curves(trainer, name, f"{words[:1].upper()}{words[1:]} of moved images", [("", self.curves[name])])
-
-
-class _Loss(MeanMetric):
-    """The mean loss, where that decides."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__(nan_strategy="disable")
-        self._of = task.eval_loss
-
-    def update(self, outputs: Tensor, target: Tensor) -> None:  # type: ignore[override]
-        super().update(self._of(outputs, target).expand(len(target)))
 
 
 def metric_by_shift(

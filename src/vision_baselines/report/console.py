@@ -18,10 +18,11 @@ def rich_table(table: ComparisonTable) -> Table:
     columns = chosen(group_columns(table), TERMINAL)
     console_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
-        is_label = not column.is_number
-        head = Text(column.head, overflow="fold")
         console_table.add_column(
-            head, justify="left" if is_label else "right", overflow="fold", ratio=1 if is_label else None
+            Text(column.head, overflow="fold"),
+            justify="right" if column.is_number else "left",
+            overflow="fold",
+            ratio=1 if column.name == "group" else None,
         )
     for row in table.best_first():
         console_table.add_row(*(Text(column.write(row), style=_STYLES.get(column.tone(row), "")) for column in columns))

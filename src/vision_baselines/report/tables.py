@@ -16,11 +16,11 @@ from vision_baselines.report.columns import Column, chosen, difference_columns, 
 
 SeriesRow = tuple[float, GroupRow]
 RESULT = (
-    "group", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs", "median", "best",
-    "balanced accuracy",
+    "group", "control", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs", "median",
+    "best", "balanced accuracy",
 )  # fmt: skip
 COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
-TERMINAL = ("group", "jobs", "mean", "interval", "versus", "parameters", "fit_s")
+TERMINAL = ("group", "control", "jobs", "mean", "interval", "versus", "parameters", "fit_s")
 JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
 
 
@@ -53,6 +53,18 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
             tone=lambda row: "bad" if row.failed else "",
         ),
     ]
+    if table.controls:
+        outcomes = {found.label: found.outcome for found in table.controls}
+        columns.append(
+            Column(
+                "control",
+                "control",
+                lambda row: outcomes.get(row.label, ABSENT),
+                fields={"control": lambda row: outcomes.get(row.label)},
+                is_number=False,
+                tone=lambda row: "good" if outcomes.get(row.label) == "at chance" else "bad",
+            )
+        )
     for name in table.metrics:
         columns += _metric_columns(table, name)
     if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):

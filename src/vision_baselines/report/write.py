@@ -73,6 +73,7 @@ def compare(
     metric: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
+    chance_level: float | str | None = None,
     pictures: bool = True,
     as_given: bool = False,
 ) -> Comparison:
@@ -91,6 +92,8 @@ def compare(
         baseline: Label or settings of the group that others are compared with; by default ``model=fc`` if
             it is there.
         over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.
+        chance_level: Makes the comparison a control: the share of right answers without any signal in the labels, or
+            ``uniform`` for 1 / number of classes.
         pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
             ones, and Matplotlib is not imported.
         as_given: Whether this is the sweep's own comparison, whose options are those given and no others.
@@ -103,7 +106,7 @@ def compare(
     folders = [Path(folder) for folder in folders]
     require_records(folders)
     own_folder = folders[0] / OUTPUT_FOLDER
-    given = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over}
+    given = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over, "chance_level": chance_level}
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
@@ -131,7 +134,7 @@ def _recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
     found = [job.record.config.get("comparison") or {} for job in collection.jobs]
     agreed = found[0] if found and all(options == found[0] for options in found) else {}
-    known = ("group_by", "metric", "baseline", "over")
+    known = ("group_by", "metric", "baseline", "over", "chance_level")
     return {key: value for key, value in agreed.items() if key in known and value is not None}
 
 
@@ -141,7 +144,7 @@ def _folder_name(options: Mapping[str, Any]) -> str:
     >>> _folder_name({"metric": "val/acc", "group_by": ["model", "data"]})
     'metric=val_acc,group_by=model+data'
     """
-    parts = [f"{key}={value if isinstance(value, str) else '+'.join(value)}" for key, value in options.items()]
+    parts = [f"{key}={'+'.join(value) if isinstance(value, list) else value}" for key, value in options.items()]
     name = re.sub(r"[^\w.,=+-]+", "_", ",".join(parts))
     return name if len(name) <= 80 else f"{name[:70]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 

@@ -66,6 +66,7 @@ _ABSENT_OF_SOURCES: dict[str, dict[str, Any]] = {
         "test_size": 1_000,
         "image_shape": [1, 28, 28],
         "num_classes": 10,
+        "leak": 0.0,
         "split_seed": _SPLIT_SEED,
     },
     "sources.Circles": {

@@ -206,6 +206,12 @@ class RunRecord(_Part):
         return self.status is Status.FINISHED
 
     @property
+    def copies_of_test(self) -> int:
+        """Number of pictures that were trained on and tested on."""
+        found = self.data.duplicates if self.data is not None else {}
+        return 0 if "dropped from train" in found else found.get("train and test", 0)
+
+    @property
     def headline_metric(self) -> str:
         """Full name of the metric that runs are compared by."""
         return f"test/{self.task.headline}"

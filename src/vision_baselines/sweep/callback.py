@@ -34,6 +34,7 @@ class SweepCallback(Callback):
         metric: What is compared; none is the headline metric of the runs' task.
         baseline: The group that others are compared with.
         over: A numeric key that the metric is drawn over.
+        chance_level: What a control tests at; see `report.write.compare`.
     """
 
     current: ClassVar[SweepCallback | None] = None
@@ -45,8 +46,11 @@ class SweepCallback(Callback):
         metric: str | None = None,
         baseline: str | None = None,
         over: str | None = None,
+        chance_level: float | str | None = None,
     ) -> None:
-        self.options = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over}
+        self.options = {
+            "group_by": group_by, "metric": metric, "baseline": baseline, "over": over, "chance_level": chance_level
+        }  # fmt: skip
         self.folder: Path | None = None
         self.warned = False
 

@@ -14,6 +14,8 @@ from vision_baselines.tasks.metrics import MetricSpec
 from vision_baselines.tasks.task import Task, TestReport, constant_caveat
 
 _MOST_CLASSES_IN_MATRIX = 1_000  # a record of it has 7 MB; 100,000 classes would take 80 GB
+_OFTEN = 5  # test images of a class, of which a net that knows it gets one right
+_CLASSES_NAMED = 5
 
 
 class Classification(Task):
@@ -97,19 +99,33 @@ class Classification(Task):
         )
 
     def report(self, predictions: Tensor, target: Tensor, class_names: Sequence[str]) -> TestReport:
-        """The confusion matrix of labels (N,), of at most 1,000 classes; and whether all were taken for one class."""
+        """The confusion matrix of labels (N,), of at most 1,000 classes; and which classes were never predicted."""
         size = self.num_classes or 0
         confusion: list[list[int]] | None = None
         if size <= _MOST_CLASSES_IN_MATRIX:
             counts = torch.bincount(target * size + predictions, minlength=size * size).view(size, size)
             confusion = counts.tolist()
-        caveats: tuple[str, ...] = ()
-        if constant_caveat(predictions):
-            only = int(predictions[0])
-            name = class_names[only] if only < len(class_names) else str(only)
-            share = float((target == only).double().mean())
-            caveats = (f"every test prediction is class {name}, which {share:.2%} of the test images are",)
-        return TestReport(confusion=confusion, caveats=caveats)
+        return TestReport(confusion=confusion, caveats=_never_predicted(predictions, target, class_names))
+
+
+def _never_predicted(predictions: Tensor, target: Tensor, class_names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where all were taken for one class, or some classes that are in the test often enough for none."""
+
+    def name(label: int) -> str:
+        return class_names[label] if label < len(class_names) else str(label)
+
+    if constant_caveat(predictions):
+        only = int(predictions[0])
+        share = float((target == only).double().mean())
+        return (f"every test prediction is one class: {name(only)}, which {share:.2%} of the test images are",)
+    classes = int(max(predictions.max(), target.max())) + 1 if len(target) else 0
+    occurring, predicted = (torch.bincount(labels, minlength=classes) for labels in (target, predictions))
+    missing = ((occurring >= _OFTEN) & (predicted == 0)).nonzero().flatten().tolist()
+    if not missing:
+        return ()
+    more = f" and {len(missing) - _CLASSES_NAMED} more" if len(missing) > _CLASSES_NAMED else ""
+    names = ", ".join(name(label) for label in missing[:_CLASSES_NAMED])
+    return (f"classes of the test images are never predicted: {names}{more}",)
 
 
 def balanced_weights(target: Tensor, num_classes: int) -> Tensor:
