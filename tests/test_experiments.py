@@ -46,6 +46,11 @@ def test_an_experiment_opens_with_its_command_and_has_its_own_name(experiment):
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_has_its_numbers_in_the_docs(experiment):
+    assert f"experiment={experiment}`" in (CONF.parent / "docs" / "experiments.md").read_text()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
     text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
     expected = yaml.safe_load(text).get("expected")
