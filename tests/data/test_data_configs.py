@@ -15,7 +15,7 @@ from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.csv_pixels import CsvPixels
 from vision_baselines.data.image_folder import ImageFolder
 from vision_baselines.data.perturbations import Augment
-from vision_baselines.data.sources import Circles, Digits, Noise
+from vision_baselines.data.sources import Circles, Digits, GaussianCircle, Noise
 from vision_baselines.data.torchvision_source import Cifar10, Cifar100, FashionMnist, Kmnist, Mnist
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.migrations import ABSENT_OF
@@ -32,6 +32,7 @@ DATA_SETS = {
     "cifar100": (Cifar100, 3, 32, 100),
     "image_folder": (ImageFolder, 3, 32, 10),
     "circles": (Circles, 2, 1, 2),
+    "circles_gaussian": (GaussianCircle, 2, 1, 2),
     "noise": (Noise, 1, 28, 10),
 }
 FILES = {"npz": (Npz, "a.npz"), "csv_pixels": (CsvPixels, "a.csv")}  # what they hold is found

@@ -1,5 +1,6 @@
 """The sources that need no file, and the cuts that make splits."""
 
+import math
 import sys
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from vision_baselines.data.integrity import tensors_sha256
-from vision_baselines.data.sources import SPLIT_SEED, Circles, Digits, Noise, Source, Split, Splits
+from vision_baselines.data.sources import SPLIT_SEED, Circles, Digits, GaussianCircle, Noise, Source, Split, Splits
 from vision_baselines.data.splits import cut_val, proportional_counts, stratified_cut
 from vision_baselines.errors import ConfigError, DataError
 
@@ -243,3 +244,21 @@ def test_noise_can_be_pinned_by_the_checksum_of_its_tensors():
         images[index], target[index] = split.images, split.target
     digest = tensors_sha256(torch.cat([images, splits.test.images]), torch.cat([target, splits.test.target]))
     assert Noise(train_size=20, val_size=5, test_size=4, sha256=digest).load().sha256 == splits.sha256
+
+
+def test_points_of_a_gaussian_are_labelled_by_their_distance_in_whole_levels_and_none_occurs_twice():
+    splits = GaussianCircle().load()
+    points = torch.cat([splits.train.images, splits.val.images, splits.test.images]).double().view(-1, 2)
+    target = torch.cat([splits.train.target, splits.val.target, splits.test.target])
+    units = (points - 127.5) / 32
+    assert torch.equal(target, (units.square().sum(dim=1) < 1.5).long())
+    assert len(torch.unique(points, dim=0)) == len(points) == 2000
+    assert (len(splits.train.target), len(splits.val.target), len(splits.test.target)) == (800, 200, 1000)
+    assert units.mean().abs() < 0.05
+    assert units.std() == pytest.approx(1, abs=0.05)
+    assert target.double().mean() == pytest.approx(1 - math.exp(-0.75), abs=0.03)
+
+
+def test_more_points_of_a_gaussian_than_there_are_places_is_refused():
+    with pytest.raises(ConfigError, match="expected at most 4,000 together"):
+        GaussianCircle(train_size=5000)

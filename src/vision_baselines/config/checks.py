@@ -211,6 +211,11 @@ def check_words(config: Mapping[str, Any]) -> None:
     task = select(config, "task._target_")
     classifies = task is None or str(task).startswith("vision_baselines.tasks.classification.")
     learned = select(config, "task.num_classes")
+    if task == "vision_baselines.tasks.binary.Binary":
+        if classes != 2:
+            raise ConfigError(f"task=binary learns two classes; the data has data.num_classes={classes}")
+        if outputs is not None and outputs != 1:
+            raise ConfigError(f"model.num_classes is {outputs}; task=binary needs a net of one output")
     for key, number in (("model.num_classes", outputs), ("task.num_classes", learned)):
         if classifies and isinstance(number, int) and number != classes:
             raise ConfigError(f"{key} is {number}; the data has data.num_classes={classes}")

@@ -37,6 +37,7 @@ _DIGITS_TEST_SEED = 1_797
 
 _NOISE_MEAN = 128
 _NOISE_STD = 32
+_MOST_NORMAL_POINTS = 4_000  # of 256 × 256; with more, places near the centre run out and fewer lie inside
 
 
 class Source(Protocol):
@@ -167,10 +168,10 @@ def _leaking(splits: Splits, count: int) -> Splits:
     return replace(splits, train=Split(images, target))
 
 
-def _normal_levels() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _normal_levels(mean: float = _NOISE_MEAN) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     # A table from 16 uniform bits to a normal level. Rejected: rounding NumPy's normal draws, which come from
     # logarithms and roots whose last bit depends on the machine.
-    between = (np.arange(255) + 0.5 - _NOISE_MEAN) / _NOISE_STD
+    between = (np.arange(255) + 0.5 - mean) / _NOISE_STD
     thresholds = [round(65_536 * 0.5 * math.erfc(-z / math.sqrt(2))) for z in between.tolist()]
     return np.searchsorted(thresholds, np.arange(65_536), side="right").astype(np.uint8)
 
@@ -223,13 +224,61 @@ class Circles:
         return _generated(self, images, target, class_names=("outside", "inside"))
 
 
+@final
+@dataclass(frozen=True)
+class GaussianCircle:
+    """Points with normal coordinates, labelled by whether x² + y² < 1.5: 53% of them are.
+
+    As in `Circles`, a point is an image (2, 1, 1), its x and y in 256 levels, 32 to a unit, and the label is computed
+    from the levels in whole numbers. No point occurs twice, within or across splits.
+
+    Args:
+        train_size: Points to learn from, before validation is cut from them.
+        val_size: Points of those that are for validation.
+        test_size: Points in the test split.
+        split_seed: Decides every point, and the cut.
+        sha256: Checksum of train and test before the cut, for those who want it pinned; None to skip the check.
+    """
+
+    train_size: int = 1_000
+    val_size: int = 200
+    test_size: int = 1_000
+    split_seed: int = SPLIT_SEED
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        _require_counts(train_size=self.train_size, test_size=self.test_size)
+        if self.train_size + self.test_size > _MOST_NORMAL_POINTS:
+            raise ConfigError(
+                f"data.source.train_size and test_size are {self.train_size} and {self.test_size}; "
+                f"expected at most {_MOST_NORMAL_POINTS:,} together, as no point may occur twice"
+            )
+
+    def prepare(self) -> None:
+        """Nothing to do: the points are drawn when they are loaded."""
+
+    def load(self) -> Splits:
+        """Train, val and test, images (N, 2, 1, 1)."""
+        total = self.train_size + self.test_size
+        uniform = np.frombuffer(np.random.RandomState(self.split_seed).bytes(4 * 8 * total), dtype="<u2")
+        drawn = _normal_levels(mean=127.5)[uniform].reshape(-1, 2).astype(np.int64)
+        _, first = np.unique(drawn @ np.array([256, 1]), return_index=True)
+        levels = torch.from_numpy(drawn[np.sort(first)[:total]])
+        doubled = 2 * levels - 255  # 64 to a unit, and 0 between levels 127 and 128
+        target = (doubled.square().sum(dim=1) * 2 < 3 * 64**2).to(torch.int64)
+        images = levels.to(torch.uint8).view(-1, 2, 1, 1)
+        return _generated(self, images, target, class_names=("outside", "inside"))
+
+
 def _require_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise ConfigError(f"data.source.{name} is {count}; expected a whole number of at least 1")
 
 
-def _generated(source: Noise | Circles, images: Tensor, target: Tensor, *, class_names: tuple[str, ...]) -> Splits:
+def _generated(
+    source: Noise | Circles | GaussianCircle, images: Tensor, target: Tensor, *, class_names: tuple[str, ...]
+) -> Splits:
     """Check what was drawn and cut it: the first `train_size` samples are train with val, the rest is test."""
     if source.sha256 is not None:
         remedy = "It is for other sizes or another split_seed: set data.source.sha256=null, or those back."

@@ -76,6 +76,7 @@ _ABSENT_OF_SOURCES: dict[str, dict[str, Any]] = {
         "radius": 0.8,
         "split_seed": _SPLIT_SEED,
     },
+    "sources.GaussianCircle": {"train_size": 1_000, "val_size": 200, "test_size": 1_000, "split_seed": _SPLIT_SEED},
     "torchvision_source.Mnist": {
         **_MNIST_LIKE,
         "sha256": "731c02e50f07a2fc93cc2c9b0df709507fc27cba0aff0ee3592e75b0849b602e",
