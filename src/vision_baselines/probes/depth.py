@@ -157,13 +157,14 @@ class _Meter:
         return look
 
 
-def find_blocks(net: nn.Module, names: Sequence[str] | None = None) -> list[nn.Module]:
+def find_blocks(net: nn.Module, names: Sequence[str] | None = None, key: str = "probe.depth.blocks") -> list[nn.Module]:
     """The parts of a net whose outputs are looked at, in order.
 
     Args:
         net: Any net.
         names: Names of modules. None takes what lies in ``net.blocks``, else in ``net.features``, else the children
             that have parameters, where an only child is passed through: the `nn.Linear`s of an FC, say.
+        key: Of the config, that gave the names.
 
     Raises:
         ConfigError: A name that the net does not have.
@@ -173,7 +174,7 @@ def find_blocks(net: nn.Module, names: Sequence[str] | None = None) -> list[nn.M
         for name in names:
             if name not in known or name == "":
                 some = ", ".join(list(known)[1:9])
-                raise ConfigError(f"probe.depth.blocks names {name!r}; expected modules of the net, such as {some}")
+                raise ConfigError(f"{key} names {name!r}; expected modules of the net, such as {some}")
         return [known[name] for name in names]
     for attribute in ("blocks", "features"):
         inside = getattr(net, attribute, None)

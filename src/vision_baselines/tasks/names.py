@@ -6,7 +6,11 @@ earlier versions logged under a name alone.
 
 from __future__ import annotations
 
-_SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"}
+_SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"} | {
+    "closed",
+    "switching",
+    "dead",  # of units
+}
 _LOWER_IS_BETTER = ("loss", "error", "ece", "brier", "nll", "mse", "mae", "rmse")
 _WORDS = {"acc": "accuracy", "val": "validation", "train": "training"}
 _ACRONYMS = {"nll": "NLL", "ece": "ECE", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "f1": "F1"}

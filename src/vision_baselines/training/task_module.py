@@ -72,6 +72,7 @@ class TaskModule(pl.LightningModule):
         self.net: nn.Module = net
         self.seed = seed
         self._compile = compile
+        self.is_compiled = False  # then no hook on a module is called
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._scheduler_interval = scheduler_interval
@@ -113,6 +114,7 @@ class TaskModule(pl.LightningModule):
             return
         try:
             self.net.compile(**self._compile)
+            self.is_compiled = True
         except Exception as error:  # torch has no common class for what it says of its options
             text = " ".join(str(error).split())
             raise ConfigError(f"classifier.compile is {dict(self._compile)}; torch.compile says: {text}") from error
