@@ -36,7 +36,7 @@ def test_a_probed_run_ends_with_the_weights_and_the_metrics_of_the_run_without(p
     assert without.metrics.items() <= with_probes.metrics.items()
     assert with_probes.history == without.history
     assert without.curves == {}
-    assert set(with_probes.curves) == {"shift/acc", "edges/similarity", "depth/activation"}
+    assert set(with_probes.curves) == {"shift/acc", "edges/similarity", "depth/activation", "units/dead"}
 
 
 def test_a_run_without_probes_has_none_among_its_callbacks(compose):
@@ -56,7 +56,7 @@ def test_a_probe_is_no_part_of_what_makes_a_run_the_same(probed, plain):
 def test_pictures_and_numbers_reach_tensorboard(probed, events, scalars):
     record, folder = probed
 
-    assert {"shift/acc", "edges/similarity", "depth/activation"} <= set(events(folder).Tags()["images"])
+    assert {"shift/acc", "edges/similarity", "depth/activation", "units/dead"} <= set(events(folder).Tags()["images"])
     assert scalars(folder)["shift/acc_1px"] == [(record.history[-1].step, record.metrics["shift/acc_1px"])]
 
 

@@ -154,4 +154,3 @@ def _draw_decisions(
     axes.set_ylim(*extent[2:])
     axes.spines[:].set_visible(True)
     axes.spines[:].set_color(RULE)
-

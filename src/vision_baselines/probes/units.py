@@ -52,7 +52,7 @@ class Units(Probe):
 
     def __init__(self, gates: Sequence[str] | None = None, closed_below: float = 0.1) -> None:
         super().__init__()
-        if isinstance(gates, str):
+        if gates is not None and (isinstance(gates, str) or not all(isinstance(name, str) for name in gates)):
             raise ConfigError(f"probe.units.gates is {gates!r}; expected a list of module names, or null")
         if isinstance(closed_below, bool) or not isinstance(closed_below, float) or not 0 < closed_below < _OPEN_FROM:
             raise ConfigError(f"probe.units.closed_below is {closed_below!r}; expected a number between 0 and 0.5")
