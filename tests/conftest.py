@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -189,3 +190,39 @@ def _later_wins(overrides: Sequence[str]) -> list[str]:
     """Hydra refuses a group chosen twice; a test that says otherwise than the tiny defaults is right."""
     chosen = {text.split("=", 1)[0].lstrip("+"): text for text in overrides}
     return list(chosen.values())
+
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Callable[..., Any]]:
+    """``opened(path, **options)``: a page from the disk, all it asked for, and all it complained about."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no browser at {CHROMIUM}")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_FLAGS)
+
+        def call(path: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
+            page = browser.new_page(**options)  # the browser closes it
+            requests: list[str] = []
+            complaints: list[str] = []
+            page.on("request", lambda request: requests.append(request.url))
+            page.on("requestfailed", lambda request: complaints.append(request.url))
+            page.on("console", lambda message: complaints.append(message.text))
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(path.as_uri())
+            return page, [url for url in requests if not url.startswith("data:")], complaints
+
+        yield call
+        browser.close()

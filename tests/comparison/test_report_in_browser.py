@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import EpochRow
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,22 +18,10 @@ def comparison(tmp_path_factory, full_sweep, failed, write):
     return compare([folder])
 
 
-def opened(browser, path, **options):
-    """The page, and everything it asked for or complained about."""
-    page = browser.new_page(**options)  # the browser closes it
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(path.as_uri())
-    return page, [url for url in requests if not url.startswith("data:")], complaints
-
-
 @pytest.mark.slow
 @pytest.mark.ci
-def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(chromium, comparison):
-    page, requests, complaints = opened(chromium, comparison.page, viewport={"width": 1280, "height": 900})
+def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(opened, comparison):
+    page, requests, complaints = opened(comparison.page, viewport={"width": 1280, "height": 900})
 
     assert requests == [comparison.page.as_uri()]
     assert complaints == []
@@ -76,8 +39,8 @@ def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(chromium,
 @pytest.mark.ci
 @pytest.mark.parametrize("width", [1280, 420])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_window_and_text_stands_out(chromium, comparison, width, scheme):
-    page, _, _ = opened(chromium, comparison.page, viewport={"width": width, "height": 800}, color_scheme=scheme)
+def test_nothing_is_wider_than_the_window_and_text_stands_out(opened, comparison, width, scheme):
+    page, _, _ = opened(comparison.page, viewport={"width": width, "height": 800}, color_scheme=scheme)
     ink, paper = page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
         ".map(color => color.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0))"
@@ -94,8 +57,8 @@ def test_nothing_is_wider_than_the_window_and_text_stands_out(chromium, comparis
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_folded_parts_open_without_a_script(chromium, comparison):
-    page, _, _ = opened(chromium, comparison.page)
+def test_folded_parts_open_without_a_script(opened, comparison):
+    page, _, _ = opened(comparison.page)
     page.get_by_text("Each group on its own scale").click()
 
     assert page.locator("#filters details img").first.is_visible()
@@ -132,8 +95,8 @@ def wordy(tmp_path_factory, record, write):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
-def test_long_labels_hide_no_verdict_and_nothing_is_set_a_letter_a_line(chromium, wordy, width):
-    page, _, _ = opened(chromium, wordy.page, viewport={"width": width, "height": 800})
+def test_long_labels_hide_no_verdict_and_nothing_is_set_a_letter_a_line(opened, wordy, width):
+    page, _, _ = opened(wordy.page, viewport={"width": width, "height": 800})
     table = page.locator("#results table").first
     place = table.locator("th").all_inner_texts().index("verdict")
 

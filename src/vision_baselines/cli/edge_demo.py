@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d
 from vision_baselines.analysis.shifting import shifted_response
-from vision_baselines.cli.arguments import Parser, checked_png, console, positive, whole, writing
+from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, positive, whole, writing
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.kernel import FORM, parsed_kernel
 from vision_baselines.comparison.formatting import one_line, shortened
@@ -87,7 +87,7 @@ def responses(image: NDArray[Any], names: Sequence[str] = SHOWN) -> dict[str, ND
 
 def _run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
-    out = checked_png(options.out)
+    out, page = checked_png(options.out), checked_html(options.html)
     asked = _question(options)
     try:
         answers = {
@@ -107,6 +107,10 @@ def _run(arguments: list[str]) -> None:
         with writing(out):
             _draw(asked, answers, out)
         written.append(out)
+    if page:
+        with writing(page):
+            _write_page(asked, options.shift or (0, 0), page)
+        written.append(page)
     if not options.json:
         for path in written:
             console().print(str(path), soft_wrap=True)
@@ -137,6 +141,12 @@ def _parser() -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else, of every kernel")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw it, and by default a real digit below it")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE.html",
+        help="write a page to play with: move the window, change the kernel, shift the picture, pool instead",
+    )
     return parser
 
 
@@ -258,3 +268,31 @@ def _draw(asked: Question, answers: Mapping[str, NDArray[Any]], path: Path) -> N
         real = digit().numpy() / 255
         rows.append(("a scikit-learn digit", real, responses(real)))
     write_png(path, lambda: edges_figure(asked.kernels, rows))
+
+
+def _write_page(asked: Question, shift: Sequence[int], path: Path) -> None:
+    from vision_baselines.inspection.interactive import interactive_page
+    from vision_baselines.inspection.picture_files import write_file
+    from vision_baselines.inspection.sample_image import digit
+
+    pictures = {asked.caption: asked.image * 255, "a scikit-learn digit": digit().numpy()[np.newaxis]}
+    name, kernel = next(iter(asked.kernels.items()))
+    kernels = {**EDGE_KERNELS, **asked.kernels}
+    content = interactive_page(
+        "edge_page",
+        {
+            "pictures": [
+                {"caption": caption, "channels": pixels.round().astype(int).tolist()}
+                for caption, pixels in pictures.items()
+            ],
+            "kernels": {known: numbers.tolist() for known, numbers in kernels.items()},
+            "asked": {
+                "name": name,
+                "kernel": kernel.tolist(),
+                "stride": asked.stride,
+                "padding": asked.padding,
+                "shift": list(shift),
+            },
+        },
+    )
+    write_file(path, content)
