@@ -133,9 +133,7 @@ def test_a_wide_photo_and_a_large_kernel_fit_into_the_window(run, opened, tmp_pa
     arguments = ["--image", str(tmp_path / f"{'x' * 80}.png"), "--colour", "--kernel", kernel, "--padding", "3"]
     run(edge_demo.main, [*arguments, "--html", str(tmp_path / "page.html")])
 
-    page, _, complaints = opened(
-        tmp_path / "page.html", viewport={"width": width, "height": 800}, color_scheme=scheme
-    )
+    page, _, complaints = opened(tmp_path / "page.html", viewport={"width": width, "height": 800}, color_scheme=scheme)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("#sum").inner_text().startswith("sum of 297 products = ")
