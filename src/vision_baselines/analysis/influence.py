@@ -28,7 +28,7 @@ class Box:
     width: int
 
 
-def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
+def influence(net: nn.Module, image_shape: Sequence[int], layer: str, *, call: int = -1) -> Tensor:
     """How strongly each pixel moves one central unit of a layer, averaged over images of noise.
 
     The net runs in evaluation mode and is left as it was; the noise is the same every time.
@@ -36,15 +36,16 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
     Args:
         net: Any module that takes ``(N, C, H, W)``.
         image_shape: ``(C, H, W)``.
-        layer: Name of the module, as in `named_modules`; its last call counts. Of an output ``(1, C, H, W)`` the
-            unit at ``(H // 2, W // 2)`` is taken, summed over channels; of any other, the middle number.
+        layer: Name of the module, as in `named_modules`. Of an output ``(1, C, H, W)`` the unit at
+            ``(H // 2, W // 2)`` is taken, summed over channels; of any other, the middle number.
+        call: Which of its calls in a pass; the last by default.
 
     Returns:
         float32 ``(H, W)`` on the CPU: the mean over images of the absolute gradient, summed over input channels;
         zero everywhere where no gradient flows.
 
     Raises:
-        ValueError: The net did not call the layer.
+        ValueError: The net did not call the layer, or not so often.
     """
     example = example_of(net)
     noise = torch.randn(_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
@@ -62,9 +63,9 @@ def influence(net: nn.Module, image_shape: Sequence[int], layer: str) -> Tensor:
             units.clear()
             with torch.enable_grad():
                 net(image)
-            if not units:
-                raise ValueError(f"layer {layer!r}: expected the net to call it")
-            total += _gradient(units[-1], image).abs().sum(dim=0).float().cpu()
+            if not -len(units) <= call < len(units):
+                raise ValueError(f"layer {layer!r}: expected the net to call it{' so often' if units else ''}")
+            total += _gradient(units[call], image).abs().sum(dim=0).float().cpu()
     return total / _IMAGES
 
 
@@ -79,6 +80,22 @@ def nonzero_box(pixels: Tensor) -> Box | None:
         return None
     top, left = int(rows.min()), int(columns.min())
     return Box(top, left, int(rows.max()) - top + 1, int(columns.max()) - left + 1)
+
+
+def effective_side(pixels: Tensor, share: float = 0.95) -> float:
+    """Side of a square as large as the fewest pixels of ``(H, W)`` that hold a share of the influence; 0 without any.
+
+    The effective receptive field as one number. Luo et al. 2016 take the square root of the number of pixels above
+    4.55 % of the strongest instead, which a single strong pixel decides.
+
+    >>> effective_side(torch.tensor([[8.0, 8.0, 0.0], [8.0, 8.0, 1.0]]))
+    2.0
+    """
+    ordered = pixels.flatten().double().sort(descending=True).values
+    if not float(ordered.sum()) > 0:
+        return 0.0
+    held = ordered.cumsum(0) / ordered.sum()
+    return float((held < share - 1e-12).sum() + 1) ** 0.5
 
 
 def _central_unit(output: object) -> Tensor | None:

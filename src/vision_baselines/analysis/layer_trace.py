@@ -87,7 +87,7 @@ def trace_net(net: nn.Module, image_shape: Sequence[int]) -> tuple[list[LayerInf
         ValueError: As `trace_layers`.
     """
     _require_initialized(net)
-    calls = _recorded_calls(net, image_shape)
+    calls = recorded_calls(net, image_shape)
     counted: set[int] = set()
     rows = []
     for call in calls:
@@ -98,7 +98,7 @@ def trace_net(net: nn.Module, image_shape: Sequence[int]) -> tuple[list[LayerInf
     for name, module in net.named_modules():
         total, trainable = _own_parameters(module, counted)
         if total:
-            rows.append(_row(_Call(name, module), total, trainable))
+            rows.append(_row(LayerCall(name, module), total, trainable))
     return rows, _last_map(calls)
 
 
@@ -120,7 +120,9 @@ def num_parameters(net: nn.Module) -> tuple[int, int]:
 
 
 @dataclass
-class _Call:
+class LayerCall:
+    """A call while it is recorded: `output_shape` and `fields` are those of its outputs, without the batch axis."""
+
     name: str
     module: nn.Module
     flops_at_start: int = 0
@@ -135,7 +137,7 @@ class _Call:
         return self.fields[0] if self.fields else None
 
 
-def _last_map(calls: Sequence[_Call]) -> LayerInfo | None:
+def _last_map(calls: Sequence[LayerCall]) -> LayerInfo | None:
     """The call whose output is the last feature map, a convolution where that is one; None where that is not known."""
     if not calls or not any(isinstance(call.module, nn.Conv2d) for call in calls):
         return None
@@ -147,10 +149,10 @@ def _last_map(calls: Sequence[_Call]) -> LayerInfo | None:
     for call in [*convolutions, *reversed(calls)]:
         if call.field == largest and not (call.field.is_vector or call.field.pooled_from):
             return _row(call, 0, 0)
-    return _row(_Call("", calls[0].module, fields=[largest]), 0, 0)
+    return _row(LayerCall("", calls[0].module, fields=[largest]), 0, 0)
 
 
-def _row(call: _Call, num_params: int, num_params_trainable: int) -> LayerInfo:
+def _row(call: LayerCall, num_params: int, num_params_trainable: int) -> LayerInfo:
     sizes = [span.size for span in call.field.spans] if call.field else []
     known = [size for size in sizes if size is not None]
     is_defined = call.field is not None and len(known) == 2
@@ -168,15 +170,20 @@ def _row(call: _Call, num_params: int, num_params_trainable: int) -> LayerInfo:
     )
 
 
-def _recorded_calls(net: nn.Module, image_shape: Sequence[int]) -> list[_Call]:
+def recorded_calls(net: nn.Module, image_shape: Sequence[int]) -> list[LayerCall]:
+    """Every call of every module while the net runs once on one image, in the order in which they begin.
+
+    Raises:
+        ValueError: As `trace_layers`.
+    """
     image = _one_image(net, image_shape)
-    calls: list[_Call] = []
-    running: list[_Call] = []
+    calls: list[LayerCall] = []
+    running: list[LayerCall] = []
     tracker, counter = FieldTracker(image), FlopCounterMode(display=False)
 
     def started(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, _args: object) -> None:
-            call = _Call(name, module, flops_at_start=counter.get_total_flops())
+            call = LayerCall(name, module, flops_at_start=counter.get_total_flops())
             calls.append(call)
             running.append(call)
 
@@ -205,7 +212,7 @@ def _recorded_calls(net: nn.Module, image_shape: Sequence[int]) -> list[_Call]:
             with counter, tracker:
                 net(image)
         except Exception as error:
-            failed = running[-1] if running else _Call("", net)
+            failed = running[-1] if running else LayerCall("", net)
             reason = (str(error).strip() or "no message").splitlines()[0]
             raise ValueError(
                 f"{type(net).__name__} raised in forward on one image of shape {tuple(image_shape)}, "
