@@ -5,6 +5,7 @@ right. How much each pixel counts inside the field is the effective receptive fi
 arXiv:1701.04128), which fades towards the edge.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -95,7 +96,7 @@ def effective_side(pixels: Tensor, share: float = 0.95) -> float:
     if not float(ordered.sum()) > 0:
         return 0.0
     held = ordered.cumsum(0) / ordered.sum()
-    return float((held < share - 1e-12).sum() + 1) ** 0.5
+    return math.sqrt(float((held < share - 1e-12).sum()) + 1)
 
 
 def _central_unit(output: object) -> Tensor | None:

@@ -149,8 +149,9 @@ class ShiftCorrelation:
         if not self._sums:
             return torch.empty(0, dtype=torch.float64)
         a, b, ab, aa, bb = self._sums
+        products = ((ab, a, b), (aa, a, a), (bb, b, b))
         covariance, *variances = (
-            (product - left * right / self._n).sum(dim=(1, 2)) for product, left, right in ((ab, a, b), (aa, a, a), (bb, b, b))
+            (product - left * right / self._n).sum(dim=(1, 2)) for product, left, right in products
         )
         scale = (aa + self._n * self._origin.square()).sum(dim=(1, 2))
         varies = (variances[0] > _VARIES * scale) & (variances[1] > _VARIES * scale)

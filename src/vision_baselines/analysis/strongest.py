@@ -17,7 +17,6 @@ class Strongest:
         images: int64 ``(C, k)``, as `update` numbers them.
         rows: int64 ``(C, k)``, of the response.
         columns: int64 ``(C, k)``.
-        varies: bool ``(C,)``: whether the channel answers to some image more than to another.
     """
 
     def __init__(self, count: int) -> None:
@@ -49,4 +48,5 @@ class Strongest:
 
     @property
     def varies(self) -> Tensor:
+        """Of shape ``(C,)``, bool: whether a channel answers to some image more than to another."""
         return self.values[:, 0] > self._least

@@ -1,0 +1,83 @@
+"""A picture made of many small pictures with words beside them: what probes of a net's features draw.
+
+The parts are laid out in pixels and drawn as they are, so that a pixel of an image stays a square.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from vision_baselines.plots.export import PNG_DPI, png
+from vision_baselines.plots.style import INK, MUTED, PAPER
+
+Pixels = NDArray[np.uint8]
+
+
+class Sheet:
+    """White paper of a size in pixels."""
+
+    def __init__(self, height_px: int, width_px: int) -> None:
+        self._paper = np.full((height_px, width_px, 3), 255, dtype=np.uint8)
+        self._words: list[tuple[int, int, str, dict[str, object]]] = []
+
+    def paste(self, top: int, left: int, pixels: Pixels) -> None:
+        """Put a picture (height, width, 3) down, its corner at a place."""
+        self._paper[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+
+    def write(
+        self, top: int, left: int, text: str, *, size: float = 8.0, muted: bool = False, bold: bool = False
+    ) -> None:
+        """Put words down, their upper left corner at a place."""
+        look: dict[str, object] = {"fontsize": size, "color": MUTED if muted else INK}
+        look["fontweight"] = "bold" if bold else "normal"
+        self._words.append((top, left, text, look))
+
+    def png(self) -> bytes:
+        """All of it, in 256 colours: a third of the bytes, and no difference that one sees."""
+        height, width = self._paper.shape[:2]
+        figure = Figure(figsize=(width / PNG_DPI, height / PNG_DPI), facecolor=PAPER)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        axes.imshow(self._paper, interpolation="nearest", aspect="auto", extent=(0, width, height, 0))
+        for top, left, text, look in self._words:
+            axes.text(left, top, text, va="top", linespacing=1.35, **look)  # type: ignore[arg-type]
+        return in_palette(png(figure))
+
+
+def in_palette(content: bytes) -> bytes:
+    """A PNG with at most 256 colours."""
+    buffer = io.BytesIO()
+    image = Image.open(io.BytesIO(content)).convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def tile(pixels: Pixels, longest_px: int) -> Pixels:
+    """A picture (h, w, 3) brought to about a size: enlarged by a whole factor, or made smaller if it is a lot larger.
+
+    >>> tile(np.zeros((3, 2, 3), dtype=np.uint8), 30).shape, tile(np.zeros((90, 60, 3), dtype=np.uint8), 30).shape
+    ((30, 20, 3), (30, 20, 3))
+    """
+    longest = max(pixels.shape[:2])
+    if longest > 1.4 * longest_px:
+        height, width = (max(1, round(side * longest_px / longest)) for side in pixels.shape[:2])
+        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
+    factor = max(1, longest_px // longest)
+    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def block(patches: Pixels, longest_px: int, columns: int = 3, gap_px: int = 2) -> Pixels:
+    """Pictures (n, h, w, 3) of one size beside each other, white between, places without one empty."""
+    tiles = [tile(patch, longest_px) for patch in patches]
+    height, width = tiles[0].shape[:2]
+    lines = -(-len(tiles) // columns)
+    made = np.full((lines * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), 255, dtype=np.uint8)
+    for index, part in enumerate(tiles):
+        top, left = index // columns * (height + gap_px), index % columns * (width + gap_px)
+        made[top : top + height, left : left + width] = part
+    return made
