@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from pytorch_lightning import Callback
 
+from vision_baselines.comparison.formatting import number
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import DataError, StorageError
 from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.fingerprint import fingerprint, job_name
 from vision_baselines.runs.record import read_record
 from vision_baselines.training import build
+from vision_baselines.training.results import probe_lines
 
 
 class FallsOver(Callback):
@@ -150,3 +152,39 @@ def test_no_hook_is_left_on_the_net(train_tiny, tmp_path, with_callback):
     train_tiny(tmp_path / "run", "probe=all")
 
     assert looks.hooks == []
+
+
+def test_the_end_of_a_run_names_each_probe_s_first_numbers_and_its_pictures_in_a_line(probed):
+    record, _ = probed
+    lines = {line.split("  ")[0]: line for line in probe_lines(record)}
+    metrics = record.metrics
+
+    assert list(lines) == sorted(lines)
+    assert (
+        f"block 0 {number(metrics['depth/block_0'], 4)} · block 1 {number(metrics['depth/block_1'], 4)}"
+        in lines["depth"]
+    )
+    assert f"accuracy 1px {metrics['shift/acc_1px']:.2%}" in lines["shift"]
+    assert lines["units"].endswith("pictures units/dead.png")
+
+    record = record.model_copy(update={"metrics": {f"depth/block_{i}": 1.0 for i in range(50)}, "files": []})
+    assert probe_lines(record) == [f"depth  {' · '.join(f'block {i} 1.000' for i in range(8))} · 42 more"]
+    assert probe_lines(record.model_copy(update={"metrics": {"test/acc": 1.0, "val/acc": 1.0}})) == []
+
+
+def test_a_single_run_prints_them_and_a_job_of_a_sweep_does_not(probed, monkeypatch, caplog, compose):
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from vision_baselines.cli import entry
+    from vision_baselines.training import run as run_module
+
+    monkeypatch.setattr(entry, "planned", lambda cfg: None)
+    monkeypatch.setattr(run_module, "run", lambda plan: probed[0])
+    cfg = compose("probe=all")
+    for mode, printed in ((RunMode.RUN, True), (RunMode.MULTIRUN, False)):
+        HydraConfig.get().mode = mode
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            entry.train_task(cfg)
+        assert ("depth  block 0" in caplog.text) == printed

@@ -63,7 +63,7 @@ def train_task(cfg: DictConfig) -> float:
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
             stop.raise_if_received()
-        from vision_baselines.training.results import headline
+        from vision_baselines.training.results import headline, probe_lines
         from vision_baselines.training.run import run
 
         if cfg.preview:
@@ -78,6 +78,8 @@ def train_task(cfg: DictConfig) -> float:
         record = run(plan)
         log.info("%s", headline(record))
         if HydraConfig.get().mode is RunMode.RUN:
+            for line in probe_lines(record):
+                log.info("%s", line)
             log.info("%s", cfg.paths.run_dir)
         return record.metrics.get(record.selection_metric, float("nan"))
 

@@ -14,16 +14,18 @@ from PIL import Image
 from torch import nn
 
 from vision_baselines.comparison.grouping import experiment_overrides
-from vision_baselines.comparison.metric import headline_value
+from vision_baselines.comparison.metric import Metric, headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
+from vision_baselines.tasks.names import in_words
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 FILTERS_FILE = "filters.npy"
 FILTERS_PICTURE = "filters.png"
+_SHOWN, _DRAWN = 8, 3  # numbers and pictures of a probe that the end of a run names
 
 
 def weights_sha256(net: nn.Module) -> str:
@@ -88,6 +90,25 @@ def best_metrics(
         if row.epoch == best_epoch:
             metrics |= {key: value for key, value in row.metrics.items() if not key.startswith("train/")}
     return metrics | {key: float(value) for key, value in validated.items() if key.startswith("val/")}
+
+
+def probe_lines(record: RunRecord) -> list[str]:
+    """What a run's probes measured, a line for each: its first numbers, and the pictures it drew."""
+    lines: dict[str, list[str]] = {}
+    for name, value in record.metrics.items():
+        probe, _, quantity = name.partition("/")
+        if probe not in ("train", "val", "test"):
+            lines.setdefault(probe, []).append(f"{in_words(quantity)} {Metric(name).written(value)}")
+    shown = {
+        probe: values[:_SHOWN] + [f"{len(values) - _SHOWN} more"] * (len(values) > _SHOWN)
+        for probe, values in lines.items()
+    }
+    drawn = [name for name in record.files if name.endswith(".png") and "/" in name]
+    for probe in sorted({name.partition("/")[0] for name in drawn}):
+        names = [name for name in drawn if name.startswith(f"{probe}/")]
+        more = f" and {len(names) - _DRAWN} more" if len(names) > _DRAWN else ""
+        shown.setdefault(probe, []).append(f"pictures {', '.join(names[:_DRAWN])}{more}")
+    return [f"{probe}  {' · '.join(values)}" for probe, values in sorted(shown.items())]
 
 
 def headline(record: RunRecord) -> str:
