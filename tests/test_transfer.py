@@ -19,6 +19,7 @@ from vision_baselines.storage import checkpoint_file
 from vision_baselines.sweep.checks import require_a_beginning
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.launcher import _Sweep
+from vision_baselines.training import build
 
 NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
 
@@ -193,13 +194,24 @@ def test_a_job_waits_for_a_path_too(named, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path):
-    words = ["name=t", "data=digits", "data.batch_size=32", "seed=0", "trainer.max_epochs=1"]  # a tenth is 63 images
+    words = ["name=t", "data=digits", "seed=0", "trainer.max_epochs=1"]
     ended = cli("-m", *words, "transfer=frozen,scratch,pretrain")
     assert ended.returncode == 0, ended.stderr
     before, after = (
-        net_of(
-            tmp_path / "outputs" / "t" / f"data.batch_size=32,data=digits,seed=0,trainer.max_epochs=1,transfer={name}"
-        )
+        net_of(tmp_path / "outputs" / "t" / f"data=digits,seed=0,trainer.max_epochs=1,transfer={name}")
         for name in ("pretrain", "frozen")
     )
     assert {name for name in before if not before[name].equal(after[name])} == {"head.4.weight", "head.4.bias"}
+
+
+@pytest.mark.parametrize("way", ["scratch", "finetuned", "frozen"])
+def test_the_default_data_has_enough_images_for_every_way(compose, way):
+    cfg = compose(f"transfer={way}", "data=digits")
+    datamodule = build.datamodule(cfg)
+    datamodule.setup("fit")
+    assert len(datamodule.splits.train.target) == 63
+    assert len(datamodule.train_dataloader()) == 4
+
+
+def test_published_results_of_fine_tuning_are_for_batches_of_64(compose):
+    assert compose("experiment=finetune", "transfer=scratch").data.batch_size == 64

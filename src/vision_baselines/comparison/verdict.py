@@ -106,13 +106,14 @@ def _of_controls(controls: Sequence[Control]) -> Finding:
     by_outcome = {outcome: [found for found in controls if found.outcome == outcome] for outcome in CONTROL_WORDS}
     worst = next(outcome for outcome, found in by_outcome.items() if found)
     labels = listed([found.label for found in by_outcome[worst]], 3)
+    who = labels if len(by_outcome[worst]) == 1 else f"each of {labels}"
     verdict = {
         "above chance": "The control shows a leak",
         "at chance": "The control passes",
         "below chance": "The control is not at chance",
     }.get(worst, "The control shows nothing")
     first = by_outcome[worst][0]
-    return Finding(f"{verdict}: {labels} {CONTROL_WORDS[worst]}", f"{first.label}: {first.reason}")
+    return Finding(f"{verdict}: {who} {CONTROL_WORDS[worst]}", f"{first.label}: {first.reason}")
 
 
 def headline(table: ComparisonTable) -> str:
