@@ -17,12 +17,22 @@ from vision_baselines.plots.scale import label_places, label_roundly, label_step
 from vision_baselines.plots.style import MUTED, Look
 from vision_baselines.runs.record import Curve
 
+# What the last word of a curve's name says: it is drawn in the figure of the curve that is named without it.
+BESIDE = {"untrained": ("--", "dashed is the untrained net"), "theoretical": (":", "dotted is the theoretical value")}
 Points = tuple[tuple[float, Summary], ...]
 
 
 def curve_names(rows: Iterable[GroupRow]) -> list[str]:
-    """Names of the curves that counted jobs of `rows` have, sorted."""
-    return sorted({name for row in rows for job in row.counted for name in job.record.curves})
+    """Names of the curves that counted jobs of `rows` have and that get a figure, sorted."""
+    names = _all_names(rows)
+    return sorted(name for name in names if not (_kind(name) in BESIDE and name.rpartition("_")[0] in names))
+
+
+def beside_note(rows: Iterable[GroupRow], name: str) -> str:
+    """What else the figure of a curve shows, in a sentence; empty for nothing."""
+    names = _all_names(rows)
+    found = "; ".join(says for kind, (_, says) in BESIDE.items() if f"{name}_{kind}" in names)
+    return f" {found[:1].upper()}{found[1:]}." if found else ""
 
 
 def curve_points(row: GroupRow, name: str) -> Points:
@@ -36,7 +46,7 @@ def curve_points(row: GroupRow, name: str) -> Points:
 
 
 def curve_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) -> Figure | None:
-    """The curve called `name` of each group; None if no group has it."""
+    """The curve called `name` of each group, and what is drawn beside it (`BESIDE`); None if no group has it."""
     metric = Metric(name)
     bands = [Band.of(Look.of(table.rows.index(row)), points) for row in rows if (points := curve_points(row, name))]
     if not bands:
@@ -44,6 +54,15 @@ def curve_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) ->
     first = next(curve for row in rows for curve in _curves(row, name))
     unit = f", {metric.unit}" if metric.unit else ""
     figure, axes = bands_figure(bands, metric, one_line(first.x_label, 60), f"{one_line(first.y_label, 40)}{unit}")
+    for kind, (style, _) in BESIDE.items():
+        for row in rows:
+            points = curve_points(row, f"{name}_{kind}")
+            values = [metric.scaled(summary.mean) for _, summary in points]
+            if values:
+                low, high = axes.get_ylim()  # they are fixed by now
+                axes.plot([x for x, _ in points], values, linestyle=style, color=Look.of(table.rows.index(row)).color)
+                pad = 0.04 * (max(high, *values) - min(low, *values))
+                axes.set_ylim(min(low, min(values) - pad), max(high, max(values) + pad))
     label_steps(axes.xaxis, [float(x) for band in bands for x in band.x])
     return figure
 
@@ -83,6 +102,14 @@ def _over(table: ComparisonTable, lines: Sequence[Band], y_label: str, bounds: t
     if not label_places(axes.xaxis, places) and axes.get_xscale() == "linear":
         label_roundly(axes.xaxis)
     return figure
+
+
+def _all_names(rows: Iterable[GroupRow]) -> set[str]:
+    return {name for row in rows for job in row.counted for name in job.record.curves}
+
+
+def _kind(name: str) -> str:
+    return name.rpartition("_")[2]
 
 
 def _curves(row: GroupRow, name: str) -> list[Curve]:

@@ -34,8 +34,10 @@ from vision_baselines.plots.filters import (
     read_filters,
     shared_limit,
 )
+from vision_baselines.plots.hierarchy import HIERARCHY_FILE, read_hierarchies
 from vision_baselines.plots.intervals import accuracy_figure, difference_figure
 from vision_baselines.plots.measured import (
+    beside_note,
     curve_figure,
     curve_names,
     over_difference_figure,
@@ -80,6 +82,7 @@ class Pictures:
     filters_limit: float
     filters_ramp: tuple[str, ...]
     confusions: tuple[Tile, ...]
+    hierarchies: tuple[Tile, ...]
     sheets: dict[str, bytes]
     in_figures: tuple[str, ...]
     in_tiles: tuple[str, ...]
@@ -108,6 +111,10 @@ def draw(table: ComparisonTable) -> Pictures:
             filters_limit=limit,
             filters_ramp=ramp(),
             confusions=tuple(_confusion_tile(found, index) for index, found in enumerate(matrices)),
+            hierarchies=tuple(
+                Tile(label, f"Seed {job.record.seed}: {job.folder.name}/{HIERARCHY_FILE}", png=png)
+                for label, job, png in read_hierarchies(tiled)
+            ),
             sheets=sheets,
             in_figures=tuple(row.label for row in rows),
             in_tiles=tuple(row.label for row in tiled),
@@ -160,7 +167,12 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         ),
     ]
     figures += [
-        (key, capital(Metric(name).title), f"Mean over seeds; {band}. {n}", curve_figure(table, shown, name))
+        (
+            key,
+            capital(Metric(name).title),
+            f"Mean over seeds; {band}.{beside_note(shown, name)} {n}",
+            curve_figure(table, shown, name),
+        )
         for key, name in _plain_keys(curve_names(shown)).items()
     ]
     figures += [
