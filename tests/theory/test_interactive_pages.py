@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision_baselines.cli import edge_demo
+from vision_baselines.cli import conv_arithmetic, edge_demo
 
 
 def data_of(page):
@@ -35,7 +35,7 @@ def test_the_page_of_a_picture_asks_for_nothing_and_no_name_ends_its_script(run,
     assert [path.name for path in page.parent.iterdir()] == ["page.html"]
 
 
-@pytest.mark.parametrize("main", [edge_demo.main])
+@pytest.mark.parametrize("main", [edge_demo.main, conv_arithmetic.main])
 @pytest.mark.parametrize(
     ("name", "code", "said"),
     [
@@ -53,3 +53,32 @@ def test_a_page_that_cannot_be_written_is_refused_in_one_line(run, tmp_path, mai
     assert found.code == code
     assert said in found.err
     assert found.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (["1,1,0"] * 41, "the number of layers is 41; expected at most 40"),
+        (["1,1000,0"], "the number of a layer is 1,000; expected at most 999"),
+        (["2,900,900"] * 6, "the receptive field is"),
+    ],
+)
+def test_a_chain_that_the_fields_of_the_page_cannot_hold_is_refused(run, tmp_path, layers, said):
+    found = run(conv_arithmetic.main, ["--input-size", "8", *layers, "--html", str(tmp_path / "page.html")])
+
+    assert found.code == 2
+    assert said in found.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [(["--image", "x.png"], 2, "expected --html"), (["--image", "x.png", "--html", "x.html"], 3, "'x.png' is not a file")],
+)
+def test_a_picture_goes_with_a_page_and_has_to_be_there(run, tmp_path, monkeypatch, options, code, said):
+    monkeypatch.chdir(tmp_path)
+
+    found = run(conv_arithmetic.main, ["--input-size", "8", "3,1,1", *options])
+
+    assert (found.code, list(tmp_path.iterdir())) == (code, [])
+    assert said in found.err

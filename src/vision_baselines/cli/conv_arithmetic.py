@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.table import Table
 
 from vision_baselines.analysis.conv_arithmetic import LayerStep, trace_chain
-from vision_baselines.cli.arguments import Parser, checked_png, console, writing
+from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, writing
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.inspection.chain_text import cost_lines, layer_params, single_layer_params, unused_lines
 from vision_baselines.inspection.number_table import number_table
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from vision_baselines.analysis.chain_check import Measured
 
 _FORM = "KERNEL,STRIDE,PADDING or KERNEL,STRIDE,PADDING,DILATION in whole numbers, such as 3,1,1"
+_PAGE_MOST = {"size": 4096, "number": 999, "layers": 40}
+_PICTURE_PX = 256
 _DESCRIPTION = (
     "Output size and receptive field of a chain of convolutions and poolings, along one side. With --check, exercise 3 "
     "of the tutorial: the same chain in PyTorch."
@@ -53,8 +56,14 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument("--check", action="store_true", help="build the chain in PyTorch and compare sizes and fields")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw the growth by depth")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE.html", help="write a page to play with: change, add and remove layers"
+    )
+    parser.add_argument("--image", type=Path, metavar="FILE", help="the picture of that page; a digit if left out")
     options = parser.parse_intermixed_args(arguments)
-    picture = checked_png(options.out)
+    picture, page = checked_png(options.out), checked_html(options.html)
+    if options.image and not page:
+        raise ConfigError("--image is the picture of a page; expected --html FILE.html beside it")
     steps = chain(options.layers, options.input_size)
     channels = _channels(options.channels, len(steps)) if options.channels is not None else None
     measured = _measured(steps, options.input_size) if options.check else []
@@ -78,6 +87,14 @@ def _run(arguments: list[str]) -> None:
             _draw(steps, options.input_size, picture)
         if not options.json:
             console().print(f"\n{picture}", soft_wrap=True)
+    if page:
+        from vision_baselines.inspection.picture_files import write_file
+
+        content = _page(steps, options.input_size, options.image)
+        with writing(page):
+            write_file(page, content)
+        if not options.json:
+            console().print(f"\n{page}", soft_wrap=True)
 
 
 def chain(layers: Sequence[str], input_size: int) -> list[LayerStep]:
@@ -186,3 +203,37 @@ def _draw(steps: Sequence[LayerStep], input_size: int, path: Path) -> None:
 def _label(step: LayerStep) -> str:
     size = f"{step.kernel_size}×{step.kernel_size}"
     return size if step.stride == 1 else f"{size}\nstride {step.stride}"
+
+
+def _page(steps: Sequence[LayerStep], input_size: int, image: Path | None) -> bytes:
+    """The chain as a page.
+
+    Raises:
+        ConfigError: It has more than the page's fields can hold, or numbers that JavaScript cannot count exactly.
+        DataError: The picture cannot be read.
+    """
+    layers = [[step.kernel_size, step.stride, step.padding, step.dilation] for step in steps]
+    last = steps[-1]
+    for name, number, most in (
+        ("image side", input_size, _PAGE_MOST["size"]),
+        ("number of a layer", max(map(max, layers)), _PAGE_MOST["number"]),
+        ("number of layers", len(layers), _PAGE_MOST["layers"]),
+        ("receptive field", max(last.receptive_field, last.jump), 2**53 - 1),
+    ):
+        if number > most:
+            raise ConfigError(f"--html: the {name} is {number:,}; expected at most {most:,} on a page")
+
+    from vision_baselines.inspection.interactive import interactive_page
+    from vision_baselines.inspection.own_picture import own_picture
+    from vision_baselines.inspection.sample_image import digit
+
+    pixels = own_picture(image, longest_px=_PICTURE_PX, colour=True).pixels if image else digit().numpy()[None]
+    return interactive_page(
+        "chain_page",
+        {
+            "picture": pixels.tolist(),
+            "caption": one_line(image.name, 60) if image else "A scikit-learn digit",
+            "asked": {"input_size": input_size, "layers": layers},
+            "most": _PAGE_MOST,
+        },
+    )
