@@ -73,7 +73,10 @@ def test_a_chain_that_the_fields_of_the_page_cannot_hold_is_refused(run, tmp_pat
 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
-    [(["--image", "x.png"], 2, "expected --html"), (["--image", "x.png", "--html", "x.html"], 3, "'x.png' is not a file")],
+    [
+        (["--image", "x.png"], 2, "expected --html"),
+        (["--image", "x.png", "--html", "x.html"], 3, "'x.png' is not a file"),
+    ],
 )
 def test_a_picture_goes_with_a_page_and_has_to_be_there(run, tmp_path, monkeypatch, options, code, said):
     monkeypatch.chdir(tmp_path)
