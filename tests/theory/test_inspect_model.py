@@ -18,20 +18,20 @@ from vision_baselines.training import build
 # Name, kind, output shape, parameters, multiply-adds, receptive field: 9·C_in·C_out (+ C_out) weights, used 28² and
 # 14² times; the field grows by 2, 1, 4 and 2 px.
 CNN_ON_MNIST = """
-features.0.0 Conv2d      32×28×28     320   225,792  3 px
-features.0.1 BatchNorm2d 32×28×28      64         0  3 px
-features.0.2 MaxPool2d   32×14×14       0         0  4 px
-features.0.3 ReLU        32×14×14       0         0  4 px
-features.1.0 Conv2d      64×14×14  18,496 3,612,672  8 px
-features.1.1 BatchNorm2d 64×14×14     128         0  8 px
-features.1.2 MaxPool2d   64×7×7         0         0 10 px
-features.1.3 ReLU        64×7×7         0         0 10 px
-head.0       Flatten     3136           0         0 whole image
-head.1       Linear      128      401,536   401,408 whole image
-head.2       ReLU        128            0         0 whole image
-head.3       Dropout     128            0         0 whole image
-head.4       Linear      10         1,290     1,280 whole image
-total                             421,834 4,241,152
+features.0.0 Conv2d      32×1×3×3 + 32   32×28×28     320   225,792  3 px
+features.0.1 BatchNorm2d 32 + 32         32×28×28      64         0  3 px
+features.0.2 MaxPool2d                        32×14×14       0         0  4 px
+features.0.3 ReLU                             32×14×14       0         0  4 px
+features.1.0 Conv2d      64×32×3×3 + 64  64×14×14  18,496 3,612,672  8 px
+features.1.1 BatchNorm2d 64 + 64         64×14×14     128         0  8 px
+features.1.2 MaxPool2d                        64×7×7         0         0 10 px
+features.1.3 ReLU                             64×7×7         0         0 10 px
+head.0       Flatten                          3136           0         0 whole image
+head.1       Linear      128×3136 + 128  128      401,536   401,408 whole image
+head.2       ReLU                             128            0         0 whole image
+head.3       Dropout                          128            0         0 whole image
+head.4       Linear      10×128 + 10     10         1,290     1,280 whole image
+total                                                  421,834 4,241,152
 """
 MNIST = ["model=cnn", "data=mnist"]
 
@@ -53,6 +53,8 @@ def test_the_cnn_on_mnist_prints_as_by_hand(run, tmp_path):
     for line in (
         "parameters 421,834, of them trainable 421,834",
         "FLOPs per image 8,482,304, two for each of 4,241,152 multiply-adds",
+        "Against model=fc on the same images",
+        "other sizes not taken: an image of 60×60 ends in layer 'head.1' (Linear): RuntimeError: mat1",
         "receptive field 8 px after the last convolution, features.1.0",
         "8×8 px have a gradient from its central unit, of 28×28",
         "parameters 421,834 535,818 0.79",
@@ -72,10 +74,67 @@ def test_json_is_all_that_is_printed_and_its_columns_sum_to_its_totals(run, tmp_
     assert sum(layer["num_params_trainable"] for layer in found["layers"]) == totals["trainable"]
     assert sum(layer["flops"] for layer in found["layers"]) == totals["flops"] == 2 * totals["multiply_adds"]
     assert totals["measured_field_px"] == [totals["receptive_field_px"]] * 2 == [8, 8]
-    assert found["fc_baseline"]["parameters"] == 535_818
-    assert round(found["fc_baseline"]["parameter_ratio"], 2) == 0.79
+    assert found["against"]["fc"]["parameters"] == 535_818
+    assert round(found["against"]["fc"]["parameter_ratio"], 2) == 0.79
     assert found["first_convolution"]["dense_weights"] == 784 * 32 * 784
     assert found["pictures"] == [str(tmp_path / "receptive_field.png"), str(tmp_path / "growth.png")]
+
+
+# The tutorial says that at 224 pixels the CNN stays under 5 million parameters and the dense net has over 150.
+AT_224 = ["model=cnn", "data.image_shape=[3,224,224]", "--against", "fc,cnn_gap"]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_several_nets_stand_beside_one_and_none_of_them_is_built(run, tmp_path):
+    found = json.loads(run(main, [*AT_224, "--json", "--out", str(tmp_path)]).out)
+
+    assert found["totals"]["parameters"] == 25_711_114
+    assert {name: size["parameters"] for name, size in found["against"].items()} == {
+        "fc": 77_204_746,
+        "cnn_gap": 20_234,
+    }
+    assert found["layers"][0]["param_shapes"] == {"weight": [32, 3, 3, 3], "bias": [32]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("overrides", "name", "parameters"),
+    [
+        (["model=cnn_rgb", "data=cifar10"], "fc_rgb", 3_805_450),
+        (["model=cnn", "data=cifar10"], "fc", 1_707_274),
+        (["model=cnn_rgb", "data=cifar10", "--against", "fc"], "fc", 1_707_274),
+    ],
+)
+def test_a_net_for_colours_is_compared_with_the_fully_connected_net_for_colours(
+    run, tmp_path, overrides, name, parameters
+):
+    found = json.loads(run(main, [*overrides, "--json", "--out", str(tmp_path)]).out)
+
+    assert {name: size["parameters"] for name, size in found["against"].items()} == {name: parameters}
+
+
+_SLOW = [("resnet18", True), ("cnn_stride", False)]
+
+
+@pytest.mark.parametrize(
+    ("model", "is_taken"),
+    [("cnn_gap", True), ("fc", False), *(pytest.param(*case, marks=pytest.mark.slow) for case in _SLOW)],
+)
+def test_whether_a_net_takes_other_sizes_is_tried(model, is_taken):
+    found = inspect_model(composed([f"model={model}", "data=mnist"])[0]).other_size
+
+    assert found.image_shape == (1, 60, 60)
+    assert found.output_shape == ((10,) if is_taken else None)
+    assert (found.reason is None) is is_taken
+
+
+@pytest.mark.parametrize("names", ["fcc", "", "fc,", "os.system", "../model/fc", "model=fc"])
+def test_a_net_to_compare_with_that_does_not_exist_is_refused_in_a_line(run, names):
+    found = run(main, [*MNIST, "--against", names])
+
+    assert (found.code, found.out, len(found.err.splitlines())) == (2, "", 1)
+    assert found.err.startswith(f"error: --against is {names!r}; there is no model ")
 
 
 @pytest.mark.slow
@@ -87,7 +146,7 @@ def test_overrides_reach_the_net_and_the_baseline_keeps_its_own(run, tmp_path):
         [32, 14, 14],
         [64, 7, 7],
     ]
-    assert found["fc_baseline"]["parameters"] == 535_818
+    assert found["against"]["fc"]["parameters"] == 535_818
 
 
 @pytest.mark.slow
@@ -112,7 +171,7 @@ def test_a_net_without_convolutions_sees_the_whole_image_and_has_no_growth_to_dr
 
     assert found["first_convolution"] is None
     assert found["totals"]["last_convolution"] is None
-    assert found["fc_baseline"]["parameter_ratio"] == 1
+    assert found["against"]["fc"]["parameter_ratio"] == 1
     assert found["pictures"] == [str(tmp_path / "receptive_field.png")]
 
 

@@ -9,7 +9,7 @@ counts two per multiply-add; biases, norms, activations and pooling count as zer
 plain matrix products meanwhile: the counter does not know torch's fused kernels for the CPU.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -42,6 +42,7 @@ class LayerInfo:
         whole_image: Every unit sees the whole image.
         jump: Input pixels between neighbouring units, along the side where they are most; None
             wherever `receptive_field` is.
+        param_shapes: Shapes of the parameters that `num_params` counts, by their name in the layer.
     """
 
     name: str
@@ -54,6 +55,7 @@ class LayerInfo:
     receptive_field: int | None
     whole_image: bool
     jump: int | None
+    param_shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def trace_layers(net: nn.Module, image_shape: Sequence[int]) -> list[LayerInfo]:
@@ -92,13 +94,13 @@ def trace_net(net: nn.Module, image_shape: Sequence[int]) -> tuple[list[LayerInf
     rows = []
     for call in calls:
         is_leaf = next(call.module.children(), None) is None
-        total, trainable = _own_parameters(call.module, counted)
-        if is_leaf or total or call.own_flops:
-            rows.append(_row(call, total, trainable))
+        own = _own_parameters(call.module, counted)
+        if is_leaf or own or call.own_flops:
+            rows.append(_row(call, own))
     for name, module in net.named_modules():
-        total, trainable = _own_parameters(module, counted)
-        if total:
-            rows.append(_row(LayerCall(name, module), total, trainable))
+        own = _own_parameters(module, counted)
+        if own:
+            rows.append(_row(LayerCall(name, module), own))
     return rows, _last_map(calls)
 
 
@@ -148,11 +150,11 @@ def _last_map(calls: Sequence[LayerCall]) -> LayerInfo | None:
     convolutions = [call for call in calls if isinstance(call.module, nn.Conv2d)][-1:]
     for call in [*convolutions, *reversed(calls)]:
         if call.field == largest and not (call.field.is_vector or call.field.pooled_from):
-            return _row(call, 0, 0)
-    return _row(LayerCall("", calls[0].module, fields=[largest]), 0, 0)
+            return _row(call, {})
+    return _row(LayerCall("", calls[0].module, fields=[largest]), {})
 
 
-def _row(call: LayerCall, num_params: int, num_params_trainable: int) -> LayerInfo:
+def _row(call: LayerCall, own: Mapping[str, nn.Parameter]) -> LayerInfo:
     sizes = [span.size for span in call.field.spans] if call.field else []
     known = [size for size in sizes if size is not None]
     is_defined = call.field is not None and len(known) == 2
@@ -160,13 +162,14 @@ def _row(call: LayerCall, num_params: int, num_params_trainable: int) -> LayerIn
         name=call.name,
         kind=type(call.module).__name__,
         output_shape=call.output_shape,
-        num_params=num_params,
-        num_params_trainable=num_params_trainable,
+        num_params=sum(parameter.numel() for parameter in own.values()),
+        num_params_trainable=sum(parameter.numel() for parameter in own.values() if parameter.requires_grad),
         flops=call.own_flops,
         multiply_adds=call.own_flops // 2,
         receptive_field=max(known) if is_defined else None,
         whole_image=call.field is not None and call.field.is_whole,
         jump=max(span.jump for span in call.field.spans) if call.field and is_defined else None,
+        param_shapes={name: tuple(parameter.shape) for name, parameter in own.items()},
     )
 
 
@@ -259,10 +262,10 @@ def example_of(net: nn.Module) -> Tensor:
     return next((p for p in net.parameters() if p.is_floating_point()), torch.empty(0))
 
 
-def _own_parameters(module: nn.Module, counted: set[int]) -> tuple[int, int]:
-    new = {id(p): p for p in module.parameters(recurse=False) if id(p) not in counted}
-    counted.update(new)
-    return sum(p.numel() for p in new.values()), sum(p.numel() for p in new.values() if p.requires_grad)
+def _own_parameters(module: nn.Module, counted: set[int]) -> dict[str, nn.Parameter]:
+    new = {name: p for name, p in module.named_parameters(recurse=False) if id(p) not in counted}
+    counted.update(map(id, new.values()))
+    return new
 
 
 def _require_initialized(net: nn.Module) -> None:

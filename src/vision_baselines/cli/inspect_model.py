@@ -13,10 +13,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.cli.arguments import Parser, console
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.messages import config_dir_known, nearest
 from vision_baselines.config import compose
+from vision_baselines.config.compose import group_options
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.errors import ConfigError
+
+# The fully connected net that a net is best compared with, where that is not fc.
+_AGAINST = {"cnn_rgb": "fc_rgb"}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -28,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> None:
     parser = Parser(prog="inspect_model.py", description="Layers, cost and receptive field of a net, untrained.")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py: model=cnn data=mnist …")
+    parser.add_argument(
+        "--against",
+        metavar="MODEL,…",
+        help="nets of model= to compare with, such as fc,cnn_gap; left out: fc, or beside cnn_rgb fc_rgb, the fully "
+        "connected net of three hidden layers",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
@@ -38,14 +48,15 @@ def _run(arguments: list[str]) -> None:
     find_in_start_folder([*options.trust, *trusted_on_command_line(options.overrides)])
     trusted = [f"trusted_packages=[{','.join(options.trust)}]"] if options.trust else []
     with config_dir_known(options.config_dir):
-        cfg, default_out = composed([*options.overrides, *trusted])
+        cfg, default_out, model = composed([*options.overrides, *trusted])
+        against = _models(options.against, model)
 
     # Only now: a misspelt key is answered before torch is imported.
     from vision_baselines.inspection.model import inspect_model
     from vision_baselines.inspection.pictures import draw
     from vision_baselines.inspection.text import console_inspection, plain_inspection
 
-    found = inspect_model(cfg)
+    found = inspect_model(cfg, against)
     pictures: list[Path] = []
     unwritten: OSError | None = None
     try:
@@ -79,8 +90,11 @@ def _check(overrides: Sequence[str]) -> None:
             raise ConfigError(f"{word!r} changes nothing: what is inspected is the net before training; leave it out")
 
 
-def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
-    """The config that ``train.py`` would run with these overrides, without a run's folder; and one for pictures.
+def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path, str]:
+    """The config that ``train.py`` would run with these overrides, without a run's folder.
+
+    Returns:
+        The config, a folder for pictures, and the name of the model's config.
 
     Raises:
         ConfigError: Hydra cannot make a config of them and has no error of its own for it.
@@ -97,4 +111,17 @@ def composed(overrides: Sequence[str]) -> tuple[DictConfig, Path]:
             raise ConfigError(f"the config has no {group}")
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg, out
+    return cfg, out, model
+
+
+def _models(names: str | None, model: str) -> dict[str, DictConfig]:
+    """The configs of the nets to compare with, which interpolate from the data's facts, by name."""
+    if names is None:
+        names = _AGAINST.get(model, "fc")
+    known = group_options("model")
+    for name in names.split(","):
+        if name not in known:
+            raise ConfigError(
+                f"--against is {names!r}; there is no model {name!r}{nearest(name, known)} (there are: {', '.join(known)})"
+            )
+    return {name: compose.composed([f"model={name}"]).model for name in dict.fromkeys(names.split(","))}

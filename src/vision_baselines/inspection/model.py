@@ -5,6 +5,7 @@ Nothing is downloaded: the facts about the data stand in its config. Printing an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,23 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.training import build
 
 BASELINE: Final = "fc"
+_LARGER_BY_PX: Final = 32
+"""More than one output pixel of every net that is not deeper than five halvings: one that counts pixels notices."""
+
+
+@dataclass(frozen=True)
+class OtherSize:
+    """Whether the net takes larger images than the data's, tried with one.
+
+    Attributes:
+        image_shape: ``(C, H, W)`` of that image.
+        output_shape: Of the last layer, without the batch axis; None where the net does not take it.
+        reason: Why it does not.
+    """
+
+    image_shape: tuple[int, ...]
+    output_shape: tuple[int, ...] | None
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class Inspection:
         image_shape: ``(C, H, W)`` of one image.
         size: Its layers and totals.
         measured_field: The pixels that move a central unit of the last feature map; None where no layer gives it.
-        baseline: Layers and totals of ``conf/model/fc.yaml`` for the same data.
+        against: Layers and totals of the nets to compare with, by the name of their config, for the same data.
+        other_size: Whether it takes larger images.
         first_conv: Name of the first convolution whose dense equivalent is known; None without one.
         dense: What that convolution would cost as a dense layer.
     """
@@ -42,13 +61,18 @@ class Inspection:
     image_shape: tuple[int, ...]
     size: NetSize
     measured_field: Box | None
-    baseline: NetSize
+    against: Mapping[str, NetSize]
+    other_size: OtherSize
     first_conv: str | None
     dense: DenseEquivalent | None
 
 
-def inspect_model(cfg: DictConfig) -> Inspection:
+def inspect_model(cfg: DictConfig, against: Mapping[str, DictConfig] | None = None) -> Inspection:
     """Build the net of a config, trace it, and count what its fully connected rivals would cost.
+
+    Args:
+        cfg: A run's config.
+        against: Configs of the nets to compare with, as in ``conf/model``, by name; None takes that of ``fc``.
 
     Raises:
         ConfigError: The net cannot be built, or cannot take an image of the data's shape.
@@ -60,13 +84,14 @@ def inspect_model(cfg: DictConfig) -> Inspection:
         net = build.net(cfg)
     try:
         size = net_size(net, image_shape)
-        baseline = net_size(_baseline(cfg), image_shape)
+        nets = {BASELINE: OmegaConf.load(conf_dir() / f"model/{BASELINE}.yaml")} if against is None else against
+        sizes = {name: net_size(_counted_net(cfg, node), image_shape) for name, node in nets.items()}
         last_map = size.last_map.name if size.last_map else ""
         measured = measured_field(net, image_shape, last_map) if last_map else None
     except ValueError as error:
         raise ConfigError(f"model cannot be inspected: {error}") from error
     first_conv, dense = _first_convolution(net, size.layers, image_shape)
-    return Inspection(net, image_shape, size, measured, baseline, first_conv, dense)
+    return Inspection(net, image_shape, size, measured, sizes, _other_size(net, image_shape), first_conv, dense)
 
 
 def measured_field(net: nn.Module, image_shape: tuple[int, ...], layer: str) -> Box | None:
@@ -82,10 +107,21 @@ def _image_shape(cfg: DictConfig) -> tuple[int, ...]:
     return tuple(sides)
 
 
-def _baseline(cfg: DictConfig) -> nn.Module:
-    with_baseline = OmegaConf.create({"data": cfg.data, "model": OmegaConf.load(conf_dir() / f"model/{BASELINE}.yaml")})
+def _counted_net(cfg: DictConfig, model: DictConfig | ListConfig) -> nn.Module:
+    parts = {"data": cfg.data, "model": model, "trusted_packages": cfg.get("trusted_packages")}
     with torch.device("meta"):  # It is only counted: 77 million weights at 3×224×224 need not exist.
-        return build.net(with_baseline)
+        return build.net(OmegaConf.create(parts))
+
+
+def _other_size(net: nn.Module, image_shape: tuple[int, ...]) -> OtherSize:
+    channels, height, width = image_shape
+    larger = (channels, height + _LARGER_BY_PX, width + _LARGER_BY_PX)
+    try:
+        layers = net_size(net, larger).layers
+    except ValueError as error:
+        return OtherSize(larger, None, str(error).partition(", in ")[2] or str(error))
+    shapes = [layer.output_shape for layer in layers if layer.output_shape is not None]
+    return OtherSize(larger, shapes[-1] if shapes else (), None)
 
 
 def _first_convolution(

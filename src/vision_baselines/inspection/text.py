@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +31,15 @@ def plain_inspection(found: Inspection) -> dict[str, Any]:
             if found.measured_field
             else None,
         },
-        "fc_baseline": {
-            **_totals(found.baseline),
-            "parameter_ratio": found.size.num_params / found.baseline.num_params,
-            "multiply_add_ratio": found.size.multiply_adds / found.baseline.multiply_adds,
+        "against": {
+            name: {
+                **_totals(size),
+                "parameter_ratio": found.size.num_params / size.num_params,
+                "multiply_add_ratio": found.size.multiply_adds / size.multiply_adds,
+            }
+            for name, size in found.against.items()
         },
+        "other_size": asdict(found.other_size),
         "first_convolution": {"name": found.first_conv, **asdict(found.dense)} if found.dense else None,
     }
 
@@ -45,8 +49,8 @@ def console_inspection(found: Inspection) -> Iterator[RenderableType]:
     yield Text(f"{type(found.net).__name__} on one image of {shape_text(found.image_shape)}")
     yield _layer_table(found.size)
     yield _total_lines(found)
-    yield Text("\nAgainst the fully connected baseline (model=fc) on the same images")
-    yield _baseline_table(found)
+    yield Text(f"\nAgainst {', '.join(f'model={name}' for name in found.against)} on the same images")
+    yield _against_table(found)
     if found.dense:
         shapes = f"{shape_text(found.image_shape)} → {shape_text(found.dense.output_shape)}"
         yield Text(f"\nThe first convolution, {found.first_conv} ({shapes}), as a dense layer")
@@ -63,13 +67,14 @@ def _totals(size: NetSize) -> dict[str, int]:
 
 
 def _layer_table(size: NetSize) -> Table:
-    table = number_table(
-        "layer", "kind", "output shape", "parameters", "multiply-adds", "receptive field", "jump", words=3
-    )
+    # In two lines, so that a row of an ordinary net has one.
+    shapes, output, work, field = "weights\n+ biases", "output\nshape", "multiply-\nadds", "receptive\nfield"
+    table = number_table("layer", "kind", shapes, output, "parameters", work, field, "jump", words=4)
     for layer in size.layers:
         table.add_row(
             Text(layer.name or "(the net itself)"),
             layer.kind,
+            " + ".join(map(shape_text, layer.param_shapes.values())),
             shape_text(layer.output_shape),
             f"{layer.num_params:,}",
             f"{layer.multiply_adds:,}",
@@ -77,7 +82,7 @@ def _layer_table(size: NetSize) -> Table:
             "–" if layer.jump is None else str(layer.jump),
         )
     table.add_section()
-    table.add_row("total", "", "", f"{size.num_params:,}", f"{size.multiply_adds:,}", "", "", style="bold")
+    table.add_row("total", "", "", "", f"{size.num_params:,}", f"{size.multiply_adds:,}", "", "", style="bold")
     return table
 
 
@@ -85,6 +90,7 @@ def _total_lines(found: Inspection) -> Table:
     size, table = found.size, Table.grid(padding=(0, 2, 0, 0))
     table.add_row("parameters", f"{size.num_params:,}, of them trainable {size.num_params_trainable:,}")
     table.add_row("FLOPs per image", f"{size.flops:,}, two for each of {size.multiply_adds:,} multiply-adds")
+    table.add_row("other sizes", _other_size_text(found))
     if size.last_map:
         place = "after the last convolution" if _ends_in_convolution(size) else "in the last feature map"
         table.add_row("receptive field", f"{field_text(size.last_map)} {place}, {size.last_map.name}".rstrip(", "))
@@ -109,13 +115,25 @@ def _measurement(found: Inspection) -> str:
     return f"{sides} px have a gradient from its central unit, of {shape_text(found.image_shape[1:])}"
 
 
-def _baseline_table(found: Inspection) -> Table:
-    table = number_table("", "this net", "baseline", "ratio")
-    for name, ours, theirs in (
-        ("parameters", found.size.num_params, found.baseline.num_params),
-        ("multiply-adds", found.size.multiply_adds, found.baseline.multiply_adds),
-    ):
-        table.add_row(name, f"{ours:,}", f"{theirs:,}", f"{ours / theirs:,.2f}")
+def _other_size_text(found: Inspection) -> str:
+    other = found.other_size
+    size = shape_text(other.image_shape[1:])
+    if other.output_shape is None:
+        return f"not taken: an image of {size} ends in {other.reason}"
+    return f"taken: an image of {size} also gives {shape_text(other.output_shape)} numbers"
+
+
+def _against_table(found: Inspection) -> Table:
+    table = number_table("", "this net", *(title for name in found.against for title in (name, "ratio")))
+
+    def row(name: str, ours: int, theirs: Sequence[int]) -> None:
+        table.add_row(
+            name, f"{ours:,}", *(text for number in theirs for text in (f"{number:,}", f"{ours / number:,.2f}"))
+        )
+
+    sizes = found.against.values()
+    row("parameters", found.size.num_params, [size.num_params for size in sizes])
+    row("multiply-adds", found.size.multiply_adds, [size.multiply_adds for size in sizes])
     return table
 
 
