@@ -121,7 +121,8 @@ def _models(names: str | None, model: str) -> dict[str, DictConfig]:
     known = group_options("model")
     for name in names.split(","):
         if name not in known:
+            there_are = ", ".join(known)
             raise ConfigError(
-                f"--against is {names!r}; there is no model {name!r}{nearest(name, known)} (there are: {', '.join(known)})"
+                f"--against is {names!r}; there is no model {name!r}{nearest(name, known)} (there are: {there_are})"
             )
     return {name: compose.composed([f"model={name}"]).model for name in dict.fromkeys(names.split(","))}
