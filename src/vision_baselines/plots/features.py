@@ -25,7 +25,7 @@ T = TypeVar("T")
 MOST_ROWS = 8  # layers in a picture of several
 _MARGIN, _LABELS, _GAP, _GROUP_GAP, _LINE = 14, 168, 10, 30, 15
 _TILE = 26
-_BLOCK = 3 * _TILE + 4
+_BLOCK = 3 * _TILE + 4  # with the lines between
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def hierarchy_sheet(title: str, note: str, layers: Sequence[LayerPatches]) -> by
     named = (
         ("before", "Before training"),
         ("after", "After training"),
-        ("climbed", "After training, by gradient ascent"),
+        ("climbed", "After training, by gradient ascent (full contrast)"),
     )
     groups = [(key, name) for key, name in named if any(getattr(layer, key) is not None for layer in shown)]
     columns = max(len(layer.channels) for layer in shown)
@@ -77,7 +77,9 @@ def hierarchy_sheet(title: str, note: str, layers: Sequence[LayerPatches]) -> by
                 left = _MARGIN + _LABELS + place * (group_px + _GROUP_GAP) + column * (_BLOCK + _GAP)
                 pixels = arrays[column]
                 sheet.write(top, left, f"channel {channel}", size=6.5, muted=True)
-                sheet.paste(top + 13, left, tile(pixels, _BLOCK) if key == "climbed" else block(pixels, _TILE))
+                sheet.paste(
+                    top + 13, left, block(pixels[None], _BLOCK - 2, 1) if key == "climbed" else block(pixels, _TILE)
+                )
     return sheet.png()
 
 

@@ -16,6 +16,7 @@ from vision_baselines.plots.export import PNG_DPI, png
 from vision_baselines.plots.style import INK, MUTED, PAPER
 
 Pixels = NDArray[np.uint8]
+_BETWEEN = (150, 160, 172)  # between pictures, which may themselves be black, white, or grey as paper outside an image
 
 
 class Sheet:
@@ -58,26 +59,28 @@ def in_palette(content: bytes) -> bytes:
 
 
 def tile(pixels: Pixels, longest_px: int) -> Pixels:
-    """A picture (h, w, 3) brought to about a size: enlarged by a whole factor, or made smaller if it is a lot larger.
+    """A picture (h, w, 3) brought to a size: up to 12 pixels by a whole factor, so that each stays a square.
 
-    >>> tile(np.zeros((3, 2, 3), dtype=np.uint8), 30).shape, tile(np.zeros((90, 60, 3), dtype=np.uint8), 30).shape
+    >>> tile(np.zeros((3, 2, 3), dtype=np.uint8), 32).shape, tile(np.zeros((90, 60, 3), dtype=np.uint8), 30).shape
     ((30, 20, 3), (30, 20, 3))
     """
     longest = max(pixels.shape[:2])
-    if longest > 1.4 * longest_px:
-        height, width = (max(1, round(side * longest_px / longest)) for side in pixels.shape[:2])
-        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
-    factor = max(1, longest_px // longest)
-    return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
+    factor = longest_px // longest
+    if longest <= 12 or factor * longest == longest_px:
+        return pixels.repeat(max(1, factor), axis=0).repeat(max(1, factor), axis=1)
+    height, width = (max(1, round(side * longest_px / longest)) for side in pixels.shape[:2])
+    how = Image.Resampling.BOX if longest > longest_px else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize((width, height), how))
 
 
-def block(patches: Pixels, longest_px: int, columns: int = 3, gap_px: int = 2) -> Pixels:
-    """Pictures (n, h, w, 3) of one size beside each other, white between, places without one empty."""
+def block(patches: Pixels, longest_px: int, columns: int = 3, gap_px: int = 1) -> Pixels:
+    """Pictures (n, h, w, 3) of one size beside each other, a line between them and around all."""
     tiles = [tile(patch, longest_px) for patch in patches]
     height, width = tiles[0].shape[:2]
     lines = -(-len(tiles) // columns)
-    made = np.full((lines * (height + gap_px) - gap_px, columns * (width + gap_px) - gap_px, 3), 255, dtype=np.uint8)
+    size = (lines * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px)
+    made = np.broadcast_to(np.array(_BETWEEN, dtype=np.uint8), (*size, 3)).copy()
     for index, part in enumerate(tiles):
-        top, left = index // columns * (height + gap_px), index % columns * (width + gap_px)
+        top, left = gap_px + index // columns * (height + gap_px), gap_px + index % columns * (width + gap_px)
         made[top : top + height, left : left + width] = part
     return made

@@ -97,7 +97,7 @@ def layer_patches(
         channels=tuple(channels),
         after=drawn["trained"],
         before=drawn.get("untrained"),
-        climbed=None if climbed is None else np.stack([_framed(image, centre) for image in climbed]),
+        climbed=None if climbed is None else np.stack([_framed(_stretched(image), centre) for image in climbed]),
     )
 
 
@@ -107,6 +107,12 @@ def displayed(image: Tensor) -> NDArray[np.uint8]:
     shown = shown if len(shown) == 3 else shown.mean(dim=0, keepdim=True).expand(3, -1, -1)
     pixels: NDArray[np.uint8] = shown.permute(1, 2, 0).round().to(torch.uint8).numpy()
     return pixels
+
+
+def _stretched(image: Tensor) -> Tensor:
+    """An image ``(C, H, W)`` whose darkest value becomes black and its brightest white."""
+    low, high = image.min(), image.max()
+    return (image - low) / (high - low).clamp(min=1e-6) * 255
 
 
 def _boxes(unit: ConvUnits, channels: Sequence[int], layer: LayerFound) -> list[Box]:
