@@ -168,7 +168,7 @@ function drawSide(step) {
   context.stroke();
   byId("side-title").textContent = `Layer ${state.chosen + 1} along one side: ${count(step.input)} → ${count(step.size)}`;
   const text = [`Above, the ${count(step.input)} columns of its input`
-    + (step.padding ? ` and ${step.padding} of padding (pale) on each side; ` : "; ") + "below, its outputs."];
+    + (step.padding ? ` and ${step.padding} of padding at each end; ` : "; ") + "below, its outputs."];
   if (step.unused) text.push(`Orange: ${unusedText(step).split(": ")[1]}.`);
   byId("side-caption").textContent = text.join(" ");
   byId("side").setAttribute("aria-label", text.join(" "));

@@ -176,9 +176,10 @@ function tellProducts(row, column) {
     byId("sum").textContent = parts.length <= 9 ? `${terms} = ${answer}` : `sum of ${parts.length} products = ${answer}`;
   } else {
     const word = state.mode === "maximum" ? "largest" : "average";
-    const texts = output.map((rows, index) => `${word} of ${count(sides[0] * sides[1])} numbers${
-      image.length === 3 ? ` in ${names[index]}` : ""} = ${said(rows[row][column])}`);
-    byId("sum").textContent = texts.join(", ");
+    const answers = output.map(rows => said(rows[row][column]));
+    const texts = answers.map((answer, index) => `${names[index]} ${answer}`);
+    byId("sum").textContent = `${word} of ${count(sides[0] * sides[1])} numbers`
+      + (answers.length === 1 ? ` = ${answers[0]}` : `: ${texts.join(", ")}`);
   }
   // The kernel's fields stay where they are, with the keyboard's focus.
   const box = byId("products"), kept = !isPooling() && byId("kernel-part");
@@ -249,7 +250,7 @@ byId("preset").append(...Object.keys(kernels).map(name => element("option", {val
   element("option", {value: "own"}, "own numbers"));
 byId("preset").value = asked.name;
 byId("picture").addEventListener("change", event => { choosePicture(Number(event.target.value)); compute(); });
-byId("mode").addEventListener("change", event => { state.mode = event.target.value; fill(); });
+byId("mode").addEventListener("change", event => { state.mode = event.target.value; state.position = null; fill(); });
 byId("preset").addEventListener("change", event => {
   if (event.target.value !== "own") current().kernel = kernels[event.target.value].map(row => [...row]);
   fill();
