@@ -7,10 +7,13 @@ import io
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import Callback
+from torch import nn
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.probes.feature_passes import Pictures, study
 from vision_baselines.probes.features import Features
+from vision_baselines.training import build
 from vision_baselines.training.run import train
 
 TINY = ["probe=features", "probe.features.ascent_steps=2", "probe.features.max_channels=2", "trainer.max_epochs=1"]
@@ -127,3 +130,65 @@ def test_a_net_without_convolutions_gets_a_line_and_nothing_else(compose, tiny, 
     assert record.curves == {}
     assert not (tmp_path / "outputs" / "run" / "features").exists()
     assert "probe.features: nothing is done, the net has no convolution" in caplog.text
+
+
+class FallsOver(Callback):
+    def on_train_batch_end(self, trainer, *rest):
+        if trainer.global_step == 4:
+            raise RuntimeError("the roof fell in")
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_run_that_was_interrupted_has_the_pictures_of_the_uninterrupted_one(
+    seen, train_tiny, tmp_path, with_callback
+):
+    more = [*TINY, "checkpoint_every_n_steps=2"]
+    with_callback(FallsOver())
+    with pytest.raises(RuntimeError, match="the roof fell in"):
+        train_tiny(tmp_path / "run", *more)
+    with_callback()
+    record = train_tiny(tmp_path / "run", *more)
+
+    assert record.attempts == 2
+    assert pictures(tmp_path / "run") == pictures(seen[1])
+    assert record.curves == seen[0].curves
+
+
+@pytest.mark.slow
+def test_a_run_that_starts_from_anothers_weights_has_no_untrained_net(run_tiny, seen):
+    record = run_tiny("run", *TINY, f"init_from={seen[1] / 'checkpoints' / 'best.ckpt'}")
+
+    assert "features/orientation" in record.curves
+    assert not [name for name in record.curves if name.endswith("_untrained")]
+
+
+class Shared(nn.Module):
+    """One convolution called twice, one that is grouped, one never called, and a ReLU that works in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(1, 4, 3, stride=2), nn.Conv2d(4, 4, (3, 2), padding=1, groups=2)
+        self.unused, self.act, self.head = nn.Conv2d(1, 1, 1), nn.ReLU(inplace=True), nn.Linear(4, 10)
+
+    def forward(self, images):
+        x = self.act(self.conv(self.act(self.stem(images))))
+        return self.head(self.act(self.conv(x)).mean((2, 3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true"])
+def test_a_users_net_in_any_precision_is_shown_call_by_call(run_tiny, monkeypatch, tmp_path, precision):
+    made = build.classifier
+
+    def classifier(cfg):
+        result = made(cfg)
+        result.net = Shared().to(next(result.net.parameters()).dtype)
+        return result
+
+    monkeypatch.setattr(build, "classifier", classifier)
+    record = run_tiny("run", *TINY, f"trainer.precision={precision}")
+
+    assert record.curves["features/orientation"].x == [1.0, 2.0, 3.0]
+    names = {name for name in pictures(tmp_path / "outputs" / "run") if name.startswith("patches")}
+    assert names == {"patches_01_stem.png", "patches_02_conv.png", "patches_03_conv_2.png"}
