@@ -7,7 +7,6 @@ import io
 import pytest
 import torch
 from PIL import Image
-from pytorch_lightning import Callback
 from torch import nn
 
 from vision_baselines.errors import ConfigError
@@ -130,29 +129,6 @@ def test_a_net_without_convolutions_gets_a_line_and_nothing_else(compose, tiny, 
     assert record.curves == {}
     assert not (tmp_path / "outputs" / "run" / "features").exists()
     assert "probe.features: nothing is done, the net has no convolution" in caplog.text
-
-
-class FallsOver(Callback):
-    def on_train_batch_end(self, trainer, *rest):
-        if trainer.global_step == 4:
-            raise RuntimeError("the roof fell in")
-
-
-@pytest.mark.slow
-@pytest.mark.ci
-def test_a_run_that_was_interrupted_has_the_pictures_of_the_uninterrupted_one(
-    seen, train_tiny, tmp_path, with_callback
-):
-    more = [*TINY, "checkpoint_every_n_steps=2"]
-    with_callback(FallsOver())
-    with pytest.raises(RuntimeError, match="the roof fell in"):
-        train_tiny(tmp_path / "run", *more)
-    with_callback()
-    record = train_tiny(tmp_path / "run", *more)
-
-    assert record.attempts == 2
-    assert pictures(tmp_path / "run") == pictures(seen[1])
-    assert record.curves == seen[0].curves
 
 
 @pytest.mark.slow
