@@ -213,6 +213,7 @@ def _draw(found: LayerFilters, facts: dict[str, Any], out: Path) -> None:
     import torch
 
     from vision_baselines.analysis.filter_grid import resemblances
+    from vision_baselines.evaluation.filters import FIRST
     from vision_baselines.inspection.picture_files import write_png
     from vision_baselines.plots.filter_kernels import tiles_figure
 
@@ -234,7 +235,8 @@ def _draw(found: LayerFilters, facts: dict[str, Any], out: Path) -> None:
                 (f"filter {row['index']}, channel {c}: {shares[c]:.0%}", one[c : c + 1])
                 for c in _strongest(shares, columns)
             ]
-    shown = f"{len(rows)} of {len(found.trained)} filters of {found.layer}" + (
+    layer = "the first layer" if found.layer == FIRST else found.layer
+    shown = f"{len(rows)} of {len(found.trained)} filters of {layer}" + (
         f" ({found.trained.shape[1]} input channels)" if channels > 1 else ""
     )
     try:
