@@ -132,7 +132,7 @@ def test_row_20_sigterm_from_outside_is_obeyed_in_mid_training(environment, root
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = tmp_path / "outputs" / "run" / "job" / "train.log"
     for _ in range(6000):
-        if log.exists() and "epoch 2/" in log.read_text():
+        if log.exists() and "epoch 1 (" in log.read_text():
             break
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)

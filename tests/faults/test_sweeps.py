@@ -310,4 +310,7 @@ def test_loaders_with_workers_run_inside_sweeps_and_the_live_view_follows(open_c
     assert answer.out.splitlines()[0] == "2 jobs, 2 at a time"
     for seed in ("seed=0", "seed=1"):
         lines = [line for name, line in told if name == seed]
-        assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+        assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == [
+            "epoch 0 (last 1)",
+            "epoch 1 (last 1)",
+        ]

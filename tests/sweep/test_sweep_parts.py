@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_a_job_that_could_not_say_it_is_finished_is_believed_by_its_record(run_t
     assert read_record(folder).status is Status.FAILED
 
 
-def test_the_bar_counts_epochs_from_one(compose):
+def test_the_bar_counts_epochs_from_zero_as_records_do(compose):
     from pytorch_lightning import Trainer
 
     from vision_baselines.training import build
@@ -114,15 +115,44 @@ def test_the_bar_counts_epochs_from_one(compose):
     try:
         bar._initialize_train_progress_bar_id()
         [task] = bar.progress.tasks
-        assert task.description.split() == ["Epoch", "1/2"]
+        assert task.description.split() == ["Epoch", "0", "(last", "1)"]
         bar.trainer.fit_loop.epoch_progress.current.completed = (
             bar.trainer.fit_loop.epoch_progress.current.processed
         ) = 1
         assert bar.trainer.current_epoch == 1
         bar.on_train_epoch_start(bar.trainer, None)
-        assert bar.progress.tasks[0].description.split() == ["Epoch", "2/2"]
+        assert bar.progress.tasks[0].description.split() == ["Epoch", "1", "(last", "1)"]
     finally:
         bar._stop_progress()
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "ends_after", "kept"),
+    [
+        (3, 3, [0, 1, 2]),
+        (30, 2, [0, 1]),
+        (100, 11, [0, 4, 8, 10]),
+        (-1, 2, [0, 1]),
+    ],
+)
+def test_a_line_of_every_epoch_stays_and_of_many_epochs_every_so_many(max_epochs, ends_after, kept):
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from vision_baselines.training.progress_bar import EpochProgressBar
+
+    bar = EpochProgressBar()
+    bar._trainer = SimpleNamespace(max_epochs=max_epochs)
+    bar.keep(0, {}, headline="acc", is_last=True)  # before training or after it there is no bar, and no line
+    console = Console(record=True, quiet=False, width=200, file=io.StringIO())
+    bar.progress = SimpleNamespace(console=console)
+    metrics = {"train/loss": 0.199, "train/acc": 0.9, "val/loss": 0.12, "val/acc": 0.983}
+    for epoch in range(ends_after):
+        bar.keep(epoch, metrics, headline="acc", is_last=epoch == ends_after - 1)
+    lines = console.export_text().splitlines()
+    words = "train loss 0.1990  validation loss 0.1200  validation accuracy 98.30%"
+    assert lines == [f"epoch {epoch}  {words}" for epoch in kept]
 
 
 def test_a_run_that_fails_before_its_threads_are_set_records_those_it_was_to_have(run_tiny, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.training.progress_bar import EpochProgressBar, epoch_of
 
 _KEPT = ("rows", "epoch_fit_s", "images", "train_s", "fit_s", "lr")
 
@@ -111,7 +112,7 @@ class History(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the last row."""
         self._stop_clock()
-        self._close_row(trainer)
+        self._close_row(trainer, is_last=True)
 
     def _stop_clock(self, *, go_on: bool = False) -> None:
         now = time.perf_counter()
@@ -122,7 +123,7 @@ class History(pl.Callback):
             self.train_s += now - self._clock_started
             self._clock_started = now if go_on else None
 
-    def _close_row(self, trainer: pl.Trainer) -> None:
+    def _close_row(self, trainer: pl.Trainer, *, is_last: bool = False) -> None:
         epoch = trainer.current_epoch - 1
         if epoch < 0 or (self.rows and self.rows[-1]["epoch"] >= epoch):
             return
@@ -133,7 +134,10 @@ class History(pl.Callback):
         self.rows.append({"epoch": epoch, "step": trainer.global_step, "lr": self.lr, "metrics": metrics})
         self.epoch_fit_s.append(self.fit_s)
         shown = "  ".join(f"{key} {value:.4f}" for key, value in metrics.items())
-        progress_log.info("epoch %d/%s  %s", epoch + 1, trainer.max_epochs, shown)
+        progress_log.info("%s  %s", epoch_of(epoch, trainer.max_epochs), shown)
+        bar, task = trainer.progress_bar_callback, getattr(trainer.lightning_module, "task", None)
+        if isinstance(bar, EpochProgressBar):
+            bar.keep(epoch, metrics, headline=getattr(task, "headline", ""), is_last=is_last)
 
 
 def _reading_order(name: str) -> tuple[bool, bool, bool, str]:
