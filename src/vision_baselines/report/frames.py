@@ -15,7 +15,7 @@ import pandas as pd
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import Column, Item
-from vision_baselines.report.tables import group_columns, job_columns, job_rows
+from vision_baselines.report.tables import epoch_columns, epochs_of, group_columns, job_columns, job_rows
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -33,6 +33,12 @@ def jobs_frame(table: ComparisonTable) -> pd.DataFrame:
 def groups_frame(table: ComparisonTable) -> pd.DataFrame:
     """One row per group: counts, every metric's summary, the paired difference, and costs."""
     return pd.DataFrame(_exact(group_columns(table), table.rows))
+
+
+def epochs_frame(table: ComparisonTable) -> pd.DataFrame:
+    """One row per group that was validated: mean and standard deviation of the validation metric at some epochs."""
+    found = epochs_of(table)
+    return pd.DataFrame(_exact(epoch_columns(found), found.rows) if found else [], columns=None if found else ["group"])
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -6,12 +6,21 @@ import re
 from collections.abc import Iterable, Sequence
 
 from vision_baselines.comparison.caveats import caveats
-from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.formatting import capital, one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.legend import legend
-from vision_baselines.report.tables import COSTS, RESULT, failure_reason, group_columns, series_columns, series_rows
+from vision_baselines.report.tables import (
+    COSTS,
+    RESULT,
+    epoch_columns,
+    epochs_of,
+    failure_reason,
+    group_columns,
+    series_columns,
+    series_rows,
+)
 
 # Brackets make a link only in front of these, underscores emphasis only at a word's edge, and some signs a block
 # only at the start: elsewhere they stay readable.
@@ -27,6 +36,8 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         names: The columns of the table of groups.
     """
     over = table.series and _table(series_columns(table), series_rows(table))
+    epochs = epochs_of(table)
+    by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
@@ -34,6 +45,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
+        f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
         _failures(table),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"

@@ -27,6 +27,8 @@ from vision_baselines.report.tables import (
     COSTS,
     JOB,
     RESULT,
+    epoch_columns,
+    epochs_of,
     failure_reason,
     group_columns,
     job_columns,
@@ -55,6 +57,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
     """The whole page; without `pictures`, it says so where they would be."""
     columns = group_columns(table)
     found = finding(table)
+    epochs = epochs_of(table)
     text: str = _template().render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -69,6 +72,8 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         legend=legend(table),
         caveats=caveats(table),
         series=(series_columns(table), series_rows(table)) if table.series else None,
+        epochs=epochs,
+        by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,
         settings=_settings(table),
         pictures=pictures,
         jobs=(chosen(job_columns(table), JOB), job_rows(table)),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vision_baselines.comparison.chance import balanced_accuracy
 from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.epochs import LAST, EpochsRow, EpochTable, epoch_table
 from vision_baselines.comparison.formatting import ABSENT, count, number, one_line, size
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
@@ -156,6 +157,30 @@ def series_columns(table: ComparisonTable) -> list[Column[SeriesRow]]:
 def series_rows(table: ComparisonTable) -> list[SeriesRow]:
     """Each line at each of its values, by value."""
     return sorted((point for line in table.series for point in line.rows), key=lambda point: point[0])
+
+
+def epochs_of(table: ComparisonTable) -> EpochTable | None:
+    """The validation metric by epoch, the best group first; None where no run was validated."""
+    return epoch_table(table.best_first(), table.metric)
+
+
+def epoch_columns(found: EpochTable) -> list[Column[EpochsRow]]:
+    """Mean and spread over a group's runs at each epoch."""
+    columns: list[Column[EpochsRow]] = [
+        Column("group", "group", lambda row: row.label, fields={"group": lambda row: row.label}, is_number=False)
+    ]
+    for epoch in found.epochs:
+        name = "last epoch" if epoch == LAST else f"epoch {epoch}"
+        columns += chosen(
+            [
+                replace(column, heading=name, unit="")
+                for column in estimate_columns(
+                    found.metric, f"{found.metric.name} {name}", "", lambda row, at=epoch: row.values.get(at)
+                )
+            ],
+            ("mean",),
+        )
+    return columns
 
 
 def failure_reason(job: Job) -> str:

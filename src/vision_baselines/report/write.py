@@ -150,7 +150,7 @@ def _folder_name(options: Mapping[str, Any]) -> str:
 
 
 def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
-    from vision_baselines.report.frames import csv, groups_frame, jobs_frame
+    from vision_baselines.report.frames import csv, epochs_frame, groups_frame, jobs_frame
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
     from vision_baselines.report.tables import TERMINAL
@@ -163,6 +163,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
     contents = {
         "jobs.csv": csv(jobs_frame(table)),
         "groups.csv": csv(groups_frame(table)),
+        "epochs.csv": csv(epochs_frame(table)),
         "comparison.md": markdown(table).encode(),
         "comparison.html": page(table, drawn).encode(),
     }
