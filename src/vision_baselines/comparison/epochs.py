@@ -40,7 +40,7 @@ def epoch_table(rows: Sequence[GroupRow], metric: Metric) -> EpochTable | None:
     measured = {epoch for found in by_group.values() for epoch in found if isinstance(epoch, int)}
     if not measured:
         return None
-    shown = (*(epoch for epoch in _milestones(max(measured)) if epoch in measured), LAST)
+    shown: tuple[int | str, ...] = (*(epoch for epoch in _milestones(max(measured)) if epoch in measured), LAST)
     return EpochTable(
         validation,
         shown,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
+from vision_baselines.analysis.statistics import Summary
 from vision_baselines.comparison.chance import balanced_accuracy
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.epochs import LAST, EpochsRow, EpochTable, epoch_table
@@ -171,16 +173,13 @@ def epoch_columns(found: EpochTable) -> list[Column[EpochsRow]]:
     ]
     for epoch in found.epochs:
         name = "last epoch" if epoch == LAST else f"epoch {epoch}"
-        columns += chosen(
-            [
-                replace(column, heading=name, unit="")
-                for column in estimate_columns(
-                    found.metric, f"{found.metric.name} {name}", "", lambda row, at=epoch: row.values.get(at)
-                )
-            ],
-            ("mean",),
-        )
+        made = estimate_columns(found.metric, f"{found.metric.name} {name}", "", partial(_at_epoch, epoch))
+        columns += [replace(column, heading=name, unit="") for column in chosen(made, ("mean",))]
     return columns
+
+
+def _at_epoch(epoch: int | str, row: EpochsRow) -> Summary | None:
+    return row.values.get(epoch)
 
 
 def failure_reason(job: Job) -> str:
