@@ -11,11 +11,17 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.report.console import rich_table
 
 
-def _trained(folder, monkeypatch, *overrides):
-    monkeypatch.setattr("vision_baselines.config.compose.project_root", lambda: str(folder))
+def _trained(folder, *overrides):
     sizes = ["data.source.train_size=80", "data.source.val_size=16", "data.source.test_size=200"]
     net = ["model=fc", "model.hidden_features=[64]", "model.dropout=0.0", "optimizer.lr=0.01", "checkpoint=last"]
-    common = ["data=noise", "data.image_shape=[1,8,8]", "data.batch_size=16", "logger=none", "name=control"]
+    common = [
+        f"paths.output_dir={folder}",
+        "data=noise",
+        "data.image_shape=[1,8,8]",
+        "data.batch_size=16",
+        "logger=none",
+        "name=control",
+    ]
     return vb.train([*common, *sizes, *net, "probe=train_split", "trainer.max_epochs=15", *overrides])
 
 
@@ -25,8 +31,10 @@ def _control(run):
     return found, comparison
 
 
-def test_an_honest_control_passes_because_the_net_has_memorised_its_labels(tmp_path, monkeypatch):
-    run = _trained(tmp_path, monkeypatch)
+@pytest.mark.slow
+@pytest.mark.ci
+def test_an_honest_control_passes_because_the_net_has_memorised_its_labels(tmp_path):
+    run = _trained(tmp_path)
     found, comparison = _control(run)
     assert run.metrics["train_split/acc"] == 1
     assert found.outcome == "at chance"
@@ -37,8 +45,10 @@ def test_an_honest_control_passes_because_the_net_has_memorised_its_labels(tmp_p
     assert "The control passes" in comparison.page.read_text(encoding="utf-8")
 
 
-def test_a_leak_is_caught_and_the_images_are_named(tmp_path, monkeypatch, caplog):
-    run = _trained(tmp_path, monkeypatch, "data.source.leak=0.2")
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_leak_is_caught_and_the_images_are_named(tmp_path):
+    run = _trained(tmp_path, "data.source.leak=0.2")
     found, comparison = _control(run)
     assert run.metrics["test/acc"] > 0.2
     assert run.record.copies_of_test == 40
@@ -50,14 +60,18 @@ def test_a_leak_is_caught_and_the_images_are_named(tmp_path, monkeypatch, caplog
     assert "40 test images are in train too" in page
 
 
-def test_a_net_that_has_memorised_nothing_is_no_control(tmp_path, monkeypatch):
-    found, comparison = _control(_trained(tmp_path, monkeypatch, "trainer.max_epochs=1", "optimizer.lr=1e-5"))
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_net_that_has_memorised_nothing_is_no_control(tmp_path):
+    found, comparison = _control(_trained(tmp_path, "trainer.max_epochs=1", "optimizer.lr=1e-5"))
     assert found.outcome == "cannot fail"
     assert comparison.headline.startswith("The control shows nothing")
 
 
-def test_without_the_accuracy_on_the_training_split_nothing_is_claimed(tmp_path, monkeypatch):
-    found, _ = _control(_trained(tmp_path, monkeypatch, "probe=none"))
+@pytest.mark.slow
+@pytest.mark.ci
+def test_without_the_accuracy_on_the_training_split_nothing_is_claimed(tmp_path):
+    found, _ = _control(_trained(tmp_path, "probe=none"))
     assert found.outcome == "unknown"
     assert "probe=train_split" in found.reason
 

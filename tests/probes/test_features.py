@@ -78,6 +78,8 @@ def test_the_run_is_the_run_without_and_the_probe_draws_from_no_global_generator
     assert without.metrics.items() <= seen[0].metrics.items()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_run_that_is_asked_later_gets_the_same_pictures(seen, train_tiny, tmp_path):
     train_tiny(tmp_path / "run", "trainer.max_epochs=1")
     record = train_tiny(tmp_path / "run", *TINY)

@@ -24,9 +24,10 @@ def test_the_loss_is_torch_s_and_the_probabilities_are_the_sigmoid_s():
     assert torch.equal(task.prediction(outputs), (logit > 0).long())
 
 
-def test_a_run_learns_and_its_net_has_one_output(tmp_path, monkeypatch):
-    monkeypatch.setattr("vision_baselines.config.compose.project_root", lambda: str(tmp_path))
-    run = vb.train([*OVERRIDES, "name=binary"])
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_run_learns_and_its_net_has_one_output(tmp_path):
+    run = vb.train([*OVERRIDES, "name=binary", f"paths.output_dir={tmp_path}"])
     assert run.metrics["test/acc"] > 0.9
     assert run.net()(torch.zeros(3, 2, 1, 1)).shape == (3, 1)
     assert np.sum(run.record.confusion) == 1000
@@ -43,10 +44,9 @@ def test_a_run_learns_and_its_net_has_one_output(tmp_path, monkeypatch):
         (["data=circles", "model=fc", "+task.class_weights=balanced"], "no task.class_weights"),
     ],
 )
-def test_what_is_not_for_two_classes_is_one_line(overrides, says, tmp_path, monkeypatch):
-    monkeypatch.setattr("vision_baselines.config.compose.project_root", lambda: str(tmp_path))
+def test_what_is_not_for_two_classes_is_one_line(overrides, says, tmp_path):
     with pytest.raises(ConfigError, match=says):
-        vb.train(["task=binary", "logger=none", *overrides])
+        vb.train(["task=binary", "logger=none", f"paths.output_dir={tmp_path}", *overrides])
 
 
 def test_a_net_of_two_outputs_is_refused_with_the_key_to_set():
