@@ -218,7 +218,7 @@ def test_the_config_is_saved_beside_the_run(started):
 def test_progress_goes_to_the_log_file_not_to_a_pipe(started):
     [log] = (started[1] / "fine").glob("*/train.log")
     assert "epoch 0 (last 0)" in log.read_text()
-    assert "epoch 0" not in started[0]["fine"]["out"]
+    assert "epoch 0 (last 0)" not in started[0]["fine"]["out"]
 
 
 @pytest.mark.slow
