@@ -56,9 +56,7 @@ def checked_png(path: Path | None) -> Path | None:
     Raises:
         ConfigError: Its name does not end in ``.png``.
     """
-    if path and path.suffix != ".png":
-        raise ConfigError(f"--out is {str(path)!r}; expected the name of a PNG file, such as picture.png")
-    return path
+    return _checked(path, "--out", "a PNG file", "picture.png")
 
 
 def checked_html(path: Path | None) -> Path | None:
@@ -67,8 +65,12 @@ def checked_html(path: Path | None) -> Path | None:
     Raises:
         ConfigError: Its name does not end in ``.html``.
     """
-    if path and path.suffix != ".html":
-        raise ConfigError(f"--html is {str(path)!r}; expected the name of an HTML file, such as page.html")
+    return _checked(path, "--html", "an HTML file", "page.html")
+
+
+def _checked(path: Path | None, option: str, kind: str, example: str) -> Path | None:
+    if path and path.suffix != Path(example).suffix:
+        raise ConfigError(f"{option} is {str(path)!r}; expected the name of {kind}, such as {example}")
     return path
 
 

@@ -19,7 +19,7 @@ from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.reproduce import manifest_differences
 from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
 from vision_baselines.storage import checkpoint_file
-from vision_baselines.training.best_weights import BEST
+from vision_baselines.training.best_weights import kept_path
 from vision_baselines.training.measure import Measurement, measure, require_same_weights
 
 
@@ -71,7 +71,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         if record is not None:
             there = restored(record.config, path, trusted_packages=trusted_packages, writes=False)
-            path = Path(there.callbacks.checkpoints.dirpath) / BEST
+            path = kept_path(there)
         try:
             state = checkpoint_file.load(path, checksum_needed=is_folder)
         except StorageError as error:

@@ -13,7 +13,7 @@ from torch import nn
 
 from vision_baselines.analysis.filter_grid import first_layer_filters
 from vision_baselines.errors import ConfigError
-from vision_baselines.plots.filters import FILTERS_FILE
+from vision_baselines.runs.files import FILTERS_FILE
 from vision_baselines.runs.record import RunRecord, finished_record
 from vision_baselines.storage.reading import read_regular
 
@@ -52,12 +52,11 @@ def filters_of_run(
     stored = None if layer else _stored(folder)
     if stored is None:
         from vision_baselines.config.restore import restored  # what filters.npy holds needs no net, nor the wait for it
-        from vision_baselines.training.best_weights import BEST
+        from vision_baselines.training.best_weights import kept_path
         from vision_baselines.training.load import load_classifier
 
         there = restored(record.config, folder, trusted_packages=trusted_packages, writes=False)
-        path = Path(there.callbacks.checkpoints.dirpath) / BEST
-        classifier, datamodule = load_classifier(path, trusted_packages=trusted_packages)
+        classifier, datamodule = load_classifier(kept_path(there), trusted_packages=trusted_packages)
         stored = _filters(classifier.net, layer, datamodule.image_shape)
     untrained = _untrained(record, folder, layer, trusted_packages) if before else None
     return LayerFilters(layer or FIRST, stored, untrained)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from vision_baselines.comparison.formatting import shortened
 from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.runs.files import FILTERS_FILE
 
-FILTERS_FILE = "filters.npy"
 SHOWN = 32
 COLUMNS = 8
 COLOR_MAP = "RdBu_r"

@@ -27,7 +27,7 @@ from vision_baselines.analysis.layer_trace import evaluation_mode
 from vision_baselines.errors import ConfigError
 from vision_baselines.plots.features import spread
 from vision_baselines.probes.feature_passes import LayerFound, Pictures, answering, maps_of, study
-from vision_baselines.probes.probe import Probe, draw_curves
+from vision_baselines.probes.probe import Probe, draw_curves, tested
 from vision_baselines.runs.record import Curve
 from vision_baselines.seeding import generator
 
@@ -136,20 +136,18 @@ class Features(Probe):
 
     def _pictures(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Pictures:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        seen = (
-            int(sum(trainer.num_test_batches)) * datamodule.eval_batch_size
-        )  # trainer.limit_test_batches holds here too
-        test, classes = datamodule.splits.test, len(datamodule.splits.class_names)
+        images, target = tested(trainer)
+        classes = len(datamodule.splits.class_names)
 
         def ready(images: Tensor) -> Tensor:
             target = torch.zeros(len(images), dtype=torch.int64)
             prepared: Tensor = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)[0]
             return prepared
 
-        whole = Pictures(test.images[:seen].cpu(), test.target[:seen].cpu() if classes else None, classes, 0, ready)
+        whole = Pictures(images.cpu(), target.cpu() if classes else None, classes, 0, ready)
         chosen = whole.some(self.max_images or len(whole.images))
-        target = None if whole.target is None else whole.target[chosen]
-        return Pictures(whole.images[chosen], target, classes, 0 if datamodule.permute_pixels else _MOVED, ready)
+        labels = None if whole.target is None else whole.target[chosen]
+        return Pictures(whole.images[chosen], labels, classes, 0 if datamodule.permute_pixels else _MOVED, ready)
 
     def _units(self, net: nn.Module, pictures: Pictures, image_shape: Sequence[int]) -> list[ConvUnits]:
         """The convolutions that are looked at; a line in the log says why there is none, or which is left out."""

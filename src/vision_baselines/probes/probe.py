@@ -80,6 +80,13 @@ def add_image(trainer: pl.Trainer, tag: str, draw: Callable[[], Tensor], step: i
             experiment.add_image(tag, picture, global_step=trainer.global_step if step is None else step)
 
 
+def tested(trainer: pl.Trainer) -> tuple[Tensor, Tensor]:
+    """The test images (N, C, H, W), as the data set holds them, and targets (N, …) that the test has seen."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    seen = int(sum(trainer.num_test_batches)) * datamodule.eval_batch_size  # trainer.limit_test_batches holds here too
+    return datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
+
+
 def outputs_of(trainer: pl.Trainer, pl_module: pl.LightningModule, images: Tensor, target: Tensor) -> Tensor:
     """The net's outputs (B, …), on the CPU, for raw images (B, C, H, W) that go the way of a test batch."""
     ready, _ = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from vision_baselines.data.perturbations import shifted
 from vision_baselines.errors import ConfigError
-from vision_baselines.probes.probe import Probe, draw_curves, outputs_of, task_metrics
+from vision_baselines.probes.probe import Probe, draw_curves, outputs_of, task_metrics, tested
 from vision_baselines.runs.record import Curve
 from vision_baselines.tasks.names import in_words
 from vision_baselines.tasks.task import Task
@@ -61,11 +61,9 @@ class Shift(Probe):
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, log and draw."""
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        batch_size = datamodule.eval_batch_size
+        batch_size = trainer.datamodule.eval_batch_size  # type: ignore[attr-defined]
         task: Task = pl_module.task  # type: ignore[assignment]
-        seen = int(sum(trainer.num_test_batches)) * batch_size  # trainer.limit_test_batches holds here too
-        images, target = datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
+        images, target = tested(trainer)
 
         put_out = partial(outputs_of, trainer, pl_module)
 

@@ -21,7 +21,7 @@ from vision_baselines.plots.style import house_style
 from vision_baselines.plots.units import dead_figure, gate_figure, plane_figure
 from vision_baselines.probes.depth import find_blocks
 from vision_baselines.probes.edges import ordered
-from vision_baselines.probes.probe import Probe
+from vision_baselines.probes.probe import Probe, outputs_of, tested
 from vision_baselines.probes.unit_watch import UnitWatch, gates_of
 from vision_baselines.runs.record import Curve
 from vision_baselines.tasks.classification import Classification
@@ -126,9 +126,7 @@ class Units(Probe):
 
     def _draw_plane(self, trainer: pl.Trainer, pl_module: pl.LightningModule, classes: Sequence[str]) -> None:
         """Where the net decides for which class, the test points, and the gates that change most over the plane."""
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        seen = int(sum(trainer.num_test_batches)) * datamodule.eval_batch_size
-        points, target = datamodule.splits.test.images[:seen], datamodule.splits.test.target[:seen]
+        points, target = tested(trainer)
         flat = points.flatten(1).double()
         low, high = flat.amin(dim=0), flat.amax(dim=0)
         along = [torch.linspace(float(a), float(b), _GRID) for a, b in zip(low, high, strict=True)]
@@ -137,10 +135,8 @@ class Units(Probe):
         watch = self._watching(pl_module, lambda i, value: gates.setdefault(i, []).append(value.cpu()), lambda *_: None)
         outputs = []
         try:
-            for batch in torch.split(grid, datamodule.eval_batch_size):
-                images, _ = trainer.strategy.batch_to_device((batch, torch.zeros(len(batch))), dataloader_idx=0)
-                with trainer.precision_plugin.test_step_context():
-                    outputs.append(pl_module.task.outputs(pl_module.net, images).float().cpu())  # type: ignore[operator, union-attr]
+            for batch in torch.split(grid, trainer.datamodule.eval_batch_size):  # type: ignore[attr-defined]
+                outputs.append(outputs_of(trainer, pl_module, batch, torch.zeros(len(batch))).float())
         finally:
             if watch is not None:
                 watch.close()

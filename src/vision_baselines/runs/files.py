@@ -16,6 +16,8 @@ from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import LOCK_FILE
 
+FILTERS_FILE = "filters.npy"
+
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
     r"run\.json|config\.yaml|predictions[\w.-]*\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"

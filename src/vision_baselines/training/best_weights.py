@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 BEST = "best.ckpt"
 
 
+def kept_path(cfg: Any) -> Path:
+    """Where a run of a config keeps its weights."""
+    return Path(cfg.callbacks.checkpoints.dirpath) / BEST
+
+
 class BestWeights:
     """Weights on the CPU, the epoch they are of (from 0), and what validation measured of them.
 

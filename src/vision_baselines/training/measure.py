@@ -25,7 +25,7 @@ from vision_baselines.runs.fingerprint import missing_probes
 from vision_baselines.runs.record import Curve, Environment, RunRecord
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training import build
-from vision_baselines.training.best_weights import BEST
+from vision_baselines.training.best_weights import BEST, kept_path
 from vision_baselines.training.results import weights_sha256
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.probe = missing
-    path = Path(cfg.callbacks.checkpoints.dirpath) / BEST
+    path = kept_path(cfg)
     found = measure(cfg, path, data_sha256=record.data_sha256)
     require_same_weights(path, found, record)
     outdated = tuple(f"{name.partition('/')[0]}/" for name in found.metrics if not name.startswith("test/"))

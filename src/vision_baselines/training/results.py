@@ -16,6 +16,7 @@ from torch import nn
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.metric import Metric, headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
+from vision_baselines.runs.files import FILTERS_FILE
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged, write_atomically
@@ -23,7 +24,6 @@ from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.tasks.names import in_words
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
-FILTERS_FILE = "filters.npy"
 FILTERS_PICTURE = "filters.png"
 _SHOWN, _DRAWN = 8, 3  # numbers and pictures of a probe that the end of a run names
 
