@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import shutil
@@ -226,3 +227,16 @@ def opened() -> Iterator[Callable[..., Any]]:
 
         yield call
         browser.close()
+
+
+@pytest.fixture
+def called(capsys):
+    """``called(main)(*words)``: exit code, what was printed and what was complained of."""
+
+    def call(main, *words):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return lambda main: functools.partial(call, main)

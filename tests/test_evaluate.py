@@ -27,16 +27,9 @@ def run(train_tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate(capsys):
+def evaluate(called):
     """``evaluate(*words)``: exit code, what was printed and what was complained of."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+    return called(main)
 
 
 def contents(folder):

@@ -23,16 +23,9 @@ def run(train_tiny, tmp_path_factory):
 
 
 @pytest.fixture
-def filters(capsys):
+def filters(called):
     """``filters(*words)``: exit code, what was printed and what was complained of."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return call
+    return called(main)
 
 
 def test_the_first_four_filters_are_printed_in_signed_numbers_under_their_mean_and_deviation(run, filters):
