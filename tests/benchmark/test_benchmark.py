@@ -48,6 +48,8 @@ def test_variants_take_turns_and_the_first_round_does_not_count():
     assert found.ratio("a", "b") == pytest.approx((4 + 0.5) / 2)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("model", ["cnn", "fc"])
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_times_its_steps_within_the_call(name, model, monkeypatch):
@@ -66,6 +68,8 @@ def test_every_variant_times_its_steps_within_the_call(name, model, monkeypatch)
     assert next(ticks) - work.total_steps in (0, 3)  # ours tries the optimizer on small parameters before it trains
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_ours_and_the_limit_train_at_the_precision_asked_for(precision, monkeypatch):
     seen = []
@@ -83,6 +87,8 @@ def test_ours_and_the_limit_train_at_the_precision_asked_for(precision, monkeypa
     assert seen == [torch.bfloat16 if precision == "bf16-mixed" else torch.float32] * 4
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_one_step_of_the_fast_way_is_one_step_of_the_tutorials():
     """Pooling before ReLU, channels last and fused AdamW change a step by rounding alone."""
     work = made_up("cnn", 16, steps=1, warmup=0)
@@ -122,6 +128,8 @@ def test_the_command_prints_and_writes_ratios_of_its_own_rounds(tmp_path, capsys
         assert f"{row['ratios'][f'ours/{other}']:.2f}" in printed
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_sweep_that_fails_is_no_time(monkeypatch):
     with pytest.raises(TrainingError, match="no such thing"):
         sweeps._seconds(["-c", "raise SystemExit('no such thing')"], threads=1)

@@ -46,6 +46,8 @@ def test_the_number_of_classes_is_that_of_those_that_are_kept(compose, pets):
     assert checked_config(compose(*words(pets, "data.classes=['10','1']")))["data"]["num_classes"] == 2
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_any_data_set_may_leave_a_number_to_the_data(compose):
     keys = ("mean", "std", "num_classes", "image_shape")
     stated = checked_config(compose("data=digits"))["data"]
@@ -91,6 +93,8 @@ def test_a_record_says_what_the_splits_hold_and_what_was_found(train):
     assert "its 3 folders are taken for classes" in record.data.notes[0]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_run_is_not_one_of_other_pictures(train, pets):
     record = train()
     for path in sorted((pets / "2").iterdir())[:4]:

@@ -29,6 +29,8 @@ def pictures(folder):
     return {path.name: path.read_bytes() for path in (folder / "features").iterdir()}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_has_pictures_curves_and_numbers_of_every_convolution(seen, events):
     record, folder = seen
     names = set(pictures(folder))
@@ -46,6 +48,8 @@ def test_a_run_has_pictures_curves_and_numbers_of_every_convolution(seen, events
     assert {"features/hierarchy", "features/orientation"} <= set(events(folder).Tags()["images"])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_patches_are_those_of_a_plain_search_through_all_test_images(seen, rebuilt):
     record, folder = seen
     datamodule, classifier, best = rebuilt(record, folder)
@@ -70,6 +74,8 @@ def test_patches_are_those_of_a_plain_search_through_all_test_images(seen, rebui
             assert float(answers[image, channel, row, column]) == pytest.approx(float(value))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_run_is_the_run_without_and_the_probe_draws_from_no_global_generator(seen, train_tiny, tmp_path):
     without = train_tiny(tmp_path / "run", "trainer.max_epochs=1", "logger=tensorboard")
 
@@ -91,6 +97,8 @@ def test_a_finished_run_that_is_asked_later_gets_the_same_pictures(seen, train_t
     }
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -107,6 +115,8 @@ def test_what_is_out_of_range_is_refused(arguments, message):
         Features(**arguments)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -122,6 +132,8 @@ def test_a_layer_or_an_image_that_is_not_there_is_refused_before_training(run_ti
         run_tiny("run", *TINY, override)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_net_without_convolutions_gets_a_line_and_nothing_else(compose, tiny, caplog, tmp_path):
     data = [text for text in tiny if not text.startswith("model")]
     with caplog.at_level("INFO"):

@@ -43,6 +43,8 @@ def draws(monkeypatch):
     return use
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_leaves_them_in_its_folder_its_record_and_tensorboard_and_a_rerun_removes_them(
     train_tiny, draws, events, tmp_path
 ):
@@ -58,6 +60,8 @@ def test_a_run_leaves_them_in_its_folder_its_record_and_tensorboard_and_a_rerun_
     assert [path.name for path in (folder / "mine").iterdir()] == ["own.png"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_run_that_is_probed_loses_what_the_same_probe_drew_before(train_tiny, draws, tmp_path):
     train = ["trainer.max_epochs=1", "probe=edges"]
     draws("mine/a", "other/b")
@@ -69,6 +73,8 @@ def test_a_finished_run_that_is_probed_loses_what_the_same_probe_drew_before(tra
     assert found == {"mine/c.png", "other/b.png"} == {name for name in record.files if name.endswith(".png")}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_evaluate_writes_them_apart_from_the_run_s_own_and_says_where(train_tiny, draws, tmp_path, capsys):
     train_tiny(tmp_path / "run", "trainer.max_epochs=1")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
@@ -87,6 +93,8 @@ def test_evaluate_writes_them_apart_from_the_run_s_own_and_says_where(train_tiny
     assert (ended.value.code, capsys.readouterr().err.count("\n")) == (5, 1)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["a.png", "../a/b.png", "a/../b.png", "/a/b.png", "a/b/c.png", "a/b.svg", ".a/b.png"])
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ConfigError, match="expected probe/name"):
@@ -94,6 +102,8 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
     assert list(tmp_path.rglob("*")) == []
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_folder_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "mine").symlink_to(tmp_path / "elsewhere")

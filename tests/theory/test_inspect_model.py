@@ -66,6 +66,8 @@ def test_the_cnn_on_mnist_prints_as_by_hand(run, tmp_path):
         assert line in printed
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_json_is_all_that_is_printed_and_its_columns_sum_to_its_totals(run, tmp_path):
     found = json.loads(run(main, ["--json", *MNIST, "--out", str(tmp_path)]).out)
 
@@ -234,6 +236,8 @@ def test_a_convolution_behind_a_crop_has_no_dense_equivalent_rather_than_a_wrong
     assert found.measured_field == Box(top=12, left=12, height=6, width=6)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_inspecting_draws_the_weights_of_the_seed_and_leaves_the_random_state_alone():
     before = torch.get_rng_state()
 
