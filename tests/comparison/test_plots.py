@@ -55,6 +55,15 @@ def small(record):
     ]
 
 
+@pytest.mark.parametrize("other", [["cow", "dog"], ["cat", "dog", "cow"]])
+def test_curves_of_other_classes_are_drawn_apart(small, record, other):
+    pretrained = record("model=pre,seed=0", 0.9, history=history([0.5, 0.7]), class_names=other)
+    found = {picture.key: picture for picture in draw(table_of(*small, pretrained)).figures}
+    assert {"curves_val", "curves_val_1", "curves_train", "curves_train_1"} <= found.keys()
+    assert f"classes {other[0]}, {other[1]}" in found["curves_val_1"].title
+    assert "curves_val_1" not in {picture.key for picture in draw(table_of(*small)).figures}
+
+
 def test_a_band_matches_numpy_where_all_seeds_got_that_far():
     curves = np.random.default_rng(0).random((5, 7))
     found = mean_curve(dict(enumerate(curve)) for curve in curves)

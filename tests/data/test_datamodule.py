@@ -124,7 +124,7 @@ def test_the_source_is_read_once():
 
 
 def test_a_wrong_image_shape_is_refused_with_both_shapes():
-    with pytest.raises(ConfigError, match=r"data\.image_shape is \[3, 4, 5\]; the data has \[3, 5, 4\]"):
+    with pytest.raises(ConfigError, match=r"data\.image_shape is \[3, 4, 5\]; the data has \[3, 5, 4\]: data\.image_shape=\[3,5,4\]"):
         module(image_shape=[3, 4, 5]).setup()
 
 
@@ -148,7 +148,7 @@ def test_a_negative_number_of_workers_is_refused():
 
 @pytest.mark.parametrize("facts", [{"mean": [0.5]}, {"std": [0.5, 0.5]}])
 def test_a_mean_or_deviation_for_other_channels_is_refused(facts):
-    with pytest.raises(ConfigError, match=r"expected 3, one for each channel"):
+    with pytest.raises(ConfigError, match=r"expected 3, one for each channel.* data\.mean=\[0\.5,0\.5,0\.5\]"):
         module(**facts)
 
 

@@ -94,7 +94,8 @@ class ImageDataModule(pl.LightningDataModule):
         if not len(mean) == len(std) == image_shape[0]:
             raise ConfigError(
                 f"data.mean and data.std have {len(mean)} and {len(std)} values; "
-                f"expected {image_shape[0]}, one for each channel of data.image_shape"
+                f"expected {image_shape[0]}, one for each channel of data.image_shape, "
+                f"such as data.mean=[{','.join(['0.5'] * image_shape[0])}]"
             )
         if min(std) <= 0:
             raise ConfigError(f"data.std is {list(std)}; expected numbers above 0")
@@ -148,7 +149,8 @@ class ImageDataModule(pl.LightningDataModule):
             asked = {"data.resize": self.resize, "data.place": self.place}
             changes = " and ".join(f"{key}={value}" for key, value in asked.items() if value)
             by = f" after {changes}" if changes else ""
-            raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}")
+            remedy = f"data.image_shape=[{','.join(map(str, received))}] says so"
+            raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}: {remedy}")
         if self.val_size == 0:
             splits = without_validation(splits)
         if self.classes is not None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from vision_baselines.comparison.formatting import capital, one_line
+from vision_baselines.comparison.formatting import capital, listed, one_line
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
@@ -150,14 +150,22 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
             f"Small dots are seeds, each minus the baseline's run of the same seed. {zero}",
             difference_figure(table),
         ),
-        ("curves_val", capital(validation.title), curve, curves_figure(table, shown, validation.name)),
-        (
-            "curves_val_by_second",
-            f"{capital(validation.title)} over training time",
-            f"The same by the mean second at which an epoch was done. {curve}",
-            timed_curves_figure(table, shown, validation.name),
-        ),
-        ("curves_train", "Training loss", curve, curves_figure(table, shown, "train/loss")),
+    ]
+    drawn = {}
+    for place, (of, rows) in enumerate(_by_classes(shown)):
+        key = f"_{place}" if place else ""
+        drawn |= {f"curves_{name}{key}": rows for name in ("val", "val_by_second", "train")}
+        figures += [
+            (f"curves_val{key}", capital(validation.title) + of, curve, curves_figure(table, rows, validation.name)),
+            (
+                f"curves_val_by_second{key}",
+                f"{capital(validation.title)} over training time{of}",
+                f"The same by the mean second at which an epoch was done. {curve}",
+                timed_curves_figure(table, rows, validation.name),
+            ),
+            (f"curves_train{key}", f"Training loss{of}", curve, curves_figure(table, rows, "train/loss")),
+        ]
+    figures += [
         ("over", f"{title} over {setting}", f"Mean over seeds at each value; {band}.", over_figure(table)),
         (
             "over_difference",
@@ -191,9 +199,22 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         if figure is not None:
             vector = svg(figure, key)
             own = legends.get(key)
-            labels, among = ([row.label for row in shown], groups) if own is None else (own, series)
+            labels, among = ([row.label for row in drawn.get(key, shown)], groups) if own is None else (own, series)
             add_legend(figure, [(label, Look.of(among.index(label))) for label in labels], heading)
             yield Picture(key, heading, caption, vector, png(figure), tuple(own or ()))
+
+
+def _by_classes(rows: Sequence[GroupRow]) -> list[tuple[str, list[GroupRow]]]:
+    """Groups that learn the same classes, and what to call them; curves of other classes have no common scale."""
+    records = [row.counted[0].record for row in rows]
+    named = all(record.class_names for record in records)
+    found: dict[str, list[GroupRow]] = {}
+    for row, record in zip(rows, records, strict=True):
+        names = listed([one_line(name, 20) for name in record.class_names or []], 5)
+        found.setdefault(names if named else str(record.data.num_classes if record.data else ""), []).append(row)
+    if len(found) == 1:
+        return [("", list(rows))]
+    return [(f", {f'classes {key}' if named else f'{key} classes'}", members) for key, members in found.items()]
 
 
 def _plain_keys(names: Sequence[str]) -> dict[str, str]:
