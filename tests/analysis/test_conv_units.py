@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
-from vision_baselines.analysis.conv_units import ConvUnits, conv_units, cut_out, watched, without_common_border
+from vision_baselines.analysis.conv_units import ConvUnits, conv_units, cut_out, watched, windows
 from vision_baselines.analysis.influence import Box, nonzero_box
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.resnet import ResNet18
@@ -190,10 +190,17 @@ def test_a_patch_is_the_image_where_the_box_is_inside_and_the_centre_stays_the_c
     assert not cut_out(image, Box(7, 7, 2, 2))[1].any()
 
 
-@pytest.mark.parametrize("boxes", [[Box(-9, -3, 21, 9)], [Box(-9, -3, 21, 9), Box(-5, 1, 21, 9)], [Box(2, 2, 3, 3)]])
+@pytest.mark.parametrize("boxes", [[Box(-2, -3, 5, 5)], [Box(-2, -1, 5, 3), Box(-1, -1, 5, 3)], [Box(2, 2, 3, 3)]])
 def test_only_border_that_no_patch_needs_is_cut_and_centres_stay(boxes):
     image = torch.rand(1, 6, 5)
-    for before, after in zip(boxes, without_common_border(boxes, (6, 5)), strict=True):
-        assert cut_out(image, before)[1].sum() == cut_out(image, after)[1].sum()
-        assert 2 * before.top + before.height == 2 * after.top + after.height
-        assert 2 * before.left + before.width == 2 * after.left + after.width
+    for box, window in zip(boxes, windows(boxes, (6, 5)), strict=True):
+        assert cut_out(image, box)[1].sum() == cut_out(image, window)[1].sum()
+        assert 2 * box.top + box.height == 2 * window.top + window.height
+        assert 2 * box.left + box.width == 2 * window.left + window.width
+
+
+@pytest.mark.parametrize("boxes", [[Box(-9, -3, 21, 9)], [Box(-9, 1, 21, 3), Box(-5, 2, 21, 3)]])
+def test_a_box_that_is_longer_than_the_image_is_shown_on_the_image(boxes):
+    for box, window in zip(boxes, windows(boxes, (6, 5)), strict=True):
+        assert (window.top, window.height) == (0, 6)
+        assert window.width <= min(box.width, 5)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from vision_baselines.analysis.conv_units import Box, windows
 from vision_baselines.errors import ConfigError
 from vision_baselines.probes.feature_passes import Pictures, study
+from vision_baselines.probes.feature_pictures import _framed
 from vision_baselines.probes.features import Features
 from vision_baselines.training import build
 from vision_baselines.training.run import train
@@ -182,3 +187,13 @@ def test_a_users_net_in_any_precision_is_shown_call_by_call(run_tiny, monkeypatc
     assert record.curves["features/orientation"].x == [1.0, 2.0, 3.0]
     names = {name for name in pictures(tmp_path / "outputs" / "run") if name.startswith("patches")}
     assert names == {"patches_01_stem.png", "patches_02_conv.png", "patches_03_conv_2.png"}
+
+
+@given(top=st.integers(-12, 6), left=st.integers(-12, 6), height=st.integers(1, 16), width=st.integers(1, 16))
+def test_a_patch_shows_what_the_unit_sees_and_nothing_else(top, left, height, width):
+    image, box = torch.full((1, 7, 6), 255.0), Box(top, left, height, width)
+    window = windows([box], (7, 6))[0]
+    shown = _framed(image, box, window).min(axis=-1) == 255
+    rows, columns = np.nonzero(shown)
+    seen = {(r, c) for r in range(7) for c in range(6) if 0 <= r - top < height and 0 <= c - left < width}
+    assert {(int(r) + window.top, int(c) + window.left) for r, c in zip(rows, columns, strict=True)} == seen

@@ -147,20 +147,24 @@ def cut_out(image: Tensor, box: Box) -> tuple[Tensor, Tensor]:
     return patch, inside
 
 
-def without_common_border(boxes: Sequence[Box], image_size: tuple[int, int]) -> list[Box]:
-    """Boxes of one size with what lies outside the image in all of them cut off, as much on opposite sides.
+def windows(boxes: Sequence[Box], image_size: tuple[int, int]) -> list[Box]:
+    """What to show of an image for boxes of one size, all windows of one size.
 
-    So the centre stays the centre, and the boxes stay of one size.
+    Along an axis where a box is longer than the image, the image; elsewhere the box, with what lies outside the image
+    in all of them cut off, as much on opposite sides, so that the centre stays the centre.
 
-    >>> without_common_border([Box(-5, -5, 17, 17), Box(-4, -5, 17, 17)], (8, 8))
-    [Box(top=-1, left=-1, height=9, width=9), Box(top=0, left=-1, height=9, width=9)]
+    >>> windows([Box(-5, -5, 17, 7), Box(-4, -5, 17, 7)], (8, 8))
+    [Box(top=0, left=-5, height=8, width=7), Box(top=0, left=-5, height=8, width=7)]
     """
-    cuts = []
+    frames = []
     for first, length, side in (("top", "height", image_size[0]), ("left", "width", image_size[1])):
-        ends = [(-getattr(box, first), getattr(box, first) + getattr(box, length) - side) for box in boxes]
-        cuts.append(max(0, min(min(before, after) for before, after in ends)))
-    down, right = cuts
-    return [Box(b.top + down, b.left + right, b.height - 2 * down, b.width - 2 * right) for b in boxes]
+        spans = [(getattr(box, first), getattr(box, length)) for box in boxes]
+        if any(size > side for _, size in spans):
+            frames.append([(0, side)] * len(boxes))
+            continue
+        cut = max(0, min(min(-start, start + size - side) for start, size in spans))
+        frames.append([(start + cut, size - 2 * cut) for start, size in spans])
+    return [Box(top, left, height, width) for (top, height), (left, width) in zip(*frames, strict=True)]
 
 
 def _interval(span: Span | None, index: int, side: int) -> tuple[int, int]:

@@ -150,7 +150,9 @@ class ImageDataModule(pl.LightningDataModule):
             changes = " and ".join(f"{key}={value}" for key, value in asked.items() if value)
             by = f" after {changes}" if changes else ""
             remedy = f"data.image_shape=[{','.join(map(str, received))}] says so"
-            raise ConfigError(f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}: {remedy}")
+            raise ConfigError(
+                f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}: {remedy}"
+            )
         if self.val_size == 0:
             splits = without_validation(splits)
         if self.classes is not None:

@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vision_baselines.analysis.conv_units import ConvUnits, cut_out, without_common_border
+from vision_baselines.analysis.conv_units import ConvUnits, cut_out, windows
 from vision_baselines.analysis.influence import Box
 from vision_baselines.plots.export import png
 from vision_baselines.plots.features import (
@@ -35,7 +35,7 @@ def hierarchy_picture(rows: Sequence[LayerPatches], images: int) -> bytes:
         return hierarchy_sheet(
             "What each convolution answers to, from the image on",
             f"For each channel the 9 patches of {images:,} test images with the largest response, one an image, "
-            "cut out by the receptive field; grey is outside the image.",
+            "cut out by the receptive field; grey is outside the image or not seen.",
             rows,
         )
 
@@ -81,9 +81,11 @@ def layer_patches(
         climbed: ``(channels, C, H, W)``, pixels from 0 to 255.
     """
     boxes = {kind: _boxes(unit, channels, layer) for kind, layer in found.items()}
-    trimmed = iter(without_common_border([box for kind in boxes for box in boxes[kind]], unit.image_size))
-    drawn = {kind: _patches([next(trimmed) for _ in boxes[kind]], channels, images, found[kind]) for kind in boxes}
-    centre = without_common_border([unit.box(*unit.centre)], unit.image_size)[0]
+    shown = iter(windows([box for kind in boxes for box in boxes[kind]], unit.image_size))
+    seen = {kind: [(box, next(shown)) for box in of] for kind, of in boxes.items()}
+    drawn = {kind: _patches(seen[kind], channels, images, found[kind]) for kind in boxes}
+    centre = unit.box(*unit.centre)
+    window = windows([centre], unit.image_size)[0]
     after = found["trained"]
     dead = int((~after.strongest.varies).sum())
     return LayerPatches(
@@ -97,7 +99,9 @@ def layer_patches(
         channels=tuple(channels),
         after=drawn["trained"],
         before=drawn.get("untrained"),
-        climbed=None if climbed is None else np.stack([_framed(_stretched(image), centre) for image in climbed]),
+        climbed=None
+        if climbed is None
+        else np.stack([_framed(_stretched(image), centre, window) for image in climbed]),
     )
 
 
@@ -120,18 +124,23 @@ def _boxes(unit: ConvUnits, channels: Sequence[int], layer: LayerFound) -> list[
     return [unit.box(int(r), int(c)) for r, c in zip(rows.flatten(), columns.flatten(), strict=True)]
 
 
-def _patches(boxes: Sequence[Box], channels: Sequence[int], images: Tensor, layer: LayerFound) -> NDArray[np.uint8]:
+def _patches(
+    seen: Sequence[tuple[Box, Box]], channels: Sequence[int], images: Tensor, layer: LayerFound
+) -> NDArray[np.uint8]:
     """uint8 ``(channels, 9, h, w, 3)``; a channel that never varies has empty ones."""
     numbers = layer.strongest.images[channels]
-    patches = np.stack([_framed(images[int(n)], box) for n, box in zip(numbers.flatten(), boxes, strict=True)])
+    patches = np.stack([_framed(images[int(n)], *boxes) for n, boxes in zip(numbers.flatten(), seen, strict=True)])
     made = patches.reshape(*numbers.shape, *patches.shape[1:])
     made[~layer.strongest.varies[channels].numpy()] = _BORDER
     return made
 
 
-def _framed(image: Tensor, box: Box) -> NDArray[np.uint8]:
-    """The part of an image inside a box, with a neutral border where the box reaches beyond it."""
-    patch, inside = cut_out(image, box)
+def _framed(image: Tensor, box: Box, window: Box) -> NDArray[np.uint8]:
+    """A window of an image, in a neutral grey outside the image and outside the box."""
+    patch, inside = cut_out(image, window)
     pixels = displayed(patch)
-    pixels[~inside.numpy()] = _BORDER
+    rows, columns = np.arange(window.height) + window.top, np.arange(window.width) + window.left
+    is_row = (rows >= box.top) & (rows < box.top + box.height)
+    is_column = (columns >= box.left) & (columns < box.left + box.width)
+    pixels[~(inside.numpy() & is_row[:, None] & is_column)] = _BORDER
     return pixels
