@@ -151,7 +151,7 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
             difference_figure(table),
         ),
     ]
-    drawn = {}
+    drawn: dict[str, Sequence[GroupRow]] = {}
     for place, (of, rows) in enumerate(_by_classes(shown)):
         key = f"_{place}" if place else ""
         drawn |= {f"curves_{name}{key}": rows for name in ("val", "val_by_second", "train")}
