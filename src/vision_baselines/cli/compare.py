@@ -1,6 +1,9 @@
 """``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records.
 
 ``chance_level=uniform``, or a share such as 0.1, makes it a control, on data whose labels have no signal.
+``format=latex`` prints a booktabs table and macros instead, each figure with its receipt in a comment (comparison.tex).
+``compare [FOLDER…] --check paper.tex`` makes every figure with a receipt again from the records, which lie in the
+folders or below outputs/, and ends in exit code 1 where one is no longer what they say.
 """
 
 from __future__ import annotations
@@ -14,9 +17,9 @@ from typing import NoReturn
 from vision_baselines.cli.command_line import unquoted
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import nearest
-from vision_baselines.errors import ConfigError
+from vision_baselines.errors import ConfigError, VisionBaselinesError
 
-_OPTIONS = ("group_by", "metric", "baseline", "over", "chance_level", "out")
+_OPTIONS = ("group_by", "metric", "baseline", "over", "chance_level", "out", "format")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
 
 
@@ -30,6 +33,9 @@ def _compare(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(f"{__doc__}\nusage: {_USAGE}")
         return
+    if "--check" in arguments:
+        _check(arguments)
+        return
     # quotes inside quotes, as train.py needs them
     options = {key: unquoted(value) for key, _, value in (a.partition("=") for a in arguments) if key in _OPTIONS}
     folders = [argument for argument in arguments if argument.partition("=")[0] not in _OPTIONS]
@@ -39,10 +45,14 @@ def _compare(arguments: list[str]) -> None:
         raise ConfigError(f"one of the folders is ''; expected a sweep's folder, such as outputs/demo; usage: {_USAGE}")
     if unknown := [folder for folder in folders if re.fullmatch(r"\w+=.*", folder) and not Path(folder).exists()]:
         raise ConfigError(f"there is no option {unknown[0]!r}{nearest(unknown[0].partition('=')[0], _OPTIONS)}")
+    if options.get("format", "latex") != "latex":
+        raise ConfigError(
+            f"format is {options['format']!r}; expected latex, or none at all for the table of a terminal"
+        )
     if not folders or any(folder.startswith("-") for folder in folders):
         raise ConfigError(f"expected folders of runs, such as outputs/demo; usage: {_USAGE}")
 
-    from vision_baselines.report.write import compare
+    from vision_baselines.report.write import LATEX_FILE, compare
 
     comparison = compare(
         [Path(folder) for folder in folders],
@@ -53,7 +63,28 @@ def _compare(arguments: list[str]) -> None:
         over=options.get("over"),
         chance_level=_chance_level(options.get("chance_level")),
     )
-    comparison.show()
+    if "format" in options:
+        print((comparison.out / LATEX_FILE).read_text(encoding="utf-8"), end="")
+    else:
+        comparison.show()
+
+
+def _check(arguments: Sequence[str]) -> None:
+    papers = [argument for argument in arguments if argument.endswith(".tex")]
+    folders = [Path(argument) for argument in arguments if argument not in (*papers, "--check")]
+    if len(papers) != 1 or arguments.count("--check") != 1 or any(not folder.is_dir() for folder in folders):
+        raise ConfigError("expected one LaTeX file and folders of runs; usage: compare.py [FOLDER…] --check paper.tex")
+
+    from vision_baselines.comparison.formatting import plural, printable
+    from vision_baselines.report.paper import check_paper
+
+    found = check_paper(Path(papers[0]), folders, Path("outputs"))
+    wrong = [figure for figure in found if figure.reason]
+    for figure in wrong:
+        print(printable(f"{figure.place}: {figure.what}: {figure.reason}"))
+    if wrong:
+        raise VisionBaselinesError(f"{len(wrong)} of {plural(len(found), 'figure')} are not what the records say")
+    print(f"{plural(len(found), 'figure')}: all are what the records say")
 
 
 def _chance_level(text: str | None) -> float | str | None:

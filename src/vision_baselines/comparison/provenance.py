@@ -6,6 +6,7 @@ variants, each with the jobs that had it, so that "all the same" is one variant.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,15 @@ def test_sets(jobs: Sequence[Job]) -> list[Variant]:
     if all(job.record.test_sha256 for job in known):
         return _variants(known, lambda job: (("test SHA-256", job.record.test_sha256 or ""),))
     return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
+
+
+def runs_sha256(jobs: Sequence[Job]) -> str:
+    """What a figure rests on: a digest of the runs, by config, seed, weights and test images."""
+    runs = [
+        f"{job.record.fingerprint} {job.record.seed} {job.record.weights_sha256} {job.record.test_sha256}"
+        for job in jobs
+    ]
+    return hashlib.sha256("\n".join(sorted(runs)).encode()).hexdigest()
 
 
 def commands(jobs: Sequence[Job]) -> list[Variant]:

@@ -101,6 +101,18 @@ def finding(table: ComparisonTable) -> Finding:
     return Finding(f"The baseline {leader}; {beaten}{rest}", runs)
 
 
+def winner(table: ComparisonTable) -> str | None:
+    """The group that the words above call better than every group it was held against; None where there is none."""
+    ranked = table.ranked()
+    if table.controls or table.baseline is None or len(ranked) < 2:
+        return None
+    verdicts = {row.label: is_better(row.difference, table.metric) for row in ranked if row.difference}
+    if ranked[0].label == table.baseline:
+        others = [verdicts.get(row.label) for row in ranked[1:]]
+        return ranked[0].label if all(better is False for better in others) else None
+    return ranked[0].label if verdicts.get(ranked[0].label) else None
+
+
 def _of_controls(controls: Sequence[Control]) -> Finding:
     """What a control says as a whole: the worst that any of its groups says."""
     by_outcome = {outcome: [found for found in controls if found.outcome == outcome] for outcome in CONTROL_WORDS}

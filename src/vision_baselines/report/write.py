@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PICTURES = "pictures"
+LATEX_FILE = "comparison.tex"
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,20 @@ def compare(
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
             collection = collect(folders)
             own = {} if as_given else _recorded_options(collection)
+            used = own | asked
             try:
-                table = tabulate(collection, **(own | asked))
+                table = tabulate(collection, **used)
             except UnknownNameError:
                 if own == {}:
                     raise
-                table = tabulate(collection, **asked)  # a part of the sweep may lack its baseline
+                used = asked  # a part of the sweep may lack its baseline
+                table = tabulate(collection, **used)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
             if len(folders) > 1:
                 others["with"] = [folder.name for folder in folders[1:]]
             target = Path(out) if out is not None else own_folder / _folder_name(others)
             target.mkdir(parents=True, exist_ok=True)
-            return Comparison(table, target, tuple(_write(table, target, pictures)))
+            return Comparison(table, target, tuple(_write(table, target, pictures, used)))
     except NoRecordsError:
         raise
     except OSError as error:
@@ -149,8 +152,10 @@ def _folder_name(options: Mapping[str, Any]) -> str:
     return name if len(name) <= 80 else f"{name[:70]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
+def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any]) -> list[Path]:
+    from vision_baselines.report.checklist import checklist
     from vision_baselines.report.frames import csv, epochs_frame, groups_frame, jobs_frame
+    from vision_baselines.report.latex import latex
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
     from vision_baselines.report.tables import TERMINAL
@@ -165,6 +170,8 @@ def _write(table: ComparisonTable, out: Path, pictures: bool) -> list[Path]:
         "groups.csv": csv(groups_frame(table)),
         "epochs.csv": csv(epochs_frame(table)),
         "comparison.md": markdown(table).encode(),
+        LATEX_FILE: latex(table, options).encode(),
+        "checklist.md": checklist(table).encode(),
         "comparison.html": page(table, drawn).encode(),
     }
     for name, content in contents.items():
