@@ -123,11 +123,11 @@ def error_rate(level: float, max_n: int) -> float:
     """The chance that equal sides are found different at any of the looks at 3, 4, … `max_n` pairs, each at `level`."""
     nodes, weights = leggauss(_NODES)
     tail, tail_weights = (nodes + 1) / 2, weights / 2
-    bound = _cosine(level, MIN_PAIRS)
+    bound = float(_cosine(level, MIN_PAIRS))
     survived = CubicSpline([0.0, 1.0], [1.0, 1.0])  # the chance of no crossing so far, over the size of the cosine
     found = level
     for n in range(MIN_PAIRS, max_n):
-        next_bound = _cosine(level, n + 1)
+        next_bound = float(_cosine(level, n + 1))
         inside, outside = next_bound * tail, _cosine(level * tail, n + 1)
         values = _survival(np.concatenate([[0.0], inside, [next_bound], outside]), n, bound, survived, nodes, weights)
         found += level * float(values[_NODES + 2 :] @ tail_weights)
@@ -136,7 +136,7 @@ def error_rate(level: float, max_n: int) -> float:
     return found
 
 
-def _cosine(level: NDArray[np.float64] | float, n: int) -> NDArray[np.float64] | float:
+def _cosine(level: NDArray[np.float64] | float, n: int) -> NDArray[np.float64]:
     """The cosine with (1, …, 1) of n differences whose two-sided t test has this p-value."""
     t = stats.t.isf(np.asarray(level) / 2, n - 1)
     found: NDArray[np.float64] = t / np.sqrt(n - 1 + t**2)
