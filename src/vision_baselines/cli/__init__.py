@@ -5,6 +5,7 @@ VERBS = {
     "compare": "vision_baselines.cli.compare",
     "evaluate": "vision_baselines.cli.evaluate",
     "reproduce": "vision_baselines.cli.reproduce",
+    "receipt": "vision_baselines.cli.receipt",
     "filters": "vision_baselines.cli.filters",
     "inspect": "vision_baselines.cli.inspect_model",
     "conv-arithmetic": "vision_baselines.cli.conv_arithmetic",

@@ -1,11 +1,14 @@
-"""``reproduce RUN_FOLDER [key=value …]`` or ``reproduce --baselines [--quick]``: run it again, compare bit for bit."""
+"""``reproduce RUN_FOLDER [key=value …]`` or ``reproduce --baselines [--quick]``: run it again, compare bit for bit.
+
+``reproduce receipt.json`` trains every run of a sweep's receipt again, which takes this package and the data alone.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
@@ -13,6 +16,9 @@ from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from vision_baselines.evaluation.reproduce import Point
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -23,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _reproduce(arguments: list[str]) -> None:
     parser = Parser(prog="reproduce.py", description=__doc__)
-    parser.add_argument("run", nargs="?", type=Path, help="the folder of a finished run")
+    parser.add_argument("run", nargs="?", type=Path, help="the folder of a finished run, or a receipt")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="threads=2, paths.data_dir=…")
     parser.add_argument(
         "--baselines", action="store_true", help="the named experiments, or every one that says what to expect"
@@ -32,6 +38,7 @@ def _reproduce(arguments: list[str]) -> None:
     parser.add_argument(
         "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
     )
+    parser.add_argument("--first", action="store_true", help="of a receipt, one run of each group")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     register_resolvers()
@@ -44,7 +51,10 @@ def _reproduce(arguments: list[str]) -> None:
         _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
     elif options.run:
         with config_dir_known(options.config_dir):
-            _reproduce_run(options.run, options.overrides, options.trust)
+            if options.run.suffix == ".json":
+                _reproduce_receipt(options.run, options.overrides, options.trust, first=options.first)
+            else:
+                _reproduce_run(options.run, options.overrides, options.trust)
     else:
         raise ConfigError("expected the folder of a finished run, or --baselines")
 
@@ -53,13 +63,40 @@ def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str
     from vision_baselines.evaluation.reproduce import reproduce
 
     result = reproduce(folder, overrides=overrides, trusted_packages=trusted)
-    for point in result.points:
-        print(f"{point.verdict:>9}  {point.name}: {point.detail}")
+    _print(result.points)
     bits = f"bits are not comparable: {result.not_comparable}" if result.not_comparable else ""
     if not result.passed:
         metrics = next((point.detail for point in result.points if point.name == "metrics" and bits), "")
         raise TrainingError(f"{result.name} was not reproduced" + (f" ({bits}); {metrics}" if bits else ""))
     print(f"{result.name} is reproduced {f'within its interval; {bits}' if bits else 'bit for bit'}")
+
+
+def _reproduce_receipt(path: Path, overrides: Sequence[str], trusted: Sequence[str], *, first: bool) -> None:
+    from vision_baselines.comparison.formatting import plural
+    from vision_baselines.evaluation.receipt import read_receipt
+    from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
+
+    receipt = read_receipt(path)
+    print(f"{path}: {receipt.sweep}, {plural(len(receipt.records), 'run')}, its hashes agree", flush=True)
+    for found in reproduce_receipt(receipt, overrides=overrides, trusted_packages=trusted, first=first):
+        if not isinstance(found, Outcome):
+            print(found.name)
+            _print(found.points)
+            continue
+        _print(found.groups)
+        runs = plural(len(found.runs), "run")
+        if not found.passed:
+            wrong = [run.name for run in found.runs if not run.passed] + [g.name for g in found.groups if not g.same]
+            raise TrainingError(f"{path.name} was not reproduced: {'; '.join(dict.fromkeys(wrong))}")
+        because = (
+            f"the same within the prediction interval, because {found.reason}" if found.reason else "the same bits"
+        )
+        print(f"{runs}: {because}")
+
+
+def _print(points: Iterable[Point]) -> None:
+    for point in points:
+        print(f"{point.verdict:>9}  {point.name}: {point.detail}", flush=True)
 
 
 def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from vision_baselines.runs.record import Environment, RunRecord, Status, find_re
 
 QUICK_S = 60.0
 # How often a baseline of any number of groups fails by chance alone on another machine.
-_LEVEL = 0.05
+LEVEL = 0.05
 # What is published is rounded to six digits, and a metric is of float32's precision.
 _ROUNDING = 1e-6
 
@@ -163,7 +163,7 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
                 n=int(expected["n"]),
                 n_new=found.n,
                 test_size=tested_images(mine[0]) if Metric(baseline.metric).is_share else None,
-                level=_LEVEL / len(baseline.groups),
+                level=LEVEL / len(baseline.groups),
             )
             passed = found.n == expected["n"] and abs(found.mean - expected["mean"]) <= (margin or 0.0) + _ROUNDING
             how = f"interval (not comparable by bits: {'; '.join(different)})"

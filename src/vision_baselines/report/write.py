@@ -113,14 +113,7 @@ def compare(
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
             collection = collect(folders)
             own = {} if as_given else _recorded_options(collection)
-            used = own | asked
-            try:
-                table = tabulate(collection, **used)
-            except UnknownNameError:
-                if own == {}:
-                    raise
-                used = asked  # a part of the sweep may lack its baseline
-                table = tabulate(collection, **used)
+            table, used = _tabulated(collection, own, asked)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
             if len(folders) > 1:
                 others["with"] = [folder.name for folder in folders[1:]]
@@ -131,6 +124,29 @@ def compare(
         raise
     except OSError as error:
         raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
+
+
+def sweep_table(folders: Sequence[Path]) -> ComparisonTable:
+    """What the sweeps in `folders` compare, in the way they recorded; nothing is written.
+
+    Raises:
+        NoRecordsError: A folder does not exist, or none has a record.
+    """
+    collection = collect(folders)
+    return _tabulated(collection, _recorded_options(collection), {})[0]
+
+
+def _tabulated(
+    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any]
+) -> tuple[ComparisonTable, Mapping[str, Any]]:
+    """The table, and the options it was made with: those asked for, and the sweep's own for the rest."""
+    used = {**own, **asked}
+    try:
+        return tabulate(collection, **used), used
+    except UnknownNameError:
+        if not own:
+            raise
+        return tabulate(collection, **asked), asked  # a part of the sweep may lack its baseline
 
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:

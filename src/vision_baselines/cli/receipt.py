@@ -1,0 +1,45 @@
+"""``receipt SWEEP [--out FILE] [--names]``: one small file by which a stranger checks a sweep: ``reproduce FILE``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from vision_baselines.cli.arguments import Parser, writing
+from vision_baselines.cli.entry import exit_with
+from vision_baselines.errors import ConfigError
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Write a receipt; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _receipt(given))
+
+
+def _receipt(arguments: list[str]) -> None:
+    parser = Parser(prog="receipt.py", description=__doc__)
+    parser.add_argument("sweep", type=Path, help="the folder of a sweep, such as outputs/demo, or of a run")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it; receipt.json in the folder")
+    parser.add_argument("--names", action="store_true", help="keep paths and file names, which are left out otherwise")
+    options = parser.parse_args(arguments)
+    if options.out and options.out.suffix != ".json":
+        raise ConfigError(f"--out is {str(options.out)!r}; expected the name of a JSON file, such as receipt.json")
+
+    from vision_baselines.comparison.formatting import plural
+    from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
+    from vision_baselines.report.write import sweep_table
+    from vision_baselines.storage.atomic import write_atomically
+
+    table = sweep_table([options.sweep])
+    content = receipt(table, names=options.names)
+    out = options.out or options.sweep / RECEIPT_FILE
+    with writing(out):
+        write_atomically(out, json.dumps(content, indent=1, ensure_ascii=False).encode())
+    runs, rows = content["runs"], content["rows"]
+    if left_out := len(table.jobs) - len(runs):
+        print(f"left out: {plural(left_out, 'job')} that stand in no number of the comparison")
+    print(f"{out}: {plural(len(runs), 'run')} in {plural(len(rows), 'group')}, {content['metric']}")
+    print(f"SHA-256 {content['sha256']}\ncheck it anywhere: vision-baselines reproduce {out.name}")

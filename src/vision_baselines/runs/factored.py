@@ -1,0 +1,51 @@
+"""Many similar mappings as what they share and what each has of its own, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all of `items` have alike, to any depth of mappings, and the rest of each.
+
+    >>> factored([{"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4, "d": 3}}])
+    ({'a': 1, 'b': {'d': 3}}, [{'b': {'c': 2}}, {'b': {'c': 4}}])
+    """
+    if not items:
+        return {}, []
+    shared: dict[str, Any] = {}
+    own: list[dict[str, Any]] = [{} for _ in items]
+    for key in dict.fromkeys(key for item in items for key in item):
+        values = [item.get(key) for item in items]
+        if not all(key in item for item in items):
+            parts = None
+        elif all(isinstance(value, Mapping) and value for value in values):
+            shared_part, parts = factored([value for value in values if isinstance(value, Mapping)])
+            if shared_part:
+                shared[key] = shared_part
+        elif all(type(value) is type(values[0]) and value == values[0] for value in values):
+            shared[key] = values[0]
+            continue
+        else:
+            parts = None
+        for place, item in enumerate(items):
+            if parts is None:
+                if key in item:
+                    own[place][key] = item[key]
+            elif parts[place] or key not in shared:
+                own[place][key] = parts[place]
+    return shared, own
+
+
+def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """One of the items again.
+
+    >>> merged({"a": 1, "b": {"d": 3}}, {"b": {"c": 2}})
+    {'a': 1, 'b': {'d': 3, 'c': 2}}
+    """
+    found = dict(shared)
+    for key, value in own.items():
+        before = found.get(key)
+        found[key] = merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return found
