@@ -1,8 +1,8 @@
 """Correction of p-values for the number of claims that could have been made.
 
 Holm 1979 (jstor:4615733) keeps the chance of any false claim below the level, whatever the tests' dependence. Where a
-comparison is asked two questions that cannot both have the answer "nothing there" (is there a difference; is there one
-as large as δ), only one of its null hypotheses can be true, and counts: Shaffer 1986, doi:10.1080/01621459.1986.10478341.
+comparison is asked two questions whose null hypotheses cannot both be true (there is no difference; there is one as
+large as δ), only one of them counts: Shaffer 1986, doi:10.1080/01621459.1986.10478341.
 """
 
 from __future__ import annotations
