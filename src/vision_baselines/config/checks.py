@@ -86,6 +86,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "freeze": ("backbone",),
     "code": ("ignore", "warn", "refuse"),
     "checkpoint": ("best", "last"),
+    "keep_predictions": ("test", "all", "none"),
     "scheduler.interval": ("epoch", "step"),
 }
 
@@ -201,7 +202,9 @@ def check_words(config: Mapping[str, Any]) -> None:
         value = select(config, key, words[0])
         may_be_null = key in _MAY_BE_NULL
         if value not in words and not (value is None and may_be_null):
-            raise ConfigError(f"{key} is {value!r}; expected {' or '.join(words)}{', or null' * may_be_null}")
+            raise ConfigError(
+                f"{key} is {value!r}; expected {', '.join(words[:-1])} or {words[-1]}{', or null' * may_be_null}"
+            )
     for key, own in COPIES.items():
         node = select(config, key)
         if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):

@@ -47,6 +47,7 @@ TOP_LEVEL: dict[str, bool] = {
     "code": False,
     "comparison": False,
     "expected": False,
+    "keep_predictions": False,
     "probe": False,  # it looks at a net and changes none; a finished run that lacks it is probed, not trained again
 }
 # Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.

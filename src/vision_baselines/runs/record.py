@@ -159,7 +159,8 @@ class RunRecord(_Part):
     the task shows of the test and what the run's probes measured, by name. `caveats` are what a reader must know before
     believing the metrics, a sentence each without its full stop.
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
-    `init_weights_sha256` before the first where that was taken from another run. `files` are those that the
+    `init_weights_sha256` before the first where that was taken from another run. `predictions_sha256` is that of
+    ``predictions.npz``, where the run keeps one. `files` are those that the
     run left, by their path below its folder. `code` is a digest of each module that the run used (see `code`);
     of one that changed between attempts, both.
     """
@@ -195,6 +196,7 @@ class RunRecord(_Part):
     init_weights_sha256: str | None = None
     weights_sha256: str | None = None
     final_weights_sha256: str | None = None
+    predictions_sha256: str | None = None
     files: list[str] = Field(default_factory=list)
     code: dict[str, str] = Field(default_factory=dict)
     attempts: int = 1

@@ -86,6 +86,10 @@ class Classification(Task):
         """The class of the largest logit, (N,) int64."""
         return outputs.argmax(dim=1)
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """The softmax of the logits, (N, num_classes)."""
+        return outputs.softmax(dim=1)
+
     def warning(self, outputs: Tensor) -> str | None:
         """A net that ends in softmax trains on probabilities of probabilities, and badly."""
         rows = outputs.detach().float()

@@ -120,6 +120,10 @@ class Task(nn.Module, ABC):
         """What is predicted (N, …), from `outputs`: the outputs themselves, unless overridden."""
         return outputs
 
+    def probabilities(self, outputs: Tensor) -> Tensor | None:
+        """A probability for each class (N, num_classes), from `outputs`; None for a task without classes."""
+        return None
+
     def warning(self, outputs: Tensor) -> str | None:
         """What is suspicious about the first outputs (N, …) of an untrained net; None if nothing is."""
         return None

@@ -34,6 +34,7 @@ from vision_baselines.training.endings import note_failure, sole_trainer, storag
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
 from vision_baselines.training.new_record import new_record, note_data, note_parts
+from vision_baselines.training.predictions import keep_predictions
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.resume_files import discard, prepare_folder, where_to_resume
 from vision_baselines.training.signals import StopSignals
@@ -124,6 +125,14 @@ def _build_fit_and_test(
         stop.raise_if_received()
         _note_fit(record, parts, began)
         _test(record, parts)
+        keep_predictions(
+            str(plan.cfg.get("keep_predictions", "test")),
+            record,
+            plan.folder,
+            parts.trainer,
+            parts.classifier,
+            parts.datamodule,
+        )
         log_result(plan.cfg, record, parts.trainer, parts.classifier, plan.folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
         record.files = write_pictures(plan.folder, pictures_of(parts.callbacks), written_files(plan.folder))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +30,14 @@ Batch = tuple[Tensor, Tensor]
 # many images a second of CPU time as with one (docs/experiments.md says how that was measured).
 _MOST_PENDING_STEPS = 64
 _MOST_PENDING_OUTPUTS = 2**20
+
+
+class Answered(NamedTuple):
+    """A batch: `predicted` (B, …), `targets` (B, …), and `probabilities`, float16 (B, num_classes), if any."""
+
+    predicted: Tensor
+    targets: Tensor
+    probabilities: Tensor | None
 
 
 class TaskModule(pl.LightningModule):
@@ -89,7 +97,7 @@ class TaskModule(pl.LightningModule):
                 setattr(self, f"{stage}_{name}", metric)
         # Training batches that are not in the metrics yet: updating costs as much for many as for one.
         self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._tested: list[tuple[Tensor, Tensor]] = []
+        self._tested: list[Answered] = []
         self._outputs_checked = False
         self.caveats: list[str] = []
 
@@ -138,17 +146,28 @@ class TaskModule(pl.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the test metrics and keep the predictions."""
         outputs = self._evaluate("test", batch)
-        self._tested.append((self.task.prediction(outputs), batch[1]))
+        self._tested.append(self.answer(outputs, batch[1]))
 
     def on_test_epoch_start(self) -> None:
         """Forget the predictions of an earlier test."""
         self._tested.clear()
 
+    def answer(self, outputs: Tensor, target: Tensor) -> Answered:
+        """What the net's outputs (N, …) answer for images of these targets."""
+        outputs = outputs.float() if outputs.dtype.itemsize == 2 else outputs
+        probabilities = self.task.probabilities(outputs)
+        kept = None if probabilities is None else probabilities.to("cpu", torch.float16)
+        return Answered(self.task.prediction(outputs), target, kept)
+
+    def answered(self) -> Sequence[Answered]:
+        """The answers of the last test, batch by batch."""
+        return self._tested
+
     def test_report(self) -> TestReport:
         """What the task shows of the last test's predictions."""
         if not self._tested:
             return TestReport()
-        predictions, targets = (torch.cat(parts).cpu() for parts in zip(*self._tested, strict=True))
+        predictions, targets = (torch.cat(parts).cpu() for parts in list(zip(*self._tested, strict=True))[:2])
         splits = getattr(getattr(self.trainer, "datamodule", None), "splits", None)
         return self.task.report(predictions, targets, splits.class_names if splits is not None else ())
 
