@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
+from vision_baselines.comparison.repetition import Repetition
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.runs.record import Parameters, Status, Timings
 
@@ -115,7 +116,7 @@ def test_several_runs_of_a_seed_are_averaged_before_pairing(record):
     cnn = table_of(*records, group_by="model").rows[0]
 
     assert cnn.metrics["test/acc"].n == 4
-    assert cnn.values("test/acc") == pytest.approx({0: 0.75, 1: 0.75})
+    assert cnn.values("test/acc") == pytest.approx({Repetition(0): 0.75, Repetition(1): 0.75})
     assert cnn.difference.n == 2
     assert cnn.difference.mean == pytest.approx(0.1)
 

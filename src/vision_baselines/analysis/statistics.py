@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from vision_baselines.analysis.resampling import variance_of_mean
+
 Key = TypeVar("Key", bound=Hashable)
 
 Conclusion = Literal["larger", "smaller", "not distinguishable", "identical", "no spread", "too few pairs"]
@@ -70,6 +72,7 @@ class PairedDifference:
             ``"not distinguishable"`` where it holds zero, ``"identical"`` where every pair is equal,
             ``"no spread"`` where every pair differs by the same amount (the t test has nothing to
             divide by; the seed probably reached neither run), ``"too few pairs"`` below `MIN_PAIRS`.
+        over: What the pairs are, in words, where they are not seeds: ``"5 folds × 3 seeds"``.
     """
 
     n: int
@@ -79,14 +82,16 @@ class PairedDifference:
     ci_high: float
     p_value: float
     conclusion: Conclusion
+    over: str = ""
 
 
-def summarize(values: Iterable[float], confidence: float = 0.95) -> Summary:
+def summarize(values: Iterable[float], confidence: float = 0.95, *, test_to_train: float = 0.0) -> Summary:
     """Mean, spread, interval and range of one number per run.
 
     Args:
         values: One number per run, at least one, all finite.
         confidence: Coverage of the interval, between 0 and 1.
+        test_to_train: See `resampling.variance_of_mean`; 0 for independent values.
 
     Raises:
         ValueError: No values, a value that is not finite, or a confidence outside (0, 1).
@@ -100,7 +105,7 @@ def summarize(values: Iterable[float], confidence: float = 0.95) -> Summary:
         raise ValueError("values: expected at least one number, got none")
     for position, value in enumerate(array):
         _require_finite(f"values[{position}]", float(value))
-    ci_low, ci_high = _t_interval(array, confidence)
+    ci_low, ci_high = _t_interval(array, confidence, test_to_train)
     return Summary(
         n=array.size,
         mean=float(array.mean()),
@@ -113,13 +118,16 @@ def summarize(values: Iterable[float], confidence: float = 0.95) -> Summary:
     )
 
 
-def paired_difference(a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95) -> PairedDifference:
+def paired_difference(
+    a: Mapping[Key, float], b: Mapping[Key, float], *, confidence: float = 0.95, test_to_train: float = 0.0
+) -> PairedDifference:
     """Difference ``a - b`` over runs that share a key, with interval, p-value and a plain conclusion.
 
     Args:
         a: One finite number per key (a seed, say).
         b: The same for the other side; keys found on one side only are counted and left out.
         confidence: Coverage of the interval, between 0 and 1.
+        test_to_train: See `resampling.variance_of_mean`; 0 for independent values.
 
     Raises:
         ValueError: A value that is not finite, or a confidence outside (0, 1).
@@ -142,8 +150,8 @@ def paired_difference(a: Mapping[Key, float], b: Mapping[Key, float], *, confide
     rounding = _ROUNDING * float(max(np.abs(left).max(), np.abs(right).max())) if n else 0.0
     has_spread = n > 1 and float(np.ptp(differences)) > rounding
     if has_spread:
-        ci_low, ci_high = _t_interval(differences, confidence)
-        t = mean / (float(differences.std(ddof=1)) / math.sqrt(n))
+        ci_low, ci_high = _t_interval(differences, confidence, test_to_train)
+        t = mean / math.sqrt(variance_of_mean(differences, test_to_train))
         p_value = float(2 * stats.t.sf(abs(t), n - 1))
 
     conclusion: Conclusion
@@ -166,12 +174,12 @@ def paired_difference(a: Mapping[Key, float], b: Mapping[Key, float], *, confide
     )
 
 
-def _t_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+def _t_interval(values: NDArray[np.float64], confidence: float, test_to_train: float) -> tuple[float, float]:
     n = values.size
     if n < 2:
         return math.nan, math.nan
     mean = float(values.mean())
-    half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * math.sqrt(variance_of_mean(values, test_to_train))
     return mean - half_width, mean + half_width
 
 

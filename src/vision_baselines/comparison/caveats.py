@@ -14,14 +14,23 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
-from vision_baselines.comparison.provenance import commits, differing, environments, test_sets
+from vision_baselines.comparison.provenance import commits, differing, environments
+from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 
 
 def caveats(table: ComparisonTable) -> list[str]:
     """Every caveat that applies."""
-    kinds = (_about_controls, _about_data, _about_guessing, _about_jobs, _about_pairs, _about_surroundings)
+    kinds = (
+        _about_controls,
+        _about_data,
+        _about_folds,
+        _about_guessing,
+        _about_jobs,
+        _about_pairs,
+        _about_surroundings,
+    )
     return [caveat for about in kinds for caveat in about(table)]
 
 
@@ -32,8 +41,8 @@ def _about_controls(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
-    found = test_sets(table.jobs)
-    if len(found) > 1:
+    found = differing_test_sets(table.jobs)
+    if found:
         is_known = found[0].facts[0][0] == "test SHA-256"
         verb, kind = ("were tested on", "test sets") if is_known else ("ran on", "data sets")
         examples = listed([f"{variant.facts[0][1][:12]} ({variant.example})" for variant in found], 3)
@@ -43,6 +52,22 @@ def _about_data(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {plural(copies, 'test image')} {'is' if copies == 1 else 'are'} in train too."
         if row.is_tested_elsewhere:
             yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
+
+
+def _about_folds(table: ComparisonTable) -> Iterator[str]:
+    for row in table.rows:
+        folds: dict[Part, set[int | None]] = {}
+        for part in {repetition_of(job.record).part for job in row.counted}:
+            folds.setdefault(part._replace(fold=None), set()).add(part.fold)
+        for part, found in folds.items():
+            if part.folds is not None and len(found) < part.folds:
+                cut = "" if part.split_seed is None else f" of split seed {part.split_seed}"
+                yield f"{row.label}: only {len(found)} of {plural(part.folds, 'fold')}{cut} stand in its numbers."
+    if table.metric.name.startswith("val/") and any(job.record.headline_split == "val" for job in table.jobs):
+        yield (
+            f"{capital(table.metric.title)} is cross-validated: each fold of train and val is measured by nets that "
+            "were trained on the others. The test split took no part; report the choice made here on it."
+        )
 
 
 def _about_guessing(table: ComparisonTable) -> Iterator[str]:
@@ -106,7 +131,7 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
     for row in compared:
         if row.difference and row.difference.unpaired:
             yield (
-                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, 'seed')} finished on one "
+                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, 'run' if row.difference.over else 'seed')} finished on one "
                 f"side only and left out of the {plural(row.difference.n, 'pair')}."
             )
         if len(row.values(table.metric.name)) < len(row.counted):

@@ -1,7 +1,7 @@
 """Sorts jobs into the groups that are compared, and names each group by what sets it apart.
 
-Without ``group_by`` a group is everything that was overridden on the command line except the seed, the
-name and what only says how a sweep is run or shown. An override that all jobs share tells nothing apart
+Without ``group_by`` a group is everything that was overridden on the command line except the seed, split
+seed and fold (the axes of chance), the name and what only says how a sweep is run or shown. An override that all jobs share tells nothing apart
 and is left out of the label. If one label covers jobs of several sweeps, every label is preceded by its
 sweep, since a sweep's name may stand for other code or other defaults; ``group_by`` is taken literally
 and merges them.
@@ -24,7 +24,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import one_line
-from vision_baselines.runs.fingerprint import is_irrelevant, key_of, relevant
+from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of, relevant
 from vision_baselines.runs.record import RunRecord
 
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
@@ -33,7 +33,7 @@ _OUTER_COMMA = re.compile(r",\s*(?![^\[({]*[\])}])")
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that differ in their seed only; `parts` are all the settings the group stands for."""
+    """Jobs that differ in their seed, split seed and fold only; `parts` are all the settings the group stands for."""
 
     label: str
     parts: tuple[str, ...]
@@ -43,7 +43,7 @@ class Group:
 def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
     latest = {key_of(override): one_line(override) for override in record.overrides}
-    left_out = ("seed", without)
+    left_out = (*AXES_OF_CHANCE, without)
     return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
 
 

@@ -10,15 +10,22 @@ Formulas are in `analysis.statistics`; how numbers are written is left to `metri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
+from vision_baselines.analysis.resampling import mean_by_part
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.grouping import Group
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.provenance import test_sets
+from vision_baselines.comparison.repetition import (
+    Repetition,
+    differing_test_sets,
+    in_words,
+    repetition_of,
+    resampling_ratio,
+)
 from vision_baselines.runs.record import Status
 
 FAILED = (Status.FAILED, Status.DIVERGED)
@@ -69,14 +76,14 @@ class GroupRow:
         """Jobs that run or were interrupted, and may yet finish."""
         return tuple(job for job in self.jobs if job.record.status not in FAILED and not job.record.finished)
 
-    def values(self, metric: str) -> dict[int, float]:
-        """The metric by seed; the mean where a group has several runs of one seed."""
-        by_seed: dict[int, list[float]] = {}
-        for job in self.counted:
-            value = job.record.metrics.get(metric, math.nan)
-            if math.isfinite(value):
-                by_seed.setdefault(job.record.seed, []).append(value)
-        return {seed: fmean(values) for seed, values in by_seed.items()}
+    def values(self, metric: str) -> dict[Repetition, float]:
+        """The metric by seed, split seed and fold; the mean where a group has several runs of one repetition."""
+        return _by_repetition(self.counted, metric)
+
+    def averaged_over(self, metric: str) -> str:
+        """What the mean of a metric was taken over, as in ``5 folds × 3 seeds``; empty where that is seeds alone."""
+        found = self.values(metric)
+        return in_words(found) if len({part for _, part in found}) > 1 else ""
 
 
 def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
@@ -93,16 +100,40 @@ def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         values = [job.record.metrics.get(name, math.nan) for job in counted]
         if finite := [value for value in values if math.isfinite(value)]:
             by_metric[name] = finite
+    ratios = {name: resampling_ratio([job.record for job in counted], name) for name in by_metric}
+    parts = {name: mean_by_part(_by_repetition(counted, name), lambda key: key.part) for name in by_metric}
     return GroupRow(
         label=group.label,
         jobs=group.jobs,
         counted=counted,
         repeated=tuple(repeated),
         partial=tuple(job for job in group.jobs if job.record.finished and job.record.partial),
-        metrics={name: _bounded(summarize(values), metrics[name]) for name, values in by_metric.items()},
+        metrics={
+            name: _bounded(_summary(values, parts[name].values(), ratios[name]), metrics[name])
+            for name, values in by_metric.items()
+        },
         best={name: metrics[name].best(values) for name, values in by_metric.items()},
         costs=_costs(counted),
     )
+
+
+def _by_repetition(jobs: Sequence[Job], metric: str) -> dict[Repetition, float]:
+    found: dict[Repetition, list[float]] = {}
+    for job in jobs:
+        value = job.record.metrics.get(metric, math.nan)
+        if math.isfinite(value):
+            found.setdefault(repetition_of(job.record), []).append(value)
+    return {repetition: fmean(values) for repetition, values in found.items()}
+
+
+def _summary(values: Sequence[float], parts: Collection[float], ratio: float) -> Summary:
+    """Spread and range of all runs; where they are of several parts, the mean of those and its interval."""
+    whole = summarize(values)
+    if len(parts) < 2:
+        return whole
+    over = summarize(parts, test_to_train=ratio)
+    interval = (over.ci_low, over.ci_high) if over.n >= MIN_PAIRS else (math.nan, math.nan)
+    return replace(whole, mean=over.mean, ci_low=interval[0], ci_high=interval[1])
 
 
 def _costs(jobs: Sequence[Job]) -> Costs:
@@ -120,15 +151,31 @@ def _costs(jobs: Sequence[Job]) -> Costs:
 
 
 def paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRow:
-    """The row with its difference to `reference`, paired by seed, unless other images were tested or it is the same."""
+    """The row with its difference to `reference`, unless other images were tested or it is the same.
+
+    Pairs are of one seed, split seed and fold; where there are several parts, the seeds of each are averaged first.
+    """
     if reference is None or row.label == reference.label:
         return row
-    if metric.name.startswith("test/") and len(test_sets([*row.counted, *reference.counted])) > 1:
+    both = (*row.counted, *reference.counted)
+    if metric.name.startswith("test/") and differing_test_sets(both):
         return replace(row, is_tested_elsewhere=True)
-    found = paired_difference(row.values(metric.name), reference.values(metric.name))
+    found = _difference(row.values(metric.name), reference.values(metric.name), both, metric.name)
     if found.n < MIN_PAIRS:
         found = replace(found, ci_low=math.nan, ci_high=math.nan, p_value=math.nan)
     return replace(row, difference=found)
+
+
+def _difference(
+    a: Mapping[Repetition, float], b: Mapping[Repetition, float], jobs: Sequence[Job], metric: str
+) -> PairedDifference:
+    shared = [key for key in a if key in b]
+    if len({key.part for key in shared}) < 2:
+        return paired_difference(a, b)
+    left, right = (mean_by_part({key: side[key] for key in shared}, lambda key: key.part) for side in (a, b))
+    ratio = resampling_ratio([job.record for job in jobs], metric)
+    found = paired_difference(left, right, test_to_train=ratio)
+    return replace(found, unpaired=len(a) + len(b) - 2 * len(shared), over=in_words(shared))
 
 
 def _bounded(summary: Summary, metric: Metric) -> Summary:

@@ -77,7 +77,7 @@ def finding(table: ComparisonTable) -> Finding:
     best = ranked[0]
     summary = best.metrics[metric.name]
     spread = f"{metric.mean_and_std(summary.mean, summary.std)}{metric.unit}"
-    runs = f"n = {plural(summary.n, 'run')}"
+    runs = f"n = {best.averaged_over(metric.name) or plural(summary.n, 'run')}"
     if len(ranked) == 1:
         alone = "" if len(table.rows) == 1 else "; no other group has a result yet"
         return Finding(f"{best.label} reaches a {metric.title} of {spread}{alone}", runs)
@@ -136,7 +136,7 @@ def headline(table: ComparisonTable) -> str:
 
 def _evidence(difference: PairedDifference, metric: Metric) -> str:
     """Interval, number of pairs and p-value of a difference; the number alone where there are too few."""
-    n = f"n = {plural(difference.n, 'pair')}"
+    n = f"n = {difference.over or plural(difference.n, 'pair')}"
     if difference.n < MIN_PAIRS or not (p_value := probability(difference.p_value)):
         return n
     if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"

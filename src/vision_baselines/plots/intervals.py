@@ -52,7 +52,7 @@ def accuracy_figure(table: ComparisonTable) -> Figure | None:
     lines = []
     for row in table.ranked():
         found = row.metrics[metric.name]
-        note = f"{metric.mean_and_std(found.mean, found.std)}{metric.unit} · n = {found.n}"
+        note = f"{metric.mean_and_std(found.mean, found.std)}{metric.unit} · n = {row.averaged_over(metric.name) or found.n}"
         look, seeds = Look.of(table.rows.index(row)), tuple(row.values(metric.name).values())
         ends = (found.mean, found.ci_low, found.ci_high)
         lines.append(_Line(row.label, note, look, seeds, *ends, is_best=row.label in best))
@@ -60,7 +60,7 @@ def accuracy_figure(table: ComparisonTable) -> Figure | None:
 
 
 def difference_figure(table: ComparisonTable) -> Figure | None:
-    """Each group's metric minus the baseline's, seed by seed; None where nothing is paired."""
+    """Each group's metric minus the baseline's, pair by pair; None where nothing is paired."""
     metric = table.metric
     reference = next((row.values(metric.name) for row in table.rows if row.label == table.baseline), {})
     lines = []
@@ -70,7 +70,7 @@ def difference_figure(table: ComparisonTable) -> Figure | None:
             continue
         pairs = tuple(v - reference[seed] for seed, v in row.values(metric.name).items() if seed in reference)
         said = probability(found.p_value) or short_verdict(found, metric)
-        note = f"{metric.signed(found.mean)} · {said} · n = {found.n}"
+        note = f"{metric.signed(found.mean)} · {said} · n = {found.over or found.n}"
         look, ends = Look.of(table.rows.index(row)), (found.mean, found.ci_low, found.ci_high)
         lines.append(_Line(row.label, note, look, pairs, *ends))
     if not lines:

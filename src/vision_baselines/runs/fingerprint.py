@@ -71,6 +71,9 @@ IRRELEVANT_INSIDE = (
     "task.num_classes",  # a copy of data.num_classes
 )
 
+# Overrides that repeat an experiment and are no setting of it: runs that differ in these only are one group.
+AXES_OF_CHANCE = ("seed", "data.split_seed", "data.fold")
+
 _LONGEST_NAME = 120
 _VERSION = 1  # of the hash itself; records keep theirs when their schema is raised
 
@@ -147,12 +150,12 @@ def job_name(overrides: Sequence[str]) -> str:
 
 
 def group_name(overrides: Sequence[str]) -> str:
-    """What the runs of one group share: their overrides without the seed.
+    """What the runs of one group share: their overrides without the axes of chance.
 
     >>> group_name(["model=cnn", "seed=3"])
     'model=cnn'
     """
-    return job_name([text for text in overrides if key_of(text) != "seed"])
+    return job_name([text for text in overrides if key_of(text) not in AXES_OF_CHANCE])
 
 
 def key_of(override: str) -> str:

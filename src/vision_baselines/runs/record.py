@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from vision_baselines.errors import DataError
+from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.migrations import SCHEMA_VERSION, current_record, is_known
 from vision_baselines.storage.atomic import write_atomically
@@ -214,9 +215,15 @@ class RunRecord(_Part):
         return 0 if "dropped from train" in found else found.get("train and test", 0)
 
     @property
+    def headline_split(self) -> str:
+        """The images that runs are compared on: test, or val where that is a fold of train and val."""
+        folds, over = (select(self.config, f"data.{key}") for key in ("folds", "folds_over"))
+        return "test" if folds is None or over == "all" else "val"
+
+    @property
     def headline_metric(self) -> str:
         """Full name of the metric that runs are compared by."""
-        return f"test/{self.task.headline}"
+        return f"{self.headline_split}/{self.task.headline}"
 
     @property
     def selection_metric(self) -> str:
