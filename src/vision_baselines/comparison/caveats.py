@@ -130,8 +130,9 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
     compared = [row for row in table.rows if row.difference and row.difference.n]
     for row in compared:
         if row.difference and row.difference.unpaired:
+            what = "run" if row.difference.over else "seed"
             yield (
-                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, 'run' if row.difference.over else 'seed')} finished on one "
+                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, what)} finished on one "
                 f"side only and left out of the {plural(row.difference.n, 'pair')}."
             )
         if len(row.values(table.metric.name)) < len(row.counted):

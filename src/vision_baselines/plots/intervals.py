@@ -52,7 +52,8 @@ def accuracy_figure(table: ComparisonTable) -> Figure | None:
     lines = []
     for row in table.ranked():
         found = row.metrics[metric.name]
-        note = f"{metric.mean_and_std(found.mean, found.std)}{metric.unit} · n = {row.averaged_over(metric.name) or found.n}"
+        n = row.averaged_over(metric.name) or found.n
+        note = f"{metric.mean_and_std(found.mean, found.std)}{metric.unit} · n = {n}"
         look, seeds = Look.of(table.rows.index(row)), tuple(row.values(metric.name).values())
         ends = (found.mean, found.ci_low, found.ci_high)
         lines.append(_Line(row.label, note, look, seeds, *ends, is_best=row.label in best))
