@@ -2,8 +2,9 @@
 
 Without ``group_by`` a group is everything that was overridden on the command line except the seed, split
 seed and fold (the axes of chance), the name and what only says how a sweep is run or shown. An override
-that all jobs share tells nothing apart and is left out of the label. If one label covers jobs of several sweeps, every label is
-preceded by its sweep, since a sweep's name may stand for other code or other defaults; ``group_by`` is taken literally
+that all jobs share tells nothing apart and is left out of the label. If one label covers jobs of several
+sweeps, every label is preceded by its sweep, since a sweep's name may stand for other code or other
+defaults; ``group_by`` is taken literally
 and merges them.
 
 Runs of one group that used other code (`runs.code`) are a group of their own, unless ``code=ignore``.
