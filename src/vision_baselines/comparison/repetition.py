@@ -66,7 +66,7 @@ def in_words(repetitions: Iterable[Repetition]) -> str:
     '3 runs of 2 split seeds × 2 seeds'
     """
     found = set(repetitions)
-    axes = {
+    axes: dict[str, set[int | None]] = {
         "fold": {part.fold for _, part in found},
         "split seed": {part.split_seed for _, part in found},
         "seed": {seed for seed, _ in found},
