@@ -61,7 +61,9 @@ def test_all_keeps_train_and_val_in_their_order(run):
     found = {split: read_predictions(folder, record, split) for split in sizes}
     assert {split: len(kept.targets) for split, kept in found.items()} == sizes
     assert np.float32(found["val"].correct.mean()) == record.metrics["val/acc"]
-    assert found["train"].ids.tolist() == list(range(48))
+    assert found["test"].ids.tolist() == list(range(20))
+    # val was cut from train: ids are places in what the source read
+    assert sorted([*found["train"].ids, *found["val"].ids]) == list(range(60))
 
 
 def test_a_run_keeps_the_test_unless_it_is_asked_for_something_else(run_tiny, tmp_path):

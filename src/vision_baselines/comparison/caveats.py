@@ -14,6 +14,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.outcomes import faults
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.rows import GroupRow
@@ -112,6 +113,9 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):
         yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
+    if unusable := faults(job for row in table.rows for job in row.counted):
+        told = listed([one_line(fault, length=300) for fault in unusable], 3)
+        yield f"Predictions of {plural(len(unusable), 'run')} cannot be used: {told}."
     if table.unreadable:
         places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -202,13 +204,16 @@ class ImageDataModule(pl.LightningDataModule):
             "pixel_max": report.pixel_max,
         }
 
-    def sample_ids(self, split: str) -> list[str]:
-        """What each image of ``train``, ``val`` or ``test`` is called: its file, or its index in the split."""
+    def sample_ids(self, split: str) -> NDArray[np.str_] | NDArray[np.int64]:
+        """What each image of ``train``, ``val`` or ``test`` is called, (N,).
+
+        It is its file as text, or its int64 index in what the source read, before classes or images were chosen.
+        """
         if self.splits is None:
             self.setup()
         assert self.splits is not None
         found = self.splits.by_name()[split]
-        return list(found.ids) if found.ids is not None else [str(index) for index in range(len(found.target))]
+        return found.places().numpy() if found.ids is None else np.array(found.ids, dtype=np.str_)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The training split in the order of the current epoch, from the first batch that is not done yet.

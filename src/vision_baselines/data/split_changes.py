@@ -55,7 +55,12 @@ def without_validation(splits: Splits) -> Splits:
     cut_from = {name: origin for name, origin in splits.report.cut_from.items() if name != "val"}
     if "val" in splits.report.cut_from:
         ids = train.ids + val.ids if train.ids is not None and val.ids is not None else None
-        train = Split(torch.cat([train.images, val.images]), torch.cat([train.target, val.target]), ids)
+        train = Split(
+            torch.cat([train.images, val.images]),
+            torch.cat([train.target, val.target]),
+            ids,
+            torch.cat([train.places(), val.places()]),
+        )
         note = f"no validation: all {len(train.target):,} training images are trained on (data.val_size=0)"
     else:
         note = f"no validation: its {len(val.target):,} images are not used (data.val_size=0)"

@@ -33,16 +33,22 @@ class Split:
         images: (N, C, H, W), uint8.
         target: (N,), int64; where there are no classes, float32 of (N,) or (N, K).
         ids: (N,), what each image is called, such as its file; None where it has no name.
+        index: (N,), int64, where each image stood in what its source read; None is as it stands here.
     """
 
     images: Tensor
     target: Tensor
     ids: tuple[str, ...] | None = None
+    index: Tensor | None = None
 
     def subset(self, index: Tensor) -> Split:
         """The images at `index`, (M,) int64, copied."""
         ids = None if self.ids is None else tuple(self.ids[at] for at in index.tolist())
-        return Split(self.images[index], self.target[index], ids)
+        return Split(self.images[index], self.target[index], ids, self.places()[index])
+
+    def places(self) -> Tensor:
+        """`index`, or what stands for it: (N,) int64."""
+        return torch.arange(len(self.target)) if self.index is None else self.index
 
 
 @dataclass(frozen=True, eq=False)

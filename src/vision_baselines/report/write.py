@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.table import ComparisonTable, tabulate
@@ -111,7 +112,10 @@ def compare(
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
-            collection = collect(folders)
+            collection, caches = collect(folders), [folder / OUTPUT_FOLDER for folder in folders]
+            for place in caches if out is None else [Path(out), *caches]:
+                outcomes.read_cache(place / outcomes.CACHE_FILE)
+            before = outcomes.derived_of(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
             table, used = _tabulated(collection, own, asked)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
@@ -119,7 +123,11 @@ def compare(
                 others["with"] = [folder.name for folder in folders[1:]]
             target = Path(out) if out is not None else own_folder / _folder_name(others)
             target.mkdir(parents=True, exist_ok=True)
-            return Comparison(table, target, tuple(_write(table, target, pictures, used)))
+            written = Comparison(table, target, tuple(_write(table, target, pictures, used)))
+            if outcomes.derived_of(collection.jobs) != before:
+                cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
+                write_atomically(cache, outcomes.cache_content(collection.jobs))
+            return written
     except NoRecordsError:
         raise
     except OSError as error:

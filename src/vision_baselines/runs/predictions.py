@@ -2,14 +2,16 @@
 
 For each split kept, plain arrays: ``test_predicted`` and ``test_targets``, classes, from which every count is exact;
 ``test_probabilities`` in float16, for calibration and ensembles, each within 2^-11 of itself (below 6e-5 within 3e-8);
-``test_ids``, the images' file names, where they have some: else an image's id is its index in the split. The same
-predictions are the same bytes.
+``test_ids``, the images' file names, or their indices in what the source of the data read, where those are not 0, 1, …
+The same predictions are the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,7 @@ class Predictions:
         predicted: int32 (N,), the class of the largest logit.
         targets: int32 (N,), the right class.
         probabilities: float16 (N, C); None where there would be too many.
-        ids: int64 (N,), indices in the split, or text (N,), file names below the folder of the data.
+        ids: int64 (N,), indices in what the source read, or text (N,), file names below the folder of the data.
     """
 
     predicted: NDArray[np.int32]
@@ -63,7 +65,7 @@ def packed(splits: Mapping[str, Predictions]) -> bytes:
         arrays[f"{split}_targets"] = _small(found.targets)
         if found.probabilities is not None:
             arrays[f"{split}_probabilities"] = found.probabilities.astype(np.float16)
-        if found.ids.dtype.kind == "U":
+        if found.ids.dtype.kind == "U" or not np.array_equal(found.ids, np.arange(len(found.ids))):
             arrays[f"{split}_ids"] = found.ids
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)  # numpy dates every member 1980
@@ -93,7 +95,7 @@ def read_predictions(folder: Path, record: RunRecord, split: str = "test") -> Pr
             predicted = arrays[f"{split}_predicted"].astype(np.int32)
             probabilities, ids = (arrays.get(f"{split}_{name}") for name in ("probabilities", "ids"))
             targets = arrays[f"{split}_targets"].astype(np.int32)
-    except (ValueError, KeyError, OSError, EOFError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
     return Predictions(predicted, targets, probabilities, np.arange(len(predicted)) if ids is None else ids)
 

@@ -68,11 +68,9 @@ def _named(answers: Sequence[Answered], split: str, data: ImageDataModule) -> Pr
     predicted = torch.cat([answer.predicted for answer in answers]).cpu().numpy()
     targets = torch.cat([answer.targets for answer in answers]).cpu().numpy()
     probabilities = torch.cat(shares)
-    assert data.splits is not None
-    names = data.splits.by_name()[split].ids
     return Predictions(
         predicted=predicted.astype(np.int32),
         targets=targets.astype(np.int32),
         probabilities=probabilities.numpy() if probabilities.numel() <= _MOST_PROBABILITIES else None,
-        ids=np.arange(len(targets)) if names is None else np.array(names[: len(targets)], dtype=np.str_),
+        ids=data.sample_ids(split)[: len(targets)],
     )

@@ -1,0 +1,171 @@
+"""Which test images each run got right, and how sure it was: taken from its predictions once, and kept by their SHA-256.
+
+A run's outcome takes a bit for each image. What has been derived is kept in this process and, by `report.write`, in a
+file beside the comparison; both are found by the SHA-256 of the predictions that a record names, so neither can be out
+of date. A cache that is damaged, or of another version, is passed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_baselines.analysis.calibration import BINS, reliability
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.errors import DataError
+from vision_baselines.runs.predictions import Predictions, read_predictions
+from vision_baselines.storage.reading import check_archive, read_regular
+
+CACHE_FILE = ".outcomes.npz"
+_VERSION = 1
+_MOST_BYTES = 2**30
+_UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run's predictions say of its test images.
+
+    Attributes:
+        images: Digest of the ids and targets of the images, in order: runs with the same one answer the same questions.
+        n_images: Number of images, N.
+        bits: (ceil(N / 8),) uint8: whether each was classified rightly, packed.
+        reliability: (3, BINS), see `analysis.calibration.reliability`; zeros where no probabilities were kept.
+    """
+
+    images: bytes
+    n_images: int
+    bits: NDArray[np.uint8]
+    reliability: NDArray[np.float64]
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,): whether each image was classified rightly."""
+        return np.unpackbits(self.bits, count=self.n_images).astype(np.bool_)
+
+
+# By the SHA-256 of predictions: their content decides what is derived, so an entry is right for good.
+_known: dict[str, Outcome] = {}
+
+
+def outcome_of(job: Job) -> Outcome | None:
+    """What a run got right; None where it kept no predictions.
+
+    Raises:
+        DataError: Its predictions are missing, damaged or not its own; the message names the file.
+    """
+    sha256 = job.record.predictions_sha256
+    if sha256 is None:
+        return None
+    if sha256 not in _known:
+        found = read_predictions(job.folder, job.record)
+        if found is None:
+            return None
+        _known[sha256] = derived(found)
+    return _known[sha256]
+
+
+def usable_outcomes(row: GroupRow) -> list[Outcome]:
+    """The outcomes of those counted runs of a group that have one that can be read, in their order."""
+    return [found for job in row.counted if (found := _outcome_or_none(job)) is not None]
+
+
+def correct_table(row: GroupRow) -> NDArray[np.bool_] | None:
+    """What the S counted runs of a group got right on the same N test images: (S, N), in the order of `row.counted`.
+
+    None where there is no run, or one without predictions that can be read, or one that was tested on other images.
+    """
+    found = usable_outcomes(row)
+    if not found or len(found) < len(row.counted) or len({outcome.images for outcome in found}) > 1:
+        return None
+    return np.stack([outcome.correct for outcome in found])
+
+
+def same_images(*rows: GroupRow) -> bool:
+    """Whether all counted runs of some groups have predictions that can be read, of the same images in one order."""
+    found = [_outcome_or_none(job) for row in rows for job in row.counted]
+    return bool(found) and None not in found and len({outcome.images for outcome in found if outcome}) == 1
+
+
+def faults(jobs: Iterable[Job]) -> list[str]:
+    """Why predictions of finished runs cannot be used, a line each; they stand in no number that is made from them."""
+    found = []
+    for job in jobs:
+        try:
+            outcome_of(job)
+        except DataError as error:
+            found.append(f"{job.place}: {error}")
+    return found
+
+
+def derived(found: Predictions) -> Outcome:
+    """The outcome of some predictions."""
+    digest = hashlib.sha256(f"{found.ids.dtype.kind} {len(found.ids)}\n".encode())
+    ids = "\n".join(found.ids.tolist()).encode() if found.ids.dtype.kind == "U" else found.ids.astype("<i8").tobytes()
+    digest.update(ids)
+    digest.update(found.targets.astype("<i4").tobytes())
+    correct, bins = found.correct, np.zeros((3, BINS))
+    if found.probabilities is not None:
+        bins = reliability(found.probabilities[np.arange(len(correct)), found.predicted], correct)
+    return Outcome(digest.digest(), len(correct), np.packbits(correct), bins)
+
+
+def read_cache(path: Path) -> None:
+    """Take over what an earlier comparison derived, if the file at `path` is there and whole."""
+    try:
+        content = read_regular(path, most_bytes=_MOST_BYTES)
+        check_archive(content, most_bytes=_MOST_BYTES)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            if file["version"].tolist() != _VERSION:
+                return
+            keys, images, sizes = file["sha256"].tolist(), file["images"], file["n_images"].tolist()
+            bits, bins = file["bits"].astype(np.uint8, copy=False), file["reliability"].astype(np.float64, copy=False)
+        ends = np.cumsum([(size + 7) // 8 for size in sizes]).tolist()
+        if not len(keys) == len(images) == len(ends) == len(bins) or bins.shape[1:] != (3, BINS):
+            return
+        if images.dtype != np.uint8 or images.shape[1:] != (32,) or (ends[-1] if ends else 0) != len(bits):
+            return
+    except _UNREADABLE:
+        return
+    for key, image, size, begin, end, table in zip(keys, images, sizes, [0, *ends], ends, bins, strict=False):
+        # copies: a slice would keep the whole file in memory
+        _known.setdefault(key, Outcome(image.tobytes(), size, bits[begin:end].copy(), table.copy()))
+
+
+def derived_of(jobs: Iterable[Job]) -> set[str]:
+    """SHA-256 of the predictions of some jobs from which everything has been derived."""
+    return {job.record.predictions_sha256 or "" for job in jobs} & _known.keys()
+
+
+def cache_content(jobs: Iterable[Job]) -> bytes:
+    """What has been derived of some jobs, as the content of a cache; equal outcomes are equal bytes."""
+    keys = sorted(derived_of(jobs))
+    found = [_known[key] for key in keys]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        allow_pickle=False,
+        version=np.array(_VERSION),
+        sha256=np.array(keys, dtype="U64"),
+        images=np.frombuffer(b"".join(outcome.images for outcome in found), np.uint8).reshape(-1, 32),
+        n_images=np.array([outcome.n_images for outcome in found], dtype=np.int64),
+        bits=np.concatenate([np.empty(0, np.uint8), *(outcome.bits for outcome in found)]),
+        reliability=np.array([outcome.reliability for outcome in found]).reshape(-1, 3, BINS),
+    )
+    return buffer.getvalue()
+
+
+def _outcome_or_none(job: Job) -> Outcome | None:
+    try:
+        return outcome_of(job)
+    except DataError:
+        return None
