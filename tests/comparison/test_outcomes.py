@@ -1,4 +1,4 @@
-"""What is derived from predictions: right answers by run and image, kept by content, never from a file that was changed."""
+"""Derived from predictions: right answers by run and image, kept by content, never from a file that was changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def predictions(seed: int = 0, n: int = 40, classes: int = 3, ids=None, targets_
     rng = np.random.default_rng(seed)
     targets = np.random.default_rng(targets_seed).integers(0, classes, n).astype(np.int32)
     shares = rng.dirichlet(np.ones(classes), n).astype(np.float16)
-    return Predictions(shares.argmax(axis=1).astype(np.int32), targets, shares, np.arange(n) if ids is None else ids)
+    predicted = shares.argmax(axis=1).astype(np.int32)
+    return Predictions(predicted, targets, shares, np.arange(n) if ids is None else ids)
 
 
 @pytest.fixture

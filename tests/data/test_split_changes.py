@@ -44,6 +44,21 @@ def kept_images(splits):
     return splits.train.images[:, 0, 0, 0].tolist()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda splits: only_classes(splits, ["dog", "fox"]),
+        lambda splits: part_of_train(splits, 0.3),
+        lambda splits: with_permuted_pixels(only_classes(part_of_train(splits, 0.5), [3, 0])),
+    ],
+)
+def test_an_image_keeps_its_place_in_the_source_whatever_is_kept(splits, change):
+    for before, after in zip(parts(splits), parts(change(splits)), strict=True):
+        for image, place in zip(after.images, after.places(), strict=True):
+            assert torch.equal(image.sort().values.sum(), before.images[place].sort().values.sum())
+            assert image.unique().equal(before.images[place].unique())
+
+
 def test_a_pixel_permutation_holds_every_place_once_and_moves_most():
     order = pixel_permutation(28, 28)
     assert order.sort().values.tolist() == list(range(784))

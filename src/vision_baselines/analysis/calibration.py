@@ -1,6 +1,7 @@
 """Whether a net is right as often as it is sure: bins of a reliability diagram, and the calibration error over them.
 
-The confidence of a prediction is the probability given to the predicted class. Bins have equal widths, (k/15, (k+1)/15].
+The confidence of a prediction is the probability given to the predicted class. Bins have equal widths: from above k/15
+to (k+1)/15.
 
 Source: Guo et al. 2017, arXiv:1706.04599, section 2.
 """

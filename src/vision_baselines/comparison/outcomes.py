@@ -1,4 +1,4 @@
-"""Which test images each run got right, and how sure it was: taken from its predictions once, and kept by their SHA-256.
+"""Which test images each run got right, and how sure it was: derived from its predictions once, kept by their SHA-256.
 
 A run's outcome takes a bit for each image. What has been derived is kept in this process and, by `report.write`, in a
 file beside the comparison; both are found by the SHA-256 of the predictions that a record names, so neither can be out
