@@ -29,7 +29,8 @@ def predictions(seed: int = 0, n: int = 40, classes: int = 3, ids=None, targets_
 
 @pytest.fixture
 def sweep(record, tmp_path, monkeypatch):
-    """``sweep({(model, seed): predictions})``: a folder of records with these predictions, and nothing known of them."""
+    ids = np.arange(n) if ids is None else ids
+    return Predictions(shares.argmax(axis=1).astype(np.int32), targets, shares, ids)
     monkeypatch.setattr(outcomes, "_known", {})
 
     def make(found, name="sweep"):
