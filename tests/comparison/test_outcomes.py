@@ -29,8 +29,7 @@ def predictions(seed: int = 0, n: int = 40, classes: int = 3, ids=None, targets_
 
 @pytest.fixture
 def sweep(record, tmp_path, monkeypatch):
-    ids = np.arange(n) if ids is None else ids
-    return Predictions(shares.argmax(axis=1).astype(np.int32), targets, shares, ids)
+    """``sweep({(model, seed): predictions})``: a folder of such records, of which nothing has been derived."""
     monkeypatch.setattr(outcomes, "_known", {})
 
     def make(found, name="sweep"):
