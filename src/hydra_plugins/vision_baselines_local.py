@@ -1,4 +1,6 @@
-"""Hydra's side of ``hydra/launcher=local`` and ``hydra/sweeper=paired``; the work is done in `vision_baselines.sweep`.
+"""Hydra's side of ``hydra/launcher=local`` and ``hydra/sweeper=paired`` or ``until_decided``.
+
+The work is done in `vision_baselines.sweep`.
 
 Hydra takes launchers and sweepers from this namespace only, and reads it at every start, so little is imported here.
 """
@@ -15,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class LocalLauncher(Launcher):
@@ -88,11 +90,14 @@ class PairedSweeper(BasicSweeper):
         """Run the sweep; a preview leaves its folder as it was."""
         assert self.config is not None
         if not self.config.preview:
-            return super().sweep(arguments)
+            return self._sweep(arguments)
         from vision_baselines.sweep.untouched import untouched
 
         with untouched(Path(self.config.hydra.sweep.dir)):
-            return super().sweep(arguments)
+            return self._sweep(arguments)
+
+    def _sweep(self, arguments: list[str]) -> Any:
+        return super().sweep(arguments)
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""
@@ -111,3 +116,29 @@ class PairedSweeper(BasicSweeper):
         """Compose every job to see whether that can be done; `LocalLauncher` does so before it starts one."""
         if not isinstance(self.launcher, LocalLauncher):
             super().validate_batch_is_legal(batch)
+
+
+class UntilDecidedSweeper(PairedSweeper):
+    """The paired sweeper with ``seed=auto``: seeds are added to groups until they are decided against the baseline.
+
+    Args:
+        params: As for `PairedSweeper`.
+        groups: As for `PairedSweeper`.
+    """
+
+    def __init__(self, params: dict[str, str] | None = None, groups: Sequence[Sequence[str]] | None = None) -> None:
+        super().__init__(params=params, groups=groups)
+
+    def _sweep(self, arguments: list[str]) -> Any:
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        params = [f"{key}={value}" for key, value in (self.params or {}).items()]
+        [jobs] = self.split_arguments(parser.parse_overrides([*params, *arguments]), None)
+        from vision_baselines.sweep.until_decided import run_until_decided
+
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        return run_until_decided(jobs, self.launcher.launch, config=self.config, hydra_context=self.hydra_context)

@@ -70,7 +70,7 @@ def group_jobs(
     groups = {
         (f"{label}{note}", (*parts, *([note.strip(", ")] if note else []))): members
         for (label, parts), all_jobs in groups.items()
-        for note, members in _by_code(all_jobs).items()
+        for note, members in by_code(all_jobs).items()
     }
     return [
         Group(label, parts, tuple(sorted(members, key=lambda job: (job.record.seed, job.place))))
@@ -132,8 +132,8 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
     ]
 
 
-def _by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Jobs of one group apart where a module that several used was not the same; the newest have no note."""
+def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Jobs of one group apart where a module that several used was not the same; the note of the newest is empty."""
     digests: dict[str, set[str]] = {}
     for job in jobs:
         for module, digest in job.record.code.items():

@@ -95,7 +95,7 @@ def tabulate(
     groups = group_jobs(collection.jobs, group_by)
     chosen = _baseline(groups, baseline)
     names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
-    compared = _compared_metric(collection.jobs, metric)
+    compared = compared_metric(collection.jobs, metric)
     metric = compared.name
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
@@ -127,7 +127,7 @@ def _baseline(groups: Sequence[Group], wanted: str | None) -> str | None:
     return DEFAULT_BASELINE if any(group.label == DEFAULT_BASELINE for group in groups) else None
 
 
-def _compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
+def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
     """The metric that is asked for, or the headline metric of most jobs, of the first among equals."""
     if wanted is None:
         headlines = Counter(job.record.headline_metric for job in jobs)

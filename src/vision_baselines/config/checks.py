@@ -51,6 +51,8 @@ _OUR_PACKAGES = (
     "training.csv_logger",
 )
 
+AUTO = "auto"  # as a seed: the sweeper chooses
+
 # Range of every number that is looked at before a run: kind, least, most (both allowed), whether it may be null.
 _WHOLE, _REAL = "a whole number", "a number"
 _RANGES: dict[str, tuple[str, float, float]] = {
@@ -73,6 +75,11 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "model.conv_per_block": (_WHOLE, 1, math.inf),
     "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
+}
+# The same for numbers of a sweep's comparison, all of which may be null.
+_COMPARISON_NUMBERS: dict[str, tuple[Any, float, float]] = {
+    "equivalence": (int | float, 0, math.inf),
+    "max_seeds": (int, 3, 200),
 }
 _MAY_BE_NULL = frozenset({"n_jobs", "freeze", "code"})
 
@@ -124,6 +131,11 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     if needs_filling(cfg):
         fill_auto(cfg)
         config = plain_config(cfg)
+    if config.get("seed") == AUTO:
+        raise ConfigError(
+            "seed is 'auto', which adds seeds until every comparison is decided: it needs -m and "
+            "hydra/sweeper=until_decided; else expected a whole number, or several with -m, such as seed=0,1,2"
+        )
     check_numbers(config)
     check_booleans(config)
     check_words(config)
@@ -245,12 +257,23 @@ def check_comparison(config: Mapping[str, Any]) -> None:
         if key == "chance_level":
             check_chance_level(value, "comparison.chance_level")
             continue
+        if key in _COMPARISON_NUMBERS:
+            _check_comparison_number(key, value)
+            continue
         names = value if key == "group_by" and isinstance(value, list) else [value]
         if value is not None and not all(isinstance(name, str) and name for name in names):
             wanted = "a name or a list of names" if key == "group_by" else "a name"
             raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}")
         if key == "metric" and value is not None and "/" not in str(value):
             raise ConfigError(f"comparison.metric is {value!r}; expected a split and a quantity, as in split/quantity")
+
+
+def _check_comparison_number(key: str, value: Any) -> None:
+    kind, least, most = _COMPARISON_NUMBERS[key]
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if value is not None and not (fits and math.isfinite(value) and least <= value <= most and value > 0):
+        wanted = f"a whole number from {least} to {most}" if kind is int else "a number above 0"
+        raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}, or null")
 
 
 def check_chance_level(value: Any, key: str) -> None:

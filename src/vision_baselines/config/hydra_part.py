@@ -30,6 +30,7 @@ from vision_baselines.runs.targets import targets
 # Made where a plugin is instantiated; the samplers of a search are classes of their own.
 _INSIDE_PLUGINS = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w*")
 _OUR_CALLBACK = "vision_baselines.sweep.callback.SweepCallback"
+_ADDS_SEEDS = "hydra_plugins.vision_baselines_local.UntilDecidedSweeper"
 _LOG_CLASSES = frozenset(
     {
         "logging.StreamHandler",
@@ -87,6 +88,13 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
             raise ConfigError(
                 f"{key} is {value!r}; hydra/launcher=local heeds it, and {launcher.split('.')[-1]} does not"
             )
+    sweeper = str((node.get("sweeper") or {}).get("_target_"))
+    most_seeds = OmegaConf.select(cfg, "comparison.max_seeds")
+    if most_seeds is not None and sweeper != _ADDS_SEEDS:
+        raise ConfigError(
+            f"comparison.max_seeds is {most_seeds!r}; hydra/sweeper=until_decided heeds it, and "
+            f"{sweeper.split('.')[-1]} does not"
+        )
     groups = (node.get("sweeper") or {}).get("groups")
     if groups is not None and not (isinstance(groups, list) and all(isinstance(group, list) for group in groups)):
         raise ConfigError(

@@ -159,10 +159,12 @@ def _tabulated(
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
-    found = [job.record.config.get("comparison") or {} for job in collection.jobs]
-    agreed = found[0] if found and all(options == found[0] for options in found) else {}
     known = ("group_by", "metric", "baseline", "over", "chance_level")
-    return {key: value for key, value in agreed.items() if key in known and value is not None}
+    found = [
+        {key: options[key] for key in known if options.get(key) is not None}
+        for options in (job.record.config.get("comparison") or {} for job in collection.jobs)
+    ]
+    return found[0] if found and all(options == found[0] for options in found) else {}
 
 
 def _folder_name(options: Mapping[str, Any]) -> str:

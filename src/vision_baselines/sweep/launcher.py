@@ -17,7 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vision_baselines.config.plan import planned
+from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
@@ -168,16 +168,27 @@ class _Sweep:
         SweepCallback.update()
 
 
-def _job(
-    index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext, compared: dict[str, str]
-) -> Job:
-    """Look at a job; the keys in `compared` that it has are taken from there."""
+def planned_job(
+    index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext
+) -> tuple[DictConfig, RunPlan]:
+    """A job's config with Hydra's part, and what its folder calls for.
+
+    Raises:
+        ConfigError: It cannot be run.
+    """
     composed = hydra_context.config_loader.load_sweep_config(config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
         composed.hydra.job.num = index
     folder = Path(str(composed.hydra.sweep.dir)) / str(OmegaConf.select(composed, "hydra.sweep.subdir"))
-    plan = planned(composed, folder.absolute())
+    return composed, planned(composed, folder.absolute())
+
+
+def _job(
+    index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext, compared: dict[str, str]
+) -> Job:
+    """Look at a job; the keys in `compared` that it has are taken from there."""
+    composed, plan = planned_job(index, overrides, config, hydra_context)
     typed = {key_of(text) for text in plan.overrides}
     for key in [key for key in compared if key in typed or OmegaConf.select(composed, key) is not None]:
         del compared[key]

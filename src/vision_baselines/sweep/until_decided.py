@@ -1,0 +1,251 @@
+"""Seeds added in rounds to the groups of a sweep that are still undecided, until all are decided or the budget ends.
+
+Everything follows from the records, in the same order however often the sweep was interrupted: a round whose jobs are
+finished is looked at again as it was looked at first. How a look decides is left to `comparison.sequential`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.text import Text
+
+from vision_baselines.analysis.sequential import look_sizes
+from vision_baselines.comparison.collection import Job, collect
+from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.grouping import experiment_overrides, find_group, group_jobs
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.sequential import Sequential, read_sequential
+from vision_baselines.comparison.table import DEFAULT_BASELINE, compared_metric
+from vision_baselines.config.checks import AUTO
+from vision_baselines.config.plan import RunPlan
+from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.runs.record import RunRecord, Status, now
+from vision_baselines.sweep.callback import SweepCallback
+from vision_baselines.sweep.checks import require_one_sweep
+from vision_baselines.sweep.launcher import planned_job
+
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all jobs of a sweep share that differ in their seed only, and the group it belongs to.
+
+    `needs` are the settings whose runs its own start from, seed by seed.
+    """
+
+    overrides: tuple[str, ...]
+    experiment: Mapping[str, str]
+    group: str
+    needs: tuple[int, ...]
+
+    def job(self, seed: int) -> list[str]:
+        """The overrides of one job."""
+        return [f"seed={seed}" if key_of(text) == "seed" else text for text in self.overrides]
+
+
+def run_until_decided(
+    jobs: Sequence[Sequence[str]], launch: Launch, *, config: DictConfig, hydra_context: HydraContext
+) -> list[Sequence[JobReturn]]:
+    """Launch rounds of jobs until every group is decided against the baseline; what each round returned.
+
+    Args:
+        jobs: Overrides of each setting, with ``seed=auto``.
+        launch: Runs jobs; its second argument is the number of jobs before them.
+        config: The sweep's.
+        hydra_context: Composes the jobs.
+
+    Raises:
+        ConfigError: The sweep cannot be run this way; nothing was started.
+        TrainingError: Jobs failed; all that could be decided without them is.
+    """
+    require_one_sweep(jobs)
+    _require_auto(jobs)
+    settings, baseline = _settings(jobs, config, hydra_context)
+    options, folder = config.comparison, Path(config.hydra.sweep.dir)
+    plan = Sequential.planned(
+        baseline,
+        sorted({setting.group for setting in settings} - {baseline}),
+        max_seeds=options.max_seeds,
+        equivalence=options.equivalence,
+    )
+    _require_same_plan(plan, folder)
+    say = _Console()
+    if config.preview:
+        returned = launch(_round(settings, plan, range(look_sizes(plan.max_seeds)[0])), 0)
+        say.preview(plan, len(settings))
+        return [returned]
+    plan.write(folder)
+    results: list[Sequence[JobReturn]] = []
+    failures: list[str] = []
+    sizes = look_sizes(plan.max_seeds)
+    for before, size in zip([0, *sizes], sizes, strict=False):
+        seeds = range(before, size)
+        say.round(plan, seeds)
+        results.append(launch(_round(settings, plan, seeds), sum(map(len, results))))
+        if any(job.status is JobStatus.FAILED for job in results[-1]):
+            failures += SweepCallback.last_words[1:]
+        groups = _finished_jobs(folder, settings)
+        metric = compared_metric([job for found in groups.values() for job in found], options.metric)
+        plan = plan.looked(groups, size, metric)
+        plan.write(folder)
+        say.looks(plan, metric, size)
+        if not plan.open:
+            break
+    _raise_failures(results, failures)
+    return results
+
+
+def _require_auto(jobs: Sequence[Sequence[str]]) -> None:
+    for overrides in jobs:
+        seeds = [text.partition("=")[2].strip("'\"") for text in overrides if key_of(text) == "seed"]
+        if seeds != [AUTO]:
+            found = f"not seed={seeds[-1]}" if seeds else "and no seed is given"
+            raise ConfigError(f"hydra/sweeper=until_decided chooses the seeds itself: it needs seed={AUTO}, {found}")
+
+
+def _settings(
+    jobs: Sequence[Sequence[str]], config: DictConfig, hydra_context: HydraContext
+) -> tuple[list[Setting], str]:
+    """Every setting with its group, and the baseline's group; each setting's first job is looked at.
+
+    Raises:
+        ConfigError: A job cannot be run, or there is no baseline or nothing beside it.
+    """
+    group_by, wanted = config.comparison.group_by, config.comparison.baseline
+    if "seed" in (group_by.split(",") if isinstance(group_by, str) else group_by or ()):
+        raise ConfigError("comparison.group_by names seed; hydra/sweeper=until_decided adds seeds to a group")
+    overrides = [["seed=0" if key_of(text) == "seed" else text for text in job] for job in jobs]
+    plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
+    stubs = [_stub(plan) for plan in plans]
+    groups = group_jobs(stubs, list(group_by) if group_by and not isinstance(group_by, str) else group_by)
+    if wanted is None and all(group.label != DEFAULT_BASELINE for group in groups):
+        raise ConfigError(
+            "hydra/sweeper=until_decided compares every group with a baseline; choose it with comparison.baseline=…, "
+            f"which is one of {listed([repr(group.label) for group in groups], 10)}"
+        )
+    baseline = find_group(groups, wanted or DEFAULT_BASELINE).label
+    if len(groups) < 2:
+        raise ConfigError(f"{baseline} is the only group of this sweep, so there is nothing to decide")
+    label = {id(job): group.label for group in groups for job in group.jobs}
+    folders = {plan.folder: index for index, plan in enumerate(plans)}
+    needs = [
+        tuple(folders[place] for place in (plan.starts_from, *plan.starts_from.parents) if place in folders)
+        if plan.starts_from
+        else ()
+        for plan in plans
+    ]
+    settings = [
+        Setting(tuple(job), experiment_overrides(stub.record), label[id(stub)], needed)
+        for job, stub, needed in zip(jobs, stubs, needs, strict=True)
+    ]
+    return settings, baseline
+
+
+def _stub(plan: RunPlan) -> Job:
+    """What a comparison would group the run by, before there is one."""
+    record = RunRecord.model_construct(
+        name=plan.folder.name,
+        sweep=plan.folder.parent.name,
+        status=Status.RUNNING,
+        overrides=list(plan.overrides),
+        config=dict(plan.config),
+        fingerprint=plan.fingerprint,
+        seed=0,
+        started_at=now(),
+        code={},
+    )
+    return Job(plan.folder, plan.folder.name, record)
+
+
+def _require_same_plan(plan: Sequential, folder: Path) -> None:
+    """Refuse to look by another plan at what was looked at already: more looks than planned err more often.
+
+    Raises:
+        ConfigError: What was planned otherwise.
+    """
+    before = read_sequential(folder)
+    if before is not None and before.looks and (differing := before.plan_differences(plan)):
+        raise ConfigError(
+            f"{folder} was begun by another plan ({'; '.join(differing)}), and looking by several plans makes false "
+            "decisions likelier; choose another name=…, or train a fixed number of seeds, such as seed=range(0,30)"
+        )
+
+
+def _round(settings: Sequence[Setting], plan: Sequential, seeds: Sequence[int]) -> list[list[str]]:
+    """The jobs of a round: these seeds of the undecided groups, the baseline, and whatever their runs start from."""
+    groups = {*plan.open, plan.baseline}
+    chosen = {index for index, setting in enumerate(settings) if setting.group in groups}
+    while more := {needed for index in chosen for needed in settings[index].needs} - chosen:
+        chosen |= more
+    return [settings[index].job(seed) for seed in seeds for index in sorted(chosen)]
+
+
+def _finished_jobs(folder: Path, settings: Sequence[Setting]) -> dict[str, list[Job]]:
+    """Jobs of this sweep in its folder, by group; what else lies there is left out."""
+    groups: dict[str, list[Job]] = {}
+    try:
+        jobs = collect([folder]).jobs
+    except NoRecordsError:
+        return {}
+    for job in jobs:
+        overrides = experiment_overrides(job.record)
+        for label in {setting.group for setting in settings if setting.experiment == overrides}:
+            groups.setdefault(label, []).append(job)
+    return groups
+
+
+def _raise_failures(results: Sequence[Sequence[JobReturn]], lines: Sequence[str]) -> None:
+    """Say once, for all rounds, what failed.
+
+    Raises:
+        TrainingError: A job failed.
+    """
+    jobs = [job for found in results for job in found]
+    failed = [job for job in jobs if job.status is JobStatus.FAILED]
+    if failed and not lines:  # of a launcher that says it itself
+        _ = failed[0].return_value
+    if failed:
+        counts = f"{len(failed)} of {len(jobs)} jobs failed, {len(jobs) - len(failed)} finished"
+        SweepCallback.last_words = [counts, *lines]
+        raise TrainingError(f"{counts}; {lines[0]}")
+
+
+class _Console:
+    """What is said between the rounds."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False)
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def preview(self, plan: Sequential, n_settings: int) -> None:
+        """What may follow the first round."""
+        sizes = look_sizes(plan.max_seeds)
+        self._print(
+            f"The first round. {plural(len(plan.comparisons), 'comparison')} with {plan.baseline}, looked at after "
+            f"{', '.join(map(str, sizes))} seeds; those that are undecided get more: at most {n_settings * sizes[-1]} "
+            "jobs in all."
+        )
+
+    def round(self, plan: Sequential, seeds: range) -> None:
+        """Which seeds follow, and for whom."""
+        which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+        of = f"{plan.baseline} and {listed(plan.open, 3)}"
+        self._print(f"\n{which} of {of}, of at most {plan.max_seeds}:")
+
+    def looks(self, plan: Sequential, metric: Metric, seeds: int) -> None:
+        """What the look after a round showed."""
+        for found in plan.looks:
+            if found.seeds == seeds:
+                self._print(f"  {found.in_words(plan, metric)}")

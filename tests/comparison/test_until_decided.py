@@ -1,0 +1,345 @@
+"""Seeds are added to groups that are undecided: rounds, resume, failures, refusals, with runs that are made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from vision_baselines.analysis.sequential import look_level
+from vision_baselines.comparison import sequential
+from vision_baselines.comparison.sequential import SEQUENTIAL_FILE, Sequential, read_sequential
+from vision_baselines.config.checks import check_comparison
+from vision_baselines.config.compose import composed
+from vision_baselines.config.hydra_part import check_hydra
+from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.runs.record import TaskFacts
+from vision_baselines.sweep import until_decided
+from vision_baselines.sweep.callback import SweepCallback
+from vision_baselines.training.signals import Interrupted
+
+# Test accuracy, and its standard deviation over seeds.
+GROUPS = {"fc": (0.90, 0.002), "cnn": (0.97, 0.002), "same": (0.90, 0.002), "worse": (0.80, 0.002)}
+
+
+def accuracy(model, seed):
+    mean, std = GROUPS[model]
+    return mean + std * np.random.default_rng([seed, *model.encode()]).standard_normal()
+
+
+def settings_of(job):
+    return dict(text.split("=", 1) for text in job)
+
+
+class Sweep:
+    """A sweep's folder, and a launcher that leaves made-up records there."""
+
+    def __init__(self, folder, record, failed):
+        self.folder, self.record, self.failed = folder, record, failed
+        self.launched = []
+        self.fails = lambda model, seed: False
+        self.interrupts_at = None
+        self.changes = lambda model, seed: {}
+
+    def launch(self, jobs, index):
+        assert index == sum(map(len, self.launched))
+        if self.interrupts_at == len(self.launched):
+            raise Interrupted(2)
+        self.launched.append([",".join(sorted(job)) for job in jobs])
+        returned, lines = [], []
+        for job in jobs:
+            found = settings_of(job)
+            model, seed = found["model"], int(found["seed"])
+            bad = self.fails(model, seed)
+            changes = {"name": ",".join(sorted(job)), **self.changes(model, seed)}
+            made = self.failed(job, **changes) if bad else self.record(job, accuracy(model, seed), **changes)
+            made.write(self.folder / made.name)
+            returned.append(JobReturn(status=JobStatus.FAILED if bad else JobStatus.COMPLETED))
+            lines += [f"{made.name}: diverged"] if bad else []
+        SweepCallback.last_words = ["counts", *lines] if lines else []
+        return returned
+
+    def run(self, models="cnn,fc", *, jobs=None, preview=False, **options):
+        self.launched = []
+        defaults = dict.fromkeys(("group_by", "metric", "baseline", "equivalence", "max_seeds"))
+        config = {"comparison": {**defaults, **options}, "hydra": {"sweep": {"dir": str(self.folder)}}}
+        jobs = jobs or [[f"model={model}", "seed=auto"] for model in models.split(",")]
+        return until_decided.run_until_decided(
+            jobs, self.launch, config=OmegaConf.create({**config, "preview": preview}), hydra_context=None
+        )
+
+    def seeds(self, model):
+        """Seeds of a model, round by round."""
+        return [
+            [int(settings_of(job.split(","))["seed"]) for job in jobs if f"model={model}" in job.split(",")]
+            for jobs in self.launched
+        ]
+
+    @property
+    def plan(self):
+        return read_sequential(self.folder)
+
+    def decisions(self):
+        return {name: (self.plan.last(name).decision, self.plan.last(name).seeds) for name in self.plan.comparisons}
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch, record, failed):
+    folder = tmp_path / "outputs" / "demo"
+    folder.mkdir(parents=True)
+
+    def planned_job(index, job, config, context):
+        source = settings_of(job).get("init_from")
+        plan = SimpleNamespace(
+            overrides=tuple(job), folder=folder / ",".join(sorted(job)), config={"seed": 0}, fingerprint=str(index),
+            starts_from=folder / f"model={source},seed=0" / "checkpoints" / "best.ckpt" if source else None,
+        )  # fmt: skip
+        return None, plan
+
+    monkeypatch.setattr(until_decided, "planned_job", planned_job)
+    monkeypatch.setattr(SweepCallback, "last_words", [])
+    monkeypatch.setattr(sequential, "look_level", lambda max_n, alpha: alpha / 5)  # takes a second
+    return Sweep(folder, record, failed)
+
+
+def test_the_error_is_shared_out_among_the_comparisons():
+    plan = Sequential.planned("a", ["c", "b"], max_seeds=5, equivalence=None)
+    assert plan.level == look_level(5, 0.05 / 2)
+    assert plan.comparisons == plan.open == ["b", "c"]
+
+
+def test_a_large_difference_is_decided_after_few_seeds_and_the_sweep_ends(sweep):
+    sweep.run("cnn,fc")
+    assert sweep.decisions() == {"model=cnn": ("better", 3)}
+    assert sweep.launched == [[f"model={model},seed={seed}" for seed in range(3) for model in ("cnn", "fc")]]
+
+
+def test_seeds_go_to_the_undecided_groups_and_the_baseline_until_the_budget_ends(sweep):
+    sweep.run("cnn,fc,same,worse", max_seeds=6)
+    decisions = sweep.decisions()
+    assert decisions["model=same"] == ("undecided", 6)
+    assert decisions["model=cnn"][0] == "better"
+    assert decisions["model=worse"][0] == "worse"
+    assert sweep.seeds("same") == sweep.seeds("fc") == [[0, 1, 2], [3], [4], [5]]
+    last = max(decisions["model=cnn"][1], decisions["model=worse"][1])
+    assert sum(map(len, sweep.seeds("cnn"))) == decisions["model=cnn"][1] <= last < 6
+
+
+def test_without_a_margin_nothing_is_equal_and_with_one_a_small_difference_is(sweep):
+    sweep.run("same,fc", max_seeds=8)
+    assert sweep.decisions()["model=same"] == ("undecided", 8)
+    (sweep.folder / SEQUENTIAL_FILE).unlink()
+    sweep.run("same,fc", max_seeds=8, equivalence=2)
+    decision, seeds = sweep.decisions()["model=same"]
+    assert decision == "equal"
+    assert seeds < 8
+    assert max(abs(sweep.plan.last("model=same").low), sweep.plan.last("model=same").high) <= 0.02
+
+
+def test_of_a_loss_the_smaller_one_is_better(sweep):
+    sweep.changes = lambda model, seed: {"task": TaskFacts(headline="loss", mode="min")}
+    sweep.run("cnn,fc,worse")
+    assert {name: found for name, (found, _) in sweep.decisions().items()} == {
+        "model=cnn": "better",
+        "model=worse": "worse",
+    }
+    assert sweep.plan.metric == "test/loss"
+    assert sweep.plan.last("model=cnn").mean < 0
+
+
+@pytest.mark.parametrize("ends_at", [0, 2])
+def test_an_interrupted_sweep_goes_on_from_its_records_to_the_same_decisions(sweep, ends_at):
+    sweep.run("cnn,same,fc", max_seeds=5)
+    whole, jobs = (sweep.folder / SEQUENTIAL_FILE).read_bytes(), sweep.launched
+    for path in [*sweep.folder.glob("*/run.json"), sweep.folder / SEQUENTIAL_FILE]:
+        path.unlink()
+    sweep.interrupts_at = ends_at
+    with pytest.raises(Interrupted):
+        sweep.run("cnn,same,fc", max_seeds=5)
+    partly = sweep.plan
+    assert len({found.seeds for found in partly.looks}) == ends_at
+    sweep.interrupts_at = None
+    sweep.run("cnn,same,fc", max_seeds=5)
+    assert (sweep.folder / SEQUENTIAL_FILE).read_bytes() == whole
+    assert sweep.launched == jobs  # those that are finished are skipped by the launcher
+
+
+def test_seeds_that_were_trained_before_are_not_looked_at_before_their_turn(sweep):
+    sweep.run("same,fc", max_seeds=5)
+    few = (sweep.folder / SEQUENTIAL_FILE).read_bytes()
+    for model in ("same", "fc"):
+        for seed in range(5, 20):
+            made = sweep.record([f"model={model}", f"seed={seed}"], accuracy(model, seed) + (model == "same"))
+            made.write(sweep.folder / made.name)
+    sweep.run("same,fc", max_seeds=5)
+    assert (sweep.folder / SEQUENTIAL_FILE).read_bytes() == few
+
+
+def test_other_runs_in_the_folder_change_no_decision(sweep):
+    made = [
+        sweep.record([f"model={model}", "optimizer.lr=0.1", f"seed={s}"], 0.1)
+        for model in ("cnn", "fc")
+        for s in (0, 1)
+    ]
+    for one in made:
+        one.write(sweep.folder / one.name)
+    sweep.run("cnn,fc")
+    assert sweep.decisions() == {"model=cnn": ("better", 3)}
+
+
+def test_a_seed_that_failed_on_one_side_is_no_pair_and_the_sweep_goes_on(sweep):
+    sweep.fails = lambda model, seed: model == "cnn" and seed == 1
+    with pytest.raises(TrainingError, match=r"1 of \d+ jobs failed, \d+ finished; model=cnn,seed=1: diverged"):
+        sweep.run("cnn,fc")
+    decision = sweep.plan.last("model=cnn")
+    assert decision.decision == "better"
+    assert decision.n == decision.seeds - 1
+    assert SweepCallback.last_words[1:] == ["model=cnn,seed=1: diverged"]
+
+
+@pytest.mark.parametrize("bad", ["cnn", "fc"])
+def test_a_group_that_always_fails_gets_no_more_seeds(sweep, bad):
+    sweep.fails = lambda model, seed: model == bad
+    with pytest.raises(TrainingError, match="3 of 6 jobs failed"):
+        sweep.run("cnn,fc", max_seeds=30)
+    assert sweep.decisions() == {"model=cnn": ("no pairs", 3)}
+
+
+def test_jobs_that_left_no_record_are_no_pairs(sweep):
+    sweep.launch = lambda jobs, index: [JobReturn(status=JobStatus.FAILED, _return_value=TrainingError("gone"))]
+    with pytest.raises(TrainingError, match="gone"):
+        sweep.run("cnn,fc")
+    assert sweep.decisions() == {"model=cnn": ("no pairs", 3)}
+
+
+def test_a_group_that_was_tested_on_other_images_gets_no_more_seeds(sweep):
+    sweep.changes = lambda model, seed: {"data_sha256": model, "test_sha256": "b" if model == "same" else "a"}
+    sweep.run("cnn,same,fc", max_seeds=10)
+    assert sweep.decisions()["model=same"] == ("other test images", 3)
+    assert sweep.decisions()["model=cnn"][0] == "better"
+
+
+def test_runs_that_others_start_from_get_their_seeds_too(sweep):
+    jobs = [["model=cnn", "seed=auto"], ["model=fc", "seed=auto"], ["model=same", "init_from=cnn", "seed=auto"]]
+    sweep.run(jobs=jobs, max_seeds=5)
+    decisions = {name.split(",")[-1]: found for name, found in sweep.decisions().items()}
+    assert decisions["model=cnn"] == ("better", 3)
+    assert sweep.seeds("same") == sweep.seeds("cnn") == [[0, 1, 2], [3], [4]]
+
+
+def test_groups_may_hold_several_settings(sweep):
+    jobs = [[f"model={model}", f"x={x}", "seed=auto"] for model in ("cnn", "fc") for x in (1, 2)]
+    sweep.run(jobs=jobs, group_by="model", baseline="model=fc")
+    assert sweep.plan.comparisons == ["model=cnn"]
+    assert len(sweep.launched[0]) == 12
+
+
+def test_a_preview_launches_the_first_round_alone_and_says_what_may_follow(sweep, capsys):
+    sweep.run("cnn,same,fc", max_seeds=10, preview=True)
+    out = capsys.readouterr().out
+    assert "after 3, 4, 5, 6, 7, 8, 10 seeds" in out.replace("\n", " ")
+    assert "at most 30 jobs" in out
+    assert sweep.seeds("cnn") == [[0, 1, 2]]
+    assert not (sweep.folder / SEQUENTIAL_FILE).exists()
+
+
+def test_what_each_look_showed_is_said(sweep, capsys):
+    sweep.run("cnn,same,fc", max_seeds=4)
+    out = capsys.readouterr().out
+    assert "model=cnn is better than model=fc: decided after" in out
+    assert "model=same cannot be told from model=fc after 4 seeds" in out
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "says"),
+    [
+        ("cnn,same", {}, "choose it with comparison.baseline=…, which is one of 'model=cnn', 'model=same'"),
+        ("cnn,fc", {"baseline": "model=nope"}, "baseline='model=nope' names nothing"),
+        ("fc", {}, "nothing to decide"),
+        ("cnn,fc", {"group_by": "model,seed"}, "names seed"),
+        ("cnn,fc", {"group_by": ["seed"]}, "names seed"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused_before_anything_is_launched(sweep, models, options, says):
+    with pytest.raises(ConfigError, match=says):
+        sweep.run(models, **options)
+    assert sweep.launched == []
+    assert sweep.plan is None
+
+
+@pytest.mark.parametrize("seeds", [["seed=0"], [], ["seed=auto", "seed=1"], ["+seed=3"]])
+def test_the_sweeper_needs_auto_as_the_seed(sweep, seeds):
+    with pytest.raises(ConfigError, match="it needs seed=auto"):
+        sweep.run(jobs=[["model=cnn", *seeds], ["model=fc", *seeds]])
+    assert sweep.launched == []
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "says"),
+    [
+        ("cnn,fc", {"max_seeds": 10}, "max_seeds was 5 and is 10"),
+        ("cnn,fc", {"max_seeds": 5, "equivalence": 0.1}, "equivalence was null and is 0.1"),
+        ("cnn,fc", {"max_seeds": 5, "baseline": "model=cnn"}, "baseline was model=fc and is model=cnn"),
+        ("cnn,fc,same", {"max_seeds": 5}, "comparisons was model=cnn and is model=cnn, model=same"),
+    ],
+)
+def test_another_plan_for_results_that_were_looked_at_is_refused(sweep, models, options, says):
+    sweep.run("cnn,fc", max_seeds=5)
+    with pytest.raises(ConfigError, match=says):
+        sweep.run(models, **options)
+    assert sweep.launched == []
+
+
+def test_a_plan_that_nobody_has_looked_by_can_be_changed(sweep):
+    sweep.interrupts_at = 0
+    with pytest.raises(Interrupted):
+        sweep.run("cnn,fc", max_seeds=5)
+    sweep.interrupts_at = None
+    sweep.run("cnn,fc", max_seeds=10)
+    assert sweep.plan.max_seeds == 10
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "nope", '{"level": 1}', json.dumps({"schema_version": 2})])
+def test_a_damaged_file_is_named_and_nothing_is_launched(sweep, content):
+    (sweep.folder / SEQUENTIAL_FILE).write_text(content)
+    with pytest.raises(StorageError, match="move it away"):
+        sweep.run("cnn,fc")
+    assert sweep.launched == []
+
+
+@pytest.mark.parametrize("value", [2, 0, -1, 201, True, 3.5, "many", [3], {"a": 1}, float("nan"), float("inf")])
+def test_a_budget_is_a_whole_number_of_at_least_three(value):
+    with pytest.raises(ConfigError, match=r"comparison\.max_seeds is .*; expected a whole number from 3 to 200"):
+        check_comparison({"comparison": {"max_seeds": value}})
+
+
+@pytest.mark.parametrize("value", [0, -0.1, True, "0.1", [0.1], float("nan"), float("inf")])
+def test_a_margin_is_a_positive_number(value):
+    with pytest.raises(ConfigError, match=r"comparison\.equivalence is .*; expected a number above 0"):
+        check_comparison({"comparison": {"equivalence": value}})
+
+
+def test_numbers_of_a_comparison_may_be_left_out():
+    check_comparison({"comparison": {"max_seeds": None, "equivalence": None}})
+    check_comparison({"comparison": {"max_seeds": 200, "equivalence": 0.1}})
+
+
+def test_a_budget_that_another_sweeper_does_not_heed_is_refused():
+    words = ["comparison.max_seeds=10", "hydra/sweeper=until_decided"]
+    cfg = composed(words, with_hydra=True)
+    check_hydra(cfg, words, [])
+    cfg.hydra.sweeper._target_ = "hydra_plugins.vision_baselines_local.PairedSweeper"
+    with pytest.raises(ConfigError, match="until_decided heeds it, and PairedSweeper does not"):
+        check_hydra(cfg, words, [])
+
+
+def test_a_seed_of_auto_without_the_sweeper_is_refused(compose, tmp_path: Path):
+    from vision_baselines.config.plan import planned
+
+    with pytest.raises(ConfigError, match="it needs -m and hydra/sweeper=until_decided"):
+        planned(compose("seed=auto"), tmp_path)
