@@ -308,6 +308,7 @@ def compare(
     *folders: str | Path,
     group_by: Sequence[str] | str | None = None,
     metric: str | None = None,
+    select: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
@@ -319,6 +320,7 @@ def compare(
         folders: Sweeps, or folders of sweeps.
         group_by: Keys that make a group; by default all that was overridden but the seed.
         metric: What is compared; by default the task's headline metric on the test split.
+        select: What ranks the groups, a metric of the validation split; by default the task's headline metric.
         baseline: The group that others are compared with; by default ``model=fc`` if it is there.
         over: A key with numbers to draw the metric over.
         chance_level: Makes it a control, on labels without a signal: the share that chance reaches, or ``uniform``.
@@ -327,7 +329,7 @@ def compare(
 
     Raises:
         DataError: A folder does not exist, or holds no record.
-        ConfigError: A key, metric or group that no run has.
+        ConfigError: A key, metric or group that no run has, or a `select` that is no metric of the validation split.
 
     >>> import vision_baselines as vb
     >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
@@ -341,6 +343,7 @@ def compare(
         Path(out) if out else None,
         group_by=group_by,
         metric=metric,
+        select=select,
         baseline=baseline,
         over=over,
         chance_level=chance_level,

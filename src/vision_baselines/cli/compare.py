@@ -1,5 +1,6 @@
-"""``compare FOLDER… [group_by=key,key] [metric=name] [baseline=group] [over=key] [out=folder]``: compare records.
+"""``compare FOLDER… [group_by=key,key] [metric=name] [select=name] [baseline=group] [over=key] [out=folder]``.
 
+Compares records. Groups are ranked by the headline metric on the validation split, or by ``select=val/loss``.
 ``chance_level=uniform``, or a share such as 0.1, makes it a control, on data whose labels have no signal.
 ``format=latex`` prints a booktabs table and macros instead, each figure with its receipt in a comment (comparison.tex).
 ``compare [FOLDER…] --check paper.tex`` makes every figure with a receipt again from the records, which lie in the
@@ -19,7 +20,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 
-_OPTIONS = ("group_by", "metric", "baseline", "over", "chance_level", "out", "format")
+_OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "out", "format")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
 
 
@@ -59,6 +60,7 @@ def _compare(arguments: list[str]) -> None:
         Path(options["out"]) if "out" in options else None,
         group_by=options["group_by"].split(",") if "group_by" in options else None,
         metric=options.get("metric"),
+        select=options.get("select"),
         baseline=options.get("baseline"),
         over=options.get("over"),
         chance_level=_chance_level(options.get("chance_level")),

@@ -25,6 +25,7 @@ def caveats(table: ComparisonTable) -> list[str]:
     """Every caveat that applies."""
     kinds = (
         _about_controls,
+        _about_choice,
         _about_data,
         _about_folds,
         _about_guessing,
@@ -39,6 +40,26 @@ def _about_controls(table: ComparisonTable) -> Iterator[str]:
     for found in table.controls:
         if found.outcome != "at chance":
             yield f"{found.label} {CONTROL_WORDS[found.outcome]}: {found.reason}."
+
+
+def _about_choice(table: ComparisonTable) -> Iterator[str]:
+    choice, selection = table.choice, table.selection
+    if len(table.rows) > 1 and table.n_finished and table.not_ranked and not table.controls:
+        yield f"Groups are not ranked, and none was chosen: {table.not_ranked}."
+    if selection is None:
+        return
+    unranked = [row.label for row in table.measured if selection.name not in row.metrics]
+    if unranked and table.best_groups:
+        yield f"Not ranked, since no run has a finite {selection.name}: {listed(unranked, 3)}."
+    if choice is None:
+        return
+    if len(table.best_groups) > 1:
+        equal = listed([row.label for row in table.best_groups], 3)
+        yield f"{capital(selection.title)} is the same for {equal}; the first of them in the table counts as chosen."
+    yield (
+        f"{choice.label} was chosen by the runs that its {table.metric.title} is of: a seed's luck is in both splits, "
+        "so some optimism about the setting stays."
+    )
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
@@ -75,7 +96,7 @@ def _about_guessing(table: ComparisonTable) -> Iterator[str]:
     metric = table.metric
     if table.controls:  # that is what it is for
         return
-    guessing = [row for row in table.ranked() if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
+    guessing = [row for row in table.measured if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
     if guessing:
         labels = [
             f"{row.label} ({metric.written(row.metrics[metric.name].mean)}, "
@@ -101,8 +122,10 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
         if row.partial:
             options = listed(sorted({option for job in row.partial for option in job.record.partial}), 3)
             yield f"{row.label}: {plural(len(row.partial), 'partial run')} left out ({options})."
-        if missing := row.n_finished - (row.metrics[table.metric.name].n if table.metric.name in row.metrics else 0):
-            yield f"{row.label}: {plural(missing, 'finished job')} without a finite {table.metric.name}."
+        for name in dict.fromkeys(found.name for found in (table.metric, table.selection) if found):
+            missing = row.n_finished - (row.metrics[name].n if name in row.metrics else 0)
+            if missing and (name == table.metric.name or name in row.metrics):
+                yield f"{row.label}: {plural(missing, 'finished job')} without a finite {name}."
         for caveat, details in _said_of_runs(row).items():
             told = listed(
                 [f"{text} ({plural(n, 'job')})" if len(details) > 1 else text for text, n in details.items()], 3

@@ -12,7 +12,9 @@ from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
+from vision_baselines.comparison.selection import metric_of, selection_of
 from vision_baselines.comparison.series import Series, series_over
+from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import TaskFacts
 
 DEFAULT_BASELINE = "model=fc"
@@ -22,12 +24,16 @@ DEFAULT_BASELINE = "model=fc"
 class ComparisonTable:
     """All groups in their order, compared by `metric`, against the group `baseline` if there is one.
 
+    `selection`, a metric of the validation split, ranks them. Where it is None nothing is ranked, and `not_ranked` is
+    the reason.
+
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control.
     """
 
     rows: tuple[GroupRow, ...]
     metric: Metric
+    selection: Metric | None
     metrics: tuple[str, ...]
     baseline: str | None
     sweeps: tuple[str, ...]
@@ -35,6 +41,7 @@ class ComparisonTable:
     over: str | None = None
     series: tuple[Series, ...] = ()
     controls: tuple[Control, ...] = ()
+    not_ranked: str = ""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -51,23 +58,40 @@ class ComparisonTable:
         """Failed jobs of all groups."""
         return tuple(job for row in self.rows for job in row.failed)
 
+    @property
+    def measured(self) -> list[GroupRow]:
+        """Groups that have the metric, in the order of the table."""
+        return [row for row in self.rows if self.metric.name in row.metrics]
+
+    def ranked(self) -> list[GroupRow]:
+        """Groups that have both metrics, the best mean of `selection` first; equals stay in the order of the table."""
+        selection = self.selection
+        if selection is None:
+            return []
+        sign = 1 if selection.lower_is_better else -1
+        having = [row for row in self.measured if selection.name in row.metrics]
+        return sorted(having, key=lambda row: sign * row.metrics[selection.name].mean)
+
     def best_first(self) -> list[GroupRow]:
-        """All groups as tables show them: those that have the metric by their mean, the best first, then the rest."""
+        """All groups as tables show them: those that are ranked, the best first, then the rest."""
         ranked = self.ranked()
-        return [*ranked, *(row for row in self.rows if self.metric.name not in row.metrics)]
+        return [*ranked, *(row for row in self.rows if row not in ranked)]
 
     @property
     def best_groups(self) -> list[GroupRow]:
-        """The groups with the best mean, of at least two that have one."""
+        """The groups with the best mean of `selection`, of at least two that have one."""
         ranked = self.ranked()
-        means = [row.metrics[self.metric.name].mean for row in ranked]
-        return [row for row, mean in zip(ranked, means, strict=True) if mean == means[0]] if len(ranked) > 1 else []
+        if self.selection is None or len(ranked) < 2:
+            return []
+        means = [row.metrics[self.selection.name].mean for row in ranked]
+        return [row for row, mean in zip(ranked, means, strict=True) if mean == means[0]]
 
-    def ranked(self) -> list[GroupRow]:
-        """Groups that have the metric, the best mean first; equals stay in the order of the table."""
-        having = [row for row in self.rows if self.metric.name in row.metrics]
-        sign = 1 if self.metric.lower_is_better else -1
-        return sorted(having, key=lambda row: sign * row.metrics[self.metric.name].mean)
+    @property
+    def choice(self) -> GroupRow | None:
+        """The group that was chosen among several; of two, one of them the baseline, the other was meant beforehand."""
+        ranked = self.ranked()
+        is_given = len(self.measured) == 2 and self.baseline in {row.label for row in self.measured}
+        return ranked[0] if len(ranked) > 1 and not is_given and not self.controls else None
 
 
 def tabulate(
@@ -75,6 +99,7 @@ def tabulate(
     *,
     group_by: Sequence[str] | str | None = None,
     metric: str | None = None,
+    select: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
@@ -85,12 +110,16 @@ def tabulate(
         collection: What was found on the disk.
         group_by: See `group_jobs`.
         metric: The metric that is compared; a finished job must have it. None takes the headline metric of their task.
+        select: The metric of the validation split that groups are ranked by; None takes the headline metric of their
+            task.
         baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
         over: A numeric setting that `series` run over.
         chance_level: Makes every group a control, see `control_of`.
 
     Raises:
         UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
+        ConfigError: `select` is no metric of the validation split, or the jobs do not agree which end of the metric is
+            better.
     """
     groups = group_jobs(collection.jobs, group_by)
     chosen = _baseline(groups, baseline)
@@ -99,14 +128,17 @@ def tabulate(
     metric = compared.name
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
-    shown = {metric, *(job.record.selection_metric for job in collection.jobs)}
+    selection, not_ranked = selection_of(collection.jobs, select)
+    shown = {metric, *(job.record.selection_metric for job in collection.jobs), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
-    plain = [row_of(group, {name: _with_mode(collection.jobs, name) for name in summarised}) for group in groups]
+    modes = {name: metric_of(collection.jobs, name) or Metric(name) for name in summarised}
+    plain = [row_of(group, modes) for group in groups]
     counted = [job for row in plain for job in row.counted]
     reference = next((row for row in plain if row.label == chosen), None)
     return ComparisonTable(
         rows=tuple(paired(row, compared, reference) for row in plain),
         metric=compared,
+        selection=selection,
         metrics=tuple(summarised),
         baseline=chosen,
         sweeps=collection.sweeps,
@@ -118,6 +150,7 @@ def tabulate(
         controls=tuple(found for row in plain if (found := control_of(row, chance_level, compared)))
         if chance_level is not None
         else (),
+        not_ranked=not_ranked,
     )
 
 
@@ -132,10 +165,7 @@ def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
     if wanted is None:
         headlines = Counter(job.record.headline_metric for job in jobs)
         wanted = headlines.most_common(1)[0][0] if headlines else f"test/{TaskFacts().headline}"
-    return _with_mode(jobs, wanted)
-
-
-def _with_mode(jobs: Sequence[Job], name: str) -> Metric:
-    quantity = Metric(name).quantity
-    modes = [mode for job in jobs if (mode := job.record.task.mode_of(quantity))]
-    return Metric(name, modes[0] if modes and "/" in name else None)
+    found = metric_of(jobs, wanted)
+    if found is None:
+        raise ConfigError(f"{wanted} is better higher in some of these runs, and lower in others: compare them apart")
+    return found

@@ -69,48 +69,85 @@ def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
 
 def finding(table: ComparisonTable) -> Finding:
     """The result of the whole comparison."""
-    metric, ranked = table.metric, table.ranked()
-    if not ranked:
+    metric, measured, baseline = table.metric, table.measured, table.baseline
+    if not measured:
         return _nothing_yet(table)
     if table.controls:
         return _of_controls(table.controls)
-    best = ranked[0]
-    summary = best.metrics[metric.name]
-    spread = f"{metric.mean_and_std(summary.mean, summary.std)}{metric.unit}"
-    runs = f"n = {best.averaged_over(metric.name) or plural(summary.n, 'run')}"
-    if len(ranked) == 1:
+    if len(measured) == 1:
         alone = "" if len(table.rows) == 1 else "; no other group has a result yet"
-        return Finding(f"{best.label} reaches a {metric.title} of {spread}{alone}", runs)
-    leader = f"{best.label} has the best mean {metric.title} of {len(ranked)} groups, {spread}"
-    if table.baseline is None:
-        return Finding(leader, f"{runs}; no baseline was chosen, so no difference was tested")
-    others = [row for row in ranked if row.label != table.baseline]
-    if len(others) == len(ranked):
-        return Finding(leader, f"{runs}; the baseline {table.baseline} has no result yet")
-    if len(others) == 1:
-        found = against_baseline(others[0], table.baseline, metric)
+        row = measured[0]
+        return Finding(f"{row.label} reaches a {metric.title} of {_spread(row, metric)}{alone}", _runs(row, metric))
+    others = [row for row in measured if row.label != baseline]
+    if baseline is not None and len(others) == 1 and len(measured) == 2:
+        found = against_baseline(others[0], baseline, metric)
         return Finding(f"{others[0].label} {found.claim}", found.proof)
-    if best.label != table.baseline:
-        found = against_baseline(best, table.baseline, metric)
+    best = table.choice
+    if best is None or table.selection is None:
+        return _without_choice(table, others)
+    settings = f"{len(table.ranked())} settings"
+    leader = (
+        f"{best.label}, chosen by {table.selection.title} among {settings}, "
+        f"has a {metric.title} of {_spread(best, metric)}"
+    )
+    runs = _runs(best, metric)
+    if baseline is None:
+        return Finding(leader, f"{runs}; no baseline was chosen, so no difference was tested")
+    if len(others) == len(measured):
+        return Finding(leader, f"{runs}; the baseline {baseline} has no result yet")
+    if best.label != baseline:
+        found = against_baseline(best, baseline, metric)
         link = "and" if best.difference and is_better(best.difference, metric) else "but"
         return Finding(f"{leader}, {link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
-    worse = [row.label for row in others if row.difference and is_better(row.difference, metric) is False]
-    unclear = len(others) - len(worse)
-    beaten = f"it beats {listed(worse, 3)}" if worse else "no group can be told apart from it"
-    rest = f", and {plural(unclear, 'group')} cannot be told apart from it" if worse and unclear else ""
-    return Finding(f"The baseline {leader}; {beaten}{rest}", runs)
+    return Finding(f"The baseline {leader}; {_of_others(others, metric)}", runs)
 
 
 def winner(table: ComparisonTable) -> str | None:
     """The group that the words above call better than every group it was held against; None where there is none."""
-    ranked = table.ranked()
-    if table.controls or table.baseline is None or len(ranked) < 2:
+    verdicts = {row.label: is_better(row.difference, table.metric) for row in table.measured if row.difference}
+    if table.controls or table.baseline is None or not verdicts:
         return None
-    verdicts = {row.label: is_better(row.difference, table.metric) for row in ranked if row.difference}
-    if ranked[0].label == table.baseline:
-        others = [verdicts.get(row.label) for row in ranked[1:]]
-        return ranked[0].label if all(better is False for better in others) else None
-    return ranked[0].label if verdicts.get(ranked[0].label) else None
+    if len(table.measured) == 2:
+        (label, better), *_ = verdicts.items()
+        return {True: label, False: table.baseline, None: None}[better]
+    best = table.choice
+    if best is not None and best.label == table.baseline:
+        others = [verdicts.get(row.label) for row in table.measured if row is not best]
+        return best.label if all(better is False for better in others) else None
+    return best.label if best is not None and verdicts.get(best.label) else None
+
+
+def _spread(row: GroupRow, metric: Metric) -> str:
+    found = row.metrics[metric.name]
+    return f"{metric.mean_and_std(found.mean, found.std)}{metric.unit}"
+
+
+def _runs(row: GroupRow, metric: Metric) -> str:
+    return f"n = {row.averaged_over(metric.name) or plural(row.metrics[metric.name].n, 'run')}"
+
+
+def _of_others(others: Sequence[GroupRow], metric: Metric) -> str:
+    """What the baseline, ``it``, is against each of the others."""
+    verdicts = [(row.label, row.difference and is_better(row.difference, metric)) for row in others]
+    worse = [label for label, better in verdicts if better is False]
+    better = [label for label, better in verdicts if better]
+    parts = [f"it beats {listed(worse, 3)}"] if worse else []
+    parts += [f"it falls behind {listed(better, 3)}"] if better else []
+    if unclear := len(others) - len(worse) - len(better):
+        groups = plural(unclear, "group") if parts else "no group" if unclear > 1 else "the other group"
+        parts.append(f"{groups} {'can' if groups == 'no group' else 'cannot'} be told apart from it")
+    return ", and ".join(parts)
+
+
+def _without_choice(table: ComparisonTable, others: Sequence[GroupRow]) -> Finding:
+    """What can be said where no group was chosen: how each stands to the baseline."""
+    reason = table.not_ranked or f"fewer than two groups have {table.selection.title if table.selection else ''}"
+    nothing = f"No group was chosen among {len(table.measured)}: {reason}"
+    if table.baseline is None:
+        return Finding(nothing, "no baseline was chosen, so no difference was tested")
+    if len(others) == len(table.measured):
+        return Finding(nothing, f"the baseline {table.baseline} has no result yet")
+    return Finding(f"{nothing}; of the baseline {table.baseline}: {_of_others(others, table.metric)}")
 
 
 def _of_controls(controls: Sequence[Control]) -> Finding:

@@ -17,6 +17,7 @@ from vision_baselines.config.argument_types import check_argument_types
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import COPIES, rename_moved
+from vision_baselines.config.selection import check_selection
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.errors import ConfigError
@@ -264,6 +265,10 @@ def check_comparison(config: Mapping[str, Any]) -> None:
         if value is not None and not all(isinstance(name, str) and name for name in names):
             wanted = "a name or a list of names" if key == "group_by" else "a name"
             raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}")
+        if key == "select":
+            check_selection(value, "comparison.select")
+            if value is not None and select(config, "data.val_size") == 0:
+                raise ConfigError(f"comparison.select is {value!r}; data.val_size=0 leaves no image to measure it on")
         if key == "metric" and value is not None and "/" not in str(value):
             raise ConfigError(f"comparison.metric is {value!r}; expected a split and a quantity, as in split/quantity")
 

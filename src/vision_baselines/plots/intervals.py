@@ -46,12 +46,14 @@ class _Line:
 
 
 def accuracy_figure(table: ComparisonTable) -> Figure | None:
-    """Each group's metric, the best first and bold; None while no group has it."""
+    """Each group's metric, in the order of the table, the best by validation bold; None while no group has it."""
     metric = table.metric
     best = [row.label for row in table.best_groups]
     lines = []
-    for row in table.ranked():
-        found = row.metrics[metric.name]
+    for row in table.best_first():
+        found = row.metrics.get(metric.name)
+        if found is None:
+            continue
         n = row.averaged_over(metric.name) or found.n
         note = f"{metric.mean_and_std(found.mean, found.std)}{metric.unit} · n = {n}"
         look, seeds = Look.of(table.rows.index(row)), tuple(row.values(metric.name).values())
@@ -65,7 +67,7 @@ def difference_figure(table: ComparisonTable) -> Figure | None:
     metric = table.metric
     reference = next((row.values(metric.name) for row in table.rows if row.label == table.baseline), {})
     lines = []
-    for row in table.ranked():
+    for row in table.best_first():
         found = row.difference
         if found is None or found.n == 0:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -10,6 +12,7 @@ from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.tables import TERMINAL, group_columns
 
+_HEAD_WIDTH = 13
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim", "best": "bold"}
 
 
@@ -19,7 +22,7 @@ def rich_table(table: ComparisonTable) -> Table:
     console_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         console_table.add_column(
-            Text(column.head, overflow="fold"),
+            Text(textwrap.fill(column.head, _HEAD_WIDTH), overflow="fold"),
             justify="right" if column.is_number else "left",
             overflow="fold",
             ratio=1 if column.name == "group" else None,

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from vision_baselines.comparison.chance import largest_class_share
+from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
 
 def legend(table: ComparisonTable) -> str:
-    """Two to five sentences."""
+    """Two to seven sentences."""
     said = [
         "± is the standard deviation over finished jobs.",
         "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be, and nothing "
         "about other test images.",
         "Costs are medians over finished jobs.",
     ]
-    if table.best_groups:
-        said.insert(0, "Groups are sorted by their mean, the best is bold.")
+    if table.best_groups and table.selection is not None:
+        shown = "" if table.selection == table.metric else f", and nothing by {table.metric.title}"
+        said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best is bold{shown}.")
+    elif len(table.measured) > 1 and table.not_ranked:
+        said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
     if table.baseline is not None:
         unit = "percentage points" if table.metric.is_share else "the metric's unit"
         said.append(f"Differences are paired by seed and in {unit}.")
@@ -24,4 +29,12 @@ def legend(table: ComparisonTable) -> str:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
         guessed = low if low == high else f"{low} to {high}"
         said.append(f"Always guessing the largest class would be right for {guessed} of the test images.")
+    if tested := settings_tested(table.jobs):
+        where = "this sweep" if len(table.sweeps) == 1 else "these sweeps"
+        if len(tested) == 1:
+            verb = "has" if tested[0] == 1 else "have"
+            said.append(f"{plural(tested[0], 'setting')} {verb} been tested on this test split in {where}.")
+        else:
+            counts = listed([str(n) for n in tested])
+            said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
     return " ".join(said)

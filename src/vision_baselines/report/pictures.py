@@ -122,11 +122,11 @@ def draw(table: ComparisonTable) -> Pictures:
 
 
 def best_rows(table: ComparisonTable, limit: int) -> list[GroupRow]:
-    """Groups with finished jobs, in the order of the table: all, or the best `limit` and the baseline."""
+    """Groups with finished jobs, in the order of the table: all, or `limit` and the baseline, the best if ranked."""
     finished = [row for row in table.rows if row.counted]
     if len(finished) <= limit:
         return finished
-    kept = {row.label for row in table.ranked()[:limit]} | {table.baseline}
+    kept = {row.label for row in table.best_first()[:limit]} | {table.baseline}
     return [row for row in finished if row.label in kept]
 
 

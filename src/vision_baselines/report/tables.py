@@ -19,11 +19,11 @@ from vision_baselines.report.columns import Column, chosen, difference_columns, 
 
 SeriesRow = tuple[float, GroupRow]
 RESULT = (
-    "group", "control", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs", "median",
-    "best", "balanced accuracy",
+    "group", "selection", "control", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs",
+    "median", "best", "balanced accuracy",
 )  # fmt: skip
 COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
-TERMINAL = ("group", "control", "jobs", "mean", "interval", "versus", "parameters", "fit_s")
+TERMINAL = ("group", "selection", "control", "jobs", "mean", "interval", "versus", "parameters")
 JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
 
 
@@ -70,6 +70,8 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         )
     for name in table.metrics:
         columns += _metric_columns(table, name)
+    if table.selection is not None and table.selection != table.metric:
+        columns.append(_selection_column(table, table.selection))
     if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):
         unit, write = table.metric.unit, table.metric.bare
         columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
@@ -190,9 +192,10 @@ def failure_reason(job: Job) -> str:
 
 def _metric_columns(table: ComparisonTable, name: str) -> list[Column[GroupRow]]:
     is_compared = name == table.metric.name
-    metric = table.metric if is_compared else Metric(name)
+    known = {metric.name: metric for metric in (table.selection, table.metric) if metric is not None}
+    metric = known.get(name) or Metric(name)
     prefix = "" if is_compared else f"{name} "
-    best = {row.label for row in table.best_groups} if is_compared else set()
+    best = {row.label for row in table.best_groups} if metric == table.selection else set()
     return [
         *estimate_columns(metric, name, prefix, lambda row: row.metrics.get(name), lambda row: row.label in best),
         Column(
@@ -202,6 +205,18 @@ def _metric_columns(table: ComparisonTable, name: str) -> list[Column[GroupRow]]
             fields={f"{name} best": lambda row: row.best.get(name)},
         ),
     ]
+
+
+def _selection_column(table: ComparisonTable, selection: Metric) -> Column[GroupRow]:
+    """The mean by which groups are ranked, for tables that have no room for more of that metric."""
+    best = {row.label for row in table.best_groups}
+    return Column(
+        "selection",
+        selection.title,
+        lambda row: selection.bare(row.metrics[selection.name].mean) if selection.name in row.metrics else ABSENT,
+        selection.unit,
+        tone=lambda row: "best" if row.label in best else "",
+    )
 
 
 def _text(name: str, value: Callable[[JobRow], str | None]) -> Column[JobRow]:

@@ -73,6 +73,7 @@ def compare(
     *,
     group_by: Sequence[str] | str | None = None,
     metric: str | None = None,
+    select: str | None = None,
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
@@ -91,6 +92,7 @@ def compare(
         group_by: Override keys or dotted config keys that make a group; by default all that was
             overridden but the seed.
         metric: What is compared; by default the headline metric of the runs' task.
+        select: What ranks the groups, a metric of the validation split; by default the headline metric of the task.
         baseline: Label or settings of the group that others are compared with; by default ``model=fc`` if
             it is there.
         over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.
@@ -103,12 +105,16 @@ def compare(
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
         UnknownNameError: A group key, metric or baseline that no record has, or an `over` that is no number.
+        ConfigError: `select` is no metric of the validation split.
         StorageError: The result cannot be written.
     """
     folders = [Path(folder) for folder in folders]
     require_records(folders)
     own_folder = folders[0] / OUTPUT_FOLDER
-    given = {"group_by": group_by, "metric": metric, "baseline": baseline, "over": over, "chance_level": chance_level}
+    given = {
+        "group_by": group_by, "metric": metric, "select": select, "baseline": baseline, "over": over,
+        "chance_level": chance_level,
+    }  # fmt: skip
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
@@ -159,7 +165,7 @@ def _tabulated(
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
-    known = ("group_by", "metric", "baseline", "over", "chance_level")
+    known = ("group_by", "metric", "select", "baseline", "over", "chance_level")
     found = [
         {key: options[key] for key in known if options.get(key) is not None}
         for options in (job.record.config.get("comparison") or {} for job in collection.jobs)

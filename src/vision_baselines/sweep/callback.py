@@ -32,6 +32,7 @@ class SweepCallback(Callback):
     Args:
         group_by: Keys that make a group; none is every override but the seed.
         metric: What is compared; none is the headline metric of the runs' task.
+        select: What ranks the groups; none is the headline metric of the runs' task on the validation split.
         baseline: The group that others are compared with.
         over: A numeric key that the metric is drawn over.
         chance_level: What a control tests at; see `report.write.compare`.
@@ -44,12 +45,14 @@ class SweepCallback(Callback):
         self,
         group_by: Sequence[str] | str | None = None,
         metric: str | None = None,
+        select: str | None = None,
         baseline: str | None = None,
         over: str | None = None,
         chance_level: float | str | None = None,
     ) -> None:
         self.options = {
-            "group_by": group_by, "metric": metric, "baseline": baseline, "over": over, "chance_level": chance_level
+            "group_by": group_by, "metric": metric, "select": select, "baseline": baseline, "over": over,
+            "chance_level": chance_level,
         }  # fmt: skip
         self.folder: Path | None = None
         self.warned = False
@@ -81,7 +84,7 @@ class SweepCallback(Callback):
             try:
                 cls.current._compare(pictures=False)
             except UnknownNameError as error:
-                if error.option == "metric":
+                if error.option in ("metric", "select"):
                     raise
                 # the jobs that it speaks of may still be to come
                 cls.current._compare(pictures=False, baseline=None, group_by=None, over=None)

@@ -1,0 +1,72 @@
+"""By what one group of many is chosen: a metric of the validation split, never one of the test split.
+
+The best of thirty equal settings on the test split is about two standard errors better there than it is. So groups are
+ranked by validation, and the test figure of the one that was chosen is an honest one (docs/statistics.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.configuration import leaf
+from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.formatting import listed
+from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.config.selection import SPLIT, check_selection
+from vision_baselines.runs.record import RunRecord, TaskFacts
+
+
+def selection_of(jobs: Sequence[Job], wanted: str | None) -> tuple[Metric | None, str]:
+    """What groups are ranked by, or None and the reason why they are not.
+
+    Args:
+        jobs: All jobs of a comparison.
+        wanted: A metric of the validation split; None takes the headline metric of the runs' task.
+
+    Raises:
+        ConfigError: `wanted` is no metric of the validation split.
+        UnknownNameError: `wanted` is a metric that no run has, though some have others of the validation split.
+    """
+    check_selection(wanted, "select")
+    records = [job.record for job in jobs if job.record.finished]
+    headlines = Counter((record.selection_metric, record.task.mode) for record in records)
+    if wanted is None:
+        if len(headlines) > 1:
+            said = [f"{name} (mode {mode})" for name, mode in sorted(headlines)]
+            return None, f"the runs have different headline metrics: {listed(said)}"
+        wanted = next(iter(headlines))[0] if headlines else f"{SPLIT}{TaskFacts().headline}"
+    known = sorted({name for record in records for name in record.metrics if name.startswith(SPLIT)})
+    if wanted not in known and records:
+        if known and wanted not in {name for name, _ in headlines}:
+            raise UnknownNameError.of("select", wanted, known)
+        return None, _why_missing(records, wanted)
+    if (found := metric_of(jobs, wanted)) is None:
+        return None, f"{wanted} is better higher in some of the runs, and lower in others"
+    return found, ""
+
+
+def metric_of(jobs: Sequence[Job], name: str) -> Metric | None:
+    """The metric with the direction that the runs' tasks give it; None where they do not agree."""
+    quantity = Metric(name).quantity
+    modes = {mode for job in jobs if (mode := job.record.task.mode_of(quantity))} if "/" in name else set()
+    return Metric(name, min(modes, default=None)) if len(modes) < 2 else None
+
+
+def settings_tested(jobs: Sequence[Job]) -> list[int]:
+    """How many settings, seeds aside, were tested on each test split, the most first."""
+    seen = {
+        (job.record.test_sha256 or job.record.data_sha256, job.record.sweep, *experiment_overrides(job.record).items())
+        for job in jobs
+        if job.record.finished
+    }
+    return sorted(Counter(test_split for test_split, *_ in seen).values(), reverse=True)
+
+
+def _why_missing(records: Sequence[RunRecord], name: str) -> str:
+    sizes = {leaf(record.config, "data.val_size") for record in records}
+    if sizes <= {"0", "0.0"}:
+        return "no images were held out for validation (data.val_size=0)"
+    return f"no record has {name}"
