@@ -1,6 +1,7 @@
 """``reproduce RUN_FOLDER [key=value …]`` or ``reproduce --baselines [--quick]``: run it again, compare bit for bit.
 
 ``reproduce receipt.json`` trains every run of a sweep's receipt again, which takes this package and the data alone.
+``reproduce RUN_FOLDER --bisect`` finds the first step and module whose bits differ between two runs.
 """
 
 from __future__ import annotations
@@ -39,8 +40,16 @@ def _reproduce(arguments: list[str]) -> None:
         "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
     )
     parser.add_argument("--first", action="store_true", help="of a receipt, one run of each group")
+    parser.add_argument(
+        "--bisect",
+        action="store_true",
+        help="where do two runs of it part? Trains RUN twice, or once against its trace (trained with trace=true), and "
+        "names the first step and module whose bits differ, and the likely cause",
+    )
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
+    if options.bisect and (options.baselines or options.expect):
+        raise ConfigError("--bisect looks at one run; expected the folder of a finished run beside it")
     register_resolvers()
     find_in_start_folder(options.trust)
     if options.expect:
@@ -51,7 +60,9 @@ def _reproduce(arguments: list[str]) -> None:
         _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
     elif options.run:
         with config_dir_known(options.config_dir):
-            if options.run.suffix == ".json":
+            if options.bisect:
+                _bisect_run(options.run, options.overrides, options.trust)
+            elif options.run.suffix == ".json":
                 _reproduce_receipt(options.run, options.overrides, options.trust, first=options.first)
             else:
                 _reproduce_run(options.run, options.overrides, options.trust)
@@ -97,6 +108,18 @@ def _reproduce_receipt(path: Path, overrides: Sequence[str], trusted: Sequence[s
 def _print(points: Iterable[Point]) -> None:
     for point in points:
         print(f"{point.verdict:>9}  {point.name}: {point.detail}", flush=True)
+
+
+def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
+    from vision_baselines.evaluation.bisect import bisect
+
+    found = bisect(folder, overrides=overrides, trusted_packages=trusted)
+    for line in found.lines():
+        print(line)
+    if not found.passed:
+        where = f"the first to differ is {found.what}" if found.evidence else "the record says otherwise"
+        raise TrainingError(f"{found.name} does not give the same bits: {where}")
+    print(f"{found.name} gives the same bits, step for step")
 
 
 def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str]) -> None:

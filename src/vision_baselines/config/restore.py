@@ -52,7 +52,7 @@ def restored(
     paths = OmegaConf.load(conf_dir() / "paths" / "default.yaml")
     cfg = OmegaConf.create({**with_old_defaults(config), "paths": paths})
     cfg.paths.root_dir, cfg.paths.run_dir = project_root(), str(run_dir)
-    cfg.trusted_packages, cfg.rerun, cfg.preview = list(trusted_packages), False, False
+    cfg.trusted_packages, cfg.rerun, cfg.preview, cfg.trace = list(trusted_packages), False, False, False
     if writes:
         cfg.name = "restored"
         confine_written_paths(cfg)

@@ -11,7 +11,10 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from pytorch_lightning.callbacks import Callback
 
 from vision_baselines.analysis.reproduction import reproduction_margin
 from vision_baselines.comparison.metric import Metric
@@ -71,20 +74,33 @@ def reproduce(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: 
     """
     recorded = finished_record(folder)
     with tempfile.TemporaryDirectory(prefix="reproduce-") as scratch:
-        cfg = restored(recorded.config, Path(scratch) / recorded.name, overrides, trusted_packages)
-        if began_with := recorded.config.get("init_from"):
-            cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
-        found = with_data(cfg, recorded, overrides, train)
-        if began_with:
-            found.config["init_from"] = began_with
-    return compare_records(recorded, found)
+        run_dir = Path(scratch) / recorded.name
+        return compare_records(recorded, run_again(recorded, folder, run_dir, overrides, trusted_packages))
+
+
+def run_again(
+    recorded: RunRecord,
+    folder: Path,
+    run_dir: Path,
+    overrides: Sequence[str] = (),
+    trusted_packages: Sequence[str] = (),
+    *,
+    callbacks: Sequence[Callback] = (),
+) -> RunRecord:
+    """Train the config that is recorded in `folder` in `run_dir`, with `callbacks` looking on."""
+    cfg = restored(recorded.config, run_dir, overrides, trusted_packages)
+    if began_with := recorded.config.get("init_from"):
+        cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
+    found = with_data(cfg, recorded, overrides, partial(train, callbacks=callbacks))
+    if began_with:
+        found.config["init_from"] = began_with
+    return found
 
 
 def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
     """Hold what was found against what was recorded."""
     manifest = "; ".join(manifest_differences(recorded.environment, found.environment))
-    # where the data lies may differ: what it is was compared by its content
-    changed = [text for text in differences(recorded.config, found.config) if text.split(":")[0] not in _PLACES]
+    changed = config_differences(recorded, found)
     points = [
         # what was changed on purpose, such as the threads, is a difference of the manifest
         Point("config", bool(manifest) or not changed, "; ".join(changed) or recorded.fingerprint),
@@ -114,6 +130,11 @@ def compare_records(recorded: RunRecord, found: RunRecord) -> Reproduction:
         Point("metrics", recorded.metrics == found.metrics, _metric_detail(recorded, found)),
     ]
     return Reproduction(recorded.name, tuple(points))
+
+
+def config_differences(recorded: RunRecord, found: RunRecord) -> list[str]:
+    """What is not equal in two runs' configs; where the data lies may differ: it is compared by its content."""
+    return [text for text in differences(recorded.config, found.config) if text.split(":")[0] not in _PLACES]
 
 
 def tested_images(record: RunRecord) -> int | None:

@@ -20,7 +20,7 @@ FILTERS_FILE = "filters.npy"
 
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
-    r"run\.json|config\.yaml|predictions[\w.-]*\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
+    r"run\.json|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )

@@ -41,6 +41,7 @@ TOP_LEVEL: dict[str, bool] = {
     "checkpoint_every_n_steps": False,
     "rerun": False,
     "preview": False,
+    "trace": False,
     "n_jobs": False,
     "fail_fast": False,
     "trusted_packages": False,

@@ -37,6 +37,7 @@ from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.task_module import TaskModule
+from vision_baselines.training.trace import StepTrace
 from vision_baselines.training.trial_step import check_optimizer
 
 # Errors whose text says what is wrong without their name.
@@ -129,6 +130,8 @@ def callbacks(cfg: DictConfig) -> list[Callback]:
     """The callbacks of a run and its probes, in the order of their keys; a progress bar only where somebody watches."""
     made = [_instance(cfg, f"callbacks.{key}", Callback) for key, node in (cfg.get("callbacks") or {}).items() if node]
     made += probes(cfg)
+    if cfg.get("trace"):
+        made.append(StepTrace(Path(cfg.paths.run_dir)))
     unwanted: list[type[Callback]] = []
     if not (cfg.trainer.enable_progress_bar and sys.stderr.isatty()):
         unwanted.append(pl.callbacks.ProgressBar)

@@ -46,16 +46,20 @@ log = logging.getLogger(__name__)
 CONFIG_FILE = "config.yaml"
 
 
-def train(cfg: DictConfig) -> RunRecord:
+def train(cfg: DictConfig, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
     """Run what a config says; see `run`."""
-    return run(planned(cfg))
+    return run(planned(cfg), callbacks=callbacks)
 
 
-def run(plan: RunPlan) -> RunRecord:
+def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
     """Train, keep the best epoch, test it, and leave the record in the run's folder.
 
     A finished run is not trained again, but asked the probes of the config that its record lacks; one that was
     interrupted is resumed from its last checkpoint.
+
+    Args:
+        plan: What is run.
+        callbacks: What looks on, beside those of the config.
 
     Raises:
         ConfigError: The config cannot be run, or the folder holds a run of another config.
@@ -86,7 +90,7 @@ def run(plan: RunPlan) -> RunRecord:
         record.write(folder)
         try:
             write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)).encode())
-            _build_fit_and_test(plan, record, stop, replaced)
+            _build_fit_and_test(plan, record, stop, replaced, callbacks)
         except BaseException as error:
             if isinstance(error, MisconfigurationException):
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
@@ -112,10 +116,14 @@ class _Parts:
 
 
 def _build_fit_and_test(
-    plan: RunPlan, record: RunRecord, stop: StopSignals, replaced: Sequence[Mapping[str, Any]]
+    plan: RunPlan,
+    record: RunRecord,
+    stop: StopSignals,
+    replaced: Sequence[Mapping[str, Any]],
+    callbacks: Sequence[Callback],
 ) -> None:
     began, started = time.time(), time.perf_counter()
-    parts = _built(plan, record, stop)
+    parts = _built(plan, record, stop, callbacks)
     resume_from = _start_or_resume(plan, record, parts, replaced)
     record.timings.setup_s += time.perf_counter() - started
     record.write(plan.folder)
@@ -143,7 +151,7 @@ def _build_fit_and_test(
                 logger.close()
 
 
-def _built(plan: RunPlan, record: RunRecord, stop: StopSignals) -> _Parts:
+def _built(plan: RunPlan, record: RunRecord, stop: StopSignals, more: Sequence[Callback]) -> _Parts:
     """Read the data, seed, build everything else, and write down what it is."""
     cfg, began_with = plan.cfg, record.data_sha256
     datamodule = build.datamodule(cfg)
@@ -155,7 +163,7 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals) -> _Parts:
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
-    callbacks, loggers = build.callbacks(cfg), build.loggers(cfg)
+    callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
