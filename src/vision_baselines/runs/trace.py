@@ -180,16 +180,19 @@ def first_operation(before: Sequence[Operation], after: Sequence[Operation]) -> 
     """The first operation of a step that differs between two runs, and how.
 
     Returns:
-        The operation as the first run did it, and ``path`` (the other run did another one), ``argument`` (it was given
+        The operation, and ``path`` (one run did it and the other another one), ``argument`` (it was given
         something else, which no operation before it made), ``draw`` (it drew other numbers) or ``result`` (it made
         other bits of the same ones); None where all are the same.
     """
+    module = None
     for one, other in zip_longest(before, after):
         if one is None or other is None or one[:3] != other[:3]:
-            return one or other, "path"
+            # the one that goes on in the same module is the one too many
+            return (other if one is None or (other and other[:2] == module != one[:2]) else one), "path"
         if one != other:
             how = "draw" if one.seeded else "argument" if one.inputs != other.inputs else "result"
             return one, how
+        module = one[:2]
     return None
 
 
