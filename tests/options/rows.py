@@ -109,6 +109,11 @@ SUPPORTED = (
     Row("RichProgressBar", (), "part of every run, shown on a terminal"),
     Row("num_workers", ("data.num_workers=1",), "data.num_workers, always persistent"),
     Row("num_workers", ("data.num_workers=2",), "data.num_workers, always persistent"),
+    Row(
+        "trace",
+        ("trace=true",),
+        "hashes of every step, the same after a resume; `reproduce.py RUN --bisect` reads them",
+    ),
     Row("checkpoint", ("checkpoint=last",), "the weights at the end are kept, tested, recorded"),
     Row(
         "val_size", ("data.val_size=0", "checkpoint=last"), "all images are trained on; the record and the page say so"
