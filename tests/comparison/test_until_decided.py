@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,11 +14,13 @@ from omegaconf import OmegaConf
 
 from vision_baselines.analysis.sequential import look_level
 from vision_baselines.comparison import sequential
+from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.sequential import SEQUENTIAL_FILE, Sequential, read_sequential
 from vision_baselines.config.checks import check_comparison
 from vision_baselines.config.compose import composed
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.report.write import compare
 from vision_baselines.runs.record import TaskFacts
 from vision_baselines.sweep import until_decided
 from vision_baselines.sweep.callback import SweepCallback
@@ -253,6 +256,61 @@ def test_what_each_look_showed_is_said(sweep, capsys):
     out = capsys.readouterr().out
     assert "model=cnn is better than model=fc: decided after" in out
     assert "model=same cannot be told from model=fc after 4 seeds" in out
+
+
+# Differences that a t test of 5% would call larger after six pairs, and looks at 1% do not.
+CLOSE = dict(enumerate([0.01, 0.02, 0.03, 0.02, 0.0, 0.02]))
+
+
+@pytest.fixture
+def close(sweep, monkeypatch):
+    """A sweep of a group that stays undecided though its p-value is small, and of two that do not."""
+    made = accuracy
+    monkeypatch.setitem(globals(), "accuracy", lambda m, s: 0.9 + (CLOSE[s] if m == "close" else 0) if m in
+                        ("close", "fc") else made(m, s))  # fmt: skip
+    sweep.run("cnn,close,fc,worse", max_seeds=6)
+    return sweep
+
+
+def test_the_page_the_terminal_and_the_headline_say_what_the_looks_said(close, capsys):
+    comparison = compare([close.folder], pictures=False)
+    assert close.decisions()["model=close"] == ("undecided", 6)
+    rows = {row.label: row.difference for row in comparison.table.rows}
+    assert rows["model=close"].conclusion == "not distinguishable"
+    assert (rows["model=cnn"].conclusion, rows["model=worse"].conclusion) == ("larger", "smaller")
+    assert math.isnan(rows["model=close"].p_value)
+    last = close.plan.last("model=cnn")
+    assert (rows["model=cnn"].n, rows["model=cnn"].ci_low) == (last.n, last.low)
+    comparison.show()
+    shown = " ".join(capsys.readouterr().out.split())
+    page = comparison.page.read_text()
+    text = (comparison.out / "comparison.md").read_text()
+    assert "model=close cannot be told from model=fc after 6 seeds" in shown
+    assert f"model=cnn is better than model=fc: decided after {last.seeds} seeds" in shown
+    for written in (page, text):
+        assert "Seeds until decided" in written
+        assert "all looks at 3 comparisons together err in at most 5% of sweeps" in written
+        assert "interval at every look" in written
+
+
+def test_a_comparison_that_seeds_were_not_added_for_warns_of_its_p_values(close):
+    comparison = compare([close.folder], metric="val/acc", pictures=False)
+    assert any("look surer than they are" in caveat for caveat in caveats(comparison.table))
+    assert "Seeds until decided" not in comparison.page.read_text()
+    plain = {row.label: row.difference for row in comparison.table.rows}
+    assert plain["model=close"].conclusion == "larger"
+
+
+def test_a_damaged_file_stops_a_comparison_rather_than_showing_p_values_that_do_not_hold(close):
+    (close.folder / SEQUENTIAL_FILE).write_text("{")
+    with pytest.raises(StorageError, match="move it away"):
+        compare([close.folder], pictures=False)
+
+
+def test_a_margin_stands_on_the_page(sweep):
+    sweep.run("same,fc", max_seeds=8, equivalence=2)
+    comparison = compare([sweep.folder], pictures=False)
+    assert "equal within ±2 points" in comparison.page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,7 @@ REFUSED = (
         False,
         "OnExceptionCheckpoint",
     ),
+    Row("seed", ("seed=auto",), "goes with hydra/sweeper=until_decided", False, "hydra/sweeper=until_decided"),
     Row("limit_train_batches", ("+trainer.limit_train_batches=0",), "nothing to train on", False, "limit_train"),
     Row("limit_test_batches", ("+trainer.limit_test_batches=0",), "nothing to test on", False, "limit_test"),
     Row("accumulate_grad_batches", ("+trainer.accumulate_grad_batches=0",), "", False, "accumulate_grad_batches"),
@@ -180,6 +181,11 @@ REFUSED = (
         False,
         "CSVLogger",
     ),
+)
+# Tried by tests/comparison/test_until_decided.py.
+SWEEPER = (
+    "| hydra/sweeper | `-m hydra/sweeper=until_decided seed=auto comparison.max_seeds=30` | supported | seeds are "
+    "added in rounds until every group is decided against the baseline; interrupted and resumed to the same decisions |"
 )
 # Tried by a test of its own: a clock cannot be the same twice.
 OTHER = {
@@ -241,6 +247,7 @@ def page() -> str:
         tried = " ".join(f"`{text}`" for text in row.overrides) or "default"
         lines.append(f"| {row.option} | {tried} | {'supported' if row.supported else 'refused'} | {row.note} |")
     lines += [f"| {name} | `+trainer.max_time=…` | supported | {note} |" for name, note in OTHER.items()]
+    lines.append(SWEEPER)
     lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in NO_PART.items()) + "."]
     lines += ["", *STRESS]
     return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
+from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.outcomes import faults
@@ -26,6 +27,7 @@ def caveats(table: ComparisonTable) -> list[str]:
     kinds = (
         _about_controls,
         _about_choice,
+        _about_looks,
         _about_data,
         _about_folds,
         _about_guessing,
@@ -60,6 +62,15 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
         f"{choice.label} was chosen by the runs that its {table.metric.title} is of: a seed's luck is in both splits, "
         "so some optimism about the setting stays."
     )
+
+
+def _about_looks(table: ComparisonTable) -> Iterator[str]:
+    found = table.sequential
+    if found is not None and not is_looked_at(table):
+        yield (
+            f"Seeds were added until comparisons with {found.baseline} by {found.metric} were decided; p-values and "
+            "intervals of other comparisons do not account for that, so they look surer than they are."
+        )
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:

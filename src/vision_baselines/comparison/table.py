@@ -13,6 +13,7 @@ from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.selection import metric_of, selection_of
+from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import TaskFacts
@@ -28,7 +29,8 @@ class ComparisonTable:
     the reason.
 
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
-    named, `controls` has what each group with a finished run says as a control.
+    named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
+    were decided, `sequential` has the plan and the looks (`decided`).
     """
 
     rows: tuple[GroupRow, ...]
@@ -42,6 +44,7 @@ class ComparisonTable:
     series: tuple[Series, ...] = ()
     controls: tuple[Control, ...] = ()
     not_ranked: str = ""
+    sequential: Sequential | None = None
 
     @property
     def jobs(self) -> tuple[Job, ...]:

@@ -6,6 +6,7 @@ at: a difference without enough pairs behind it is called too few pairs, not a t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -174,13 +175,14 @@ def headline(table: ComparisonTable) -> str:
 def _evidence(difference: PairedDifference, metric: Metric) -> str:
     """Interval, number of pairs and p-value of a difference; the number alone where there are too few."""
     n = f"n = {difference.over or plural(difference.n, 'pair')}"
-    if difference.n < MIN_PAIRS or not (p_value := probability(difference.p_value)):
+    if difference.n < MIN_PAIRS or not math.isfinite(difference.ci_low):
         return n
     if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"
         interval = metric.interval(-difference.ci_high, -difference.ci_low)
     else:
         interval = metric.interval(difference.ci_low, difference.ci_high, signed=difference.conclusion != "larger")
-    return f"95% interval {interval}, {n}, {p_value}"
+    p_value = probability(difference.p_value)
+    return f"95% interval {interval}, {n}" + (f", {p_value}" if p_value else "")
 
 
 def _nothing_yet(table: ComparisonTable) -> Finding:

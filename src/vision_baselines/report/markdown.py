@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterable, Sequence
 
 from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import capital, one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.legend import legend
+from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.tables import (
     COSTS,
     RESULT,
@@ -35,6 +37,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         table: The comparison.
         names: The columns of the table of groups.
     """
+    found = look_columns(table)
     over = table.series and _table(series_columns(table), series_rows(table))
     epochs = epochs_of(table)
     by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
@@ -44,6 +47,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         _table(chosen(group_columns(table), names), table.best_first()) if table.rows else "",
         escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
+        f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
         _failures(table),

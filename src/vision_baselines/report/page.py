@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.configuration import setting_differences
+from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
 from vision_baselines.comparison.rows import FAILED
@@ -23,6 +24,7 @@ from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.legend import legend
+from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.tables import (
     COSTS,
     JOB,
@@ -71,6 +73,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
         legend=legend(table),
         caveats=caveats(table),
+        looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,
         series=(series_columns(table), series_rows(table)) if table.series else None,
         epochs=epochs,
         by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,

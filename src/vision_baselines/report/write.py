@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
+from vision_baselines.comparison.decided import decided, looks
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
+from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
@@ -62,6 +64,9 @@ class Comparison:
         console.print(self.rich_table())
         # Labels are foreign text, and [cat,dog] in one is no markup.
         console.print(Text(self.headline))
+        if self.table.sequential is not None:
+            for look in looks(self.table):
+                console.print(Text(f"  {look.in_words(self.table.sequential, self.table.metric)}"), soft_wrap=True)
         for caveat in caveats(self.table):
             console.print(Text.assemble(("! ", "yellow"), caveat))
         console.print(Text(f"\nLook at it:\n  {self.page}"), soft_wrap=True)
@@ -124,6 +129,8 @@ def compare(
             before = outcomes.derived_of(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
             table, used = _tabulated(collection, own, asked)
+            if len(folders) == 1:
+                table = decided(table, read_sequential(folders[0]))
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
             if len(folders) > 1:
                 others["with"] = [folder.name for folder in folders[1:]]

@@ -1,0 +1,60 @@
+"""A comparison whose seeds were added until its groups were decided: its differences say what the looks said.
+
+A t test of all seeds would be wrong here: the seeds ended when the results were clear, so its p-values are too small.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from vision_baselines.analysis.statistics import Conclusion, PairedDifference
+from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.sequential import Sequential, SequentialLook
+from vision_baselines.comparison.table import ComparisonTable
+
+
+def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable:
+    """The table with what was planned and looked at, if anything was.
+
+    Differences to the baseline that were looked at are those of the last look: its interval, which holds at every look,
+    its decision, and no p-value.
+    """
+    if found is None or not found.looks:
+        return table
+    table = replace(table, sequential=found)
+    if not is_looked_at(table):
+        return table
+    return replace(table, rows=tuple(_looked_at(row, found.last(row.label), table) for row in table.rows))
+
+
+def is_looked_at(table: ComparisonTable) -> bool:
+    """Whether the table compares by the metric and with the baseline that seeds were added for."""
+    found = table.sequential
+    return found is not None and found.metric == table.metric.name and found.baseline == table.baseline
+
+
+def looks(table: ComparisonTable) -> list[SequentialLook]:
+    """The last look at every group of the table that was looked at."""
+    found = table.sequential if is_looked_at(table) else None
+    latest = [found.last(row.label) for row in table.rows] if found else []
+    return [look for look in latest if look is not None]
+
+
+def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTable) -> GroupRow:
+    before = row.difference
+    if look is None or before is None or look.low is None or look.high is None or look.mean is None:
+        return row
+    conclusion: Conclusion = "not distinguishable"
+    if look.decision in ("better", "worse"):
+        conclusion = "larger" if (look.decision == "better") is not table.metric.lower_is_better else "smaller"
+    found: PairedDifference = replace(
+        before,
+        n=look.n,
+        mean=look.mean,
+        ci_low=look.low,
+        ci_high=look.high,
+        p_value=math.nan,
+        conclusion=conclusion,
+    )
+    return replace(row, difference=found)
