@@ -74,8 +74,8 @@ def test_the_page_has_every_section_with_its_content(made):
     found = read(html)
     shown = "".join(found.texts)
 
-    assert [value for name, value in found.attributes if name == "href" and value.startswith("#")][:7] == [
-        "#results", "#figures", "#filters", "#confusion", "#failures", "#jobs", "#provenance"
+    assert [value for name, value in found.attributes if name == "href" and value.startswith("#")][:8] == [
+        "#results", "#read-against", "#figures", "#filters", "#confusion", "#failures", "#jobs", "#provenance"
     ]  # fmt: skip
     assert {"results", "figures", "filters", "confusion", "failures", "jobs", "provenance"} <= {
         value for name, value in found.attributes if name == "id"

@@ -100,10 +100,23 @@ def share_interval(correct: ArrayLike, confidence: float = 0.95) -> OverImages:
         by_parts = (variance - parts.runs_alone) * _t(n_images - 1, confidence) ** 2
         by_parts += parts.runs_alone * _t(n_runs - 1, confidence) ** 2
         t = max(_t(_degrees([parts], parts.images, variance), confidence), math.sqrt(by_parts / variance))
-    centre = (mean + t**2 / (2 * effective)) / (1 + t**2 / effective)
-    half = math.sqrt(mean * (1 - mean) / effective + t**2 / (4 * effective**2)) * t / (1 + t**2 / effective)
-    low, high = max(min(centre - half, mean), 0.0), min(max(centre + half, mean), 1.0)
-    return OverImages(mean, low, high, math.nan, images_part)
+    return OverImages(mean, *wilson_interval(mean, effective, t), math.nan, images_part)
+
+
+def wilson_interval(share: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval of a share of `n` images; it lies inside [0, 1].
+
+    Args:
+        share: From 0 to 1; a mean of several runs need be no whole number of images.
+        n: Number of images, or the number that would give the variance; above 0.
+        quantile: Of the normal distribution or Student's t, 1.96 for 95%.
+
+    >>> [round(end, 3) for end in wilson_interval(1.0, 36, 1.96)]
+    [0.904, 1.0]
+    """
+    centre = (share + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
+    half = math.sqrt(share * (1 - share) / n + quantile**2 / (4 * n**2)) * quantile / (1 + quantile**2 / n)
+    return max(min(centre - half, share), 0.0), min(max(centre + half, share), 1.0)
 
 
 def difference_interval(a: ArrayLike, b: ArrayLike, *, paired: bool, confidence: float = 0.95) -> OverImages:

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.read_against import ClassRecall, class_recalls
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import Column, Item
 from vision_baselines.report.tables import epoch_columns, epochs_of, group_columns, job_columns, job_rows
@@ -39,6 +40,13 @@ def epochs_frame(table: ComparisonTable) -> pd.DataFrame:
     """One row per group that was validated: mean and standard deviation of the validation metric at some epochs."""
     found = epochs_of(table)
     return pd.DataFrame(_exact(epoch_columns(found), found.rows) if found else [], columns=None if found else ["group"])
+
+
+def classes_frame(table: ComparisonTable) -> pd.DataFrame:
+    """One row per group and class of its test split: images, mean recall over runs, and Wilson's 95% interval."""
+    rows = [{"group": row.label, **vars(found)} for row in table.rows for found in class_recalls(row)]
+    names = {"name": "class", "low": "recall ci_low", "high": "recall ci_high"}
+    return pd.DataFrame(rows, columns=["group", *ClassRecall.__dataclass_fields__]).rename(columns=names)
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from vision_baselines.comparison.chance import largest_class_share
 from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.read_against import read_against
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
 
 def legend(table: ComparisonTable) -> str:
-    """Two to seven sentences."""
+    """Two to eight sentences."""
     said = [
         "± is the standard deviation over finished jobs.",
         "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be, and nothing "
@@ -37,4 +38,8 @@ def legend(table: ComparisonTable) -> str:
         else:
             counts = listed([str(n) for n in tested])
             said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
+    images = {found.one_image for row in table.rows if (found := read_against(row))}
+    if images and table.metric.is_accuracy:
+        points = " to ".join(f"{100 * share:.2g}" for share in sorted({min(images), max(images)}))
+        said.append(f"One test image is {points} points.")
     return " ".join(said)

@@ -10,6 +10,7 @@ from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import capital, one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
+from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.legend import legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
@@ -39,7 +40,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
     """
     found = look_columns(table)
     over = table.series and _table(series_columns(table), series_rows(table))
-    epochs = epochs_of(table)
+    epochs, against = epochs_of(table), chosen(group_columns(table), READ_AGAINST)
     by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
@@ -48,6 +49,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
+        f"## What the accuracy is read against\n\n{_table(against, table.best_first())}" if len(against) > 3 else "",
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
         _failures(table),

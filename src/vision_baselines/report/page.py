@@ -22,6 +22,7 @@ from vision_baselines.comparison.provenance import Variant, commands, commits, d
 from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
+from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.legend import legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
@@ -53,13 +54,17 @@ _SHAPES = (
 _COLORS = 8
 _VARIANTS_SHOWN = 6
 _COMMANDS_SHOWN = 4
+_RECALLS_OF = 6  # groups, beside each other
 
 
 def page(table: ComparisonTable, pictures: Pictures | None) -> str:
     """The whole page; without `pictures`, it says so where they would be."""
     columns = group_columns(table)
+    against = chosen(columns, READ_AGAINST)
     found = finding(table)
     epochs = epochs_of(table)
+    recalls_of = [row for row in table.best_first() if row.counted][:_RECALLS_OF]
+    classes = recall_rows(recalls_of)
     text: str = _template().render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -71,6 +76,10 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         result=chosen(columns, RESULT),
         costs=chosen(columns, ("group", *COSTS)),
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
+        read_against=(against, table.best_first()) if len(against) > 3 else None,
+        recalls=(recall_columns(recalls_of), lowest_recalls(classes)),
+        recalls_of=[row.label for row in recalls_of],
+        n_classes_left_out=max(len(classes) - CLASSES_SHOWN, 0),
         legend=legend(table),
         caveats=caveats(table),
         looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,

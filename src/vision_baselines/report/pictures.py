@@ -43,6 +43,7 @@ from vision_baselines.plots.measured import (
     over_difference_figure,
     over_figure,
 )
+from vision_baselines.plots.reliability import reliability_figure
 from vision_baselines.plots.style import Look, add_legend, house_style
 
 GROUPS_IN_FIGURES = 12
@@ -184,6 +185,13 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         for key, name in _plain_keys(curve_names(shown)).items()
     ]
     figures += [
+        (
+            "reliability",
+            "Calibration",
+            "How often a group's runs are right where they are so sure, in 15 bins of equal width; a mark's area is "
+            "the share of the images in its bin. Below the dashed diagonal nets are surer than they are right.",
+            reliability_figure(table, shown),
+        ),
         ("parameters", f"{title} against parameters", cost, parameters_figure(table, shown)),
         ("seconds", f"{title} against seconds", cost, seconds_figure(table, shown)),
     ]

@@ -15,6 +15,7 @@ from vision_baselines.comparison.formatting import ABSENT, count, number, one_li
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.report.against import read_against_columns
 from vision_baselines.report.columns import Column, chosen, difference_columns, estimate_columns, plain_column
 
 SeriesRow = tuple[float, GroupRow]
@@ -75,6 +76,7 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):
         unit, write = table.metric.unit, table.metric.bare
         columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
+        columns += read_against_columns(table)
     if table.baseline is not None:
         columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.baseline}))
         columns += difference_columns(

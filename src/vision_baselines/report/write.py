@@ -193,7 +193,7 @@ def _folder_name(options: Mapping[str, Any]) -> str:
 
 def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any]) -> list[Path]:
     from vision_baselines.report.checklist import checklist
-    from vision_baselines.report.frames import csv, epochs_frame, groups_frame, jobs_frame
+    from vision_baselines.report.frames import classes_frame, csv, epochs_frame, groups_frame, jobs_frame
     from vision_baselines.report.latex import latex
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
@@ -208,6 +208,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         "jobs.csv": csv(jobs_frame(table)),
         "groups.csv": csv(groups_frame(table)),
         "epochs.csv": csv(epochs_frame(table)),
+        "classes.csv": csv(classes_frame(table)),
         "comparison.md": markdown(table).encode(),
         LATEX_FILE: latex(table, options).encode(),
         "checklist.md": checklist(table).encode(),
