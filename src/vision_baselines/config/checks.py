@@ -20,6 +20,7 @@ from vision_baselines.config.restore import COPIES, rename_moved
 from vision_baselines.config.selection import check_selection
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
+from vision_baselines.data.folds import check_folds
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.targets import class_definitions, targets
@@ -129,6 +130,8 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     make_places_absolute(cfg)
     config = plain_config(cfg)
     check_targets(config, config.get("trusted_packages") or ())
+    of_folds = {key: select(config, f"data.{key}") for key in ("folds", "fold", "folds_over", "split_seed", "val_size")}
+    check_folds(**of_folds, on_duplicate=select(config, "data.source.on_duplicate"))
     if needs_filling(cfg):
         fill_auto(cfg)
         config = plain_config(cfg)

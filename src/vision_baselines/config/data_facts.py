@@ -79,7 +79,8 @@ def _num_classes(cfg: DictConfig) -> int:
 def _source(cfg: DictConfig) -> dict[str, Any]:
     source = OmegaConf.to_container(cfg.data.source, resolve=True)
     assert isinstance(source, dict)
-    return {str(key): value for key, value in source.items()}
+    cut = {} if cfg.data.get("folds") or cfg.data.get("split_seed") is None else {"split_seed": cfg.data.split_seed}
+    return {**{str(key): value for key, value in source.items()}, **cut}
 
 
 def _framed(data: DictConfig, shape: list[int]) -> list[int]:

@@ -141,24 +141,32 @@ def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> 
                 f"trainer.val_check_interval is {interval!r}; expected a share of an epoch or a number of batches "
                 "(by the clock, no two runs would validate at the same step)"
             )
-    if (config.get("data") or {}).get("val_size") == 0:
-        without = "data.val_size=0"
+    data = config.get("data") or {}
+    if data.get("folds") is not None and data.get("folds_over") is None:
+        why = "data.folds holds out to be measured on"
+        if config.get("checkpoint") != "last":
+            raise ConfigError(
+                f"checkpoint is {config.get('checkpoint')}, which would choose the epoch on the fold that is measured; "
+                "expected checkpoint=last beside data.folds, or data.folds_over=all"
+            )
+    elif data.get("val_size") == 0:
+        why = "data.val_size=0 leaves out"
         if config.get("checkpoint") != "last":
             raise ConfigError(
                 f"checkpoint is {config.get('checkpoint')}, which validation decides, and data.val_size=0 leaves none; "
                 "expected checkpoint=last"
             )
     elif trainer.get("limit_val_batches") == 0:
-        without = "trainer.limit_val_batches=0"
+        why = "trainer.limit_val_batches=0 leaves out"
     else:
         return
     schedule = (config.get("scheduler") or {}).get("schedule") or {}
     if "ReduceLROnPlateau" in str(schedule.get("_target_")):
-        raise ConfigError(f"scheduler=plateau follows val/loss, which {without} leaves out")
+        raise ConfigError(f"scheduler=plateau follows val/loss, which {why}")
     for key, node in (config.get("callbacks") or {}).items():
         monitor = node.get("monitor") if isinstance(node, Mapping) else None
         if key != "checkpoints" and str(monitor).startswith("val/"):
-            raise ConfigError(f"callbacks.{key}.monitor is {monitor}, which {without} leaves out")
+            raise ConfigError(f"callbacks.{key}.monitor is {monitor}, which {why}")
 
 
 def _check_classes(group: Any, refused: Mapping[str, str], name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,20 @@ from torch.utils.data import DataLoader
 
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
+from vision_baselines.data.folds import check_folds
 from vision_baselines.data.geometry import check_geometry, framed_shape, placed, resized
 from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.picture_duplicates import with_duplicates_counted
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
-from vision_baselines.data.split_changes import only_classes, part_of_train, with_permuted_pixels, without_validation
+from vision_baselines.data.split_changes import (
+    held_out_fold,
+    only_classes,
+    part_of_train,
+    with_permuted_pixels,
+    without_validation,
+)
+from vision_baselines.data.splits import SPLIT_SEED
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
 
@@ -58,6 +67,11 @@ class ImageDataModule(pl.LightningDataModule):
         resize: Side in pixels that every image is scaled to; None leaves them as they are.
         place: Half of a canvas twice as wide that images stand in, of ``train`` (and val) and of ``test``: ``left``,
             ``right`` or ``both``; None leaves them as they are.
+        split_seed: Decides the folds; without folds, stands in place of the source's own `split_seed`. None changes
+            nothing.
+        folds: Parts of a cross-validation that train and val are cut into, each class by its share; None for none.
+        fold: The part that is val, from 0; the others are train.
+        folds_over: ``all`` cuts the test images too, and the part is test; None leaves test as it is.
 
     Raises:
         ConfigError: Sizes are out of range, or the facts stated do not hold for the data.
@@ -84,6 +98,10 @@ class ImageDataModule(pl.LightningDataModule):
         classes: Sequence[int | str] | None = None,
         resize: int | None = None,
         place: Mapping[str, str] | None = None,
+        split_seed: int | None = None,
+        folds: int | None = None,
+        fold: int | None = None,
+        folds_over: str | None = None,
     ) -> None:
         super().__init__()
         for key, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -111,11 +129,13 @@ class ImageDataModule(pl.LightningDataModule):
                 "data.source.val_size or val_fraction"
             )
         check_geometry(resize, place)
+        on_duplicate = getattr(source, "on_duplicate", None)
+        check_folds(folds, fold, folds_over, split_seed=split_seed, val_size=val_size, on_duplicate=on_duplicate)
         if isinstance(augment, Augment):
             augment.check_places(image_shape, permuted=permute_pixels)
         if augment:
             _try_augment(augment, image_shape)
-        self.source = source
+        self.source = _cut_by(source, split_seed) if split_seed is not None and folds is None else source
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
         self.mean, self.std = tuple(mean), tuple(std)
@@ -131,6 +151,8 @@ class ImageDataModule(pl.LightningDataModule):
         self.val_size = val_size
         self.resize = resize
         self.place = place
+        self.split_seed = SPLIT_SEED if split_seed is None else split_seed
+        self.folds, self.fold, self.folds_over = folds, fold, folds_over
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (pixel / 255 - mean) / std as one multiplication and one addition
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
@@ -159,6 +181,9 @@ class ImageDataModule(pl.LightningDataModule):
             splits = without_validation(splits)
         if self.classes is not None:
             splits = only_classes(splits, self.classes)
+        if self.folds is not None and self.fold is not None:
+            over_all = self.folds_over == "all"
+            splits = held_out_fold(splits, self.folds, self.fold, over_all=over_all, seed=self.split_seed)
         if splits.class_names and len(splits.class_names) != self.num_classes:
             has = "the data has" if self.classes is None else "data.classes keeps"
             raise ConfigError(f"data.num_classes is {self.num_classes}; {has} {len(splits.class_names)} classes")
@@ -299,6 +324,16 @@ class ImageDataModule(pl.LightningDataModule):
             collate_fn=as_is,  # type: ignore[arg-type]
             **options,
         )
+
+
+def _cut_by(source: Source, split_seed: int) -> Source:
+    """The source with another split seed."""
+    if not is_dataclass(source) or isinstance(source, type) or not hasattr(source, "split_seed"):
+        raise ConfigError(
+            f"data.split_seed is {split_seed}; {type(source).__name__} cuts nothing by a split_seed of its own: "
+            "expected null, or data.folds beside it"
+        )
+    return replace(source, split_seed=split_seed)
 
 
 def _try_augment(augment: Any, image_shape: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What a config may change about a data set before it is trained on: which classes, how much of train, pixels' places.
+"""What a config may change about a data set before it is trained on: which classes, which fold, how much of train.
 
 Each is a function from splits to splits, applied once when the data is read. So a training step costs what it did, and
 the checksum in a run's record is that of what the run really saw. None of it depends on the run's seed: every run of a
@@ -7,14 +7,15 @@ comparison sees the same change. Changes drawn anew for each batch are left to `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, frozen_draws
-from vision_baselines.errors import ConfigError
+from vision_baselines.data.folds import fold_numbers
+from vision_baselines.data.splits import SPLIT_SEED, Split, Splits, cut_val, frozen_draws
+from vision_baselines.errors import ConfigError, DataError
 
 # No meaning but that it is fixed, and not that of the splits.
 PERMUTATION_SEED = 20_240_202
@@ -66,6 +67,57 @@ def without_validation(splits: Splits) -> Splits:
         note = f"no validation: its {len(val.target):,} images are not used (data.val_size=0)"
     report = replace(splits.report, cut_from=cut_from, notes=(*splits.report.notes, note))
     return replace(splits, train=train, val=val.subset(torch.arange(0)), report=report, has_val=False)
+
+
+def held_out_fold(splits: Splits, folds: int, fold: int, *, over_all: bool, seed: int) -> Splits:
+    """One fold of a cross-validation in place of the splits that the source made.
+
+    Args:
+        splits: The data set, with the classes that are kept.
+        folds: Number of parts.
+        fold: The part that is held out, from 0.
+        over_all: False cuts train and val, and the part is val; True cuts all images, the part is test, and val, where
+            there is one, is cut from the rest, as large a share of it as the source's val is of train and val.
+        seed: The split seed.
+
+    Raises:
+        ConfigError: There are more folds than images of the smallest class.
+        DataError: The data set came with a validation split, which is no part of train.
+    """
+    if not over_all and "val" not in splits.report.cut_from:
+        raise DataError(
+            f"data.folds is {folds}; the validation split of this data set ({len(splits.val.target):,} images) came "
+            "with it and was not cut from train: expected data.folds=null, or data.folds_over=all"
+        )
+    parts = splits.by_name() if over_all else {"train": splits.train, "val": splits.val}
+    pool = _joined({name: split for name, split in parts.items() if len(split.target)})
+    numbers = torch.from_numpy(fold_numbers(pool.target.numpy(), folds, seed=seed))
+    rest, out = (pool.subset(chosen.nonzero().flatten()) for chosen in (numbers != fold, numbers == fold))
+    name = "test" if over_all else "val"
+    of = "all images" if over_all else "train and val"
+    note = f"{name} is fold {fold} of {folds} (from 0): {len(out.target):,} of {len(pool.target):,} images of {of}"
+    # copies that the source counted were between its own splits
+    report = replace(splits.report, notes=(*splits.report.notes, note), duplicates=None)
+    if not over_all:
+        return replace(splits, train=rest, val=out, report=report)
+    if not splits.has_val:
+        return replace(splits, train=rest, test=out, report=replace(report, cut_from={"test": "train"}))
+    share = len(splits.val.target) / (len(splits.val.target) + len(splits.train.target))
+    size = max(1, round(share * len(rest.target)))
+    train, val = cut_val(rest, size, seed=seed, stratified=not rest.target.is_floating_point())
+    report = replace(report, cut_from={"test": "train", "val": "train"})
+    return replace(splits, train=train, val=val, test=out, report=report)
+
+
+def _joined(parts: Mapping[str, Split]) -> Split:
+    """All images of some splits, each called by its own name, or by its place in its split."""
+    ids = [
+        f"{name} {index}" if split.ids is None else split.ids[index]
+        for name, split in parts.items()
+        for index in range(len(split.target))
+    ]
+    images, target = (torch.cat([getattr(split, of) for split in parts.values()]) for of in ("images", "target"))
+    return Split(images, target, tuple(ids))
 
 
 def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) -> Splits:
