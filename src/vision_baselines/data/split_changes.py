@@ -7,9 +7,10 @@ comparison sees the same change. Changes drawn anew for each batch are left to `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -89,8 +90,7 @@ def held_out_fold(splits: Splits, folds: int, fold: int, *, over_all: bool, seed
             f"data.folds is {folds}; the validation split of this data set ({len(splits.val.target):,} images) came "
             "with it and was not cut from train: expected data.folds=null, or data.folds_over=all"
         )
-    parts = splits.by_name() if over_all else {"train": splits.train, "val": splits.val}
-    pool = _joined({name: split for name, split in parts.items() if len(split.target)})
+    pool = _joined(splits, ("train", "val", "test") if over_all else ("train", "val"))
     numbers = torch.from_numpy(fold_numbers(pool.target.numpy(), folds, seed=seed))
     rest, out = (pool.subset(chosen.nonzero().flatten()) for chosen in (numbers != fold, numbers == fold))
     name = "test" if over_all else "val"
@@ -109,15 +109,20 @@ def held_out_fold(splits: Splits, folds: int, fold: int, *, over_all: bool, seed
     return replace(splits, train=train, val=val, test=out, report=report)
 
 
-def _joined(parts: Mapping[str, Split]) -> Split:
-    """All images of some splits, each called by its own name, or by its place in its split."""
+def _joined(splits: Splits, names: Sequence[str]) -> Split:
+    """All images of some splits in the order of the source, whatever was cut from what, each called by its place."""
+    parts = {name: split for name, split in splits.by_name().items() if name in names and len(split.target)}
+    origins = {name: splits.report.cut_from.get(name, name) for name in parts}
     ids = [
-        f"{name} {index}" if split.ids is None else split.ids[index]
+        f"{origins[name]} {place}" if split.ids is None else split.ids[at]
         for name, split in parts.items()
-        for index in range(len(split.target))
+        for at, place in enumerate(split.places().tolist())
     ]
     images, target = (torch.cat([getattr(split, of) for split in parts.values()]) for of in ("images", "target"))
-    return Split(images, target, tuple(ids))
+    places = torch.cat([split.places() for split in parts.values()])
+    origin = torch.cat([torch.full((len(parts[name].target),), names.index(origins[name])) for name in parts])
+    order = torch.from_numpy(np.lexsort((places.numpy(), origin.numpy())))
+    return Split(images, target, tuple(ids), places).subset(order)
 
 
 def part_of_train(splits: Splits, fraction: float, *, seed: int = SPLIT_SEED) -> Splits:
