@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -326,14 +326,15 @@ class ImageDataModule(pl.LightningDataModule):
         )
 
 
-def _cut_by(source: Source, split_seed: int) -> Source:
+def _cut_by(source: Any, split_seed: int) -> Source:
     """The source with another split seed."""
-    if not is_dataclass(source) or isinstance(source, type) or not hasattr(source, "split_seed"):
+    if "split_seed" not in getattr(source, "__dataclass_fields__", {}):
         raise ConfigError(
             f"data.split_seed is {split_seed}; {type(source).__name__} cuts nothing by a split_seed of its own: "
             "expected null, or data.folds beside it"
         )
-    return replace(source, split_seed=split_seed)
+    cut: Source = replace(source, split_seed=split_seed)
+    return cut
 
 
 def _try_augment(augment: Any, image_shape: Sequence[int]) -> None:
