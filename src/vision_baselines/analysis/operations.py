@@ -90,7 +90,8 @@ class OperationRecorder(TorchDispatchMode):
         else:
             module = self._going_back if self.phase == "backward" else OUTSIDE
         seeded = torch.Tag.nondeterministic_seeded in func.tags
-        self.done.append((self.phase, module, name, inputs, self._hash_of(outputs), seeded))
+        made = self._hash_of([self._written(tensor) for tensor in outputs])
+        self.done.append((self.phase, module, name, inputs, made, seeded))
         return result
 
     def _written(self, leaf: Any) -> Any:
