@@ -197,7 +197,7 @@ LIVE = [
         "nondeterministic kernel: planted.kernel",
     ),
 ]
-ESSENTIAL = {"noise_by_the_clock", "random_backward"}
+ESSENTIAL = {"noise_by_the_clock"}
 
 
 def marked(case):
@@ -307,3 +307,16 @@ def test_an_image_that_was_changed_on_disk_is_other_data_from_its_step_on(compos
     Image.fromarray(255 - np.asarray(Image.open(changed))).save(changed)
     found = bisect(Path(cfg.paths.run_dir), overrides=[place])
     check(found, 2, "images", "the batch", "other data: its SHA-256 is not the same")
+
+
+@pytest.mark.slow
+def test_runs_that_agree_with_each_other_and_not_with_the_record_have_a_lasting_cause(recorded, plant_in, tmp_path):
+    folder = shutil.copytree(recorded(), tmp_path / "job")
+    assert bisect(folder).passed
+    plant_in(CONV, 0, lambda y: y + 0.1 * y.square())
+    found = bisect(folder)
+    text = "\n".join(found.lines())
+    assert not found.passed
+    assert "same  all 12 training batches" in text
+    assert "DIFFERENT  from the record, weights, last step" in text
+    assert "a change that no record shows" in text

@@ -264,7 +264,6 @@ def test_a_resumed_run_keeps_the_trace_of_an_uninterrupted_one(run_tiny, with_ca
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_command_answers_0_where_nothing_differs_and_4_where_something_does(run_tiny, called, tmp_path):
     run_tiny("job", "trace=true", "trainer.max_epochs=1")
     folder = tmp_path / "outputs" / "job"

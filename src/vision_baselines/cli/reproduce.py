@@ -112,12 +112,15 @@ def _print(points: Iterable[Point]) -> None:
 
 def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
     from vision_baselines.evaluation.bisect import bisect
+    from vision_baselines.runs.record import finished_record
 
+    took = finished_record(folder).timings.fit_s
+    print(f"training it again, at most twice to its end ({took:,.0f} s each) and twice to where they part", flush=True)
     found = bisect(folder, overrides=overrides, trusted_packages=trusted)
     for line in found.lines():
         print(line)
     if not found.passed:
-        where = f"the first to differ is {found.what}" if found.evidence else "the record says otherwise"
+        where = f"the first to differ is {found.what}" if found.evidence else "now it does, and the record has others"
         raise TrainingError(f"{found.name} does not give the same bits: {where}")
     print(f"{found.name} gives the same bits, step for step")
 

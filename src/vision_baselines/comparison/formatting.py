@@ -121,7 +121,7 @@ def plural(n: int, noun: str) -> str:
     >>> plural(1, "job"), plural(3, "job"), plural(2, "class")
     ('1 job', '3 jobs', '2 classes')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith('s') else 's'}"
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith(('s', 'ch')) else 's'}"
 
 
 def listed(names: Sequence[str], limit: int = 6) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vision_baselines.comparison.formatting import plural
 from vision_baselines.errors import DataError, TrainingError
-from vision_baselines.evaluation.likely_cause import Cause, Evidence, likely_cause
+from vision_baselines.evaluation.likely_cause import Cause, Evidence, lasting_cause, likely_cause
 from vision_baselines.evaluation.reproduce import (
     Point,
     compare_records,
@@ -52,6 +53,7 @@ class Bisection:
         evidence: What differs first; None where nothing does.
         cause: The likely cause.
         points: What the record says and a run made now gives, where the two runs do not part.
+        not_comparable: Why the record's bits need not be theirs.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Bisection:
     evidence: Evidence | None = None
     cause: Cause | None = None
     points: tuple[Point, ...] = ()
+    not_comparable: str = ""
 
     @property
     def passed(self) -> bool:
@@ -69,21 +72,18 @@ class Bisection:
     def lines(self) -> Iterator[str]:
         """What was found, a line for each thing."""
         yield f"{'compared':>9}  {self.compared}"
-        found = self.evidence
         if self.batches:
-            yield (
-                f"{'same':>9}  the first {self.batches} training batches"
-                if found
-                else (f"{'same':>9}  all {self.batches} training batches")
-            )
+            which = "the first" if self.evidence else "all"
+            yield f"{'same':>9}  {which} {plural(self.batches, 'training batch')}"
+        if self.evidence is not None:
+            row = self.evidence.before
+            yield f"{'DIFFERENT':>9}  step {row.step} (epoch {row.epoch}, batch {row.batch}; all from 0): {self.what}"
+            yield f"{'where':>9}  {self.where}"
         for point in self.points:
-            if not point.same:
-                yield f"{point.verdict:>9}  {point.name}: {point.detail}"
-        if found is None:
-            return
-        row = found.before
-        yield f"{'DIFFERENT':>9}  step {row.step} (epoch {row.epoch}, batch {row.batch}; all from 0): {self.what}"
-        yield f"{'where':>9}  {self.where}"
+            if not (point.same and point.judged):
+                yield f"{point.verdict:>9}  from the record, {point.name}: {point.detail}"
+        if self.not_comparable:
+            yield f"{'differs':>9}  from the record, which need not have the same bits: {self.not_comparable}"
         if self.cause is not None:
             yield f"{'likely':>9}  {self.cause.text}"
             yield f"{'do':>9}  {self.cause.advice}"
@@ -138,7 +138,7 @@ def bisect(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         batches = sum(1 for _ in rows_of_both(first.trace, second.trace))
         if not batches:
             raise DataError(f"{folder / TRACE_FILE} holds no training batch of this run")
-        return Bisection(recorded.name, compared, batches, points=compare_records(recorded, second.record).points)
+        return _against_the_record(Bisection(recorded.name, compared, batches), recorded, second.record)
     evidence, again = _evidence(first, second), None
     if kept is not None or evidence.operation is None:
         again = _once_more(trials, second.trace)
@@ -218,6 +218,18 @@ def _evidence(first: _Trial, second: _Trial) -> Evidence:
         code=code_differences(one.code, other.code),
         manifest=list(manifest_differences(one.environment, other.environment)),
     )
+
+
+def _against_the_record(found: Bisection, recorded: RunRecord, again: RunRecord) -> Bisection:
+    """What is to be said where every step is the same: what the record says of the same run."""
+    result = compare_records(recorded, again)
+    found = replace(found, points=result.points, not_comparable=result.not_comparable)
+    if result.passed:
+        return found
+    cause = lasting_cause(
+        config=config_differences(recorded, again), code=code_differences(recorded.code, again.code), manifest=()
+    )
+    return replace(found, cause=cause)
 
 
 def _in_words(operation: Operation) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vision_baselines.comparison.formatting import listed
 from vision_baselines.runs.trace import Operation, Row
 
 _SEEDED = "draw from vision_baselines.seeding.generator(seed, epoch, step, …)"
@@ -83,7 +84,7 @@ def _of_the_batch(found: Evidence) -> Cause:
     if found.config:
         return Cause(_with_config("another config", found), "leave the change out, or take it for another run")
     if found.code:
-        return _other_code(found)
+        return _other_code(found.code)
     if found.quantity == "targets":
         what = "the same data in another order: the order is not a function of seed and epoch"
         return Cause(what, _SEEDED)
@@ -101,9 +102,9 @@ def _of_what_a_step_begins_with(found: Evidence) -> Cause:
             _with_config("other initial weights, by another config", found), "compare seed, model and init_from"
         )
     if found.code:
-        return _other_code(found, "other initial weights: ")
+        return _other_code(found.code, "other initial weights: ")
     if found.manifest:
-        return Cause(f"other initial weights, by {'; '.join(found.manifest)}", "set it as in the record")
+        return Cause(f"other initial weights, by {listed(found.manifest)}", "set it as in the record")
     what = "other initial weights: the net draws them from a generator that the seed does not reach"
     return Cause(what, "draw them from torch's global generator, which is seeded before the net is built")
 
@@ -113,7 +114,7 @@ def _of_the_step(found: Evidence) -> Cause:
         what = f"another number of threads: {found.before.threads} ≠ {found.after.threads}"
         return Cause(f"{what}; sums are split otherwise", "set threads=… alike, and leave torch.set_num_threads alone")
     if found.repeatable:
-        return _of_what_differs_for_good(found)
+        return lasting_cause(config=found.config, code=found.code, manifest=found.manifest)
     if found.operation is None:
         what = "chance, and not every time: two more runs agreed up to there"
         return Cause(f"{what}; a race of threads, or a draw without a seed", "threads=1, or the same command again")
@@ -134,22 +135,23 @@ def _of_the_step(found: Evidence) -> Cause:
     return Cause(what, "+trainer.deterministic=true (it names kernels that cannot be), or threads=1")
 
 
-def _of_what_differs_for_good(found: Evidence) -> Cause:
-    if found.config:
-        return Cause(_with_config("another config", found), "leave the change out, or take it for another run")
-    if found.code:
-        return _other_code(found)
-    if found.manifest:
-        return Cause(
-            f"another environment: {'; '.join(found.manifest)}", "set it as in the record to get the same bits"
-        )
-    what = "a change that no record shows: code of a package that is not followed, or an environment variable"
-    return Cause(what, "train again with trace=true before and after the change")
+def lasting_cause(*, config: Sequence[str], code: Sequence[str], manifest: Sequence[str]) -> Cause:
+    """The likely cause where runs made now agree with each other, and not with an older one."""
+    if config:
+        return Cause(f"another config ({listed(config)})", "leave the change out, or take it for another run")
+    if code:
+        return _other_code(code)
+    if manifest:
+        return Cause(f"another environment: {listed(manifest)}", "set it as in the record to get the same bits")
+    what = (
+        "a change that no record shows: code of a package that is not followed, an environment variable, the order of "
+    )
+    return Cause(f"{what}a set (PYTHONHASHSEED)", "train with trace=true before and after such a change")
 
 
-def _other_code(found: Evidence, before: str = "") -> Cause:
-    return Cause(f"{before}other code: {', '.join(found.code)}", "git log of these files since the recorded commit")
+def _other_code(code: Sequence[str], before: str = "") -> Cause:
+    return Cause(f"{before}other code: {listed(code)}", "git log of these files since the recorded commit")
 
 
 def _with_config(what: str, found: Evidence) -> str:
-    return what + (f" ({'; '.join(found.config[:4])})" if found.config else "")
+    return what + (f" ({listed(found.config)})" if found.config else "")

@@ -26,6 +26,7 @@ from vision_baselines.runs import environment
 from vision_baselines.runs.files import clear, write_pictures, written_files
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
 from vision_baselines.runs.resumption import Action
+from vision_baselines.runs.trace import TRACE_FILE
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training import build, pretrained
 from vision_baselines.training.checkpoints import Checkpoints
@@ -79,6 +80,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 if decision.files_changed:
                     require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
                 log.info("%s is finished already; rerun=true trains it again", folder.name)
+                if cfg.get("trace") and not (folder / TRACE_FILE).exists():
+                    log.info("it kept no trace; rerun=true trace=true keeps one")
                 warn_of_lost_weights(Path(cfg.callbacks.checkpoints.dirpath))
                 return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
