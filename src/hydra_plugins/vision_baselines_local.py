@@ -90,11 +90,38 @@ class PairedSweeper(BasicSweeper):
         """Run the sweep; a preview leaves its folder as it was."""
         assert self.config is not None
         if not self.config.preview:
-            return self._sweep(arguments)
+            return self._sweep_and_fresh_seeds(arguments)
         from vision_baselines.sweep.untouched import untouched
 
         with untouched(Path(self.config.hydra.sweep.dir)):
-            return self._sweep(arguments)
+            returned = self._sweep(arguments)
+        if fresh := self.config.comparison.get("fresh_seeds"):
+            print(
+                f"up to {fresh} more jobs follow: what is chosen, on seeds that chose nothing (comparison.fresh_seeds)"
+            )
+        return returned
+
+    def _sweep_and_fresh_seeds(self, arguments: list[str]) -> Any:
+        """The sweep, and then the chosen setting on fresh seeds where that is asked; jobs that failed chose nothing."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.launcher is not None
+        from vision_baselines.errors import TrainingError
+
+        returned, failure = None, None
+        try:
+            returned = self._sweep(arguments)
+        except TrainingError as error:
+            if self.config.fail_fast:
+                raise
+            failure = error
+        if self.config.comparison.get("fresh_seeds"):
+            from vision_baselines.sweep.fresh import run_fresh_seeds
+
+            run_fresh_seeds(self.launcher.launch, config=self.config, hydra_context=self.hydra_context)
+        if failure is not None:
+            raise failure
+        return returned
 
     def _sweep(self, arguments: list[str]) -> Any:
         return super().sweep(arguments)

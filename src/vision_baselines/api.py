@@ -198,7 +198,7 @@ class Comparison:
         from vision_baselines.report.tables import RESULT, group_columns
 
         columns = chosen(group_columns(self.content), RESULT)
-        cells = [[column.write(row) for column in columns] for row in self.content.best_first()]
+        cells = [[column.write(row) for column in columns] for row in self.content.shown()]
         shown = pd.DataFrame(cells, columns=[column.head for column in columns])
         return f"<p>{escape(self.headline)}</p>{shown.to_html(index=False)}"
 

@@ -39,7 +39,8 @@ def test_a_metric_that_is_better_lower_chooses_the_lowest_epoch_and_ranks_the_lo
     scores = [row.metrics["val/ece"] for row in record.history]
     assert record.best_epoch == scores.index(min(scores))
     table = tabulate(collect([tmp_path / "outputs"]), group_by="seed")
-    means = [row.metrics["test/ece"].mean for row in table.ranked()]
+    assert table.selection.name == "val/ece"
+    means = [row.metrics["val/ece"].mean for row in table.ranked()]
     assert means == sorted(means)
 
 

@@ -58,10 +58,15 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
     if len(table.best_groups) > 1:
         equal = listed([row.label for row in table.best_groups], 3)
         yield f"{capital(selection.title)} is the same for {equal}; the first of them in the table counts as chosen."
-    yield (
-        f"{choice.label} was chosen by the runs that its {table.metric.title} is of: a seed's luck is in both splits, "
-        "so some optimism about the setting stays."
-    )
+    if table.metric == selection:
+        yield f"{choice.label} was chosen by the {table.metric.title} that is shown, so that it is too good."
+    elif table.reported is None:
+        yield (
+            f"{choice.label} was chosen by the runs that its {table.metric.title} is of: a seed's luck is in both "
+            "splits, so some optimism about the setting stays (see comparison.fresh_seeds)."
+        )
+    if table.stale:
+        yield f"{plural(len(table.stale), 'run')} on fresh seeds left out: their seeds have chosen since."
 
 
 def _about_looks(table: ComparisonTable) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line
-from vision_baselines.runs.record import RECORD_FILE, RunRecord, read_record
+from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
 
 OUTPUT_FOLDER = "comparison"
 
@@ -25,6 +25,11 @@ class Job:
     folder: Path
     place: str
     record: RunRecord
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether its setting was chosen before it was trained (`sweep.fresh`), so that it must not choose."""
+        return self.folder.parent.name == FRESH_SEEDS
 
 
 @dataclass(frozen=True)

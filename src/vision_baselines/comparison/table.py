@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
@@ -26,7 +26,8 @@ class ComparisonTable:
     """All groups in their order, compared by `metric`, against the group `baseline` if there is one.
 
     `selection`, a metric of the validation split, ranks them. Where it is None nothing is ranked, and `not_ranked` is
-    the reason.
+    the reason. `fresh` are the runs of chosen groups on seeds that chose nothing, a row a group; `stale` are such runs
+    whose seed has been used by a group since.
 
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
@@ -45,11 +46,13 @@ class ComparisonTable:
     controls: tuple[Control, ...] = ()
     not_ranked: str = ""
     sequential: Sequential | None = None
+    fresh: tuple[GroupRow, ...] = ()
+    stale: tuple[Job, ...] = ()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """Every readable job, in the order of groups and seeds."""
-        return tuple(job for row in self.rows for job in row.jobs)
+        """Every readable job, in the order of groups and seeds, those on fresh seeds last."""
+        return (*(job for row in (*self.rows, *self.fresh) for job in row.jobs), *self.stale)
 
     @property
     def n_finished(self) -> int:
@@ -80,6 +83,17 @@ class ComparisonTable:
         ranked = self.ranked()
         return [*ranked, *(row for row in self.rows if row not in ranked)]
 
+    def shown(self) -> list[GroupRow]:
+        """All rows of a table: the groups, the best first, and the runs on fresh seeds."""
+        return [*self.best_first(), *self.fresh]
+
+    @property
+    def reported(self) -> GroupRow | None:
+        """The runs of the chosen group on fresh seeds, where there are some with the metric."""
+        choice = self.choice
+        label = fresh_label(choice.label) if choice else None
+        return next((row for row in self.fresh if row.label == label and self.metric.name in row.metrics), None)
+
     @property
     def best_groups(self) -> list[GroupRow]:
         """The groups with the best mean of `selection`, of at least two that have one."""
@@ -91,10 +105,18 @@ class ComparisonTable:
 
     @property
     def choice(self) -> GroupRow | None:
-        """The group that was chosen among several; of two, one of them the baseline, the other was meant beforehand."""
+        """The group that was chosen among several.
+
+        Of two, one of them the baseline, the other was meant beforehand, unless one was trained on fresh seeds.
+        """
         ranked = self.ranked()
-        is_given = len(self.measured) == 2 and self.baseline in {row.label for row in self.measured}
+        is_given = not self.fresh and len(self.measured) == 2 and self.baseline in {row.label for row in self.measured}
         return ranked[0] if len(ranked) > 1 and not is_given and not self.controls else None
+
+
+def fresh_label(label: str) -> str:
+    """What the runs of a group on fresh seeds are called."""
+    return f"fresh seeds of {label}"
 
 
 def tabulate(
@@ -124,7 +146,7 @@ def tabulate(
         ConfigError: `select` is no metric of the validation split, or the jobs do not agree which end of the metric is
             better.
     """
-    groups = group_jobs(collection.jobs, group_by)
+    groups, fresh, stale = _split(group_jobs(collection.jobs, group_by))
     chosen = _baseline(groups, baseline)
     names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
     compared = compared_metric(collection.jobs, metric)
@@ -154,7 +176,25 @@ def tabulate(
         if chance_level is not None
         else (),
         not_ranked=not_ranked,
+        fresh=tuple(row_of(group, modes) for group in fresh),
+        stale=stale,
     )
+
+
+def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job, ...]]:
+    """The groups of the runs that choose, those of the runs that chose nothing, and runs that are neither."""
+    ordinary = [replace(group, jobs=tuple(job for job in group.jobs if not job.is_fresh)) for group in groups]
+    ordinary = [group for group in ordinary if group.jobs]
+    if not ordinary:  # the folder of fresh seeds alone
+        return list(groups), [], ()
+    used = {job.record.seed for group in ordinary for job in group.jobs}
+    fresh, stale = [], []
+    for group in groups:
+        jobs = [job for job in group.jobs if job.is_fresh]
+        stale += [job for job in jobs if job.record.seed in used]
+        if kept := tuple(job for job in jobs if job.record.seed not in used):
+            fresh.append(replace(group, label=fresh_label(group.label), jobs=kept))
+    return ordinary, fresh, tuple(stale)
 
 
 def _baseline(groups: Sequence[Group], wanted: str | None) -> str | None:

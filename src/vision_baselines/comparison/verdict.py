@@ -80,7 +80,7 @@ def finding(table: ComparisonTable) -> Finding:
         row = measured[0]
         return Finding(f"{row.label} reaches a {metric.title} of {_spread(row, metric)}{alone}", _runs(row, metric))
     others = [row for row in measured if row.label != baseline]
-    if baseline is not None and len(others) == 1 and len(measured) == 2:
+    if baseline is not None and len(others) == 1 and len(measured) == 2 and table.choice is None:
         found = against_baseline(others[0], baseline, metric)
         return Finding(f"{others[0].label} {found.claim}", found.proof)
     best = table.choice
@@ -89,9 +89,11 @@ def finding(table: ComparisonTable) -> Finding:
     settings = f"{len(table.ranked())} settings"
     leader = (
         f"{best.label}, chosen by {table.selection.title} among {settings}, "
-        f"has a {metric.title} of {_spread(best, metric)}"
+        f"has a {metric.title} of {_spread(table.reported or best, metric)}"
     )
-    runs = _runs(best, metric)
+    if table.reported is not None:
+        leader += f" on {plural(table.reported.metrics[metric.name].n, 'seed')} that chose nothing"
+    runs = _runs(table.reported or best, metric)
     if baseline is None:
         return Finding(leader, f"{runs}; no baseline was chosen, so no difference was tested")
     if len(others) == len(measured):
@@ -99,7 +101,8 @@ def finding(table: ComparisonTable) -> Finding:
     if best.label != baseline:
         found = against_baseline(best, baseline, metric)
         link = "and" if best.difference and is_better(best.difference, metric) else "but"
-        return Finding(f"{leader}, {link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
+        link = "; on the seeds that chose it, it" if table.reported is not None else f", {link}"
+        return Finding(f"{leader}{link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
     return Finding(f"The baseline {leader}; {_of_others(others, metric)}", runs)
 
 

@@ -82,6 +82,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
 _COMPARISON_NUMBERS: dict[str, tuple[Any, float, float]] = {
     "equivalence": (int | float, 0, math.inf),
     "max_seeds": (int, 3, 200),
+    "fresh_seeds": (int, 1, 1000),
 }
 _MAY_BE_NULL = frozenset({"n_jobs", "freeze", "code"})
 
@@ -263,6 +264,8 @@ def check_comparison(config: Mapping[str, Any]) -> None:
             continue
         if key in _COMPARISON_NUMBERS:
             _check_comparison_number(key, value)
+            if key == "fresh_seeds" and value is not None and select(config, "data.val_size") == 0:
+                raise ConfigError(f"comparison.fresh_seeds is {value}; data.val_size=0 leaves nothing to choose by")
             continue
         names = value if key == "group_by" and isinstance(value, list) else [value]
         if value is not None and not all(isinstance(name, str) and name for name in names):
@@ -274,6 +277,24 @@ def check_comparison(config: Mapping[str, Any]) -> None:
                 raise ConfigError(f"comparison.select is {value!r}; data.val_size=0 leaves no image to measure it on")
         if key == "metric" and value is not None and "/" not in str(value):
             raise ConfigError(f"comparison.metric is {value!r}; expected a split and a quantity, as in split/quantity")
+
+
+def check_fresh_seeds(cfg: DictConfig) -> None:
+    """Refuse ``comparison.fresh_seeds`` in a sweep that would choose nothing, or whose sweeper would not train them.
+
+    Raises:
+        ConfigError: What stands against it.
+    """
+    options = cfg.get("comparison") or {}
+    if not options.get("fresh_seeds"):
+        return
+    group_by = options.get("group_by")
+    if not str(OmegaConf.select(cfg, "hydra.sweeper._target_")).startswith("hydra_plugins.vision_baselines_local."):
+        raise ConfigError("comparison.fresh_seeds needs hydra/sweeper=paired or until_decided, which train them")
+    if "seed" in (group_by.split(",") if isinstance(group_by, str) else group_by or ()):
+        raise ConfigError("comparison.group_by names seed, and comparison.fresh_seeds adds seeds to what is chosen")
+    if options.get("chance_level") is not None:
+        raise ConfigError("comparison.chance_level makes it a control, which leaves comparison.fresh_seeds no choice")
 
 
 def _check_comparison_number(key: str, value: Any) -> None:

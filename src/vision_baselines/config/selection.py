@@ -16,4 +16,4 @@ def check_selection(value: object, key: str) -> None:
     if value is None or (isinstance(value, str) and value.startswith(SPLIT) and value != SPLIT):
         return
     why = "; what is chosen by its test metric has no honest test metric" if str(value).startswith("test/") else ""
-    raise ConfigError(f"{key} is {value!r}; expected a metric of the validation split, such as val/acc, or null{why}")
+    raise ConfigError(f"{key} is {value!r}; expected a metric of the validation split, {SPLIT}…, or null{why}")

@@ -20,7 +20,7 @@ from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
 from vision_baselines.runs.fingerprint import group_name
-from vision_baselines.runs.record import Environment, RunRecord, Status, find_records
+from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, find_records
 
 QUICK_S = 60.0
 # How often a baseline of any number of groups fails by chance alone on another machine.
@@ -75,7 +75,7 @@ def expectation(folder: Path) -> dict[str, Any]:
     Raises:
         DataError: A run is not finished, runs of one group do not share their data, or runs their manifest.
     """
-    records = [record for _, record in find_records([folder])]
+    records = [record for path, record in find_records([folder]) if path.parent.name != FRESH_SEEDS]
     unfinished = [record.name for record in records if record.status is not Status.FINISHED]
     if unfinished or not records:
         raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")

@@ -27,6 +27,6 @@ def rich_table(table: ComparisonTable) -> Table:
             overflow="fold",
             ratio=1 if column.name == "group" else None,
         )
-    for row in table.best_first():
+    for row in table.shown():
         console_table.add_row(*(Text(column.write(row), style=_STYLES.get(column.tone(row), "")) for column in columns))
     return console_table

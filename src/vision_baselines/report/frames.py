@@ -33,7 +33,7 @@ def jobs_frame(table: ComparisonTable) -> pd.DataFrame:
 
 def groups_frame(table: ComparisonTable) -> pd.DataFrame:
     """One row per group: counts, every metric's summary, the paired difference, and costs."""
-    return pd.DataFrame(_exact(group_columns(table), table.rows))
+    return pd.DataFrame(_exact(group_columns(table), [*table.rows, *table.fresh]))
 
 
 def epochs_frame(table: ComparisonTable) -> pd.DataFrame:

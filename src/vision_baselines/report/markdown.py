@@ -45,7 +45,7 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
-        _table(chosen(group_columns(table), names), table.best_first()) if table.rows else "",
+        _table(chosen(group_columns(table), names), table.shown()) if table.rows else "",
         escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",

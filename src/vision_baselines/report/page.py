@@ -20,7 +20,7 @@ from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
 from vision_baselines.comparison.rows import FAILED
-from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.comparison.table import ComparisonTable, fresh_label
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
@@ -30,6 +30,7 @@ from vision_baselines.report.tables import (
     COSTS,
     JOB,
     RESULT,
+    STALE,
     epoch_columns,
     epochs_of,
     failure_reason,
@@ -73,6 +74,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         last_end=max((job.record.ended_at for job in table.jobs if job.record.ended_at), default=None),
         table=table,
         groups=table.best_first(),
+        shown=table.shown(),
         result=chosen(columns, RESULT),
         costs=chosen(columns, ("group", *COSTS)),
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
@@ -89,7 +91,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         settings=_settings(table),
         pictures=pictures,
         jobs=(chosen(job_columns(table), JOB), job_rows(table)),
-        marks={row.label: _mark(index) for index, row in enumerate(table.rows)},
+        marks=_marks(table),
         line_marks={line.label: _mark(index) for index, line in enumerate(table.series)},
         commands=[dict(variant.facts)["command"] for variant in commands(table.jobs)],
         commands_shown=_COMMANDS_SHOWN,
@@ -137,6 +139,13 @@ def _variants(found: list[Variant]) -> dict[str, Any]:
             (name, [dict(variant.facts).get(name, "absent") for variant in shown], name in different) for name in names
         ],
     }
+
+
+def _marks(table: ComparisonTable) -> dict[str, Markup]:
+    """The sign of each group by its label; runs on fresh seeds have their group's."""
+    signs = {row.label: _mark(index) for index, row in enumerate(table.rows)}
+    fresh = {row.label: signs[label] for row in table.fresh for label in signs if fresh_label(label) == row.label}
+    return {STALE: Markup("")} | {row.label: Markup("") for row in table.fresh} | signs | fresh
 
 
 def _mark(index: int) -> Markup:

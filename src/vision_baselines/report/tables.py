@@ -25,6 +25,7 @@ RESULT = (
 )  # fmt: skip
 COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
 TERMINAL = ("group", "selection", "control", "jobs", "mean", "interval", "versus", "parameters")
+STALE = "seeds that are fresh no longer"
 JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
 
 
@@ -141,8 +142,10 @@ def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
 
 def job_rows(table: ComparisonTable) -> list[JobRow]:
     """Every readable job, in the order of groups and seeds."""
-    counted = {job.folder for row in table.rows for job in row.counted}
-    return [JobRow(row.label, job, job.folder in counted) for row in table.rows for job in row.jobs]
+    rows = (*table.rows, *table.fresh)
+    counted = {job.folder for row in rows for job in row.counted}
+    grouped = [JobRow(row.label, job, job.folder in counted) for row in rows for job in row.jobs]
+    return [*grouped, *(JobRow(STALE, job, is_counted=False) for job in table.stale)]
 
 
 def series_columns(table: ComparisonTable) -> list[Column[SeriesRow]]:

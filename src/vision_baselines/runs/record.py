@@ -23,6 +23,7 @@ from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import read_regular
 
 RECORD_FILE = "run.json"
+FRESH_SEEDS = "fresh_seeds"  # the folder in a sweep's of runs that are reported and choose nothing
 _MOST_BYTES = 2**25  # a matrix of 1,000 classes takes a fifth of it
 
 

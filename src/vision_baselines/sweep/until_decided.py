@@ -194,7 +194,7 @@ def _finished_jobs(folder: Path, settings: Sequence[Setting]) -> dict[str, list[
     """Jobs of this sweep in its folder, by group; what else lies there is left out."""
     groups: dict[str, list[Job]] = {}
     try:
-        jobs = collect([folder]).jobs
+        jobs = [job for job in collect([folder]).jobs if not job.is_fresh]
     except NoRecordsError:
         return {}
     for job in jobs:
