@@ -312,6 +312,7 @@ def compare(
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
+    equivalence: float | None = None,
     out: str | Path | None = None,
 ) -> Comparison:
     """Compare every run at or below some folders, and write the page, tables and pictures.
@@ -324,6 +325,7 @@ def compare(
         baseline: The group that others are compared with; by default ``model=fc`` if it is there.
         over: A key with numbers to draw the metric over.
         chance_level: Makes it a control, on labels without a signal: the share that chance reaches, or ``uniform``.
+        equivalence: Difference within which two groups are equal, in points of a share, else in the metric's unit.
         out: Where to write; by default ``comparison/`` in the first folder, where the sweep has its own page, or for
             other options than the sweep's a folder in it that is named after them.
 
@@ -347,6 +349,7 @@ def compare(
         baseline=baseline,
         over=over,
         chance_level=chance_level,
+        equivalence=equivalence,
     )
     return Comparison(written.table, written.headline, written.page)
 

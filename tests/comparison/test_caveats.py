@@ -78,12 +78,6 @@ def test_a_group_that_mixes_settings_is_named(record):
     assert "several runs of one seed" in caveats_of(*mixed, group_by="model")
 
 
-def test_many_comparisons_are_not_corrected_and_said_so(clean, record):
-    third = [record(f"model=mlp,seed={s}", 0.8) for s in range(3)]
-
-    assert "p-values are not corrected" in caveats_of(*clean, *third)
-
-
 def test_runs_that_used_a_part_of_the_data_stand_in_no_number(clean, record):
     partial = record("model=cnn,seed=3", 0.1, partial=["trainer.limit_test_batches=1"])
     table = tabulate(Collection(tuple(Job(Path(str(n)), f"p{n}", r) for n, r in enumerate([*clean, partial]))))

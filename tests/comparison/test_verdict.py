@@ -8,7 +8,7 @@ import pytest
 
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.comparison.verdict import headline, is_better, short_verdict
+from vision_baselines.comparison.verdict import headline, is_better, short_verdict, winner
 
 
 def table_of(*records, **options):
@@ -93,10 +93,15 @@ def test_a_baseline_that_is_best_is_reported_with_what_it_beats(record):
     assert "it beats model=cnn, and 1 group cannot be told apart from it" in headline(table)
 
 
-def test_without_a_baseline_no_difference_is_claimed(record):
-    table = table_of(record("model=a,seed=0", 0.9), record("model=b,seed=0", 0.8))
+def test_without_a_baseline_the_chosen_is_held_against_the_rest(record):
+    accs = {"a": [0.90, 0.91, 0.92], "b": [0.80, 0.81, 0.822], "c": [0.90, 0.89, 0.93]}
+    two = table_of(record("model=a,seed=0", 0.9), record("model=b,seed=0", 0.8))
+    three = table_of(*(record(f"model={m},seed={s}", acc) for m, v in accs.items() for s, acc in enumerate(v)))
 
-    assert "no baseline was chosen, so no difference was tested" in headline(table)
+    assert "; model=b cannot be told apart from model=a with n = 1 pair: it takes at least 3" in headline(two)
+    assert "; it beats model=b, and 1 group cannot be told apart from it" in headline(three)
+    assert "p-values are corrected for 3 comparisons" in headline(three)
+    assert winner(three) is None
 
 
 def test_one_group_states_its_mean(record):

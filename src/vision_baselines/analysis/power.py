@@ -7,10 +7,12 @@ at hand; with three of them it is known badly, and so is what follows from it.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
+from numpy.typing import NDArray
 from scipy import optimize, special
 
 _NODES, _WEIGHTS = leggauss(128)  # of the chance from 0 to 1; 256 change nothing by more than 1e-5
@@ -27,8 +29,13 @@ def noncentral_t(t: float, degrees: float, noncentrality: float) -> float:
     >>> round(noncentral_t(2.0, 4, 1.0), 4)
     0.7646
     """
-    spread = np.sqrt(special.chdtri(degrees, (1 - _NODES) / 2) / degrees)
-    return float(_WEIGHTS @ special.ndtr(t * spread - noncentrality)) / 2
+    return float(_WEIGHTS @ special.ndtr(t * _spreads(degrees) - noncentrality)) / 2
+
+
+@lru_cache(maxsize=64)
+def _spreads(degrees: float) -> NDArray[np.float64]:
+    """Quantiles of an estimated standard deviation, in units of the true one."""
+    return np.asarray(np.sqrt(special.chdtri(degrees, (1 - _NODES) / 2) / degrees))
 
 
 def power(difference: float, std: float, n: int, level: float = 0.05) -> float:

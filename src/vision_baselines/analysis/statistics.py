@@ -20,7 +20,7 @@ from vision_baselines.analysis.resampling import variance_of_mean
 
 Key = TypeVar("Key", bound=Hashable)
 
-Conclusion = Literal["larger", "smaller", "not distinguishable", "identical", "no spread", "too few pairs"]
+Conclusion = Literal["larger", "smaller", "not distinguishable", "equal", "identical", "no spread", "too few pairs"]
 
 MIN_PAIRS: Final = 3
 """Pairs below which no conclusion is drawn: two differences give one degree of freedom, an interval
@@ -71,8 +71,12 @@ class PairedDifference:
         conclusion: ``"larger"`` or ``"smaller"`` where the interval leaves out zero (a against b),
             ``"not distinguishable"`` where it holds zero, ``"identical"`` where every pair is equal,
             ``"no spread"`` where every pair differs by the same amount (the t test has nothing to
-            divide by; the seed probably reached neither run), ``"too few pairs"`` below `MIN_PAIRS`.
+            divide by; the seed probably reached neither run), ``"too few pairs"`` below `MIN_PAIRS`. Where several
+            comparisons are made, the two first follow the corrected p-value, and ``"equal"`` says that the difference
+            is within a margin.
         over: What the pairs are, in words, where they are not seeds: ``"5 folds × 3 seeds"``.
+        p_corrected: p-value, corrected for the number of comparisons; NaN where that was not done.
+        standard_error: Of the mean difference; NaN where there is no spread.
     """
 
     n: int
@@ -83,6 +87,18 @@ class PairedDifference:
     p_value: float
     conclusion: Conclusion
     over: str = ""
+    p_corrected: float = math.nan
+    standard_error: float = math.nan
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a p-value."""
+        return math.isfinite(self.p_value)
+
+    @property
+    def p(self) -> float:
+        """The p-value that the conclusion follows: the corrected one where there is one."""
+        return self.p_corrected if math.isfinite(self.p_corrected) else self.p_value
 
 
 def summarize(values: Iterable[float], confidence: float = 0.95, *, test_to_train: float = 0.0) -> Summary:
@@ -145,14 +161,14 @@ def paired_difference(
     n = len(shared)
     mean = float(differences.mean()) if n else math.nan
 
-    ci_low = ci_high = p_value = math.nan
+    ci_low = ci_high = p_value = error = math.nan
     # The spread of equal differences is a rounding residue, and t would divide by it.
     rounding = _ROUNDING * float(max(np.abs(left).max(), np.abs(right).max())) if n else 0.0
     has_spread = n > 1 and float(np.ptp(differences)) > rounding
     if has_spread:
         ci_low, ci_high = _t_interval(differences, confidence, test_to_train)
-        t = mean / math.sqrt(variance_of_mean(differences, test_to_train))
-        p_value = float(2 * stats.t.sf(abs(t), n - 1))
+        error = math.sqrt(variance_of_mean(differences, test_to_train))
+        p_value = float(2 * stats.t.sf(abs(mean) / error, n - 1))
 
     conclusion: Conclusion
     if n < MIN_PAIRS:
@@ -171,6 +187,7 @@ def paired_difference(
         ci_high=ci_high,
         p_value=p_value,
         conclusion=conclusion,
+        standard_error=error,
     )
 
 

@@ -1,6 +1,7 @@
 """``compare FOLDER… [group_by=key,key] [metric=name] [select=name] [baseline=group] [over=key] [out=folder]``.
 
 Compares records. Groups are ranked by the headline metric on the validation split, or by ``select=val/loss``.
+``equivalence=0.1`` asks which groups are equal within ± 0.1 points, or units of a metric that is no share.
 ``chance_level=uniform``, or a share such as 0.1, makes it a control, on data whose labels have no signal.
 ``format=latex`` prints a booktabs table and macros instead, each figure with its receipt in a comment (comparison.tex).
 ``compare [FOLDER…] --check paper.tex`` makes every figure with a receipt again from the records, which lie in the
@@ -20,7 +21,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 
-_OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "out", "format")
+_OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence", "out", "format")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
 
 
@@ -64,6 +65,7 @@ def _compare(arguments: list[str]) -> None:
         baseline=options.get("baseline"),
         over=options.get("over"),
         chance_level=_chance_level(options.get("chance_level")),
+        equivalence=_equivalence(options.get("equivalence")),
     )
     if "format" in options:
         print((comparison.out / LATEX_FILE).read_text(encoding="utf-8"), end="")
@@ -89,12 +91,24 @@ def _check(arguments: Sequence[str]) -> None:
     print(f"{plural(len(found), 'figure')}: all are what the records say")
 
 
+def _equivalence(text: str | None) -> float | None:
+    from vision_baselines.config.checks import check_comparison_number
+
+    margin = _number(text)
+    check_comparison_number("equivalence", margin, "equivalence")
+    return margin if isinstance(margin, float) else None
+
+
 def _chance_level(text: str | None) -> float | str | None:
     from vision_baselines.config.checks import check_chance_level
 
-    try:
-        level: float | str | None = float(text) if text else None
-    except ValueError:
-        level = text
+    level = _number(text)
     check_chance_level(level, "chance_level")
     return level
+
+
+def _number(text: str | None) -> float | str | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text

@@ -180,11 +180,6 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
             )
         if len(row.values(table.metric.name)) < len(row.counted):
             yield f"{row.label} has several runs of one seed; they are averaged before pairing."
-    if len(compared) > 1:
-        yield (
-            f"{len(compared)} groups are tested against one baseline and p-values are not corrected for that: "
-            f"at p < 0.05, one in twenty comparisons of equal groups looks different by chance."
-        )
 
 
 def _about_surroundings(table: ComparisonTable) -> Iterator[str]:

@@ -45,7 +45,7 @@ def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTabl
     before = row.difference
     if look is None or before is None or look.low is None or look.high is None or look.mean is None:
         return row
-    conclusion: Conclusion = "not distinguishable"
+    conclusion: Conclusion = "equal" if look.decision == "equal" else "not distinguishable"
     if look.decision in ("better", "worse"):
         conclusion = "larger" if (look.decision == "better") is not table.metric.lower_is_better else "smaller"
     found: PairedDifference = replace(
@@ -55,6 +55,7 @@ def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTabl
         ci_low=look.low,
         ci_high=look.high,
         p_value=math.nan,
+        p_corrected=math.nan,
         conclusion=conclusion,
     )
-    return replace(row, difference=found)
+    return replace(row, difference=found, evidence=row.evidence and row.evidence.without_tests())

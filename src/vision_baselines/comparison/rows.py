@@ -13,9 +13,11 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import TYPE_CHECKING
 
 from vision_baselines.analysis.resampling import mean_by_part
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference, Summary, paired_difference, summarize
+from vision_baselines.analysis.two_way import OverImages
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.grouping import Group
 from vision_baselines.comparison.metric import Metric
@@ -27,6 +29,9 @@ from vision_baselines.comparison.repetition import (
     resampling_ratio,
 )
 from vision_baselines.runs.record import Status
+
+if TYPE_CHECKING:
+    from vision_baselines.comparison.evidence import Evidence
 
 FAILED = (Status.FAILED, Status.DIVERGED)
 
@@ -47,6 +52,8 @@ class GroupRow:
     """One group; `counted` are the jobs its numbers come from, `jobs` all it has.
 
     `partial` are finished jobs that used a part of the data only, such as a quick try; they stand in no number.
+    `over_images` is the accuracy for other test images too, None where predictions are missing, and `evidence` what
+    stands beside the difference.
     `is_tested_elsewhere` says that its test images are not the baseline's, so that there is no `difference`.
     """
 
@@ -60,6 +67,8 @@ class GroupRow:
     difference: PairedDifference | None = None
     is_tested_elsewhere: bool = False
     partial: tuple[Job, ...] = ()
+    over_images: OverImages | None = None
+    evidence: Evidence | None = None
 
     @property
     def n_finished(self) -> int:
@@ -181,9 +190,10 @@ def _difference(
 def _bounded(summary: Summary, metric: Metric) -> Summary:
     """A summary whose interval stays within what the metric can be, and is left out for fewer than `MIN_PAIRS` values.
 
-    With two values the interval is 12.7 standard errors wide on each side: it says nothing that a reader could use.
+    With two values the interval is 12.7 standard errors wide on each side: it says nothing that a reader could use. Nor
+    would that of equal values, which has no width: three runs at 99% of 100 images are often equal by chance.
     """
-    if summary.n < MIN_PAIRS:
+    if summary.n < MIN_PAIRS or summary.min == summary.max:
         return replace(summary, ci_low=math.nan, ci_high=math.nan)
     low, high = metric.bounds
     return replace(summary, ci_low=max(summary.ci_low, low), ci_high=min(summary.ci_high, high))

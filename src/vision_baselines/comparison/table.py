@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
 from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.evidence import examined, over_images
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
@@ -29,6 +30,10 @@ class ComparisonTable:
     the reason. `fresh` are the runs of chosen groups on seeds that chose nothing, a row a group; `stale` are such runs
     whose seed has been used by a group since.
 
+    Without a baseline the group that was chosen is what the others are compared with: `reference`. p-values are
+    corrected for `family` comparisons, and groups that differ by up to `equivalence` (points of a share, else in the
+    metric's unit) can be called equal.
+
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
     were decided, `sequential` has the plan and the looks (`decided`).
@@ -48,6 +53,7 @@ class ComparisonTable:
     sequential: Sequential | None = None
     fresh: tuple[GroupRow, ...] = ()
     stale: tuple[Job, ...] = ()
+    equivalence: float | None = None
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -113,6 +119,18 @@ class ComparisonTable:
         is_given = not self.fresh and len(self.measured) == 2 and self.baseline in {row.label for row in self.measured}
         return ranked[0] if len(ranked) > 1 and not is_given and not self.controls else None
 
+    @property
+    def reference(self) -> str | None:
+        """Label of the group that differences are to: the baseline, else the one that was chosen."""
+        choice = self.choice if self.baseline is None else None
+        return choice.label if choice is not None else self.baseline
+
+    @property
+    def family(self) -> int:
+        """Comparisons that could have become a claim, for which p-values are corrected; 0 where none was tested."""
+        lines = [row for line in self.series for _, row in line.rows]
+        return max((row.evidence.family for row in (*self.rows, *lines) if row.evidence), default=0)
+
 
 def fresh_label(label: str) -> str:
     """What the runs of a group on fresh seeds are called."""
@@ -128,8 +146,9 @@ def tabulate(
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
+    equivalence: float | None = None,
 ) -> ComparisonTable:
-    """Group the jobs, summarise each group and pair it with the baseline, seed by seed.
+    """Group the jobs, summarise each group and pair it with the baseline, else with the chosen group, seed by seed.
 
     Args:
         collection: What was found on the disk.
@@ -140,6 +159,7 @@ def tabulate(
         baseline: Label or settings of a group; None takes the group ``model=fc`` if there is one.
         over: A numeric setting that `series` run over.
         chance_level: Makes every group a control, see `control_of`.
+        equivalence: Difference within which two groups are equal, in points of a share, else in the metric's unit.
 
     Raises:
         UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
@@ -157,11 +177,15 @@ def tabulate(
     shown = {metric, *(job.record.selection_metric for job in collection.jobs), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
     modes = {name: metric_of(collection.jobs, name) or Metric(name) for name in summarised}
-    plain = [row_of(group, modes) for group in groups]
-    counted = [job for row in plain for job in row.counted]
-    reference = next((row for row in plain if row.label == chosen), None)
-    return ComparisonTable(
-        rows=tuple(paired(row, compared, reference) for row in plain),
+
+    def row(group: Group) -> GroupRow:
+        found = row_of(group, modes)
+        return replace(found, over_images=over_images(found, compared))
+
+    plain = [row(group) for group in groups]
+    counted = [job for one in plain for job in one.counted]
+    table = ComparisonTable(
+        rows=tuple(plain),
         metric=compared,
         selection=selection,
         metrics=tuple(summarised),
@@ -172,13 +196,39 @@ def tabulate(
         series=series_over(counted, over, metric=compared, group_by=group_by, baseline=baseline or DEFAULT_BASELINE)
         if over is not None and counted
         else (),
-        controls=tuple(found for row in plain if (found := control_of(row, chance_level, compared)))
+        controls=tuple(found for one in plain if (found := control_of(one, chance_level, compared)))
         if chance_level is not None
         else (),
         not_ranked=not_ranked,
-        fresh=tuple(row_of(group, modes) for group in fresh),
+        fresh=tuple(row(group) for group in fresh),
         stale=stale,
+        equivalence=equivalence,
     )
+    return _compared(table)
+
+
+def _compared(table: ComparisonTable) -> ComparisonTable:
+    """With the differences of all groups and lines to their references, corrected as the claims of one page."""
+    metric, scale = table.metric, 100 if table.metric.is_share else 1
+    reference = next((row for row in table.rows if row.label == table.reference), None)
+    rows = [paired(row, metric, reference) for row in table.rows]
+    lines = {line.label: dict(line.rows) for line in table.series}
+    points = [(row, lines.get(line.baseline or "", {}).get(x)) for line in table.series for x, row in line.rows]
+    others = 0
+    if table.baseline is None:  # any of the ranked could have been chosen
+        count = len(table.ranked())
+        tested = sum(row.difference is not None and row.difference.is_tested for row in rows)
+        others = max(count * (count - 1) // 2 - tested, 0)
+    found = examined(
+        [*rows, *(row for row, _ in points)],
+        [reference] * len(rows) + [other for _, other in points],
+        metric,
+        margin=None if table.equivalence is None else table.equivalence / scale,
+        others=others,
+    )
+    rest = iter(found[len(rows) :])
+    series = tuple(replace(line, rows=tuple((x, next(rest)) for x, _ in line.rows)) for line in table.series)
+    return replace(table, rows=tuple(found[: len(rows)]), series=series)
 
 
 def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job, ...]]:

@@ -1,7 +1,8 @@
 """What a paired difference means, in words; the only place where "better" is said.
 
-The words follow the conclusion that `analysis.statistics` reached. Where it reached none, none is hinted
-at: a difference without enough pairs behind it is called too few pairs, not a tendency.
+The words follow the conclusion that `analysis.statistics` reached, as `evidence` has corrected it for the number of
+comparisons. Where it reached none, none is hinted at: a difference without enough pairs behind it is called too few
+pairs, not a tendency.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.comparison.control import CONTROL_WORDS, Control
-from vision_baselines.comparison.formatting import listed, plural, probability
+from vision_baselines.comparison.evidence import LEVEL
+from vision_baselines.comparison.formatting import ABSENT, listed, plural, probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
@@ -37,10 +39,22 @@ def short_verdict(difference: PairedDifference, metric: Metric) -> str:
     """A word or two for a cell of a table."""
     if difference.conclusion == "too few pairs":
         return "too few pairs" if difference.n else "no pairs"
-    if difference.conclusion in ("identical", "no spread"):
+    if difference.conclusion in ("identical", "no spread", "equal"):
         return difference.conclusion
     better = is_better(difference, metric)
     return "cannot tell" if better is None else "better" if better else "worse"
+
+
+def on_other_images(row: GroupRow, metric: Metric) -> str:
+    """A word or two on whether the group is better or worse on other test images of the kind too."""
+    evidence = row.evidence
+    if evidence is None or row.difference is None or not row.difference.is_tested:
+        return ABSENT
+    if evidence.over_images is None:
+        return "unknown"
+    if not evidence.images_p < LEVEL:
+        return "cannot tell"
+    return "better" if (evidence.over_images.mean > 0) is not metric.lower_is_better else "worse"
 
 
 def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
@@ -50,13 +64,18 @@ def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
         return Finding(f"cannot be compared with {baseline}: they were not tested on the same images")
     if difference is None or difference.n == 0:
         return Finding(f"cannot be compared with {baseline}: no seed finished in both")
-    proof = _evidence(difference, metric)
+    proof = _evidence(row, difference, metric)
     apart = f"cannot be told apart from {baseline}"
     by = f"{metric.signed(difference.mean)}{' points' if metric.is_share else ''}"
     if (better := is_better(difference, metric)) is not None:
         verb = "beats" if better else "falls behind"
         amount = metric.written_difference(abs(difference.mean))
         return Finding(f"{verb} {baseline} by {amount} {'of' if metric.is_share else 'in'} {metric.title}", proof)
+    if difference.conclusion == "equal" and row.evidence and row.evidence.margin is not None:
+        within = f"equals {baseline} within ±{metric.written_difference(row.evidence.margin)}"
+        return Finding(
+            f"{within}{' of' if metric.is_share else ' in'} {metric.title}", f"mean difference {by}, {proof}"
+        )
     if difference.conclusion == "identical":
         return Finding(f"equals {baseline} in {metric.title} for every seed", proof)
     if difference.conclusion == "no spread":
@@ -64,7 +83,10 @@ def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
         return Finding(f"differs from {baseline} in {metric.title} by {by} for every seed, {reason}", proof)
     if difference.conclusion == "too few pairs":
         needed = f"it takes at least {MIN_PAIRS} to tell"
-        return Finding(f"{apart} with {proof}: {needed}", f"mean difference in {metric.title} {by}")
+        said = f"mean difference in {metric.title} {by}"
+        if row.evidence and (p_value := probability(row.evidence.mcnemar_p)):
+            said += f"; of these two runs alone, McNemar's exact test: {p_value}"
+        return Finding(f"{apart} with {proof}: {needed}", said)
     return Finding(f"{apart} in {metric.title}: the mean difference is {by}", proof)
 
 
@@ -95,7 +117,11 @@ def finding(table: ComparisonTable) -> Finding:
         leader += f" on {plural(table.reported.metrics[metric.name].n, 'seed')} that chose nothing"
     runs = _runs(table.reported or best, metric)
     if baseline is None:
-        return Finding(leader, f"{runs}; no baseline was chosen, so no difference was tested")
+        rest = [row for row in measured if row is not best]
+        if len(rest) == 1:
+            found = against_baseline(rest[0], best.label, metric)
+            return Finding(f"{leader}; {rest[0].label} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
+        return Finding(f"{leader}; {_of_others(rest, table)}", f"{runs}{_corrected(table)}")
     if len(others) == len(measured):
         return Finding(leader, f"{runs}; the baseline {baseline} has no result yet")
     if best.label != baseline:
@@ -103,19 +129,19 @@ def finding(table: ComparisonTable) -> Finding:
         link = "and" if best.difference and is_better(best.difference, metric) else "but"
         link = "; on the seeds that chose it, it" if table.reported is not None else f", {link}"
         return Finding(f"{leader}{link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
-    return Finding(f"The baseline {leader}; {_of_others(others, metric)}", runs)
+    return Finding(f"The baseline {leader}; {_of_others(others, table)}", f"{runs}{_corrected(table)}")
 
 
 def winner(table: ComparisonTable) -> str | None:
     """The group that the words above call better than every group it was held against; None where there is none."""
     verdicts = {row.label: is_better(row.difference, table.metric) for row in table.measured if row.difference}
-    if table.controls or table.baseline is None or not verdicts:
+    if table.controls or not verdicts:
         return None
     if len(table.measured) == 2:
         (label, better), *_ = verdicts.items()
-        return {True: label, False: table.baseline, None: None}[better]
+        return {True: label, False: table.reference, None: None}[better]
     best = table.choice
-    if best is not None and best.label == table.baseline:
+    if best is not None and best.label == table.reference:
         others = [verdicts.get(row.label) for row in table.measured if row is not best]
         return best.label if all(better is False for better in others) else None
     return best.label if best is not None and verdicts.get(best.label) else None
@@ -130,14 +156,23 @@ def _runs(row: GroupRow, metric: Metric) -> str:
     return f"n = {row.averaged_over(metric.name) or plural(row.metrics[metric.name].n, 'run')}"
 
 
-def _of_others(others: Sequence[GroupRow], metric: Metric) -> str:
-    """What the baseline, ``it``, is against each of the others."""
+def _corrected(table: ComparisonTable) -> str:
+    return f"; p-values are corrected for {table.family} comparisons" if table.family > 1 else ""
+
+
+def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
+    """What the group that differences are to, ``it``, is against each of the others."""
+    metric = table.metric
     verdicts = [(row.label, row.difference and is_better(row.difference, metric)) for row in others]
+    equal = [row.label for row in others if row.difference and row.difference.conclusion == "equal"]
     worse = [label for label, better in verdicts if better is False]
     better = [label for label, better in verdicts if better]
     parts = [f"it beats {listed(worse, 3)}"] if worse else []
     parts += [f"it falls behind {listed(better, 3)}"] if better else []
-    if unclear := len(others) - len(worse) - len(better):
+    if equal:
+        points = " points" if metric.is_share else ""
+        parts.append(f"it equals {listed(equal, 3)} within ±{table.equivalence:g}{points}")
+    if unclear := len(others) - len(worse) - len(better) - len(equal):
         groups = plural(unclear, "group") if parts else "no group" if unclear > 1 else "the other group"
         parts.append(f"{groups} {'can' if groups == 'no group' else 'cannot'} be told apart from it")
     return ", and ".join(parts)
@@ -151,7 +186,7 @@ def _without_choice(table: ComparisonTable, others: Sequence[GroupRow]) -> Findi
         return Finding(nothing, "no baseline was chosen, so no difference was tested")
     if len(others) == len(table.measured):
         return Finding(nothing, f"the baseline {table.baseline} has no result yet")
-    return Finding(f"{nothing}; of the baseline {table.baseline}: {_of_others(others, table.metric)}")
+    return Finding(f"{nothing}; of the baseline {table.baseline}: {_of_others(others, table)}")
 
 
 def _of_controls(controls: Sequence[Control]) -> Finding:
@@ -175,17 +210,27 @@ def headline(table: ComparisonTable) -> str:
     return f"{found.claim} ({found.proof})." if found.proof else f"{found.claim}."
 
 
-def _evidence(difference: PairedDifference, metric: Metric) -> str:
-    """Interval, number of pairs and p-value of a difference; the number alone where there are too few."""
+def _evidence(row: GroupRow, difference: PairedDifference, metric: Metric) -> str:
+    """Interval, number of pairs and p-value of a difference, for other images too; the number alone of too few."""
     n = f"n = {difference.over or plural(difference.n, 'pair')}"
     if difference.n < MIN_PAIRS or not math.isfinite(difference.ci_low):
         return n
-    if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"
-        interval = metric.interval(-difference.ci_high, -difference.ci_low)
-    else:
-        interval = metric.interval(difference.ci_low, difference.ci_high, signed=difference.conclusion != "larger")
-    p_value = probability(difference.p_value)
-    return f"95% interval {interval}, {n}" + (f", {p_value}" if p_value else "")
+
+    def interval(low: float, high: float) -> str:
+        if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"
+            return metric.interval(-high, -low)
+        return metric.interval(low, high, signed=difference.conclusion != "larger")
+
+    said = f"95% interval {interval(difference.ci_low, difference.ci_high)}, {n}"
+    if not (p_value := probability(difference.p)) or row.evidence is None:
+        return f"{said}, {p_value}" if p_value else said
+    said += f", {p_value}"
+    if row.evidence.family > 1:
+        said += f" corrected for {row.evidence.family} comparisons"
+    if (images := row.evidence.over_images) is not None and math.isfinite(images.low):
+        word = on_other_images(row, metric)
+        said += f"; on other test images of this kind {interval(images.low, images.high)}, {word}"
+    return said
 
 
 def _nothing_yet(table: ComparisonTable) -> Finding:

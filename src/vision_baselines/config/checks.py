@@ -263,7 +263,7 @@ def check_comparison(config: Mapping[str, Any]) -> None:
             check_chance_level(value, "comparison.chance_level")
             continue
         if key in _COMPARISON_NUMBERS:
-            _check_comparison_number(key, value)
+            check_comparison_number(key, value, f"comparison.{key}")
             if key == "fresh_seeds" and value is not None and select(config, "data.val_size") == 0:
                 raise ConfigError(f"comparison.fresh_seeds is {value}; data.val_size=0 leaves nothing to choose by")
             continue
@@ -297,12 +297,22 @@ def check_fresh_seeds(cfg: DictConfig) -> None:
         raise ConfigError("comparison.chance_level makes it a control, which leaves comparison.fresh_seeds no choice")
 
 
-def _check_comparison_number(key: str, value: Any) -> None:
+def check_comparison_number(key: str, value: Any, name: str) -> None:
+    """Refuse what a number of a comparison cannot be.
+
+    Args:
+        key: ``equivalence`` or ``max_seeds``.
+        value: What it was set to.
+        name: What the option is called where it was set.
+
+    Raises:
+        ConfigError: The option, what it is and what was expected.
+    """
     kind, least, most = _COMPARISON_NUMBERS[key]
     fits = isinstance(value, kind) and not isinstance(value, bool)
     if value is not None and not (fits and math.isfinite(value) and least <= value <= most and value > 0):
         wanted = f"a whole number from {least} to {most}" if kind is int else "a number above 0"
-        raise ConfigError(f"comparison.{key} is {value!r}; expected {wanted}, or null")
+        raise ConfigError(f"{name} is {value!r}; expected {wanted}, or null")
 
 
 def check_chance_level(value: Any, key: str) -> None:

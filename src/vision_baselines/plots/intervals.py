@@ -65,14 +65,14 @@ def accuracy_figure(table: ComparisonTable) -> Figure | None:
 def difference_figure(table: ComparisonTable) -> Figure | None:
     """Each group's metric minus the baseline's, pair by pair; None where nothing is paired."""
     metric = table.metric
-    reference = next((row.values(metric.name) for row in table.rows if row.label == table.baseline), {})
+    reference = next((row.values(metric.name) for row in table.rows if row.label == table.reference), {})
     lines = []
     for row in table.best_first():
         found = row.difference
         if found is None or found.n == 0:
             continue
         pairs = tuple(v - reference[seed] for seed, v in row.values(metric.name).items() if seed in reference)
-        said = probability(found.p_value) or short_verdict(found, metric)
+        said = probability(found.p) or short_verdict(found, metric)
         note = f"{metric.signed(found.mean)} · {said} · n = {found.over or found.n}"
         look, ends = Look.of(table.rows.index(row)), (found.mean, found.ci_low, found.ci_high)
         lines.append(_Line(row.label, note, look, pairs, *ends))
@@ -80,7 +80,7 @@ def difference_figure(table: ComparisonTable) -> Figure | None:
         return None
     unit = "points of " if metric.is_share else ""
     low, high = metric.bounds
-    axis = f"{unit}{metric.title}, minus {shortened(table.baseline or '', 30)}"
+    axis = f"{unit}{metric.title}, minus {shortened(table.reference or '', 30)}"
     return _figure(lines, metric, axis, (low - high, high - low), zero=True)
 
 

@@ -98,9 +98,10 @@ def difference_columns(
     baseline: str,
     of: Callable[[Item], PairedDifference | None],
     is_baseline: Callable[[Item], bool],
+    word: str = "baseline",
 ) -> list[Column[Item]]:
     """Mean difference, interval, p-value and verdict against the baseline; ``versus`` has it in one cell."""
-    against = baseline if len(baseline) <= 24 else "the baseline"
+    against = baseline if len(baseline) <= 24 else f"the {word}{' group' * (word != 'baseline')}"
 
     def value(statistic: str) -> dict[str, Callable[[Item], Any]]:
         return {f"{metric.name} difference {statistic}": lambda item: getattr(of(item), statistic, None)}
@@ -110,7 +111,7 @@ def difference_columns(
 
     def verdict(item: Item) -> str:
         if is_baseline(item):
-            return "baseline"
+            return word
         found = of(item)
         return ABSENT if found is None else short_verdict(found, metric)
 
@@ -121,9 +122,9 @@ def difference_columns(
 
     def versus(item: Item) -> str:
         found = of(item)
-        if found is None or found.conclusion in ("too few pairs", "identical", "no spread"):
+        if found is None or not found.is_tested:
             return verdict(item)
-        return f"{metric.signed(found.mean)} {probability(found.p_value)}"
+        return f"{metric.signed(found.mean)} {probability(found.p)}"
 
     return [
         Column("difference n", "pairs", written(lambda found: str(found.n)), fields=value("n")),
@@ -142,8 +143,8 @@ def difference_columns(
         Column(
             "p",
             "p",
-            written(lambda found: probability(found.p_value)[2:].lstrip("= ") or ABSENT),
-            fields=value("p_value"),
+            written(lambda found: probability(found.p)[2:].lstrip("= ") or ABSENT),
+            fields=value("p_value") | value("p_corrected"),
         ),
         Column("verdict", "verdict", verdict, fields=value("conclusion"), is_number=False, tone=tone),
         Column("versus", f"vs {against}", versus, tone=tone),

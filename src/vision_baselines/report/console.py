@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
@@ -16,9 +17,14 @@ _HEAD_WIDTH = 13
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim", "best": "bold"}
 
 
-def rich_table(table: ComparisonTable) -> Table:
-    """One line per group; a group that is certainly better or worse than the baseline is green or red."""
-    columns = chosen(group_columns(table), TERMINAL)
+def rich_table(table: ComparisonTable, names: Sequence[str] = TERMINAL) -> Table:
+    """One line per group; a group that is certainly better or worse than the baseline is green or red.
+
+    Args:
+        table: The comparison.
+        names: The columns; those that are not there are left out.
+    """
+    columns = chosen(group_columns(table), names)
     console_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         console_table.add_column(

@@ -13,8 +13,8 @@ def legend(table: ComparisonTable) -> str:
     """Two to eight sentences."""
     said = [
         "± is the standard deviation over finished jobs.",
-        "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be, and nothing "
-        "about other test images.",
+        "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be on these test "
+        "images, and nothing about others.",
         "Costs are medians over finished jobs.",
     ]
     if table.best_groups and table.selection is not None:
@@ -22,9 +22,14 @@ def legend(table: ComparisonTable) -> str:
         said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best is bold{shown}.")
     elif len(table.measured) > 1 and table.not_ranked:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
-    if table.baseline is not None:
+    if table.reference is not None:
         unit = "percentage points" if table.metric.is_share else "the metric's unit"
         said.append(f"Differences are paired by seed and in {unit}.")
+    if table.family > 1:
+        said.append(
+            f"p-values are corrected (Holm) for the {table.family} comparisons that could have become a claim, and "
+            "verdicts follow them."
+        )
     shares = {share for row in table.rows for job in row.counted if (share := largest_class_share(job.record))}
     if shares and table.metric.is_accuracy:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
@@ -42,4 +47,24 @@ def legend(table: ComparisonTable) -> str:
     if images and table.metric.is_accuracy:
         points = " to ".join(f"{100 * share:.2g}" for share in sorted({min(images), max(images)}))
         said.append(f"One test image is {points} points.")
+    return " ".join(said)
+
+
+def sureness_legend(table: ComparisonTable) -> str:
+    """What the tables of "How sure" say."""
+    said = []
+    if any(row.over_images for row in table.rows):
+        said.append(
+            "Over images: the interval is over seeds and test images together, for other images of this kind. More "
+            "seeds cannot shrink the images' share of the variance, only more test images can."
+        )
+    elif table.metric.is_accuracy:
+        said.append("What other test images would say is unknown: it takes 3 runs with predictions.npz.")
+    if any(row.evidence and row.evidence.beats for row in table.rows):
+        said.append(
+            "P(beats): the chance that a new run is the better one where both get the same new seed. g: the difference "
+            "in standard deviations of a run. Could find: the smallest true difference that so many seeds find with "
+            "80% power. Seeds needed: for 80% power, if pairs spread as these do; with few seeds that is known badly."
+        )
+    said.append("See docs/statistics.md.")
     return " ".join(said)

@@ -12,8 +12,9 @@ from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import Column, Item, chosen
-from vision_baselines.report.legend import legend
+from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
+from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
     RESULT,
@@ -42,14 +43,19 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
     over = table.series and _table(series_columns(table), series_rows(table))
     epochs, against = epochs_of(table), chosen(group_columns(table), READ_AGAINST)
     by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
+    columns = group_columns(table)
+    sureness = [found for found in (chosen(columns, OTHER_IMAGES), chosen(columns, SIZE)) if is_shown(found)]
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
-        _table(chosen(group_columns(table), names), table.shown()) if table.rows else "",
+        _table(chosen(columns, names), table.shown()) if table.rows else "",
         escaped(legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
         f"## What the accuracy is read against\n\n{_table(against, table.best_first())}" if len(against) > 3 else "",
+        "## How sure" if sureness else "",
+        *(_table(found, table.shown()) for found in sureness),
+        escaped(sureness_legend(table)) if sureness else "",
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
         _failures(table),

@@ -24,8 +24,9 @@ from vision_baselines.comparison.table import ComparisonTable, fresh_label
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
-from vision_baselines.report.legend import legend
+from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
+from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
     JOB,
@@ -83,6 +84,8 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         recalls_of=[row.label for row in recalls_of],
         n_classes_left_out=max(len(classes) - CLASSES_SHOWN, 0),
         legend=legend(table),
+        sureness=[found for found in (chosen(columns, OTHER_IMAGES), chosen(columns, SIZE)) if is_shown(found)],
+        sureness_legend=sureness_legend(table),
         caveats=caveats(table),
         looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,
         series=(series_columns(table), series_rows(table)) if table.series else None,

@@ -17,6 +17,7 @@ from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.against import read_against_columns
 from vision_baselines.report.columns import Column, chosen, difference_columns, estimate_columns, plain_column
+from vision_baselines.report.sureness import image_columns, size_columns
 
 SeriesRow = tuple[float, GroupRow]
 RESULT = (
@@ -78,11 +79,16 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         unit, write = table.metric.unit, table.metric.bare
         columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
         columns += read_against_columns(table)
-    if table.baseline is not None:
-        columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.baseline}))
+    if table.reference is not None:
+        columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.reference}))
         columns += difference_columns(
-            table.metric, table.baseline, lambda row: row.difference, lambda row: row.label == table.baseline
+            table.metric,
+            table.reference,
+            lambda row: row.difference,
+            lambda row: row.label == table.reference,
+            "baseline" if table.baseline is not None else "chosen",
         )
+    columns += [*image_columns(table), *size_columns(table)]
     return [
         *columns,
         plain_column("parameters", "parameters", count, lambda row: row.costs.parameters),

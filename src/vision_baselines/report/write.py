@@ -57,11 +57,17 @@ class Comparison:
         from rich.text import Text
 
         from vision_baselines.comparison.caveats import caveats
+        from vision_baselines.report.columns import chosen
+        from vision_baselines.report.console import rich_table
+        from vision_baselines.report.sureness import TERMINAL_SURENESS, is_shown
+        from vision_baselines.report.tables import group_columns
 
         console = Console(highlight=False, markup=False)
         if not console.is_terminal:
             console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
         console.print(self.rich_table())
+        if is_shown(chosen(group_columns(self.table), TERMINAL_SURENESS)):
+            console.print(rich_table(self.table, TERMINAL_SURENESS))
         # Labels are foreign text, and [cat,dog] in one is no markup.
         console.print(Text(self.headline))
         if self.table.sequential is not None:
@@ -82,6 +88,7 @@ def compare(
     baseline: str | None = None,
     over: str | None = None,
     chance_level: float | str | None = None,
+    equivalence: float | None = None,
     pictures: bool = True,
     as_given: bool = False,
 ) -> Comparison:
@@ -103,6 +110,7 @@ def compare(
         over: A numeric override or config key; the metric is also drawn over it, a line for each group of the rest.
         chance_level: Makes the comparison a control: the share of right answers without any signal in the labels, or
             ``uniform`` for 1 / number of classes.
+        equivalence: Difference within which two groups are equal, in points of a share, else in the metric's unit.
         pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
             ones, and Matplotlib is not imported.
         as_given: Whether this is the sweep's own comparison, whose options are those given and no others.
@@ -118,7 +126,7 @@ def compare(
     own_folder = folders[0] / OUTPUT_FOLDER
     given = {
         "group_by": group_by, "metric": metric, "select": select, "baseline": baseline, "over": over,
-        "chance_level": chance_level,
+        "chance_level": chance_level, "equivalence": equivalence,
     }  # fmt: skip
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
@@ -172,7 +180,7 @@ def _tabulated(
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
-    known = ("group_by", "metric", "select", "baseline", "over", "chance_level")
+    known = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence")
     found = [
         {key: options[key] for key in known if options.get(key) is not None}
         for options in (job.record.config.get("comparison") or {} for job in collection.jobs)

@@ -36,6 +36,7 @@ class SweepCallback(Callback):
         baseline: The group that others are compared with.
         over: A numeric key that the metric is drawn over.
         chance_level: What a control tests at; see `report.write.compare`.
+        equivalence: Difference within which two groups are equal.
     """
 
     current: ClassVar[SweepCallback | None] = None
@@ -49,10 +50,11 @@ class SweepCallback(Callback):
         baseline: str | None = None,
         over: str | None = None,
         chance_level: float | str | None = None,
+        equivalence: float | None = None,
     ) -> None:
         self.options = {
             "group_by": group_by, "metric": metric, "select": select, "baseline": baseline, "over": over,
-            "chance_level": chance_level,
+            "chance_level": chance_level, "equivalence": equivalence,
         }  # fmt: skip
         self.folder: Path | None = None
         self.warned = False

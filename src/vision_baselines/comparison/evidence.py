@@ -1,0 +1,190 @@
+"""How sure a group's difference to the reference is: corrected, over other test images, and for a single run.
+
+`rows` has a group's paired t test over seeds, which speaks of these test images. Here stand the questions beyond it,
+and the correction for all comparisons that could have become a claim of the same page. docs/statistics.md says what
+each number means; formulas are in `analysis`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision_baselines.analysis.effects import Outperformance, hedges_g, outperformance
+from vision_baselines.analysis.equivalence import equivalence_p
+from vision_baselines.analysis.multiple import corrected
+from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_p
+from vision_baselines.analysis.power import detectable_difference, runs_needed
+from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
+from vision_baselines.analysis.two_way import OverImages, difference_interval, share_interval
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.outcomes import correct_table, same_images
+from vision_baselines.comparison.repetition import Repetition, repetition_of
+from vision_baselines.comparison.rows import GroupRow
+
+LEVEL: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What stands beside a paired difference; p-values are corrected unless said otherwise.
+
+    Attributes:
+        reference: Label of the group on the other side.
+        family: Comparisons that could have become a claim, for which p-values are corrected.
+        margin: δ of the equivalence, in the metric's unit; None where none was asked for.
+        equivalence_p: Of "the difference is at least δ".
+        over_images: The difference for other test images too; its p-value is not corrected. None where predictions are
+            missing or the metric is not a share of right answers.
+        images_p: Its p-value.
+        correlation: Of the pairs.
+        welch_p: Of Welch's test, not corrected.
+        mcnemar_p: Of McNemar's exact test where each side has a single run, not corrected.
+        effect: Hedges' g.
+        beats: The chance that a new run is the better one.
+        detectable: The smallest difference that so many pairs find with 80% power, in the metric's unit.
+        wanted: The difference that `needed` is for: δ, or the one that was seen.
+        needed: Pairs that find it with 80% power.
+    """
+
+    reference: str
+    family: int = 1
+    margin: float | None = None
+    equivalence_p: float = math.nan
+    over_images: OverImages | None = None
+    images_p: float = math.nan
+    correlation: float = math.nan
+    welch_p: float = math.nan
+    mcnemar_p: float = math.nan
+    effect: float = math.nan
+    beats: Outperformance | None = None
+    detectable: float = math.nan
+    wanted: float = math.nan
+    needed: int | None = None
+
+    def without_tests(self) -> Evidence:
+        """What stays where seeds were added until the results were clear: the images' share, and the size."""
+        kept = self.over_images and replace(self.over_images, low=math.nan, high=math.nan, p_value=math.nan)
+        return Evidence(
+            self.reference, margin=self.margin, over_images=kept, correlation=self.correlation, effect=self.effect
+        )
+
+
+def over_images(row: GroupRow, metric: Metric) -> OverImages | None:
+    """A group's accuracy for other seeds and other test images; None below `MIN_PAIRS` runs or without predictions."""
+    if not metric.is_accuracy or row.n_finished < MIN_PAIRS:
+        return None
+    table = correct_table(row)
+    return None if table is None or table.shape[1] < 2 else share_interval(table)
+
+
+def examined(
+    rows: Sequence[GroupRow],
+    references: Sequence[GroupRow | None],
+    metric: Metric,
+    *,
+    margin: float | None,
+    others: int,
+) -> list[GroupRow]:
+    """Rows whose differences have their evidence, and whose conclusions follow the corrected p-values.
+
+    Args:
+        rows: Rows of all comparisons of a page.
+        references: What each of them is compared with.
+        metric: What is compared.
+        margin: δ within which two groups count as equal, in the unit of the values; None asks for no equivalence.
+        others: Comparisons that could have become a claim and are not among `rows`.
+    """
+    found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
+    seeds = [[math.nan, math.nan] if one is None else [one[1].p_value, one[0].equivalence_p] for one in found]
+    images = [[one[0].over_images.p_value if one and one[0].over_images else math.nan] for one in found]
+    family = others + sum(any(map(math.isfinite, of)) for of in seeds)
+    result = []
+    for row, one, [p_value, equal], [images_p] in zip(
+        rows, found, corrected(seeds, others), corrected(images, others), strict=True
+    ):
+        if one is None:
+            result.append(row)
+            continue
+        evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=max(family, 1))
+        difference = _concluded(one[1], p_value, equal)
+        result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
+    return result
+
+
+def _evidence(
+    row: GroupRow, other: GroupRow | None, metric: Metric, margin: float | None
+) -> tuple[Evidence, PairedDifference] | None:
+    difference = row.difference
+    if other is None or difference is None:
+        return None
+    mine, its = row.values(metric.name), other.values(metric.name)
+    seeds = [seed for seed in mine if seed in its]
+    left, right = [mine[seed] for seed in seeds], [its[seed] for seed in seeds]
+    sign = -1 if metric.lower_is_better else 1
+    tables = _tables(row, other, metric, seeds)
+    evidence = Evidence(other.label, margin=margin)
+    if tables is not None and len(seeds) == 1 and len(mine) == len(its) == 1:
+        evidence = replace(evidence, mcnemar_p=mcnemar_p(tables[0][0] > 0.5, tables[1][0] > 0.5))
+    if margin is not None and difference.is_tested:
+        found = equivalence_p(difference.mean, difference.standard_error, difference.n - 1, margin)
+        evidence = replace(evidence, equivalence_p=found)
+    if len(seeds) < MIN_PAIRS or difference.over:  # what follows takes pairs of seeds
+        return evidence, difference
+    return replace(
+        evidence,
+        over_images=difference_interval(*tables, paired=True) if tables is not None else None,
+        correlation=pair_correlation(left, right),
+        welch_p=welch_p(list(mine.values()), list(its.values())),
+        effect=hedges_g(left, right),
+        beats=outperformance([sign * x for x in left], [sign * x for x in right], paired=True)
+        if difference.is_tested
+        else None,
+    ), difference
+
+
+def _tables(
+    row: GroupRow, other: GroupRow, metric: Metric, seeds: Sequence[Repetition]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """What the runs of both sides got right on the same images, a line for each of the seeds."""
+    if not seeds or not metric.is_accuracy or not same_images(row, other):
+        return None
+    tables = []
+    for side in (row, other):
+        correct = correct_table(side)
+        if correct is None or correct.shape[1] < 2:
+            return None
+        lines: dict[Repetition, list[NDArray[np.bool_]]] = {}
+        for job, line in zip(side.counted, correct, strict=True):
+            lines.setdefault(repetition_of(job.record), []).append(line)
+        tables.append(np.stack([np.mean(lines[seed], axis=0) for seed in seeds]))
+    return tables[0], tables[1]
+
+
+def _concluded(difference: PairedDifference, p_value: float, equal: float) -> PairedDifference:
+    """The conclusion that the corrected p-values allow; one without a test stays as it is."""
+    if not difference.is_tested:
+        return difference
+    difference = replace(difference, p_corrected=p_value)
+    if p_value < LEVEL:
+        return replace(difference, conclusion="larger" if difference.mean > 0 else "smaller")
+    return replace(difference, conclusion="equal" if equal < LEVEL else "not distinguishable")
+
+
+def _planned(evidence: Evidence, difference: PairedDifference) -> Evidence:
+    """What so many pairs could have found, at the level of the first of Holm's steps, and how many would find δ."""
+    if not difference.is_tested or difference.over:
+        return evidence
+    std, level = difference.standard_error * math.sqrt(difference.n), LEVEL / evidence.family
+    wanted = evidence.margin if evidence.margin is not None else abs(difference.mean)
+    return replace(
+        evidence,
+        detectable=detectable_difference(std, difference.n, level=level),
+        wanted=wanted,
+        needed=runs_needed(wanted, std, level=level),
+    )
