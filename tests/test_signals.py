@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from vision_baselines.cli import entry, messages
 from vision_baselines.cli.start import main
+from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training import build
 from vision_baselines.training import run as run_module
@@ -55,6 +57,30 @@ def test_a_signal_while_a_run_is_built_is_noted_and_the_run_goes_on_later(
     assert ended.value.signum == signum
     assert read_record(tmp_path / "outputs" / "run").status is Status.INTERRUPTED
     assert run_tiny("run").status is Status.FINISHED
+
+
+class LongProbe(Probe):
+    """Asks for an end while it measures, and would go on for minutes."""
+
+    def on_test_epoch_end(self, *_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(6000):
+            time.sleep(0.01)
+        pytest.fail("it was not ended")
+
+
+def test_a_probe_is_ended_at_once_and_the_run_goes_on_later(
+    run_tiny: Callable[..., Any], tmp_path: Path, with_callback: Callable[..., None]
+) -> None:
+    whole = run_tiny("whole")
+    with_callback(LongProbe())
+    with pytest.raises(Interrupted):
+        run_tiny("run")
+    assert read_record(tmp_path / "outputs" / "run").status is Status.INTERRUPTED
+    with_callback()
+    record = run_tiny("run")
+    assert record.status is Status.FINISHED
+    assert record.metrics == whole.metrics
 
 
 def test_reading_data_is_ended_at_once() -> None:

@@ -111,6 +111,14 @@ def test_a_data_module_serves_what_the_config_says(options):
     assert data.facts()["image_shape"] == list(shape)
 
 
+@pytest.mark.parametrize("side", [10**6, 10**9])
+def test_images_that_no_memory_holds_are_refused_before_they_are_made(side):
+    with pytest.raises(ConfigError, match=r"GiB of memory, and there are .* GiB: make data\.resize smaller"):
+        module(NOISE, image_shape=(1, side, side), resize=side).setup()
+    with pytest.raises(ConfigError, match=r"noise of .* images would take .* make data\.image_shape smaller"):
+        Noise(image_shape=(1, side, side))
+
+
 def test_a_shape_that_is_not_what_comes_out_is_refused_and_the_change_is_named():
     with pytest.raises(
         ConfigError, match=r"^data\.image_shape is \[1, 8, 8\]; the data has \[1, 12, 12\] after data\.r"

@@ -197,6 +197,8 @@ def test_what_is_no_picture_is_said_in_a_line_with_exit_code_3(run, tmp_path, ma
         (["--size", "100000"], "--size is 100000; expected at most 256"),
         (["--colour"], "--colour goes with --image"),
         (["--shift", "1"], "expected 2 arguments"),
+        (["--image", ""], "expected the name of a file or a folder"),
+        (["--stride", "9" * 20], "at least 1 and at most 999,999,999,999,999"),
         (["--shift", "a", "b"], "argument --shift: invalid int value: 'a'"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
@@ -215,3 +217,21 @@ def test_a_picture_that_cannot_be_written_is_said_in_a_line(run, tmp_path):
 
     assert (found.code, len(found.err.splitlines())) == (5, 1)
     assert "edges.png' cannot be written: " in found.err
+
+
+def test_a_picture_is_not_drawn_over(run, photo):
+    before = photo.read_bytes()
+    link = photo.with_name("link.png")
+    link.symlink_to(photo)
+    for out in (photo, link):
+        found = run(main, ["--image", str(photo), "--out", str(out)])
+        assert found.code == 2
+        assert "would be overwritten" in found.err
+    assert photo.read_bytes() == before
+
+
+def test_json_has_what_became_of_a_shift(run):
+    found = json.loads(run(main, ["--json", "--kernel", "sobel_y", "--shift", "2", "0", "--stride", "2"]).out)
+    assert found["shifted"]["sobel_y"]["steps"] == [1, 0]
+    assert found["shifted"]["sobel_y"]["compared"] > 0
+    assert "shifted" not in json.loads(run(main, ["--json"]).out)

@@ -186,6 +186,7 @@ def test_a_net_without_convolutions_sees_the_whole_image_and_has_no_growth_to_dr
         (["model=cnn,fc"], "model=cnn,fc lists several values"),
         (["model"], "'model' cannot be read; expected key=value"),
         (["model=null"], "'model=null' chooses nothing"),
+        (["model=true"], "'model=true' chooses nothing"),
         (["~model"], "the config has no model"),
         (["~data"], "the config has no data"),
         (["seed=-1"], "seed is -1; expected a whole number"),

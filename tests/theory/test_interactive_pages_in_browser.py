@@ -220,6 +220,8 @@ def test_a_unit_is_chosen_by_mouse_and_a_layer_that_leaves_no_pixel_is_named(ope
     page.get_by_label("kernel of layer 2").fill("40")
     assert page.locator("#problem").inner_text() == "Layer 2: the kernel spans 40 px, the padded input has 16."
     assert results(page)[1] == ["–", "–", "–"]
+    assert page.locator("#headline").inner_text() == "Layer 2 leaves no pixel."
+    assert "Every column" not in page.locator("#shown").inner_text()
     page.get_by_label("kernel of layer 2").fill("")
     assert page.get_by_label("kernel of layer 2").get_attribute("aria-invalid") == "true"
     page.get_by_label("kernel of layer 1").fill("900")

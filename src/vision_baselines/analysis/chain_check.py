@@ -6,7 +6,7 @@ as a picture one pixel high.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,17 +30,25 @@ class Measured:
     receptive_field: int
 
 
-def measured_chain(steps: Sequence[LayerStep], input_size: int) -> list[Measured]:
+def measured_chain(steps: Sequence[LayerStep], input_size: int, pools: Collection[int] = ()) -> list[Measured]:
     """Sizes by `nn.Conv2d`, and by `nn.MaxPool2d` where it takes the padding; fields by backpropagation.
 
     Args:
         steps: The layers, as `trace_chain` gives them; of their results only the centres are used, to choose a unit
             whose field does not reach into the padding.
         input_size: Side of the image, in pixels.
+        pools: Indices of the layers, from 0, that are known to be poolings.
 
     Raises:
-        ValueError: An image of more than `MOST_PX` pixels would be needed, or the two kinds of layer differ in size.
+        ValueError: An image of more than `MOST_PX` pixels would be needed, the two kinds of layer differ in size,
+            or `nn.MaxPool2d` does not take the padding of a layer in `pools`.
     """
+    for index in pools:
+        if steps[index].padding > steps[index].kernel_size // 2:
+            half = f"at most half the kernel, {steps[index].kernel_size // 2}"
+            raise ValueError(
+                f"layer {index + 1} is a pooling with padding {steps[index].padding}; PyTorch takes {half}"
+            )
     units = [max(0, -int(-((step.receptive_field - 1) / 2 - step.center) // step.jump)) for step in steps]
     ends = [
         int(step.center + unit * step.jump + (step.receptive_field - 1) / 2)

@@ -18,12 +18,23 @@ class Parser(argparse.ArgumentParser):
 
     def add_config_options(self) -> None:
         """Add what every command has that reads a config: ``--config-dir`` and ``--trust``."""
-        self.add_argument("--config-dir", type=Path, metavar="DIR", help="a folder with config files of your own")
+        self.add_argument("--config-dir", type=file_path, metavar="DIR", help="a folder with config files of your own")
         self.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
         raise ConfigError(f"{message} ({self.prog} --help lists what it takes)")
+
+
+def file_path(text: str) -> Path:
+    """A file or a folder, for a parser's argument; nothing is not the current folder.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"expected the name of a file or a folder, not {text!r}")
+    return Path(text)
 
 
 def positive(text: str) -> int:
@@ -46,7 +57,8 @@ def whole(text: str) -> int:
 
 def _whole(text: str, minimum: int) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) < minimum:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least {minimum}, not {text!r}")
+        most = f" and at most {10**15 - 1:,}" if text.isdigit() and len(text) > 15 else ""
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least {minimum}{most}, not {text!r}")
     return int(text)
 
 
@@ -66,6 +78,18 @@ def checked_html(path: Path | None) -> Path | None:
         ConfigError: Its name does not end in ``.html``.
     """
     return _checked(path, "--html", "an HTML file", "page.html")
+
+
+def not_the_input(out: Path | None, given: Path | None, option: str) -> None:
+    """Refuse to write over the file that is read.
+
+    Raises:
+        ConfigError: Both are one file.
+    """
+    if out and given and out.exists() and given.exists() and out.samefile(given):
+        raise ConfigError(
+            f"{option} is {str(out)!r}, the picture of --image, which would be overwritten; choose another"
+        )
 
 
 def _checked(path: Path | None, option: str, kind: str, example: str) -> Path | None:

@@ -81,7 +81,7 @@ def check_override(word: str) -> None:
     if word.startswith(("=", "+=", "++=")):
         raise ConfigError(f"{word!r} has no key; expected key=value, such as seed=1")
     key, found, value = word.lstrip("+").partition("=")
-    if found and value.strip() in ("null", "") and (options := group_options(key.partition("@")[0])):
+    if found and value.strip() in ("null", "", "true", "false") and (options := group_options(key.partition("@")[0])):
         raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
     if found and value.strip() == "null" and key in ("classifier", "comparison"):
         raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")

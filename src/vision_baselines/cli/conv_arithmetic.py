@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.table import Table
 
 from vision_baselines.analysis.conv_arithmetic import LayerStep, trace_chain
-from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, writing
+from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, file_path, not_the_input, writing
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import ConfigError, TrainingError
@@ -55,18 +55,20 @@ def _run(arguments: list[str]) -> None:
     )
     parser.add_argument("--check", action="store_true", help="build the chain in PyTorch and compare sizes and fields")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw the growth by depth")
+    parser.add_argument("--out", type=file_path, metavar="FILE.png", help="draw the growth by depth")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE.html", help="write a page to play with: change, add and remove layers"
+        "--html", type=file_path, metavar="FILE.html", help="write a page to play with: change, add and remove layers"
     )
-    parser.add_argument("--image", type=Path, metavar="FILE", help="the picture of that page; a digit if left out")
+    parser.add_argument("--image", type=file_path, metavar="FILE", help="the picture of that page; a digit if left out")
     options = parser.parse_intermixed_args(arguments)
     picture, page = checked_png(options.out), checked_html(options.html)
     if options.image and not page:
         raise ConfigError("--image is the picture of a page; expected --html FILE.html beside it")
+    not_the_input(picture, options.image, "--out")
     steps = chain(options.layers, options.input_size)
     channels = _channels(options.channels, len(steps)) if options.channels is not None else None
-    measured = _measured(steps, options.input_size) if options.check else []
+    pools = [index for index, number in enumerate((channels or [])[1:]) if number is None]
+    measured = _measured(steps, options.input_size, pools) if options.check else []
     if options.json:
         found: dict[str, Any] = {"input_size": options.input_size, "layers": [asdict(step) for step in steps]}
         if channels:
@@ -135,7 +137,9 @@ def _numbers(index: int, text: str) -> list[int]:
 def _channels(text: str, num_layers: int) -> list[int | None]:
     parts = text.split(",")
     if not all(re.fullmatch(r"-|[1-9][0-9]{0,5}", part) for part in parts) or parts[0] == "-":
-        raise ConfigError(f"--channels is {text!r}; expected whole numbers, - for a pooling, such as 3,32,-,64,-")
+        raise ConfigError(
+            f"--channels is {text!r}; expected whole numbers from 1 to 999999, - for a pooling, such as 3,32,-,64,-"
+        )
     if len(parts) != num_layers + 1:
         raise ConfigError(
             f"--channels has {len(parts)} entries; expected {num_layers + 1}: the image's channels, then one a layer"
@@ -143,7 +147,7 @@ def _channels(text: str, num_layers: int) -> list[int | None]:
     return [None if part == "-" else int(part) for part in parts]
 
 
-def _measured(steps: Sequence[LayerStep], input_size: int) -> list[Measured]:
+def _measured(steps: Sequence[LayerStep], input_size: int, pools: Sequence[int]) -> list[Measured]:
     """What PyTorch gives, which is what the arithmetic gives.
 
     Raises:
@@ -153,7 +157,7 @@ def _measured(steps: Sequence[LayerStep], input_size: int) -> list[Measured]:
     from vision_baselines.analysis.chain_check import measured_chain
 
     try:
-        measured = measured_chain(steps, input_size)
+        measured = measured_chain(steps, input_size, pools)
     except ValueError as error:
         raise ConfigError(f"--check: {error}") from error
     for number, (step, theirs) in enumerate(zip(steps, measured, strict=True), start=1):

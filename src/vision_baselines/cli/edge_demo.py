@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,8 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d
-from vision_baselines.analysis.shifting import shifted_response
-from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, positive, whole, writing
+from vision_baselines.analysis.shifting import ShiftedResponse, shifted_response
+from vision_baselines.cli.arguments import (
+    Parser,
+    checked_html,
+    checked_png,
+    console,
+    file_path,
+    not_the_input,
+    positive,
+    whole,
+    writing,
+)
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.kernel import FORM, parsed_kernel
 from vision_baselines.comparison.formatting import one_line, shortened
@@ -88,18 +98,18 @@ def responses(image: NDArray[Any], names: Sequence[str] = SHOWN) -> dict[str, ND
 def _run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
     out, page = checked_png(options.out), checked_html(options.html)
+    not_the_input(out, options.image, "--out")
     asked = _question(options)
     try:
         answers = {
             name: conv2d(asked.image, asked.weights(name), asked.stride, asked.padding)[0] for name in asked.kernels
         }
     except ValueError as error:
-        raise ConfigError(f"the kernel does not fit the picture: {error}") from error
+        reduced = f"; the picture was {asked.note}" if asked.note else ""
+        raise ConfigError(f"the kernel does not fit the picture: {error}{reduced}") from error
     difference = _difference_to_torch(asked, answers)
     if options.json:
-        image = asked.image if len(asked.image) > 1 else asked.image[0]
-        found = {name: answer.tolist() for name, answer in answers.items()}
-        print(json.dumps({"image": image.tolist(), "responses": found, "largest_difference_to_torch": difference}))
+        print(json.dumps(_as_json(asked, answers, difference, options.shift)))
     else:
         _print(asked, answers, difference, options.shift)
     written = []
@@ -118,7 +128,7 @@ def _run(arguments: list[str]) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog="edge_demo.py", description=_DESCRIPTION)
-    parser.add_argument("--image", type=Path, metavar="FILE", help="a picture of your own, made grey")
+    parser.add_argument("--image", type=file_path, metavar="FILE", help="a picture of your own, made grey")
     parser.add_argument(
         "--colour", "--color", action="store_true", help="keep its three channels; responses are summed"
     )
@@ -140,10 +150,12 @@ def _parser() -> Parser:
         help="move the picture: does the response move with it?",
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else, of every kernel")
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw it, and by default a real digit below it")
+    parser.add_argument(
+        "--out", type=file_path, metavar="FILE.png", help="draw it, and by default a real digit below it"
+    )
     parser.add_argument(
         "--html",
-        type=Path,
+        type=file_path,
         metavar="FILE.html",
         help="write a page to play with: move the window, change the kernel, shift the picture, pool instead",
     )
@@ -226,9 +238,28 @@ def _print(
             out.print(_shift_line(asked, name, *shift), soft_wrap=True)
 
 
+def _as_json(
+    asked: Question, answers: Mapping[str, NDArray[Any]], difference: float, shift: Sequence[int] | None
+) -> dict[str, Any]:
+    image = asked.image if len(asked.image) > 1 else asked.image[0]
+    found: dict[str, Any] = {
+        "image": image.tolist(),
+        "responses": {name: answer.tolist() for name, answer in answers.items()},
+        "largest_difference_to_torch": difference,
+    }
+    if shift:
+        found["shifted"] = {name: asdict(_shifted(asked, name, *shift)) for name in asked.kernels}
+    return found
+
+
+def _shifted(asked: Question, name: str, down: int, right: int) -> ShiftedResponse:
+    return shifted_response(
+        asked.image, asked.weights(name), down=down, right=right, stride=asked.stride, padding=asked.padding
+    )
+
+
 def _shift_line(asked: Question, name: str, down: int, right: int) -> str:
-    weights = asked.weights(name)
-    found = shifted_response(asked.image, weights, down=down, right=right, stride=asked.stride, padding=asked.padding)
+    found = _shifted(asked, name, down, right)
     moved = f"{name}: the picture moved by {down} down and {right} right"
     if found.steps is None:
         return f"{moved} has another response: the stride of {asked.stride} does not divide the shift."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser
+from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
@@ -33,10 +33,10 @@ def _evaluate(arguments: list[str]) -> None:
     parser = Parser(prog="evaluate.py", description=__doc__)
     parser.add_argument("path", nargs="?", help="the folder of a finished run, or a checkpoint; also ckpt_path=…")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="probe=all, trainer.accelerator=cpu, …")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the metrics there")
+    parser.add_argument("--json", type=file_path, metavar="FILE", help="write the metrics there")
     parser.add_argument(
         "--pictures",
-        type=Path,
+        type=file_path,
         metavar="DIR",
         help="a probe's pictures; default: evaluated/ beside run.json or the .ckpt",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_baselines.cli.arguments import Parser, checked_png, console
+from vision_baselines.cli.arguments import Parser, checked_png, console, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
@@ -52,7 +52,7 @@ def _run(arguments: list[str]) -> None:
         "--before", action="store_true", help="the weights before training too, beside the trained ones"
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="draw the filters")
+    parser.add_argument("--out", type=file_path, metavar="FILE.png", help="draw the filters")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     out = checked_png(options.out)
@@ -70,7 +70,7 @@ def _run(arguments: list[str]) -> None:
     chosen = (
         list(range(count if options.all else min(_FIRST, count)))
         if not options.filters
-        else [*map(int, options.filters)]
+        else list(dict.fromkeys(map(int, options.filters)))
     )
     if beyond := [index for index in chosen if index >= count]:
         raise ConfigError(f"there is no filter {beyond[0]}; {found.layer} has {count}, numbered from 0")

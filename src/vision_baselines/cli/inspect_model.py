@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vision_baselines.cli.arguments import Parser, console
+from vision_baselines.cli.arguments import Parser, console, file_path
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known, nearest
@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
+        "--out", type=file_path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
     )
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
-from vision_baselines.cli.arguments import Parser, writing
+from vision_baselines.cli.arguments import Parser, file_path, writing
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.errors import ConfigError
 
@@ -21,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _receipt(arguments: list[str]) -> None:
     parser = Parser(prog="receipt.py", description=__doc__)
-    parser.add_argument("sweep", type=Path, help="the folder of a sweep, such as outputs/demo, or of a run")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write it; receipt.json in the folder")
+    parser.add_argument("sweep", type=file_path, help="the folder of a sweep, such as outputs/demo, or of a run")
+    parser.add_argument("--out", type=file_path, metavar="FILE", help="where to write it; receipt.json in the folder")
     parser.add_argument("--names", action="store_true", help="keep paths and file names, which are left out otherwise")
     options = parser.parse_args(arguments)
     if options.out and options.out.suffix != ".json":

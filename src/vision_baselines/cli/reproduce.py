@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser
+from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
@@ -30,14 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _reproduce(arguments: list[str]) -> None:
     parser = Parser(prog="reproduce.py", description=__doc__)
-    parser.add_argument("run", nargs="?", type=Path, help="the folder of a finished run, or a receipt")
+    parser.add_argument("run", nargs="?", type=file_path, help="the folder of a finished run, or a receipt")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="threads=2, paths.data_dir=…")
     parser.add_argument(
         "--baselines", action="store_true", help="the named experiments, or every one that says what to expect"
     )
     parser.add_argument("--quick", action="store_true", help="of those, the ones that take less than a minute")
     parser.add_argument(
-        "--expect", type=Path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
+        "--expect", type=file_path, metavar="SWEEP", help="print the expectation that a finished sweep makes"
     )
     parser.add_argument("--first", action="store_true", help="of a receipt, one run of each group")
     parser.add_argument(

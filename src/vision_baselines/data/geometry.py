@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from vision_baselines.data.memory import require_room
 from vision_baselines.data.splits import Split, Splits, frozen_draws
 from vision_baselines.errors import ConfigError
 
@@ -59,6 +60,9 @@ def resized(splits: Splits, side: int) -> Splits:
 
     An image that is not square is stretched.
     """
+    images = sum(len(split.images) for split in splits.by_name().values())
+    needed = images * splits.train.images.shape[1] * side**2
+    require_room(needed, f"{images:,} images of {side:,}×{side:,} px", "data.resize")
 
     def scaled(images: Tensor) -> Tensor:
         shrinks = side < min(images.shape[-2:])

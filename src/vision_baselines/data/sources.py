@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from vision_baselines.data.integrity import verify
+from vision_baselines.data.memory import require_room
 from vision_baselines.data.source_report import VAL_CUT_FROM_TRAIN
 from vision_baselines.data.splits import (
     SPLIT_SEED,
@@ -138,6 +139,8 @@ class Noise:
             raise ConfigError(
                 f"data.image_shape is {list(self.image_shape)}; expected [channels, height, width], each >= 1"
             )
+        total = self.train_size + self.test_size
+        require_room(2 * total * math.prod(self.image_shape), f"noise of {total:,} images", "data.image_shape")
 
     def prepare(self) -> None:
         """Nothing to do: the images are drawn when they are loaded."""

@@ -58,15 +58,15 @@ function compute() {
   if (!steps.length) return;
   if (state.chosen >= steps.length) choose(steps.length - 1);
   const last = steps.at(-1), beyond = last.field > state.inputSize ? ", padding included" : "";
-  byId("headline").textContent = `${count(state.inputSize)} px become ${count(last.size)}; each of them sees `
+  if (!bad) byId("headline").textContent = `${count(state.inputSize)} px become ${count(last.size)}; each of them sees `
     + `${count(last.field)} px${beyond}, ${count(last.jump)} px from the next.`;
   byId("unused").replaceChildren(...steps.flatMap((step, index) =>
     step.unused ? [element("li", {}, `layer ${index + 1}: ${unusedText(step)}`)] : []));
-  if (!byId("unused").childElementCount) {
+  if (!bad && !byId("unused").childElementCount) {
     byId("unused").append(element("li", {}, "Every column of every layer is used: no size is rounded down."));
   }
   const words = state.layers.map(layer => (layer[3] === 1 ? layer.slice(0, 3) : layer).join(","));
-  byId("command").textContent = `python scripts/conv_arithmetic.py --input-size ${state.inputSize} ${words.join(" ")}`;
+  byId("command").textContent = bad ? "" : `python scripts/conv_arithmetic.py --input-size ${state.inputSize} ${words.join(" ")}`;
   draw();
 }
 

@@ -251,7 +251,7 @@ def _listed(name: str, given: Any) -> list[Any]:
     if given is None:
         return []
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-        raise ConfigError(f"probe.features.{name} is {given!r}; expected a list, or null")
+        raise ConfigError(f"probe.features.{name} is {given!r}; expected a list of at least one, or null")
     return list(given)
 
 

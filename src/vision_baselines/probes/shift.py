@@ -56,7 +56,8 @@ class Shift(Probe):
         sides = datamodule.image_shape[1:]
         if self.max_px >= min(sides):
             raise ConfigError(
-                f"probe.shift.max_px is {self.max_px}; expected less than an image's shorter side, {min(sides)} px"
+                f"probe.shift.max_px is {self.max_px}; expected less than an image's shorter side, "
+                f"{min(sides)} px; or name the probes without it, such as probe=[depth,units]"
             )
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

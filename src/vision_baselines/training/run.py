@@ -135,7 +135,8 @@ def _build_fit_and_test(
         parts.trainer.fit(parts.classifier, datamodule=parts.datamodule, ckpt_path=resume_from)
         stop.raise_if_received()
         _note_fit(record, parts, began)
-        _test(record, parts)
+        with stop.at_once():  # the state at the end of training stands, and probes may take long
+            _test(record, parts)
         keep_predictions(
             str(plan.cfg.get("keep_predictions", "test")),
             record,
