@@ -167,7 +167,10 @@ def test_the_picture_is_drawn_however_deep_the_chain(run, tmp_path, depth):
             ["--input-size", "32", "2,2,2", "--channels", "3,-", "--check"],
             "--check: layer 1 is a pooling with padding 2; PyTorch takes at most half the kernel, 1",
         ),
-        (["--input-size", "32", "3,1,1", "--channels", "0,4"], "--channels is '0,4'; expected whole numbers from 1 to 999999"),
+        (
+            ["--input-size", "32", "3,1,1", "--channels", "0,4"],
+            "--channels is '0,4'; expected whole numbers from 1 to 999999",
+        ),
         (["--input-size", "2000000", "3,1,1", "--check"], "--check: expected a chain on at most 1,000,000 pixels"),
         (["--input-size", "8", "3,1,1", "--depth"], "unrecognized arguments: --depth"),
     ],
