@@ -258,6 +258,14 @@ def test_what_each_look_showed_is_said(sweep, capsys):
     assert "model=same cannot be told from model=fc after 4 seeds" in out
 
 
+@pytest.mark.parametrize("key", ["data.split_seed", "data.fold"])
+def test_another_chance_than_seeds_is_refused(sweep, key):
+    jobs = [[f"model={model}", f"{key}={value}", "seed=auto"] for model in ("cnn", "fc") for value in (0, 1)]
+    with pytest.raises(ConfigError, match=rf"{key} is 0, 1; .* decides over seeds alone"):
+        sweep.run(jobs=jobs)
+    assert sweep.launched == []
+
+
 # Differences that a t test of 5% would call larger after six pairs, and looks at 1% do not.
 CLOSE = dict(enumerate([0.01, 0.02, 0.03, 0.02, 0.0, 0.02]))
 

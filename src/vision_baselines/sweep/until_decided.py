@@ -27,7 +27,7 @@ from vision_baselines.comparison.table import DEFAULT_BASELINE, compared_metric
 from vision_baselines.config.checks import AUTO
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
 from vision_baselines.runs.record import RunRecord, Status, now
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
@@ -70,6 +70,7 @@ def run_until_decided(
     """
     require_one_sweep(jobs)
     _require_auto(jobs)
+    _require_no_other_chance(jobs)
     settings, baseline = _settings(jobs, config, hydra_context)
     options, folder = config.comparison, Path(config.hydra.sweep.dir)
     plan = Sequential.planned(
@@ -111,6 +112,16 @@ def _require_auto(jobs: Sequence[Sequence[str]]) -> None:
         if seeds != [AUTO]:
             found = f"not seed={seeds[-1]}" if seeds else "and no seed is given"
             raise ConfigError(f"hydra/sweeper=until_decided chooses the seeds itself: it needs seed={AUTO}, {found}")
+
+
+def _require_no_other_chance(jobs: Sequence[Sequence[str]]) -> None:
+    """Refuse several splits or folds: what differs between them is another chance than that of seeds."""
+    for key in AXES_OF_CHANCE:
+        found = sorted({text.partition("=")[2] for overrides in jobs for text in overrides if key_of(text) == key})
+        if key != "seed" and len(found) > 1:
+            raise ConfigError(
+                f"{key} is {', '.join(found)}; hydra/sweeper=until_decided decides over seeds alone; give it one value"
+            )
 
 
 def _settings(
