@@ -1,6 +1,6 @@
 """Cross-validation: which fold each image belongs to, by its class and the split seed alone, never by the run's seed.
 
-Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x; in strata: Kohavi 1995, https://www.ijcai.org/Proceedings/95-2.
+Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x; in strata: Kohavi 1995, IJCAI 14, 1137.
 How a fold becomes a split is left to `split_changes`; torch is not imported, so that a sweep is checked without it.
 """
 

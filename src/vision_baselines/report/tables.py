@@ -49,7 +49,7 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         Column(
             "jobs",
             "jobs",
-            _jobs,
+            lambda row: _jobs(row, table.metric.name),
             fields={
                 "n_finished": lambda row: row.n_finished,
                 "n_failed": lambda row: len(row.failed),
@@ -249,8 +249,10 @@ def _job_metric(name: str, compared: Metric) -> Column[JobRow]:
     )
 
 
-def _jobs(row: GroupRow) -> str:
+def _jobs(row: GroupRow, metric: str) -> str:
+    averaged = [over] if (over := row.averaged_over(metric)) else []
     others = [f"{len(jobs)} {state}" for state, jobs in (("failed", row.failed), ("pending", row.pending)) if jobs]
+    others = averaged + others
     return f"{row.n_finished} ({', '.join(others)})" if others else str(row.n_finished)
 
 
