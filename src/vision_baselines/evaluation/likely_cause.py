@@ -15,6 +15,7 @@ from vision_baselines.comparison.formatting import listed
 from vision_baselines.runs.trace import Operation, Row
 
 _SEEDED = "draw from vision_baselines.seeding.generator(seed, epoch, step, …)"
+_IN_TORCH = "draw with torch in forward: its global generator is seeded anew in each step"
 _AUGMENT = "draw from the generator that an augmentation is given"
 
 
@@ -117,20 +118,22 @@ def _of_the_step(found: Evidence) -> Cause:
         return lasting_cause(config=found.config, code=found.code, manifest=found.manifest)
     if found.operation is None:
         what = "chance, and not every time: two more runs agreed up to there"
-        return Cause(f"{what}; a race of threads, or a draw without a seed", "threads=1, or the same command again")
+        return Cause(
+            f"{what}; a race of threads, or a draw without a seed", "the same command again, then with threads=1"
+        )
     operation, how = found.operation
     generator = found.drawn_from("within")
     if how in ("argument", "path") and generator:
-        return Cause(f"a stray draw from {generator}", _SEEDED)
+        return Cause(f"a stray draw from {generator}", _IN_TORCH)
     if how == "draw":
         return Cause(
-            f"a stray draw: {operation.name} draws from a generator without a seed, or one seeded anew", _SEEDED
+            f"a stray draw: {operation.name} draws from a generator without a seed, or one seeded anew", _IN_TORCH
         )
     if how == "path":
-        return Cause("the code takes another path, by the clock or by a draw without a seed", _SEEDED)
+        return Cause("the code takes another path, by the clock or by a draw without a seed", _IN_TORCH)
     if how == "argument":
         what = "a number that torch did not make: from the clock, or a NumPy or Python generator without a seed"
-        return Cause(what, _SEEDED)
+        return Cause(what, _IN_TORCH)
     what = f"a nondeterministic kernel: {operation.name} makes other bits of the same numbers"
     return Cause(what, "+trainer.deterministic=true (it names kernels that cannot be), or threads=1")
 
