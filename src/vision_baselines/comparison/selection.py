@@ -48,6 +48,16 @@ def selection_of(jobs: Sequence[Job], wanted: str | None) -> tuple[Metric | None
     return found, ""
 
 
+def best_to_worst(means: Sequence[float], *, lower_is_better: bool) -> list[int]:
+    """The places of the means, the best first; equals stay in their order.
+
+    >>> best_to_worst([0.9, 0.95, 0.9], lower_is_better=False), best_to_worst([0.9, 0.95, 0.9], lower_is_better=True)
+    ([1, 0, 2], [0, 2, 1])
+    """
+    sign = 1 if lower_is_better else -1
+    return sorted(range(len(means)), key=lambda place: sign * means[place])
+
+
 def metric_of(jobs: Sequence[Job], name: str) -> Metric | None:
     """The metric with the direction that the runs' tasks give it; None where they do not agree."""
     quantity = Metric(name).quantity

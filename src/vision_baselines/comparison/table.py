@@ -13,7 +13,7 @@ from vision_baselines.comparison.evidence import examined, over_images
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
-from vision_baselines.comparison.selection import metric_of, selection_of
+from vision_baselines.comparison.selection import best_to_worst, metric_of, selection_of
 from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
 from vision_baselines.errors import ConfigError
@@ -80,9 +80,9 @@ class ComparisonTable:
         selection = self.selection
         if selection is None:
             return []
-        sign = 1 if selection.lower_is_better else -1
         having = [row for row in self.measured if selection.name in row.metrics]
-        return sorted(having, key=lambda row: sign * row.metrics[selection.name].mean)
+        means = [row.metrics[selection.name].mean for row in having]
+        return [having[place] for place in best_to_worst(means, lower_is_better=selection.lower_is_better)]
 
     def best_first(self) -> list[GroupRow]:
         """All groups as tables show them: those that are ranked, the best first, then the rest."""
