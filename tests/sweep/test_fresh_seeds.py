@@ -40,6 +40,7 @@ def record_of(overrides: list[str], acc: float | None = None, **changes) -> RunR
         "environment": Environment(
             versions={}, python="3.13", platform="Linux", cpu_capability="AVX2", threads=1, device="cpu"
         ),
+        "confusion": [[9, 1], [0, 10]],
         "metrics": {"val/acc": acc + 1e-4 * seed, "test/acc": acc - 0.01 + 2e-4 * seed * len(model)},
     }
     return RunRecord(**(facts | changes))

@@ -32,7 +32,7 @@ class RecallRow:
 
 def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     """What an accuracy is read against, but for balanced accuracy, which stands beside it."""
-    found = {row.label: read_against(row) for row in table.rows}
+    found = {row.label: read_against(row) for row in table.shown()}
     metric = Metric("test/acc")
 
     def lowest(row: GroupRow) -> str:

@@ -44,7 +44,7 @@ def epochs_frame(table: ComparisonTable) -> pd.DataFrame:
 
 def classes_frame(table: ComparisonTable) -> pd.DataFrame:
     """One row per group and class of its test split: images, mean recall over runs, and Wilson's 95% interval."""
-    rows = [{"group": row.label, **vars(found)} for row in table.rows for found in class_recalls(row)]
+    rows = [{"group": row.label, **vars(found)} for row in (*table.rows, *table.fresh) for found in class_recalls(row)]
     names = {"name": "class", "low": "recall ci_low", "high": "recall ci_high"}
     return pd.DataFrame(rows, columns=["group", *ClassRecall.__dataclass_fields__]).rename(columns=names)
 

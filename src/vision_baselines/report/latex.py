@@ -57,7 +57,7 @@ def latex(table: ComparisonTable, options: Mapping[str, Any]) -> str:
             r"\toprule",
             " & ".join(_heading(column.head) for column in heads) + r" \\",
             r"\midrule",
-            *(_row(row, heads, key, row.label == winner(table)) for row in table.best_first()),
+            *(_row(row, heads, key, row.label == winner(table)) for row in table.shown()),
             r"\bottomrule",
             r"\end{tabular}",
             "",
@@ -118,10 +118,11 @@ def _row(row: GroupRow, columns: list[Column[GroupRow]], key: str, is_bold: bool
 
 def _names(table: ComparisonTable) -> list[tuple[str, GroupRow]]:
     """What stands for each group in a macro: ``cnn`` for ``model=cnn``, where that is no other group's name too."""
-    short = [_name(row.label.removeprefix("model=")) for row in table.rows]
+    rows = (*table.rows, *table.fresh)
+    short = [_name(row.label.removeprefix("model=")) for row in rows]
     return [
         (name if short.count(name) == 1 else f"{_name(row.label)}-{place}", row)
-        for place, (name, row) in enumerate(zip(short, table.rows, strict=True))
+        for place, (name, row) in enumerate(zip(short, rows, strict=True))
     ]
 
 
