@@ -23,6 +23,8 @@ from vision_baselines.config.compose import composed_run, conf_dir
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.predictions import Predictions as KeptPredictions
+from vision_baselines.runs.predictions import read_predictions
 from vision_baselines.runs.record import RunRecord, finished_record, read_record
 
 if TYPE_CHECKING:
@@ -101,6 +103,21 @@ class Run:
     def class_names(self) -> list[str]:
         """Names of the classes, in the order of the logits."""
         return list(self.record.class_names or [])
+
+    def predictions(self, split: str = "test") -> KeptPredictions | None:
+        """What the kept weights answered for each image of a split: classes, probabilities, targets and ids, as arrays.
+
+        None where the run kept none of it (``keep_predictions``). No torch is needed.
+
+        Raises:
+            DataError: The file is missing, damaged, or not what the run wrote.
+
+        >>> import vision_baselines as vb
+        >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+        >>> round(float(run.predictions().correct.mean()), 4) == round(run.metrics["test/acc"], 4)
+        True
+        """
+        return read_predictions(self.folder, self.record, split)
 
     @property
     def ckpt_path(self) -> Path:

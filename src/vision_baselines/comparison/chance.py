@@ -21,6 +21,11 @@ def largest_class_share(record: RunRecord) -> float | None:
     return per_class.largest_class_share(counts) if np.any(counts) else None
 
 
+def tested_images(record: RunRecord) -> int:
+    """Number of test images in the record's confusion matrix; 0 where it has none."""
+    return int(np.sum(record.confusion or []))
+
+
 def balanced_accuracy(row: GroupRow) -> float | None:
     """The mean over a group's runs of the mean share of right answers of each class that occurs in the test split."""
     found = [counts for job in row.counted if np.any(counts := job.record.confusion or [])]
@@ -36,5 +41,5 @@ def is_guessing(row: GroupRow, accuracy: float) -> bool:
     share = largest_class_share(record) if record else None
     if record is None or share is None:
         return False
-    images = float(np.sum(record.confusion or []))
+    images = tested_images(record)
     return accuracy <= share + 2 * math.sqrt(share * (1 - share) / images)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from vision_baselines.comparison.formatting import ABSENT, count, one_line
@@ -32,28 +32,29 @@ class RecallRow:
 
 def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     """What an accuracy is read against, but for balanced accuracy, which stands beside it."""
-    found = {row.label: read_against(row) for row in table.shown()}
+    rows = {row.label: row for row in table.shown()}
+    found = cache(lambda label: read_against(rows[label]))  # once, where a column is shown at all
     metric = Metric("test/acc")
 
     def lowest(row: GroupRow) -> str:
-        known = found[row.label]
+        known = found(row.label)
         if known is None:
             return ABSENT
         of = known.lowest
-        return f"{metric.bare(of.recall)} {metric.interval(of.low, of.high)} {one_line(of.name, 24)}"
+        return f"{one_line(of.name, 24)}: {metric.bare(of.recall)} {metric.interval(of.low, of.high)}"
 
     def share(name: str, heading: str, part: str, unit: str = metric.unit) -> Column[GroupRow]:
-        return plain_column(name, heading, metric.bare, lambda row: getattr(found[row.label], part, None), unit=unit)
+        return plain_column(name, heading, metric.bare, lambda row: getattr(found(row.label), part, None), unit=unit)
 
     def of_lowest(part: str) -> Callable[[GroupRow], Any]:
-        return lambda row: getattr(getattr(found[row.label], "lowest", None), part, None)
+        return lambda row: getattr(getattr(found(row.label), "lowest", None), part, None)
 
     return [
         share("largest class", "largest class", "largest_class"),
         share("macro F1", "macro F1", "macro_f1"),
         Column(
             "lowest recall",
-            "lowest recall of a class, 95% interval",
+            "lowest recall, 95% interval",
             lowest,
             metric.unit,
             {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vision_baselines.comparison.chance import largest_class_share
+from vision_baselines.comparison.chance import largest_class_share, tested_images
 from vision_baselines.comparison.formatting import listed, plural
-from vision_baselines.comparison.read_against import read_against
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
@@ -43,9 +42,9 @@ def legend(table: ComparisonTable) -> str:
         else:
             counts = listed([str(n) for n in tested])
             said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
-    images = {found.one_image for row in table.rows if (found := read_against(row))}
+    images = {size for row in table.rows for job in row.counted if (size := tested_images(job.record))}
     if images and table.metric.is_accuracy:
-        points = " to ".join(f"{100 * share:.2g}" for share in sorted({min(images), max(images)}))
+        points = " to ".join(f"{100 / size:.2g}" for size in sorted({min(images), max(images)}, reverse=True))
         said.append(f"One test image is {points} points.")
     return " ".join(said)
 

@@ -188,8 +188,8 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         (
             "reliability",
             "Calibration",
-            "How often a group's runs are right where they are so sure, in 15 bins of equal width; a mark's area is "
-            "the share of the images in its bin. Below the dashed diagonal nets are surer than they are right.",
+            "Right answers by confidence, over all runs of a group, in 15 bins of equal width; a mark's area is the "
+            "share of the images in its bin. Below the dashed diagonal nets are surer than they are right.",
             reliability_figure(table, shown),
         ),
         ("parameters", f"{title} against parameters", cost, parameters_figure(table, shown)),

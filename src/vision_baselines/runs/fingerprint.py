@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from vision_baselines.runs.dotted import walk
@@ -168,6 +169,7 @@ def key_of(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
 
 
+@cache
 def is_irrelevant(key: str) -> bool:
     """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""
     inside = any(key == known or key.startswith(f"{known}.") for known in IRRELEVANT_INSIDE)
