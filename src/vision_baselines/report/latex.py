@@ -40,7 +40,7 @@ def latex(table: ComparisonTable, options: Mapping[str, Any]) -> str:
         table: The comparison.
         options: How it was asked for, as `tabulate` takes them, so that a check can make it again.
     """
-    columns = group_columns(table)
+    columns, bold = group_columns(table), winner(table)
     heads = chosen(columns, _SHOWN)
     asked = {"sweeps": list(table.sweeps), **{key: value for key, value in options.items() if value is not None}}
     described = json.dumps(asked, sort_keys=True)
@@ -57,7 +57,7 @@ def latex(table: ComparisonTable, options: Mapping[str, Any]) -> str:
             r"\toprule",
             " & ".join(_heading(column.head) for column in heads) + r" \\",
             r"\midrule",
-            *(_row(row, heads, key, row.label == winner(table)) for row in table.shown()),
+            *(_row(row, heads, key, row.label == bold) for row in table.shown()),
             r"\bottomrule",
             r"\end{tabular}",
             "",

@@ -180,4 +180,4 @@ def _equal(row: GroupRow) -> str:
     p_value = _evidence(row, "equivalence_p")
     if p_value is None or not math.isfinite(p_value):
         return ABSENT
-    return f"yes ({probability(p_value)})" if p_value < LEVEL else "cannot tell"
+    return f"yes ({probability(p_value)})" if p_value < LEVEL else "not shown"

@@ -79,13 +79,14 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         unit, write = table.metric.unit, table.metric.bare
         columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
         columns += read_against_columns(table)
-    if table.reference is not None:
-        columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: table.reference}))
+    reference = table.reference
+    if reference is not None:
+        columns.append(Column("baseline", "baseline", lambda row: "", fields={"baseline": lambda row: reference}))
         columns += difference_columns(
             table.metric,
-            table.reference,
+            reference,
             lambda row: row.difference,
-            lambda row: row.label == table.reference,
+            lambda row: row.label == reference,
             "baseline" if table.baseline is not None else "chosen",
         )
     columns += [*image_columns(table), *size_columns(table)]
