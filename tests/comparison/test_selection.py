@@ -228,3 +228,16 @@ def test_settings_tested_are_counted_for_each_test_split_whatever_the_groups(rec
     assert "6 settings have been tested on this test split in this sweep." in legend(table_of(*made, group_by="model"))
     made[0].test_sha256 = made[1].test_sha256 = "f" * 64
     assert settings_tested(jobs) == [5, 1]
+
+
+def test_a_group_of_other_data_is_no_setting_to_choose(record):
+    """As in `experiment=finetune`, whose pretraining is easier than what is learned after it."""
+    easy = runs(record, "a", 0.999, 0.999, test_sha256="e" * 64, data_sha256="e" * 64)
+    rest = [runs(record, m, at, at, test_sha256="f" * 64, data_sha256="f" * 64) for m, at in (("b", 0.8), ("fc", 0.7))]
+    table = table_of(*easy, *(found for group in rest for found in group))
+
+    assert [row.label for row in table.best_first()] == ["model=b", "model=fc", "model=a"]
+    assert "model=b, chosen by validation accuracy among 2 settings" in headline(table)
+    alone = table_of(*easy, *rest[0])  # no baseline says which data is meant
+    assert alone.ranked() == []
+    assert "not ranked, and none was chosen: they were not tested on the same images" in caveats(alone)[0]

@@ -12,6 +12,7 @@ from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.evidence import examined, over_images
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.selection import best_to_worst, metric_of, selection_of
 from vision_baselines.comparison.sequential import Sequential
@@ -76,11 +77,14 @@ class ComparisonTable:
         return [row for row in self.rows if self.metric.name in row.metrics]
 
     def ranked(self) -> list[GroupRow]:
-        """Groups that have both metrics, the best mean of `selection` first; equals stay in the order of the table."""
+        """Groups that have both metrics, the best mean of `selection` first; equals stay in the order of the table.
+
+        Those that were not tested on the baseline's images are left out: other data is no setting to choose.
+        """
         selection = self.selection
         if selection is None:
             return []
-        having = [row for row in self.measured if selection.name in row.metrics]
+        having = [row for row in self.measured if selection.name in row.metrics and not row.is_tested_elsewhere]
         means = [row.metrics[selection.name].mean for row in having]
         return [having[place] for place in best_to_worst(means, lower_is_better=selection.lower_is_better)]
 
@@ -184,6 +188,9 @@ def tabulate(
 
     plain = [row(group) for group in groups]
     counted = [job for one in plain for job in one.counted]
+    has_reference = any(row.label == chosen and row.counted for row in plain)
+    if selection is not None and not has_reference and differing_test_sets(counted):
+        selection, not_ranked = None, "they were not tested on the same images"
     table = ComparisonTable(
         rows=tuple(plain),
         metric=compared,

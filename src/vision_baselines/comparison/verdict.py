@@ -163,6 +163,9 @@ def _corrected(table: ComparisonTable) -> str:
 def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
     """What the group that differences are to, ``it``, is against each of the others."""
     metric = table.metric
+    others = [row for row in others if not row.is_tested_elsewhere]
+    if not others:
+        return "no group was tested on its images"
     verdicts = [(row.label, row.difference and is_better(row.difference, metric)) for row in others]
     equal = [row.label for row in others if row.difference and row.difference.conclusion == "equal"]
     worse = [label for label, better in verdicts if better is False]
@@ -180,7 +183,7 @@ def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
 
 def _without_choice(table: ComparisonTable, others: Sequence[GroupRow]) -> Finding:
     """What can be said where no group was chosen: how each stands to the baseline."""
-    reason = table.not_ranked or f"fewer than two groups have {table.selection.title if table.selection else ''}"
+    reason = table.not_ranked or "fewer than two can be ranked"
     nothing = f"No group was chosen among {len(table.measured)}: {reason}"
     if table.baseline is None:
         return Finding(nothing, "no baseline was chosen, so no difference was tested")

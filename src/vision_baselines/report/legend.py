@@ -17,7 +17,7 @@ def legend(table: ComparisonTable) -> str:
         "Costs are medians over finished jobs.",
     ]
     if table.best_groups and table.selection is not None:
-        shown = "" if table.selection == table.metric else f", and nothing by {table.metric.title}"
+        shown = "" if table.selection == table.metric else f"; {table.metric.title} ranks nothing"
         said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best is bold{shown}.")
     elif len(table.measured) > 1 and table.not_ranked:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
