@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,13 +14,16 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from vision_baselines.analysis.sequential import look_level
+from vision_baselines.analysis.two_way import OverImages
 from vision_baselines.comparison import sequential
 from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.sequential import SEQUENTIAL_FILE, Sequential, read_sequential
 from vision_baselines.config.checks import check_comparison
 from vision_baselines.config.compose import composed
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.report.looks import look_columns
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import TaskFacts
 from vision_baselines.sweep import until_decided
@@ -315,10 +319,24 @@ def test_a_damaged_file_stops_a_comparison_rather_than_showing_p_values_that_do_
         compare([close.folder], pictures=False)
 
 
+def test_the_share_of_the_images_stands_beside_a_decision(close):
+    table = compare([close.folder], pictures=False).table
+    found = OverImages(mean=0.07, low=math.nan, high=math.nan, p_value=math.nan, images_part=0.5)
+    rows = [
+        replace(row, evidence=replace(row.evidence, over_images=found)) if row.label == "model=cnn" else row
+        for row in table.rows
+    ]
+    assert "images" not in {column.name for column in look_columns(table)}
+    [column] = [column for column in look_columns(replace(table, rows=tuple(rows))) if column.name == "images"]
+    shown = {look.comparison: column.write(look) for look in looks(table)}
+    assert shown == {"model=cnn": "50%", "model=close": "–", "model=worse": "–"}
+
+
 def test_a_margin_stands_on_the_page(sweep):
     sweep.run("same,fc", max_seeds=8, equivalence=2)
     comparison = compare([sweep.folder], pictures=False)
     assert "equal within ±2 points" in comparison.page.read_text()
+    assert comparison.headline.startswith("model=same equals model=fc within ±2.00 points")
 
 
 @pytest.mark.parametrize(

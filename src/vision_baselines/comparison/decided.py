@@ -25,6 +25,7 @@ def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable
     table = replace(table, sequential=found)
     if not is_looked_at(table):
         return table
+    table = replace(table, equivalence=found.equivalence)
     return replace(table, rows=tuple(_looked_at(row, found.last(row.label), table) for row in table.rows))
 
 
@@ -51,6 +52,7 @@ def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTabl
     found: PairedDifference = replace(
         before,
         n=look.n,
+        unpaired=look.seeds - look.n,
         mean=look.mean,
         ci_low=look.low,
         ci_high=look.high,
@@ -58,4 +60,10 @@ def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTabl
         p_corrected=math.nan,
         conclusion=conclusion,
     )
-    return replace(row, difference=found, evidence=row.evidence and row.evidence.without_tests())
+    evidence = row.evidence and replace(row.evidence.without_tests(), margin=_margin(table))
+    return replace(row, difference=found, evidence=evidence)
+
+
+def _margin(table: ComparisonTable) -> float | None:
+    """What counts as equal, in the unit of the values."""
+    return None if table.equivalence is None else table.equivalence / (100 if table.metric.is_share else 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vision_baselines.analysis.sequential import look_sizes
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT
@@ -24,8 +26,18 @@ def look_columns(table: ComparisonTable) -> list[Column[SequentialLook]]:
     def interval(look: SequentialLook) -> str:
         return ABSENT if look.low is None or look.high is None else metric.interval(look.low, look.high, signed=True)
 
-    return [
-        Column("group", "group", lambda look: look.comparison, is_number=False),
+    parts = {
+        row.label: row.evidence.over_images.images_part
+        for row in table.rows
+        if row.evidence and row.evidence.over_images
+    }
+
+    def images_part(look: SequentialLook) -> str:
+        part = parts.get(look.comparison, math.nan)
+        return f"{part:.0%}" if math.isfinite(part) else ABSENT
+
+    columns = [
+        Column[SequentialLook]("group", "group", lambda look: look.comparison, is_number=False),
         Column(
             "verdict",
             f"vs {found.baseline}",
@@ -38,6 +50,8 @@ def look_columns(table: ComparisonTable) -> list[Column[SequentialLook]]:
         Column("difference", "difference", lambda look: metric.signed(look.mean)),
         Column("interval", "interval at every look", interval),
     ]
+    images = Column[SequentialLook]("images", "images' share of variance", images_part)
+    return [*columns, images] if any(map(math.isfinite, parts.values())) else columns
 
 
 def look_note(table: ComparisonTable) -> str:
@@ -51,5 +65,6 @@ def look_note(table: ComparisonTable) -> str:
     return (
         f"Seeds were added to the groups that were not decided after {sizes} seeds. Each look is a paired t test at "
         f"{found.level:.2%}, with which {of} together err in at most {found.alpha:.0%} of sweeps; the intervals hold "
-        "at every look at once. This is about these test images: more seeds say nothing of others."
+        "at every look at once. This is about these test images; for others, the images' share of the variance stays "
+        "however many seeds there are."
     )

@@ -43,7 +43,7 @@ def image_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
             _fields(f"{metric.name} images", lambda row: row.over_images, ci_low="low", ci_high="high"),
         )
     ]
-    if not any(row.evidence for row in table.rows):
+    if not any(row.evidence and row.difference and row.difference.is_tested for row in table.rows):
         part = _share(f"{metric.name} images", lambda row: row.over_images.images_part if row.over_images else None)
         return [*columns, part]
     name = f"{metric.name} images difference"
