@@ -21,7 +21,7 @@ def look_columns(table: ComparisonTable) -> list[Column[SequentialLook]]:
     if found is None or not looks(table):
         return []
     margin = f" within ±{found.equivalence:g}{' points' if metric.is_share else ''}" if found.equivalence else ""
-    words = {"equal": f"equal{margin}", "undecided": "cannot tell"}
+    words: dict[str, str] = {"equal": f"equal{margin}", "undecided": "cannot tell"}
 
     def interval(look: SequentialLook) -> str:
         return ABSENT if look.low is None or look.high is None else metric.interval(look.low, look.high, signed=True)
@@ -36,8 +36,8 @@ def look_columns(table: ComparisonTable) -> list[Column[SequentialLook]]:
         part = parts.get(look.comparison, math.nan)
         return f"{part:.0%}" if math.isfinite(part) else ABSENT
 
-    columns = [
-        Column[SequentialLook]("group", "group", lambda look: look.comparison, is_number=False),
+    columns: list[Column[SequentialLook]] = [
+        Column("group", "group", lambda look: look.comparison, is_number=False),
         Column(
             "verdict",
             f"vs {found.baseline}",
