@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.write import compare
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
+from vision_baselines.runs.record import read_record
 
 
 def predictions(seed: int = 0, n: int = 40, classes: int = 3, ids=None, targets_seed: int = 0) -> Predictions:
@@ -157,3 +161,31 @@ def test_calibration_is_scikit_learns(n, seed):
         np.testing.assert_allclose(shares, true)
         np.testing.assert_allclose(confidences, predicted)
     assert calibration_error(bins) == pytest.approx(np.average(abs(shares - confidences), weights=bins[0, there]))
+
+
+_COMPARE = """
+import resource, sys, time
+from pathlib import Path
+from vision_baselines.report.write import compare
+compare([Path(sys.argv[1])], pictures=False)
+assert "torch" not in sys.modules
+print(f"{time.process_time():.1f} s of CPU time, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_of_ten_thousand_images_are_compared_within_a_gigabyte(full_sweep, tmp_path, environment):
+    """What it takes the first time and after; the figures in docs/statistics.md."""
+    settings = [{"optimizer.lr": f"{place / 1e4:g}"} for place in range(1, 101)]
+    folder = full_sweep(tmp_path / "many", ["cnn"], 10, extras=settings, filters=False)
+    for place, path in enumerate(sorted(folder.iterdir())):
+        made = read_record(path)
+        content = packed({"test": predictions(place, n=10_000, classes=10)})
+        (path / PREDICTIONS_FILE).write_bytes(content)
+        made.predictions_sha256 = hashlib.sha256(content).hexdigest()
+        made.write(path)
+    for when in ("the first time", "after"):
+        command = [sys.executable, "-c", _COMPARE, str(folder)]
+        took = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+        logging.getLogger(__name__).info("1,000 runs compared %s: %s", when, took.strip())
+        assert float(took.split()[-2]) < 1

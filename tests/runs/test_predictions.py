@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+import pytorch_lightning as pl
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+from torchmetrics.classification import MulticlassAccuracy
 
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed, read_predictions
 from vision_baselines.runs.record import read_record
+from vision_baselines.tasks.classification import Classification
+from vision_baselines.training.predictions import _named
+from vision_baselines.training.run import train
+from vision_baselines.training.task_module import TaskModule
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +63,88 @@ def test_of_any_precision(run_tiny, tmp_path, overrides):
     assert np.float32(found.correct.mean()) == record.metrics["test/acc"]
     assert found.confusion(10).tolist() == record.confusion
     assert np.allclose(found.probabilities.astype(float).sum(axis=1), 1, atol=2**-10 * 10)
+
+
+NOISE = ["data=noise", "++data.source.train_size=300", "++data.source.val_size=30", "++data.source.test_size=60"]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["task=binary", "data=circles", "model=fc", "data.source.train_size=200", "data.source.val_size=50"],
+        [*NOISE, "data.classes=[7,2,5]", "data.num_classes=3", "data.batch_size=8", "model=gated_mlp"],
+    ],
+    ids=["binary", "some classes"],
+)
+def test_of_any_task_and_net_with_classes(compose, tmp_path, overrides):
+    record = train(compose(*overrides, "logger=none", "trainer.max_epochs=1", run_dir=tmp_path / "outputs" / "run"))
+    found = read_predictions(tmp_path / "outputs" / "run", record)
+    classes = len(record.class_names)
+    assert found.probabilities.shape == (len(found.targets), classes)
+    assert np.float32(found.correct.mean()) == record.metrics["test/acc"]
+    assert found.confusion(classes).tolist() == record.confusion
+    if classes == 3:  # ids are places in the whole test split
+        assert len(found.ids) < 60
+        assert found.ids.max() > len(found.ids)
+
+
+def answers(logits, target):
+    """What is kept of a test split of these logits (N, C), by the task itself."""
+    module = TaskModule(nn.Identity(), num_classes=logits.shape[1], optimizer=torch.optim.SGD)
+    data = SimpleNamespace(sample_ids=lambda split: np.arange(len(target)))
+    return _named(
+        [module.answer(rows, labels) for rows, labels in zip(logits.split(7), target.split(7), strict=True)],
+        "test",
+        data,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 40), st.integers(1, 60), st.integers(0, 2**31), st.sampled_from([1, 3, 1000]))
+def test_ties_are_counted_as_the_metric_counts_them(classes, images, seed, levels):
+    draws = torch.Generator().manual_seed(seed)
+    logits = torch.randint(0, levels, (images, classes), generator=draws).float()
+    target = torch.randint(0, classes, (images,), generator=draws)
+    accuracy = MulticlassAccuracy(classes, average="micro")
+    accuracy.update(logits, target)
+    found = answers(logits, target)
+    assert np.float32(found.correct.mean()) == accuracy.compute().item()
+    report = Classification(classes).report(logits.argmax(dim=1), target, ())
+    assert found.confusion(classes).tolist() == report.confusion
+
+
+def test_pictures_are_named_by_their_files(compose, tmp_path):
+    for split in ("train", "val", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pictures" / split / name).mkdir(parents=True)
+            for index in range(4):
+                pixels = np.random.default_rng([index, len(name), len(split)]).integers(0, 256, (8, 8), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "pictures" / split / name / f"{index}.png")
+    root = f"data.source.root={tmp_path / 'pictures'}"
+    options = ["data=image_folder", root, "data.batch_size=4", "data.source.image_size=8", "trainer.max_epochs=1"]
+    options += ["model=fc", "logger=none", f"data.source.cache_dir={tmp_path / 'cache'}"]
+    record = train(compose(*options, run_dir=tmp_path / "outputs" / "run"))
+    found = read_predictions(tmp_path / "outputs" / "run", record)
+    assert found.ids.tolist() == [f"test/{name}/{index}.png" for name in ("cat", "dog") for index in range(4)]
+    assert found.confusion(2).tolist() == record.confusion
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_resumed_run_keeps_the_same_file(run, run_tiny, with_callback, tmp_path):
+    class Crash(pl.Callback):
+        def on_train_epoch_end(self, trainer, *rest):
+            if trainer.current_epoch == 1:
+                raise RuntimeError("pulled the plug")
+
+    with_callback(Crash())
+    with pytest.raises(RuntimeError, match="plug"):
+        run_tiny("cut", "keep_predictions=all")
+    with_callback()
+    record = run_tiny("cut", "keep_predictions=all")
+    assert record.attempts == 2
+    assert record.predictions_sha256 == run[1].predictions_sha256
+    assert (tmp_path / "outputs" / "cut" / PREDICTIONS_FILE).read_bytes() == (run[0] / PREDICTIONS_FILE).read_bytes()
 
 
 def test_all_keeps_train_and_val_in_their_order(run):
