@@ -1,6 +1,6 @@
 """Corrections, equivalence, power, effects and the tests beside the paired one, against SciPy and statsmodels.
 
-What is said to be statsmodels' was computed with statsmodels 0.15.0 once, as it is no dependency.
+What is said to be statsmodels', pingouin's or autorank's was computed with them once, as they are no dependencies.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from scipy import stats
 from vision_baselines.analysis.effects import hedges_g, outperformance
 from vision_baselines.analysis.equivalence import equivalence_p
 from vision_baselines.analysis.multiple import corrected
-from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_p
+from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_difference
 from vision_baselines.analysis.power import detectable_difference, noncentral_t, power, runs_needed
+from vision_baselines.analysis.statistics import paired_difference
 
 A = [0.91, 0.92, 0.94, 0.90, 0.93]
 B = [0.905, 0.925, 0.935, 0.90, 0.92]
@@ -37,6 +38,16 @@ def test_a_correction_keeps_the_order_and_never_lowers_a_p(p_values: list[float]
     assert all(p <= q <= 1 for p, q in zip(p_values, found, strict=True))
     ordered = [found[i] for i in np.argsort(p_values, kind="stable")]
     assert ordered == sorted(ordered)
+
+
+def test_a_paired_difference_is_that_of_autorank() -> None:
+    # autorank 1.3.0 took these 12 pairs for normal and chose the paired t test: p = 0.002568.
+    a = [0.8959, 0.9076, 0.9148, 0.9082, 0.8969, 0.9167, 0.9414, 0.9393, 0.8969, 0.8976, 0.8942, 0.9156]
+    b = [0.9097, 0.8981, 0.9069, 0.8947, 0.8856, 0.909, 0.918, 0.9173, 0.8847, 0.879, 0.8893, 0.9037]
+
+    found = paired_difference(dict(enumerate(a)), dict(enumerate(b)))
+
+    assert found.p_value == pytest.approx(0.002568115543521562)
 
 
 def test_of_two_questions_to_a_comparison_one_counts_at_a_time() -> None:
@@ -155,12 +166,17 @@ def test_without_spread_no_chance_is_given(a: list[float], b: list[float]) -> No
     assert math.isnan(outperformance(a, b, paired=True).probability)
     assert math.isnan(outperformance(a, b, paired=False).probability)
     assert math.isnan(hedges_g(a, b))
-    assert math.isnan(welch_p(a, b))
+    assert math.isnan(welch_difference(a, b).p_value)
     assert math.isnan(pair_correlation(a, b))
 
 
 def test_welch_and_the_correlation_are_scipys() -> None:
-    assert welch_p(A, B[:4]) == pytest.approx(stats.ttest_ind(A, B[:4], equal_var=False).pvalue)
+    expected = stats.ttest_ind(A, B[:4], equal_var=False)
+    interval = expected.confidence_interval(0.95)
+    found = welch_difference(A, B[:4])
+
+    assert (found.p_value, found.degrees) == pytest.approx((expected.pvalue, expected.df))
+    assert (found.ci_low, found.ci_high) == pytest.approx((interval.low, interval.high))
     assert pair_correlation(A, B) == pytest.approx(stats.pearsonr(A, B).statistic)
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from vision_baselines.analysis.multiple import corrected
 from vision_baselines.analysis.two_way import difference_interval, share_interval
@@ -232,3 +233,19 @@ def test_a_lower_loss_beats(record, tmp_path):
     assert row_of(table, "model=cnn").evidence.beats.probability > 0.9
     assert row_of(table, "model=cnn").evidence.over_images is None
     assert on_other_images(row_of(table, "model=cnn"), table.metric) == "unknown"
+
+
+def test_groups_that_share_no_seed_are_compared_without_pairs(sweep, record, tmp_path):
+    found = answers({"cnn": 0.9, "fc": 0.7})
+    for model, first in (("cnn", 0), ("fc", 10)):
+        for seed, line in enumerate(found[model], first):
+            record(f"model={model},seed={seed}", float(line.mean())).write(tmp_path / "apart" / f"{model}{seed}")
+    row = row_of(tabulate(collect([tmp_path / "apart"])), "model=cnn")
+    accs = [line.mean() for line in found["cnn"]], [line.mean() for line in found["fc"]]
+
+    assert not row.difference.is_paired
+    assert row.difference.p == pytest.approx(stats.ttest_ind(*accs, equal_var=False).pvalue)
+    assert row.evidence.beats.probability > 0.9
+    assert math.isnan(row.evidence.correlation)
+    assert "n = 5 and 5 runs, not paired" in headline(tabulate(collect([tmp_path / "apart"])))
+    assert "share none (Welch's t test)" in legend(tabulate(collect([tmp_path / "apart"])))

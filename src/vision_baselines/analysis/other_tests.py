@@ -1,36 +1,53 @@
 """Tests that stand beside the paired t test over seeds: without pairs, and for two single runs.
 
-A design is chosen before the results are seen, so none of these replaces the other afterwards. They show what pairing
-was worth.
+A design is chosen before the results are seen, so none of these replaces the other afterwards: groups that share seeds
+are paired, others are not. Beside a paired test they show what pairing was worth.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
+from vision_baselines.analysis.statistics import Conclusion, PairedDifference
 
-def welch_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p-value of Welch's t test (1947, doi:10.1093/biomet/34.1-2.28), which knows of no pairs.
 
-    NaN below 2 runs a side or without spread on both.
+def welch_difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> PairedDifference:
+    """Difference ``a - b`` of the means of runs that share no seed, by Welch's t test.
 
-    >>> round(welch_p([3.0, 4.0, 5.0], [1.0, 2.0, 4.5]), 4)
+    Source: Welch 1947, doi:10.1093/biomet/34.1-2.28. Without spread on both sides, or below 2 runs a side, there is no
+    p-value.
+
+    >>> round(welch_difference([3.0, 4.0, 5.0], [1.0, 2.0, 4.5]).p_value, 4)
     0.2935
     """
     left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if min(left.size, right.size) < 2:
-        return math.nan
+    n = min(left.size, right.size)
+    mean = float(left.mean() - right.mean()) if n else math.nan
+    unknown = PairedDifference(n, 0, mean, math.nan, math.nan, math.nan, "too few pairs", is_paired=False)
+    if n < 2:
+        return unknown
     of_left, of_right = float(left.var(ddof=1)) / left.size, float(right.var(ddof=1)) / right.size
-    variance = of_left + of_right
-    if variance <= 1e-20:
-        return math.nan
-    degrees = variance**2 / (of_left**2 / (left.size - 1) + of_right**2 / (right.size - 1))
-    return 2 * float(special.stdtr(degrees, -abs(float(left.mean() - right.mean())) / math.sqrt(variance)))
+    error = math.sqrt(of_left + of_right)
+    if error <= 1e-10:
+        return replace(unknown, conclusion="identical" if abs(mean) <= 1e-10 else "no spread")
+    degrees = (of_left + of_right) ** 2 / (of_left**2 / (left.size - 1) + of_right**2 / (right.size - 1))
+    half = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
+    apart: Conclusion = "larger" if mean > 0 else "smaller"
+    return replace(
+        unknown,
+        ci_low=mean - half,
+        ci_high=mean + half,
+        p_value=2 * float(special.stdtr(degrees, -abs(mean) / error)),
+        conclusion=apart if abs(mean) > half else "not distinguishable",
+        standard_error=error,
+        degrees=degrees,
+    )
 
 
 def pair_correlation(a: Sequence[float], b: Sequence[float]) -> float:

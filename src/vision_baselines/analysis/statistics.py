@@ -77,6 +77,8 @@ class PairedDifference:
         over: What the pairs are, in words, where they are not seeds: ``"5 folds × 3 seeds"``.
         p_corrected: p-value, corrected for the number of comparisons; NaN where that was not done.
         standard_error: Of the mean difference; NaN where there is no spread.
+        degrees: Degrees of freedom of that error.
+        is_paired: Whether runs are paired; else `n` is the smaller number of runs of a side, and the test is Welch's.
     """
 
     n: int
@@ -89,6 +91,8 @@ class PairedDifference:
     over: str = ""
     p_corrected: float = math.nan
     standard_error: float = math.nan
+    degrees: float = math.nan
+    is_paired: bool = True
 
     @property
     def is_tested(self) -> bool:
@@ -188,6 +192,7 @@ def paired_difference(
         p_value=p_value,
         conclusion=conclusion,
         standard_error=error,
+        degrees=n - 1,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vision_baselines.analysis.effects import Outperformance, hedges_g, outperformance
 from vision_baselines.analysis.equivalence import equivalence_p
 from vision_baselines.analysis.multiple import corrected
-from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_p
+from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_difference
 from vision_baselines.analysis.power import detectable_difference, runs_needed
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.analysis.two_way import OverImages, difference_interval, share_interval
@@ -127,35 +127,39 @@ def _evidence(
     seeds = [seed for seed in mine if seed in its]
     left, right = [mine[seed] for seed in seeds], [its[seed] for seed in seeds]
     sign = -1 if metric.lower_is_better else 1
-    tables = _tables(row, other, metric, seeds)
+    tables = _tables(row, other, metric, seeds, seeds)
     evidence = Evidence(other.label, margin=margin)
     if tables is not None and len(seeds) == 1 and len(mine) == len(its) == 1:
         evidence = replace(evidence, mcnemar_p=mcnemar_p(tables[0][0] > 0.5, tables[1][0] > 0.5))
     if margin is not None and difference.is_tested:
-        found = equivalence_p(difference.mean, difference.standard_error, difference.n - 1, margin)
+        found = equivalence_p(difference.mean, difference.standard_error, difference.degrees, margin)
         evidence = replace(evidence, equivalence_p=found)
-    if len(seeds) < MIN_PAIRS or difference.over:  # what follows takes pairs of seeds
+    if not difference.is_paired:
+        left, right = list(mine.values()), list(its.values())
+        tables = _tables(row, other, metric, list(mine), list(its))
+    elif len(seeds) < MIN_PAIRS or difference.over:  # what follows takes seeds, not folds
         return evidence, difference
+    paired = difference.is_paired
     return replace(
         evidence,
-        over_images=difference_interval(*tables, paired=True) if tables is not None else None,
-        correlation=pair_correlation(left, right),
-        welch_p=welch_p(list(mine.values()), list(its.values())),
+        over_images=difference_interval(*tables, paired=paired) if tables is not None else None,
+        correlation=pair_correlation(left, right) if paired else math.nan,
+        welch_p=welch_difference(list(mine.values()), list(its.values())).p_value,
         effect=hedges_g(left, right),
-        beats=outperformance([sign * x for x in left], [sign * x for x in right], paired=True)
+        beats=outperformance([sign * x for x in left], [sign * x for x in right], paired=paired)
         if difference.is_tested
         else None,
     ), difference
 
 
 def _tables(
-    row: GroupRow, other: GroupRow, metric: Metric, seeds: Sequence[Repetition]
+    row: GroupRow, other: GroupRow, metric: Metric, mine: Sequence[Repetition], its: Sequence[Repetition]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """What the runs of both sides got right on the same images, a line for each of the seeds."""
-    if not seeds or not metric.is_accuracy or not same_images(row, other):
+    if not mine or not metric.is_accuracy or not same_images(row, other):
         return None
     tables = []
-    for side in (row, other):
+    for side, seeds in ((row, mine), (other, its)):
         correct = correct_table(side)
         if correct is None or correct.shape[1] < 2:
             return None

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+from vision_baselines.analysis.other_tests import welch_difference
 from vision_baselines.analysis.resampling import mean_by_part
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.analysis.two_way import OverImages
@@ -163,6 +164,7 @@ def paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRo
     """The row with its difference to `reference`, unless other images were tested or it is the same.
 
     Pairs are of one seed, split seed and fold; where there are several parts, the seeds of each are averaged first.
+    Groups that share no seed are compared without pairs.
     """
     if reference is None or row.label == reference.label:
         return row
@@ -179,6 +181,10 @@ def _difference(
     a: Mapping[Repetition, float], b: Mapping[Repetition, float], jobs: Sequence[Job], metric: str
 ) -> PairedDifference:
     shared = [key for key in a if key in b]
+    parts = {key.part for key in (*a, *b)}
+    if not shared and len(parts) == 1 and min(len(a), len(b)) >= MIN_PAIRS:
+        found = welch_difference(list(a.values()), list(b.values()))
+        return replace(found, over=f"{len(a)} and {len(b)} runs, not paired")
     if len({key.part for key in shared}) < 2:
         return paired_difference(a, b)
     left, right = (mean_by_part({key: side[key] for key in shared}, lambda key: key.part) for side in (a, b))

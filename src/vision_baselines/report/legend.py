@@ -23,7 +23,10 @@ def legend(table: ComparisonTable) -> str:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
     if table.reference is not None:
         unit = "percentage points" if table.metric.is_share else "the metric's unit"
-        said.append(f"Differences are paired by seed and in {unit}.")
+        pairs = "paired by seed"
+        if any(row.difference and not row.difference.is_paired for row in table.rows):
+            pairs += ", except where groups share none (Welch's t test),"
+        said.append(f"Differences are {pairs} and in {unit}.")
     if table.family > 1:
         said.append(
             f"p-values are corrected (Holm) for the {table.family} comparisons that could have become a claim, and "
