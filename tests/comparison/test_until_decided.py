@@ -176,6 +176,25 @@ def test_an_interrupted_sweep_goes_on_from_its_records_to_the_same_decisions(swe
     assert sweep.launched == jobs  # those that are finished are skipped by the launcher
 
 
+def test_a_resumed_sweep_forgets_no_look_while_it_takes_them_again(sweep):
+    sweep.run("same,fc", max_seeds=5)
+    whole = (sweep.folder / SEQUENTIAL_FILE).read_bytes()
+    for sweep.interrupts_at in (0, 1):
+        with pytest.raises(Interrupted):
+            sweep.run("same,fc", max_seeds=5)
+        assert (sweep.folder / SEQUENTIAL_FILE).read_bytes() == whole
+
+
+def test_a_failed_seed_that_is_tried_again_changes_the_looks(sweep):
+    sweep.fails = lambda model, seed: model == "same" and seed == 1
+    with pytest.raises(TrainingError):
+        sweep.run("same,fc", max_seeds=5)
+    assert [look.n for look in sweep.plan.looks] == [2, 3, 4]
+    sweep.fails = lambda model, seed: False
+    sweep.run("same,fc", max_seeds=5)
+    assert [look.n for look in sweep.plan.looks] == [3, 4, 5]
+
+
 def test_seeds_that_were_trained_before_are_not_looked_at_before_their_turn(sweep):
     sweep.run("same,fc", max_seeds=5)
     few = (sweep.folder / SEQUENTIAL_FILE).read_bytes()
@@ -377,6 +396,15 @@ def test_another_plan_for_results_that_were_looked_at_is_refused(sweep, models, 
     with pytest.raises(ConfigError, match=says):
         sweep.run(models, **options)
     assert sweep.launched == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(None, "test/loss"), ("test/loss", None)])
+def test_another_metric_is_another_plan(sweep, one, other):
+    sweep.run("same,fc", max_seeds=4, metric=one)
+    whole = (sweep.folder / SEQUENTIAL_FILE).read_bytes()
+    with pytest.raises(ConfigError, match=r"metric was test/\w+ and is test/\w+"):
+        sweep.run("same,fc", max_seeds=4, metric=other)
+    assert (sweep.folder / SEQUENTIAL_FILE).read_bytes() == whole
 
 
 def test_a_plan_that_nobody_has_looked_by_can_be_changed(sweep):

@@ -124,7 +124,9 @@ class Sequential(_Part):
 
     def plan_differences(self, other: Sequential) -> list[str]:
         """What was planned otherwise, a line each."""
-        keys = ("max_seeds", "equivalence", "baseline", "comparisons")
+        keys = ["max_seeds", "equivalence", "baseline", "comparisons"]
+        if self.metric is not None and other.metric is not None:  # of a plan without a look it is not known
+            keys.append("metric")
         return [
             f"{key} was {_written(getattr(self, key))} and is {_written(getattr(other, key))}"
             for key in keys

@@ -79,18 +79,20 @@ def run_until_decided(
         max_seeds=options.max_seeds,
         equivalence=options.equivalence,
     )
-    _require_same_plan(plan, folder)
+    before = read_sequential(folder) or plan
+    _require_same_plan(before, plan, folder)
     say = _Console()
     if config.preview:
         returned = launch(_round(settings, plan, range(look_sizes(plan.max_seeds)[0])), 0)
         say.preview(plan, len(settings))
         return [returned]
-    plan.write(folder)
+    if not before.looks:
+        plan.write(folder)
     results: list[Sequence[JobReturn]] = []
     failures: list[str] = []
     sizes = look_sizes(plan.max_seeds)
-    for before, size in zip([0, *sizes], sizes, strict=False):
-        seeds = range(before, size)
+    for start, size in zip([0, *sizes], sizes, strict=False):
+        seeds = range(start, size)
         say.round(plan, seeds)
         results.append(launch(_round(settings, plan, seeds), sum(map(len, results))))
         if any(job.status is JobStatus.FAILED for job in results[-1]):
@@ -98,7 +100,11 @@ def run_until_decided(
         groups = _finished_jobs(folder, settings)
         metric = compared_metric([job for found in groups.values() for job in found], options.metric)
         plan = plan.looked(groups, size, metric)
-        plan.write(folder)
+        _require_same_plan(before, plan, folder)
+        if (
+            not plan.open or before.looks[: len(plan.looks)] != plan.looks
+        ):  # looks that are taken again are kept meanwhile
+            plan.write(folder)
         say.looks(plan, metric, size)
         if not plan.open:
             break
@@ -178,14 +184,13 @@ def _stub(plan: RunPlan) -> Job:
     return Job(plan.folder, plan.folder.name, record)
 
 
-def _require_same_plan(plan: Sequential, folder: Path) -> None:
+def _require_same_plan(before: Sequential, plan: Sequential, folder: Path) -> None:
     """Refuse to look by another plan at what was looked at already: more looks than planned err more often.
 
     Raises:
         ConfigError: What was planned otherwise.
     """
-    before = read_sequential(folder)
-    if before is not None and before.looks and (differing := before.plan_differences(plan)):
+    if before.looks and (differing := before.plan_differences(plan)):
         raise ConfigError(
             f"{folder} was begun by another plan ({'; '.join(differing)}), and looking by several plans makes false "
             "decisions likelier; choose another name=…, or train a fixed number of seeds, such as seed=range(0,30)"
