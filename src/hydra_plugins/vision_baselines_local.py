@@ -102,26 +102,15 @@ class PairedSweeper(BasicSweeper):
         return returned
 
     def _sweep_and_fresh_seeds(self, arguments: list[str]) -> Any:
-        """The sweep, and then the chosen setting on fresh seeds where that is asked; jobs that failed chose nothing."""
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None
-        from vision_baselines.errors import TrainingError
+        if not self.config.comparison.get("fresh_seeds"):
+            return self._sweep(arguments)
+        from vision_baselines.sweep.fresh import with_fresh_seeds
 
-        returned, failure = None, None
-        try:
-            returned = self._sweep(arguments)
-        except TrainingError as error:
-            if self.config.fail_fast:
-                raise
-            failure = error
-        if self.config.comparison.get("fresh_seeds"):
-            from vision_baselines.sweep.fresh import run_fresh_seeds
-
-            run_fresh_seeds(self.launcher.launch, config=self.config, hydra_context=self.hydra_context)
-        if failure is not None:
-            raise failure
-        return returned
+        launch, context = self.launcher.launch, self.hydra_context
+        return with_fresh_seeds(lambda: self._sweep(arguments), launch, config=self.config, hydra_context=context)
 
     def _sweep(self, arguments: list[str]) -> Any:
         return super().sweep(arguments)

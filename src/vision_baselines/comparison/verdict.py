@@ -116,20 +116,23 @@ def finding(table: ComparisonTable) -> Finding:
     if table.reported is not None:
         leader += f" on {plural(table.reported.metrics[metric.name].n, 'seed')} that chose nothing"
     runs = _runs(table.reported or best, metric)
+    there = "on the seeds that chose it, " if table.reported is not None else ""
     if baseline is None:
         rest = [row for row in measured if row is not best]
         if len(rest) == 1:
             found = against_baseline(rest[0], best.label, metric)
-            return Finding(f"{leader}; {rest[0].label} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
-        return Finding(f"{leader}; {_of_others(rest, table)}", f"{runs}{_corrected(table)}")
+            return Finding(
+                f"{leader}; {there}{rest[0].label} {found.claim.removesuffix(f' of {metric.title}')}", found.proof
+            )
+        return Finding(f"{leader}; {there}{_of_others(rest, table)}", f"{runs}{_corrected(table)}")
     if len(others) == len(measured):
         return Finding(leader, f"{runs}; the baseline {baseline} has no result yet")
     if best.label != baseline:
         found = against_baseline(best, baseline, metric)
         link = "and" if best.difference and is_better(best.difference, metric) else "but"
-        link = "; on the seeds that chose it, it" if table.reported is not None else f", {link}"
+        link = f"; {there}it" if there else f", {link}"
         return Finding(f"{leader}{link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
-    return Finding(f"The baseline {leader}; {_of_others(others, table)}", f"{runs}{_corrected(table)}")
+    return Finding(f"The baseline {leader}; {there}{_of_others(others, table)}", f"{runs}{_corrected(table)}")
 
 
 def winner(table: ComparisonTable) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
@@ -25,6 +26,7 @@ from vision_baselines.comparison.formatting import listed
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.config.references import override_texts
+from vision_baselines.errors import TrainingError
 from vision_baselines.runs.fingerprint import is_irrelevant, key_of
 from vision_baselines.runs.record import FRESH_SEEDS
 from vision_baselines.sweep.callback import SweepCallback
@@ -38,6 +40,30 @@ _FOLDER = f"hydra.sweep.subdir='{FRESH_SEEDS}/${{job_name:${{hydra.overrides.tas
 def fresh_seeds(config: DictConfig) -> int:
     """How many are asked for; 0 for none."""
     return int(OmegaConf.select(config, "comparison.fresh_seeds") or 0)
+
+
+def with_fresh_seeds(
+    sweep: Callable[[], Any], launch: Launch, *, config: DictConfig, hydra_context: HydraContext
+) -> Any:
+    """What `sweep` returns, after the chosen setting was trained on fresh seeds.
+
+    A job that failed in `sweep` is no candidate, and fails the whole at its end.
+
+    Raises:
+        TrainingError: A job failed.
+        Interrupted: SIGINT or SIGTERM.
+    """
+    returned, failure = None, None
+    try:
+        returned = sweep()
+    except TrainingError as error:
+        if config.fail_fast:
+            raise
+        failure = error
+    run_fresh_seeds(launch, config=config, hydra_context=hydra_context)
+    if failure is not None:
+        raise failure
+    return returned
 
 
 def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraContext) -> None:
