@@ -15,8 +15,8 @@ from pytorch_lightning.callbacks import Callback
 
 
 class Fails(Callback):
-    def on_train_start(self, trainer, *rest):
-        if "hidden_features=5" in str(trainer.default_root_dir) and "seed=1" in str(trainer.default_root_dir):
+    def on_train_start(self, trainer, pl_module):
+        if any(6 in parameter.shape for parameter in pl_module.parameters()):
             raise RuntimeError("the roof fell in")
 """
 
@@ -47,7 +47,7 @@ def written(folder):
 
 @pytest.mark.slow
 def test_after_a_sweep_with_a_failure_the_choice_is_trained_once_and_a_preview_trains_nothing(sweep):
-    words = ["model.hidden_features=4,5", "seed=0,1", "comparison.fresh_seeds=2"]
+    words = ["model.hidden_features=4,5,6", "seed=0,1", "comparison.fresh_seeds=2"]
     words += ["+callbacks.own._target_=own_callbacks.Fails", "trusted_packages=[own_callbacks]"]
     done, folder = sweep("jobs", *words)
 
@@ -59,7 +59,7 @@ def test_after_a_sweep_with_a_failure_the_choice_is_trained_once_and_a_preview_t
     assert "on 2 seeds that chose nothing" in " ".join(done.stdout.split())
 
     failed = {path for path in written(folder) if read_record(path.parent).status is Status.FAILED}
-    assert len(failed) == 1
+    assert len(failed) == 2
     before = {path: at for path, at in written(folder).items() if path not in failed}
     again, _ = sweep("jobs", *words)
     assert again.returncode == 4
