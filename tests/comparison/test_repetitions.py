@@ -13,6 +13,7 @@ from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.repetition import Part, Repetition, in_words
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline
+from vision_baselines.report.legend import legend
 
 FOLD_LUCK = (0.00, 0.02, -0.01, 0.03, 0.01)
 GAIN = (0.02, 0.01, 0.03, 0.02, 0.04)
@@ -117,7 +118,14 @@ def test_page_says_which_folds_are_missing_and_that_test_took_no_part(two_models
     assert "model=cnn: only" not in found
     assert "1 run finished on one side only" in found
     assert "Validation accuracy is cross-validated" in found
-    assert not any("cross-validated" in caveat for caveat in caveats(table_of(*two_models(over="all"))))
+    found = "\n".join(caveats(table_of(*two_models(over="all"))))
+    assert "cross-validated" not in found
+    assert "took part in the choice by validation in others" in found
+
+
+def test_legend_says_what_the_intervals_are_over(two_models):
+    assert "over folds or split seeds" in legend(table_of(*two_models()))
+    assert "paired by seed, split seed and fold" in legend(table_of(*two_models()))
 
 
 def test_one_fold_is_compared_over_its_seeds(record):

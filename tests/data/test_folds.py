@@ -187,6 +187,7 @@ def test_what_is_no_cross_validation_is_refused(options, message):
     ("words", "message"),
     [
         (("data.fold=5",), r"^data\.fold is 5; expected 0 to 4"),
+        (("comparison.fresh_seeds=3",), r"^comparison\.fresh_seeds is 3 beside data\.folds: images that choose"),
         ((), r"^checkpoint is best, which would choose the epoch on the fold"),
         (("checkpoint=last", "scheduler=plateau"), r"^scheduler=plateau follows val/loss, which data\.folds holds out"),
         (

@@ -101,6 +101,12 @@ def _about_folds(table: ComparisonTable) -> Iterator[str]:
             if part.folds is not None and len(found) < part.folds:
                 cut = "" if part.split_seed is None else f" of split seed {part.split_seed}"
                 yield f"{row.label}: only {len(found)} of {plural(part.folds, 'fold')}{cut} stand in its numbers."
+    over_all = any(repetition_of(job.record).part.folds and job.record.headline_split == "test" for job in table.jobs)
+    if over_all and table.selection is not None and len(table.ranked()) > 1:
+        yield (
+            "Images that are tested in one fold took part in the choice by validation in others: the figures of what "
+            "was chosen are a little too good."
+        )
     if table.metric.name.startswith("val/") and any(job.record.headline_split == "val" for job in table.jobs):
         yield (
             f"{capital(table.metric.title)} is cross-validated: each fold of train and val is measured by nets that "

@@ -266,6 +266,11 @@ def check_comparison(config: Mapping[str, Any]) -> None:
             check_comparison_number(key, value, f"comparison.{key}")
             if key == "fresh_seeds" and value is not None and select(config, "data.val_size") == 0:
                 raise ConfigError(f"comparison.fresh_seeds is {value}; data.val_size=0 leaves nothing to choose by")
+            if key == "fresh_seeds" and value is not None and select(config, "data.folds") is not None:
+                raise ConfigError(
+                    f"comparison.fresh_seeds is {value} beside data.folds: images that choose in one fold are measured "
+                    "in another, which more seeds do not change; expected null"
+                )
             continue
         names = value if key == "group_by" and isinstance(value, list) else [value]
         if value is not None and not all(isinstance(name, str) and name for name in names):

@@ -10,10 +10,14 @@ from vision_baselines.comparison.table import ComparisonTable
 
 def legend(table: ComparisonTable) -> str:
     """Two to eight sentences."""
+    is_resampled = any(row.averaged_over(table.metric.name) for row in table.rows)
     said = [
         "± is the standard deviation over finished jobs.",
-        "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be on these test "
-        "images, and nothing about others.",
+        "95% intervals are Student's t over folds or split seeds, the seeds of each averaged, with a variance that is "
+        "corrected for the images that they share (docs/statistics.md)."
+        if is_resampled
+        else "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be on these "
+        "test images, and nothing about others.",
         "Costs are medians over finished jobs.",
     ]
     if table.best_groups and table.selection is not None:
@@ -23,7 +27,7 @@ def legend(table: ComparisonTable) -> str:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
     if table.reference is not None:
         unit = "percentage points" if table.metric.is_share else "the metric's unit"
-        pairs = "paired by seed"
+        pairs = "paired by seed" + (", split seed and fold" if is_resampled else "")
         if any(row.difference and not row.difference.is_paired for row in table.rows):
             pairs += ", except where groups share none (Welch's t test),"
         said.append(f"Differences are {pairs} and in {unit}.")
@@ -60,7 +64,7 @@ def sureness_legend(table: ComparisonTable) -> str:
             "Over images: the interval is over seeds and test images together, for other images of this kind. More "
             "seeds cannot shrink the images' share of the variance, only more test images can."
         )
-    elif table.metric.is_accuracy:
+    elif table.metric.is_accuracy and not any(row.averaged_over(table.metric.name) for row in table.rows):
         said.append("What other test images would say is unknown: it takes 3 runs with predictions.npz.")
     if any(row.evidence and row.evidence.beats for row in table.rows):
         said.append(

@@ -142,13 +142,13 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         (
             "accuracy",
             title,
-            "Small dots are seeds, the large one their mean, the line its 95% interval (Student's t).",
+            "Small dots are runs, the large one their mean, the line its 95% interval (Student's t).",
             accuracy_figure(table),
         ),
         (
             "difference",
             "Difference to the baseline",
-            f"Small dots are seeds, each minus the baseline's run of the same seed. {zero}",
+            f"Small dots are runs, each minus the baseline's run that it is paired with. {zero}",
             difference_figure(table),
         ),
     ]

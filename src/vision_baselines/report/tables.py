@@ -251,10 +251,9 @@ def _job_metric(name: str, compared: Metric) -> Column[JobRow]:
 
 
 def _jobs(row: GroupRow, metric: str) -> str:
-    averaged = [over] if (over := row.averaged_over(metric)) else []
+    finished = row.averaged_over(metric) or str(row.n_finished)
     others = [f"{len(jobs)} {state}" for state, jobs in (("failed", row.failed), ("pending", row.pending)) if jobs]
-    others = averaged + others
-    return f"{row.n_finished} ({', '.join(others)})" if others else str(row.n_finished)
+    return f"{finished} ({', '.join(others)})" if others else finished
 
 
 def _part(row: JobRow, part: str, name: str) -> float | None:
