@@ -39,6 +39,16 @@ def _pooled() -> str:
     return " ".join(fields)
 
 
+def _fewer(side: int) -> str:
+    shape = (1, side, side)
+    return f"{num_parameters(FC(shape, 10))[0] - num_parameters(CNN(shape, 10))[0]:,}"
+
+
+def _ratio(shape: tuple[int, int, int]) -> str:
+    with torch.device("meta"):
+        return f"{num_parameters(CNN(shape, 10))[0] / num_parameters(FC(shape, 10))[0]:.2f}"
+
+
 def _claims() -> dict[str, str]:
     photo, digit = (3, 224, 224), (1, 28, 28)
     with torch.device("meta"):
@@ -64,6 +74,8 @@ def _claims() -> dict[str, str]:
         f"flattening, {_count(nets['deep'])}",
         "ratio": f"{_count(CNN(digit, 10))} against {_count(FC(digit, 10))}, a ratio of "
         f"{num_parameters(CNN(digit, 10))[0] / num_parameters(FC(digit, 10))[0]:.2f}",
+        "same": f"the same {_fewer(28)} at every size (a ratio of {_ratio((1, 56, 56))} at 56 pixels)",
+        "two sizes": f"{_count(CNN(digit, 10))} is for 28×28 in grey, {3 * 224 * 224 * 1000:,} for one layer",
         "dense": f"{twin.weight_ratio:,.0f} compares the weights alone, with biases it is "
         f"{twin.dense_params / twin.conv_params:,.0f}",
         "channels": f"{9 * 3} on a colour picture, {9 * 32} in the tutorial's second layer",
@@ -74,6 +86,16 @@ def _claims() -> dict[str, str]:
 @pytest.mark.parametrize(("name", "claim"), list(_claims().items()))
 def test_the_arithmetic_is_what_is_computed_now(name, claim):
     assert claim in PAGE
+
+
+@pytest.mark.parametrize("side", [16, 28, 56, 112, 224])
+def test_on_grey_pictures_the_cnn_is_smaller_by_as_much_at_every_size(side):
+    with torch.device("meta"):
+        assert _fewer(side) == "113,984"
+
+
+def test_in_colour_the_cnn_has_a_third_of_the_parameters():
+    assert _ratio((3, 224, 224)) == "0.33"
 
 
 def test_the_rounded_size_is_the_formula_rounded_down():
@@ -90,6 +112,6 @@ def test_every_measured_figure_is_one_of_the_experiments():
 
 
 def test_every_experiment_it_names_is_there():
-    named = set(re.findall(r"`experiment=(\w+)`", PAGE))
+    named = set(re.findall(r"experiment=(\w+)", PAGE))
     assert named
     assert [name for name in named if not (DOCS.parent / "conf" / "experiment" / f"{name}.yaml").exists()] == []

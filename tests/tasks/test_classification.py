@@ -186,7 +186,7 @@ def test_the_report_counts_targets_by_predictions():
 def test_one_class_for_every_image_is_a_caveat():
     target = torch.tensor([0] * 19 + [1])
     report = Classification(2).report(torch.zeros(20, dtype=torch.int64), target, ["healthy", "sick"])
-    assert report.caveats == ("every test prediction is one class: healthy, which 95.00% of the test images are",)
+    assert report.caveats == ("every test prediction is one class, healthy: that of 95.00% of the test images",)
     assert report.confusion == [[19, 0], [1, 0]]
 
 
@@ -194,9 +194,9 @@ def test_one_class_for_every_image_is_a_caveat():
     ("sizes", "predicted", "words"),
     [
         ([9, 9, 9], {0, 1, 2}, None),
-        ([9, 9, 9], {0, 2}, ": b"),
+        ([9, 9, 9], {0, 2}, "class b"),
         ([9, 9, 4], {0, 1}, None),  # too few images to expect one right
-        ([9, 9, 9, 9, 9, 9, 9, 9], {0, 7}, ": b, c, d, e, f and 1 more"),
+        ([9, 9, 9, 9, 9, 9, 9, 9], {0, 7}, "classes b, c, d, e, f and 1 more"),
         ([9, 9, 0], {0, 1, 2}, None),
     ],
 )
@@ -204,7 +204,7 @@ def test_classes_that_are_never_predicted_are_a_caveat(sizes, predicted, words):
     target = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     predictions = torch.tensor(sorted(predicted))[torch.arange(len(target)) % len(predicted)]
     report = Classification(len(sizes)).report(predictions, target, "abcdefgh"[: len(sizes)])
-    assert report.caveats == (() if words is None else (f"classes of the test images are never predicted{words}",))
+    assert report.caveats == (() if words is None else (f"never predicted: {words}",))
 
 
 def test_of_very_many_classes_no_matrix_is_kept():

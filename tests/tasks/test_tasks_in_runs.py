@@ -149,7 +149,7 @@ def test_one_class_for_every_test_image_is_said_everywhere(run_tiny, wrapped, ca
     wrapped(SaysZero)
     with caplog.at_level(logging.WARNING):
         record = run_tiny("run")
-    assert any("every test prediction is one class: 0, which" in message for message in caplog.messages)
+    assert any("every test prediction is one class, 0: that of" in message for message in caplog.messages)
     assert len(record.caveats) == 1
     assert read_record(tmp_path / "outputs" / "run").caveats == record.caveats
     assert any("in 1 of 1 job, every test prediction" in text for text in caveats(tabulate(collect([tmp_path]))))

@@ -94,9 +94,18 @@ def _jumps(chain: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
         poolings += stride == 2
 
 
+def _vector(net: nn.Module) -> torch.Tensor:
+    return nn.utils.parameters_to_vector(net.parameters())
+
+
 def _cnn_and_fc() -> Iterator[str]:
     shape = (1, 28, 28)
     cnn, fc = net_size(CNN(shape, 10), shape), net_size(FC(shape, 10), shape)
+    sides = (16, 28, 56, 112, 224)
+    with torch.device("meta"):
+        nets = [[net((1, side, side), 10) for net in (FC, CNN)] for side in sides]
+    [fewer] = {fc.numel() - cnn.numel() for fc, cnn in [[_vector(net) for net in pair] for pair in nets]}
+    yield f"every size from {sides[0]} to {sides[-1]} pixels, on grey images by the same {fewer:,}:"
     by_kind = {kind: sum(x.num_params for x in cnn.layers if x.kind == kind) for kind in ("Linear", "Conv2d")}
     yield f"CNN has {cnn.num_params:,} parameters and its fully connected net {fc.num_params:,}"
     yield f"a ratio of {cnn.num_params / fc.num_params:.2f}"

@@ -146,7 +146,7 @@ function drawSide(step) {
     context.fillStyle = color(isPadding ? "--outside" : "--g7");
     context.fillRect(column + inset, 0.1, 1 - 2 * inset, tall);
     if (column < used) continue;
-    context.fillStyle = color("--plus");
+    context.fillStyle = color("--unused");
     context.fillRect(column + inset, 0.1, 1 - 2 * inset, tall);
   }
   const first = unit * step.stride, middle = (step.span - 1) / 2;

@@ -57,7 +57,7 @@ function tellWeights() {
     + (current().padding ? `, with ${current().padding} px of zeros around it` : "");
   byId("output-caption").textContent = isPooling()
     ? "As bright as the picture, and drawn to the same scale."
-    : `Orange is positive, blue negative, the palest zero; strongest ${said(shown.limit)}.`;
+    : `Red is positive, blue negative, the palest zero; strongest ${said(shown.limit)}.`;
 }
 
 function tellShift() {

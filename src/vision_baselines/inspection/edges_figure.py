@@ -1,4 +1,4 @@
-"""Images, kernels and responses as one picture: the images in grey, negative orange, zero white, positive blue."""
+"""Images, kernels and responses as one picture: the images in grey, negative blue, zero white, positive red."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vision_baselines.plots.style import INK, MUTED, PALETTE, PAPER
+from vision_baselines.plots.style import INK, MUTED, PAPER, SIGNED
 
-_SIGNED = LinearSegmentedColormap.from_list("signed", [PALETTE[1], PAPER, PALETTE[0]])
 _PANEL_IN, _KERNEL_IN, _GAP_IN, _EDGE_IN, _TITLE_IN = 2.0, 0.8, 0.22, 0.12, 0.34
 _NUMBERED = 10
 """Side up to which the numbers are written into the cells."""
@@ -39,7 +37,7 @@ def edges_figure(
         return figure.add_axes(box)
 
     top_in = height_in - _TITLE_IN - _KERNEL_IN
-    key = "Kernels and responses:\npositive blue, zero white,\nnegative orange."
+    key = "Kernels and responses:\npositive red, zero white,\nnegative blue."
     figure.text(_EDGE_IN / width_in, (top_in + _KERNEL_IN) / height_in, key, va="top", fontsize=8, color=MUTED)
     for column, (name, kernel) in enumerate(kernels.items(), start=1):
         _draw_signed(panel(column, top_in, _KERNEL_IN), kernel, float(np.abs(kernel).max()) or 1.0, f"{name} kernel")
@@ -55,7 +53,7 @@ def edges_figure(
 
 
 def _draw_signed(axes: Axes, values: NDArray[Any], strongest: float, title: str) -> None:
-    axes.imshow(values, cmap=_SIGNED, vmin=-strongest, vmax=strongest, interpolation="nearest")
+    axes.imshow(values, cmap=SIGNED, vmin=-strongest, vmax=strongest, interpolation="nearest")
     _finish(axes, values, title, dark=np.abs(values) > 0.6 * strongest)
 
 

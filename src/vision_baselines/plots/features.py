@@ -14,10 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vision_baselines.plots.filters import COLOR_MAP
 from vision_baselines.plots.scale import label_roundly, label_steps
 from vision_baselines.plots.sheet import Pixels, Sheet, block, tile
-from vision_baselines.plots.style import MUTED, PALETTE, finish
+from vision_baselines.plots.style import MUTED, PALETTE, SIGNED, finish
 from vision_baselines.runs.record import Curve
 
 T = TypeVar("T")
@@ -124,7 +123,7 @@ def maps_sheet(
     sheet.paste(head + 13, _MARGIN, tile(image, tile_px))
     for number, (name, channels, maps) in enumerate(shown):
         top, limit = head + number * row_px, float(np.abs(maps).max(initial=0.0)) or 1.0
-        colours = matplotlib.colormaps[COLOR_MAP](0.5 + 0.5 * maps / limit)[..., :3]
+        colours = matplotlib.colormaps[SIGNED](0.5 + 0.5 * maps / limit)[..., :3]
         size = f"{maps.shape[1]}×{maps.shape[2]}, ±{limit:.2g}"
         sheet.write(top + 16, _MARGIN + tile_px + 20, name, size=8, bold=True)
         sheet.write(top + 32, _MARGIN + tile_px + 20, size, size=7.5, muted=True)

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from vision_baselines.comparison.formatting import shortened
 from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.plots.style import SIGNED
 from vision_baselines.runs.files import FILTERS_FILE
 
 SHOWN = 32
 COLUMNS = 8
-COLOR_MAP = "RdBu_r"
 _TILE_PX = 60
 
 
@@ -69,7 +69,7 @@ def shared_limit(found: Sequence[Filters]) -> float:
 
 def ramp(steps: int = 9) -> tuple[str, ...]:
     """Colours of the scale from its negative to its positive end, as ``#rrggbb``."""
-    return tuple(to_hex(color) for color in matplotlib.colormaps[COLOR_MAP](np.linspace(0, 1, steps)))
+    return tuple(to_hex(color) for color in matplotlib.colormaps[SIGNED](np.linspace(0, 1, steps)))
 
 
 def scale_in_words(channels: int, limit: float) -> str:
@@ -133,5 +133,5 @@ def colored(weights: NDArray[np.float32], limit: float) -> NDArray[np.uint8]:
         rgb = np.moveaxis(scaled, 1, -1)
         rgba = np.concatenate([rgb, np.ones((*rgb.shape[:-1], 1), dtype=rgb.dtype)], axis=-1)
     else:
-        rgba = matplotlib.colormaps[COLOR_MAP](scaled.mean(axis=1))
+        rgba = matplotlib.colormaps[SIGNED](scaled.mean(axis=1))
     return np.asarray(np.round(255 * rgba), dtype=np.uint8)

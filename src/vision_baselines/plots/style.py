@@ -23,6 +23,8 @@ from vision_baselines.comparison.formatting import shortened
 INK, MUTED, RULE, PAPER = "#1c2127", "#66707c", "#dfe3e8", "#ffffff"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5b6570")
 MARKERS = ("o", "s", "D", "^", "v", "P")
+SIGNED = "RdBu_r"
+"""Colours of signed values everywhere: blue below 0, white at 0, red above."""
 WIDTH_IN = 4.8
 _LEGEND_LINE_IN = 0.165
 _TITLE_IN = 0.26

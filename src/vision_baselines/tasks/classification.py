@@ -121,7 +121,7 @@ def _never_predicted(predictions: Tensor, target: Tensor, class_names: Sequence[
     if constant_caveat(predictions):
         only = int(predictions[0])
         share = float((target == only).double().mean())
-        return (f"every test prediction is one class: {name(only)}, which {share:.2%} of the test images are",)
+        return (f"every test prediction is one class, {name(only)}: that of {share:.2%} of the test images",)
     classes = int(max(predictions.max(), target.max())) + 1 if len(target) else 0
     occurring, predicted = (torch.bincount(labels, minlength=classes) for labels in (target, predictions))
     missing = ((occurring >= _OFTEN) & (predicted == 0)).nonzero().flatten().tolist()
@@ -129,7 +129,7 @@ def _never_predicted(predictions: Tensor, target: Tensor, class_names: Sequence[
         return ()
     more = f" and {len(missing) - _CLASSES_NAMED} more" if len(missing) > _CLASSES_NAMED else ""
     names = ", ".join(name(label) for label in missing[:_CLASSES_NAMED])
-    return (f"classes of the test images are never predicted: {names}{more}",)
+    return (f"never predicted: {'class' if len(missing) == 1 else 'classes'} {names}{more}",)
 
 
 def balanced_weights(target: Tensor, num_classes: int) -> Tensor:

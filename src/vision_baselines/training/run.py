@@ -226,6 +226,6 @@ def _test(record: RunRecord, parts: _Parts) -> None:
     record.curves, record.confusion = shown | curves_of(parts.callbacks), report.confusion
     record.caveats = [*classifier.caveats, *report.caveats]
     for caveat in report.caveats:
-        log.warning("%s: %s", record.name, caveat)
+        log.warning("%s (%s)", caveat, record.name)
     record.weights_sha256 = weights_sha256(classifier.net)
     record.peak_memory_bytes = environment.peak_memory_bytes(trainer.strategy.root_device)
