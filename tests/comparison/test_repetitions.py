@@ -128,6 +128,12 @@ def test_legend_says_what_the_intervals_are_over(two_models):
     assert "paired by seed, split seed and fold" in legend(table_of(*two_models()))
 
 
+def test_copies_between_a_fold_and_the_rest_are_said(record):
+    facts = {"num_classes": 2, "image_shape": [1, 8, 8], "mean": [0], "std": [1], "splits": {}}
+    made = fold_run(record, "fc", 0, data={**facts, "duplicates": {"train and val": 3, "train and test": 1}})
+    assert any("3 validation images are in train too" in caveat for caveat in caveats(table_of(made)))
+
+
 def test_one_fold_is_compared_over_its_seeds(record):
     runs = [
         fold_run(record, model, 0, seed, shift=GAIN[seed] * (model == "cnn"))

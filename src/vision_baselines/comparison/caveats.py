@@ -87,7 +87,8 @@ def _about_data(table: ComparisonTable) -> Iterator[str]:
         yield f"Jobs {verb} {len(found)} different {kind}, told apart by SHA-256: {examples}."
     for row in table.rows:
         if copies := max((job.record.copies_of_test for job in row.counted), default=0):
-            yield f"{row.label}: {plural(copies, 'test image')} {'is' if copies == 1 else 'are'} in train too."
+            what = "test image" if row.counted[0].record.headline_split == "test" else "validation image"
+            yield f"{row.label}: {plural(copies, what)} {'is' if copies == 1 else 'are'} in train too."
         if row.is_tested_elsewhere:
             yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
 

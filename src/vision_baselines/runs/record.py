@@ -211,9 +211,9 @@ class RunRecord(_Part):
 
     @property
     def copies_of_test(self) -> int:
-        """Number of pictures that were trained on and tested on."""
+        """Number of pictures that were trained on and tested on, or measured as a fold of validation."""
         found = self.data.duplicates if self.data is not None else {}
-        return 0 if "dropped from train" in found else found.get("train and test", 0)
+        return 0 if "dropped from train" in found else found.get(f"train and {self.headline_split}", 0)
 
     @property
     def headline_split(self) -> str:
