@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy import stats
 from vision_baselines.analysis.multiple import corrected
 from vision_baselines.analysis.two_way import difference_interval, share_interval
 from vision_baselines.comparison import outcomes
-from vision_baselines.comparison.collection import collect
+from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.outcomes import correct_table
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline, on_other_images, short_verdict, winner
@@ -249,3 +250,22 @@ def test_groups_that_share_no_seed_are_compared_without_pairs(sweep, record, tmp
     assert math.isnan(row.evidence.correlation)
     assert "n = 5 and 5 runs, not paired" in headline(tabulate(collect([tmp_path / "apart"])))
     assert "share none (Welch's t test)" in legend(tabulate(collect([tmp_path / "apart"])))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("baseline", [None, "model=m0"])
+def test_sweeps_of_equal_groups_announce_a_winner_in_at_most_one_of_twenty(record, baseline):
+    sweeps, said = 300, 0
+    for seed in range(sweeps):
+        rng = np.random.default_rng(seed)
+        jobs = [
+            Job(Path(f"m{group}/{run}"), f"{group}{run}", record(f"model=m{group},seed={run}", rng.normal(0.9, 0.01)))
+            for group in range(10)
+            for run in range(5)
+        ]
+        table = tabulate(Collection(tuple(jobs)), baseline=baseline)
+        verdicts = [short_verdict(row.difference, table.metric) for row in table.rows if row.difference]
+        said += any(word in ("better", "worse") for word in verdicts)
+
+    # 5% and three Monte Carlo standard errors; without the correction it is more than three sweeps in ten.
+    assert said / sweeps <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / sweeps)
