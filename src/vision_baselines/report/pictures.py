@@ -138,6 +138,9 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
     cost = f"Mean over seeds; the line is its 95% interval. {n}"
     band = "the band is its 95% interval (Student's t)"
     zero = "Where the interval holds zero, the two cannot be told apart."
+    if table.family > 1:
+        zero += " Verdicts follow p-values, which are corrected for all comparisons; intervals are not."
+    against = "the baseline" if table.baseline is not None else "the chosen group"
     figures: list[tuple[str, str, str, Figure | None]] = [
         (
             "accuracy",
@@ -147,8 +150,8 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         ),
         (
             "difference",
-            "Difference to the baseline",
-            f"Small dots are runs, each minus the baseline's run that it is paired with. {zero}",
+            f"Difference to {against}",
+            f"Small dots are runs, each minus the run of {against} that it is paired with. {zero}",
             difference_figure(table),
         ),
     ]
