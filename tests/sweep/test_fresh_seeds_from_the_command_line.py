@@ -54,7 +54,7 @@ def test_after_a_sweep_with_a_failure_the_choice_is_trained_once_and_a_preview_t
     assert done.returncode == 4, done.stdout + done.stderr
     assert "the roof fell in" in done.stdout + done.stderr
     made = fresh(folder)
-    assert [record.seed for record in made.values()] == [2, 3]
+    assert {record.seed for record in made.values()} == {2, 3}
     assert all(record.status is Status.FINISHED and record.sweep == "jobs" for record in made.values())
     assert "on 2 seeds that chose nothing" in " ".join(done.stdout.split())
 
@@ -75,7 +75,7 @@ def test_after_a_sweep_with_a_failure_the_choice_is_trained_once_and_a_preview_t
 @pytest.mark.slow
 def test_what_a_chosen_job_starts_from_is_trained_on_the_fresh_seeds_too(sweep):
     words = ["transfer=pretrain,finetuned,frozen", "comparison.baseline=transfer=frozen", "comparison.fresh_seeds=1"]
-    done, folder = sweep("chain", *words, "seed=0,1")
+    done, folder = sweep("chain", *words, "seed=0,1", "++data.source.train_size=600")
 
     assert done.returncode == 0, done.stdout + done.stderr
     made = fresh(folder)
