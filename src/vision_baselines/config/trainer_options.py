@@ -43,6 +43,8 @@ _REFUSED_CALLBACKS = {
 }
 _REFUSED_LOGGERS = {"CSVLogger": "it deletes its file when a run is resumed; use logger=csv"}
 
+_MOST_BATCHES = 10**9
+
 
 def check_trainer_options(config: Mapping[str, Any]) -> None:
     """Refuse options that cannot be held.
@@ -103,6 +105,10 @@ def _check_numbers(trainer: Mapping[str, Any]) -> None:
         value = trainer.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
             raise ConfigError(f"trainer.{key} is {value!r}; expected a whole number of at least {least}")
+    if (trainer.get("accumulate_grad_batches") or 1) > _MOST_BATCHES:  # a loss is divided by it
+        raise ConfigError(
+            f"trainer.accumulate_grad_batches is larger than {_MOST_BATCHES:,}; expected a smaller number"
+        )
     steps = trainer.get("max_steps", -1)
     if isinstance(steps, bool) or not isinstance(steps, int) or (steps < 1 and steps != -1):
         raise ConfigError(f"trainer.max_steps is {steps!r}; expected a whole number of at least 1, or -1 for no limit")

@@ -93,6 +93,13 @@ def check_shares(cfg: DictConfig, datamodule: ImageDataModule) -> None:
                 f"trainer.{key} is {share}, which is less than one of {batches} batches; "
                 "expected a larger share, or a number of batches"
             )
+    interval, batches = cfg.trainer.get("val_check_interval"), math.ceil(len(splits.train.target) / cfg.data.batch_size)
+    is_within_epoch = cfg.trainer.get("check_val_every_n_epoch", 1) is not None
+    if isinstance(interval, int) and not isinstance(interval, bool) and is_within_epoch and interval > batches:
+        raise ConfigError(
+            f"trainer.val_check_interval is {interval} batches, and an epoch has {batches}; expected at most as many, or "
+            "trainer.check_val_every_n_epoch=null beside it, to count over epochs"
+        )
 
 
 def choose_memory_format(net: nn.Module, datamodule: ImageDataModule, task: Task | None = None) -> None:
