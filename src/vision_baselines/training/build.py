@@ -97,8 +97,8 @@ def check_shares(cfg: DictConfig, datamodule: ImageDataModule) -> None:
     is_within_epoch = cfg.trainer.get("check_val_every_n_epoch", 1) is not None
     if isinstance(interval, int) and not isinstance(interval, bool) and is_within_epoch and interval > batches:
         raise ConfigError(
-            f"trainer.val_check_interval is {interval} batches, and an epoch has {batches}; expected at most as many, or "
-            "trainer.check_val_every_n_epoch=null beside it, to count over epochs"
+            f"trainer.val_check_interval is {interval} batches, and an epoch has {batches}; expected at most as many, "
+            "or trainer.check_val_every_n_epoch=null beside it, to count over epochs"
         )
 
 
