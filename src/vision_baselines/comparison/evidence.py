@@ -41,7 +41,7 @@ class Evidence:
         equivalence_p: Of "the difference is at least δ".
         over_images: The difference for other test images too; its p-value is not corrected. None where predictions are
             missing or the metric is not a share of right answers.
-        images_p: Its p-value.
+        images_p: Its p-value, not below that of the difference on these images.
         correlation: Of the pairs.
         welch_p: Of Welch's test, not corrected.
         mcnemar_p: Of McNemar's exact test where each side has a single run, not corrected.
@@ -111,6 +111,8 @@ def examined(
         if one is None:
             result.append(row)
             continue
+        # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
+        images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=max(family, 1))
         difference = _concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
