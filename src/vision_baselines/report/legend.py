@@ -62,8 +62,8 @@ def sureness_legend(table: ComparisonTable) -> str:
     if any(row.over_images for row in table.rows):
         said.append(
             "Over images: the interval is over seeds and test images together, for other images of this kind. More "
-            "seeds cannot shrink the images' share of the variance, only more test images can. Better or worse is said of "
-            "other images only where it is of these."
+            "seeds cannot shrink the images' share of the variance, only more test images can. Better or worse is said "
+            "of other images only where it is said of these."
         )
     elif table.metric.is_accuracy and not any(row.averaged_over(table.metric.name) for row in table.rows):
         said.append("What other test images would say is unknown: it takes 3 runs with predictions.npz.")
