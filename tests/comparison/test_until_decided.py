@@ -332,6 +332,18 @@ def test_a_comparison_that_seeds_were_not_added_for_warns_of_its_p_values(close)
     assert plain["model=close"].conclusion == "larger"
 
 
+def test_runs_that_were_added_by_hand_are_warned_of_too(close):
+    def warned():
+        found = caveats(compare([close.folder], pictures=False).table)
+        return any("look surer than they are" in caveat for caveat in found)
+
+    assert not warned()
+    for seed in range(4):
+        made = close.record(["model=other", f"seed={seed}"], 0.8 + 0.01 * seed)
+        made.write(close.folder / made.name)
+    assert warned()
+
+
 def test_a_damaged_file_stops_a_comparison_rather_than_showing_p_values_that_do_not_hold(close):
     (close.folder / SEQUENTIAL_FILE).write_text("{")
     with pytest.raises(StorageError, match="move it away"):

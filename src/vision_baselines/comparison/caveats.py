@@ -71,7 +71,10 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
 
 def _about_looks(table: ComparisonTable) -> Iterator[str]:
     found = table.sequential
-    if found is not None and not is_looked_at(table):
+    if found is None:
+        return
+    tested = {row.label for row in table.rows if row.difference and row.difference.is_tested}
+    if not is_looked_at(table) or table.series or tested:
         yield (
             f"Seeds were added until comparisons with {found.baseline} by {found.metric} were decided; p-values and "
             "intervals of other comparisons do not account for that, so they look surer than they are."
