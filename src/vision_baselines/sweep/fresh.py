@@ -101,7 +101,9 @@ def _say(text: str) -> None:
 
 def _chosen(folder: Path, config: DictConfig) -> tuple[GroupRow | None, str]:
     """The group that the sweep's own comparison ranks first, or why there is none."""
-    options = {key: OmegaConf.select(config, f"comparison.{key}") for key in ("group_by", "metric", "select", "baseline")}
+    options = {
+        key: OmegaConf.select(config, f"comparison.{key}") for key in ("group_by", "metric", "select", "baseline")
+    }
     by = options["group_by"]
     table = tabulate(collect([folder]), **{**options, "group_by": list(by) if OmegaConf.is_list(by) else by})
     ranked = table.ranked()
