@@ -51,7 +51,7 @@ def legend(table: ComparisonTable) -> str:
             said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
     images = {size for row in table.rows for job in row.counted if (size := tested_images(job.record))}
     if images and table.metric.is_accuracy:
-        points = " to ".join(f"{100 / size:.2g}" for size in sorted({min(images), max(images)}, reverse=True))
+        points = " to ".join(dict.fromkeys(f"{100 / size:.2g}" for size in (max(images), min(images))))
         said.append(f"One test image is {points} points.")
     return " ".join(said)
 
