@@ -107,7 +107,11 @@ def _error_bars(table: ComparisonTable) -> Iterable[str]:
     )
     shown = listed([str(seed) for seed in seeds], 12)
     yield f"n = {listed([str(n) for n in counts], 6) or 0} runs a group; seeds {shown}"
-    yield "intervals are 95 %, Student's t; a difference is of runs of one seed, paired"
+    yield "intervals are 95 %, Student's t over runs, on these test images; a difference is of runs of one seed, paired"
+    if table.family > 1:
+        yield f"p-values are corrected for {table.family} comparisons (Holm), intervals are not"
+    if any(row.over_images for row in table.rows):
+        yield 'intervals over runs and test images: a two-way random-effects model, see "How sure" on the page'
 
 
 def _compute(jobs: Sequence[Job]) -> Iterable[str]:

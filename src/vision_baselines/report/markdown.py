@@ -32,19 +32,24 @@ _SPECIAL = re.compile(r"[\\`*|~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)|^[-+#>=]")
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> str:
+def markdown(
+    table: ComparisonTable,
+    names: Sequence[str] = RESULT + COSTS,
+    sureness: Sequence[Sequence[str]] = (OTHER_IMAGES, SIZE),
+) -> str:
     """Headline, table, caveats and failures; ends with a newline.
 
     Args:
         table: The comparison.
         names: The columns of the table of groups.
+        sureness: Those of each table of "How sure".
     """
     found = look_columns(table)
     over = table.series and _table(series_columns(table), series_rows(table))
-    epochs, against = epochs_of(table), chosen(group_columns(table), READ_AGAINST)
-    by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
     columns = group_columns(table)
-    sureness = [found for found in (chosen(columns, OTHER_IMAGES), chosen(columns, SIZE)) if is_shown(found)]
+    epochs, against = epochs_of(table), chosen(columns, READ_AGAINST)
+    by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
+    sure = [of for of in (chosen(columns, wanted) for wanted in sureness) if is_shown(of)]
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
@@ -53,9 +58,9 @@ def markdown(table: ComparisonTable, names: Sequence[str] = RESULT + COSTS) -> s
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
         f"## What the accuracy is read against\n\n{_table(against, table.best_first())}" if len(against) > 3 else "",
-        "## How sure" if sureness else "",
-        *(_table(found, table.shown()) for found in sureness),
-        escaped(sureness_legend(table)) if sureness else "",
+        "## How sure" if sure else "",
+        *(_table(of, table.shown()) for of in sure),
+        escaped(sureness_legend(table)) if sure else "",
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
         _failures(table),

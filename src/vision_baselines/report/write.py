@@ -205,6 +205,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
     from vision_baselines.report.latex import latex
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
+    from vision_baselines.report.sureness import TERMINAL_SURENESS
     from vision_baselines.report.tables import TERMINAL
 
     drawn = None
@@ -232,6 +233,8 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
             write_atomically(files[-1], content)
-        brief = markdown(table, TERMINAL)  # TensorBoard breaks words to fit a table of many columns
+        brief = markdown(
+            table, TERMINAL, [TERMINAL_SURENESS]
+        )  # TensorBoard breaks words to fit a table of many columns
         files.append(write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs()))
     return files
