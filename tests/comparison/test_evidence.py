@@ -124,6 +124,14 @@ def test_without_a_baseline_every_pair_could_have_been_claimed(sweep):
     assert "it beats model=b, model=c" in headline(table)
 
 
+def test_nothing_is_corrected_where_nothing_is_tested(sweep):
+    table = sweep(answers({"a": 0.9, "b": 0.7, "c": 0.6}, runs=2))
+
+    assert table.family == 1
+    assert "corrected" not in headline(table) + legend(table)
+    assert all(row.over_images is None for row in table.rows)
+
+
 def test_differences_along_a_setting_are_claims_of_the_page_too(record, tmp_path):
     for model in ("cnn", "fc"):
         for fraction in ("0.1", "0.5"):

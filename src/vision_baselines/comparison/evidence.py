@@ -103,7 +103,8 @@ def examined(
     found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
     seeds = [[math.nan, math.nan] if one is None else [one[1].p_value, one[0].equivalence_p] for one in found]
     images = [[one[0].over_images.p_value if one and one[0].over_images else math.nan] for one in found]
-    family = others + sum(any(map(math.isfinite, of)) for of in seeds)
+    tested = sum(any(map(math.isfinite, of)) for of in seeds)
+    family = others + tested if tested else 1
     result = []
     for row, one, [p_value, equal], [images_p] in zip(
         rows, found, corrected(seeds, others), corrected(images, others), strict=True
@@ -113,7 +114,7 @@ def examined(
             continue
         # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
-        evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=max(family, 1))
+        evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
         difference = _concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result
