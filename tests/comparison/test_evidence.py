@@ -23,7 +23,7 @@ from vision_baselines.report.frames import groups_frame
 from vision_baselines.report.legend import legend
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
-from vision_baselines.report.sureness import TERMINAL_SURENESS
+from vision_baselines.report.sureness import TERMINAL_SURENESS, size_columns
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
 
 
@@ -130,6 +130,16 @@ def test_nothing_is_corrected_where_nothing_is_tested(sweep):
     assert table.family == 1
     assert "corrected" not in headline(table) + legend(table)
     assert all(row.over_images is None for row in table.rows)
+
+
+def test_no_number_of_seeds_finds_a_difference_of_zero(record, tmp_path):
+    for seed in range(4):
+        for model, acc in (("fc", 0.9 + 0.01 * seed), ("cnn", 0.93 - 0.01 * seed)):
+            record(f"model={model},seed={seed}", acc).write(tmp_path / "s" / f"{model}{seed}")
+    table = tabulate(collect([tmp_path / "s"]))
+    needed = next(column for column in size_columns(table) if column.name == "needed")
+
+    assert needed.write(row_of(table, "model=cnn")) == "–"
 
 
 def test_differences_along_a_setting_are_claims_of_the_page_too(record, tmp_path):

@@ -170,7 +170,7 @@ def _beats(row: GroupRow) -> str:
 
 def _needed(evidence: Evidence | None, metric: Metric) -> str:
     """The seeds, and the difference that they find."""
-    if evidence is None or not math.isfinite(evidence.wanted):
+    if evidence is None or not evidence.wanted > 1e-9:
         return ABSENT
     seeds = "over 100,000" if evidence.needed is None else f"{evidence.needed:,}"
     return f"{seeds} for {metric.written_difference(evidence.wanted)}"
