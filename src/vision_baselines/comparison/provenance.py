@@ -57,7 +57,7 @@ def runs_sha256(jobs: Sequence[Job]) -> str:
         f"{job.record.fingerprint} {job.record.seed} {job.record.weights_sha256} {job.record.test_sha256}"
         for job in jobs
     ]
-    return hashlib.sha256("\n".join(sorted(runs)).encode()).hexdigest()
+    return hashlib.sha256("\n".join(sorted(runs)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def commands(jobs: Sequence[Job]) -> list[Variant]:
