@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import subprocess
 import sys
+import tempfile
+import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -208,12 +213,104 @@ def test_what_is_packed_is_read_again_and_is_the_same_bytes(classes, images, nam
         assert before is None or (before.dtype == after.dtype and np.array_equal(before, after))
 
 
+def bare(content, **known):
+    """A record that knows of nothing but the file, and what is given."""
+    facts = {"data": None, "partial": [], "confusion": None, "config": {}, "metrics": {}} | known
+    return SimpleNamespace(predictions_sha256=hashlib.sha256(content).hexdigest(), **facts)
+
+
 def _read(content):
-    import hashlib
-    import tempfile
-    from pathlib import Path
-    from types import SimpleNamespace
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / PREDICTIONS_FILE).write_bytes(content)
-        return read_predictions(Path(folder), SimpleNamespace(predictions_sha256=hashlib.sha256(content).hexdigest()))
+        return read_predictions(Path(folder), bare(content))
+
+
+N, C = 20, 10
+GOOD = {
+    "test_predicted": np.arange(N, dtype=np.uint8) % C,
+    "test_targets": np.arange(N, dtype=np.uint8) % C,
+    "test_probabilities": np.full((N, C), 0.1, dtype=np.float16),
+}
+BAD = {
+    "lengths": {"test_predicted": np.zeros(N - 1, np.uint8)},
+    "another number of images": {"test_predicted": np.zeros(7, np.uint8), "test_targets": np.zeros(7, np.uint8)},
+    "two axes": {"test_predicted": np.zeros((N, 1), np.uint8)},
+    "no axis": {"test_predicted": np.zeros((), np.uint8)},
+    "numbers that are not whole": {"test_predicted": np.full(N, np.nan)},
+    "dates": {"test_predicted": np.zeros(N, "M8[s]")},
+    "text": {"test_targets": np.array(["a"] * N)},
+    "structures": {"test_predicted": np.zeros(N, [("a", "u1")])},
+    "a class too many": {"test_predicted": np.full(N, C, np.uint8)},
+    "a class below 0": {"test_targets": np.full(N, -1, np.int8)},
+    "few probabilities": {"test_probabilities": np.zeros((N, C - 1), np.float16)},
+    "flat probabilities": {"test_probabilities": np.zeros(N, np.float16)},
+    "large probabilities": {"test_probabilities": np.full((N, C), 50, np.float16)},
+    "negative probabilities": {"test_probabilities": np.full((N, C), -0.1, np.float16)},
+    "nan probabilities": {"test_probabilities": np.full((N, C), np.nan, np.float16)},
+    "probabilities as text": {"test_probabilities": np.full((N, C), "0.1")},
+    "few ids": {"test_ids": np.arange(3)},
+    "bytes as ids": {"test_ids": np.array([b"a"] * N)},
+    "ids of two axes": {"test_ids": np.zeros((N, 2), np.int64)},
+    "endless ids": {"test_ids": np.zeros(N, "U100000")},
+}
+
+
+def facts():
+    return SimpleNamespace(num_classes=C, splits={"test": SimpleNamespace(size=N)})
+
+
+def written(folder, arrays):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    (folder / PREDICTIONS_FILE).write_bytes(buffer.getvalue())
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_arrays_that_are_not_of_this_split_are_refused_in_a_line(tmp_path, what):
+    assert read_predictions(tmp_path, bare(written(tmp_path, GOOD), data=facts())) is not None
+    record = bare(written(tmp_path, GOOD | BAD[what]), data=facts())
+    with pytest.raises(DataError, match=r"predictions\.npz is damaged") as caught:
+        read_predictions(tmp_path, record)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+HEADERS = [
+    f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({10**12},)}}",
+    f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({10**30},)}}",
+    "{'descr': '<U500000000', 'fortran_order': False, 'shape': (20,)}",
+    "{'descr': '|V0', 'fortran_order': False, 'shape': (20,)}",
+    "{'descr': '|O', 'fortran_order': False, 'shape': (20,)}",
+    "{'descr': (",
+    "'''abc",
+    "  1\n 2",
+    "-" * 5000,
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda text: text[:30])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_header_that_declares_anything_costs_nothing(tmp_path, header, known):
+    text = header.encode()
+    member = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(20)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("test_predicted.npy", member)
+        archive.writestr("test_targets.npy", member)
+    (tmp_path / PREDICTIONS_FILE).write_bytes(buffer.getvalue())
+    with pytest.raises(DataError, match="is damaged"):
+        read_predictions(tmp_path, bare(buffer.getvalue(), data=facts() if known else None))
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ({"confusion": np.eye(C, dtype=int).tolist()}, "confusion matrix"),
+        ({"config": {"task": {"metrics": ["accuracy"]}}, "metrics": {"test/acc": 0.5}}, "accuracy"),
+    ],
+)
+def test_predictions_that_do_not_give_the_records_figures_are_not_used(tmp_path, known, says):
+    record = bare(written(tmp_path, GOOD), data=facts(), **known)
+    with pytest.raises(DataError, match=f"does not give the {says} of its record"):
+        read_predictions(tmp_path, record)

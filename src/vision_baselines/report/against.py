@@ -14,6 +14,7 @@ from vision_baselines.comparison.read_against import ClassRecall, class_recalls,
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import Column, plain_column
+from vision_baselines.tasks.names import ACCURACY
 
 READ_AGAINST = (
     "group", "mean", "largest class", "balanced accuracy", "macro F1", "lowest recall", "calibration error",
@@ -34,7 +35,7 @@ def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     """What an accuracy is read against, but for balanced accuracy, which stands beside it."""
     rows = {row.label: row for row in table.shown()}
     found = cache(lambda label: read_against(rows[label]))  # once, where a column is shown at all
-    metric = Metric("test/acc")
+    metric = Metric(ACCURACY)
 
     def lowest(row: GroupRow) -> str:
         known = found(row.label)
@@ -88,7 +89,7 @@ def lowest_recalls(rows: Sequence[RecallRow]) -> list[RecallRow]:
 
 def recall_columns(shown: Sequence[GroupRow]) -> list[Column[RecallRow]]:
     """A class, its test images, and each group's recall with its interval."""
-    metric = Metric("test/acc")
+    metric = Metric(ACCURACY)
 
     def written(label: str, row: RecallRow) -> str:
         of = row.recalls[label]

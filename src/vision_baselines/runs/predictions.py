@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,15 @@ from numpy.typing import NDArray
 
 from vision_baselines.errors import DataError
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.storage.reading import check_archive, read_regular
+from vision_baselines.storage.reading import read_regular
+from vision_baselines.tasks.names import ACCURACY
 
 PREDICTIONS_FILE = "predictions.npz"
 SPLITS = ("test", "train", "val")
 _MOST_BYTES = 2**31
+_MOST_IMAGES = 2**27  # where a record does not say how many there are
+_LONGEST_NAME = 4 * 4096  # bytes of a file's name as NumPy holds it
+_ROUNDING = 1e-6  # the record's accuracy is a float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +91,81 @@ def read_predictions(folder: Path, record: RunRecord, split: str = "test") -> Pr
     if hashlib.sha256(content).hexdigest() != record.predictions_sha256:
         raise DataError(f"{path} is not what {folder.name} predicted: its SHA-256 is not the record's")
     try:
-        check_archive(content, most_bytes=_MOST_BYTES)
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            if f"{split}_predicted" not in arrays:
-                return None
-            predicted = arrays[f"{split}_predicted"].astype(np.int32)
-            probabilities, ids = (arrays.get(f"{split}_{name}") for name in ("probabilities", "ids"))
-            targets = arrays[f"{split}_targets"].astype(np.int32)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
-    return Predictions(predicted, targets, probabilities, np.arange(len(predicted)) if ids is None else ids)
+        found = _unpacked(content, split, record)
+    except Exception as error:  # numpy and zipfile raise whatever a damaged header leads them to
+        raise DataError(f"{path} is damaged: {' '.join(str(error).split())[:200] or type(error).__name__}") from error
+    if found is not None and split == "test":
+        _hold_against(record, found, path)
+    return found
+
+
+def _unpacked(content: bytes, split: str, record: RunRecord) -> Predictions | None:
+    """The arrays of a split, of which nothing is unpacked before its header says that it is what it should be.
+
+    Raises:
+        ValueError: It is not.
+    """
+    classes = record.data.num_classes if record.data is not None else None
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if f"{split}_predicted.npy" not in archive.namelist():
+            return None
+        size = record.data.splits[split].size if record.data is not None and split in record.data.splits else None
+        predicted = _read(archive, f"{split}_predicted", kinds="iu", most=size)
+        n = len(predicted)
+        if size is not None and n != size and not record.partial:
+            raise ValueError(f"{n:,} predictions for {size:,} images")
+        targets = _read(archive, f"{split}_targets", kinds="iu", shape=(n,))
+        for labels in (predicted, targets):
+            if n and (labels.min() < 0 or labels.max() >= (classes or np.iinfo(np.int32).max)):
+                raise ValueError("a class that there is not")
+        probabilities = _read(archive, f"{split}_probabilities", kinds="f", shape=(n, classes), optional=True)
+        if probabilities is not None and not (np.isfinite(probabilities).all() and _are_shares(probabilities)):
+            raise ValueError("probabilities that are not between 0 and 1")
+        ids = _read(archive, f"{split}_ids", kinds="iuU", shape=(n,), optional=True)
+    return Predictions(
+        predicted.astype(np.int32),
+        targets.astype(np.int32),
+        probabilities,
+        np.arange(n) if ids is None else ids if ids.dtype.kind == "U" else ids.astype(np.int64),
+    )
+
+
+def _read(
+    archive: zipfile.ZipFile,
+    name: str,
+    *,
+    kinds: str,
+    shape: tuple[int | None, ...] = (None,),
+    most: int | None = None,
+    optional: bool = False,
+) -> Any:
+    """An array whose header declares what is expected; None where it may be missing and is."""
+    if optional and f"{name}.npy" not in archive.namelist():
+        return None
+    with archive.open(f"{name}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        declared, _, dtype = read_header[version](file)
+        fits = len(declared) == len(shape) and declared[0] <= (_MOST_IMAGES if most is None else most)
+        fits = fits and all(want in (None, has) for want, has in zip(shape, declared, strict=True))
+        if dtype.kind not in kinds or dtype.itemsize > _LONGEST_NAME or not fits:
+            raise ValueError(f"{name} has shape {declared} and type {dtype}")
+    with archive.open(f"{name}.npy") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _are_shares(values: NDArray[np.float16]) -> bool:
+    return values.size == 0 or bool(values.min() >= 0 and values.max() <= 1)
+
+
+def _hold_against(record: RunRecord, found: Predictions, path: Path) -> None:
+    """Refuse predictions that are not those of the record's own counts and accuracy."""
+    if record.confusion is not None and found.confusion(len(record.confusion)).tolist() != record.confusion:
+        raise DataError(f"{path} does not give the confusion matrix of its record")
+    metrics = (record.config.get("task") or {}).get("metrics") or ()
+    accuracy = record.metrics.get(ACCURACY) if "accuracy" in metrics and len(found.correct) else None
+    if accuracy is not None and not abs(float(found.correct.mean()) - accuracy) < _ROUNDING:
+        raise DataError(f"{path} does not give the accuracy of its record")
 
 
 def _small(labels: NDArray[np.int32]) -> NDArray[Any]:

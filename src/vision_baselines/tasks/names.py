@@ -6,6 +6,8 @@ earlier versions logged under a name alone.
 
 from __future__ import annotations
 
+ACCURACY = "test/acc"  # the share of right answers on the test split, as a task's ``accuracy`` is logged
+
 _SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"} | {
     "closed",
     "switching",
