@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from vision_baselines.evaluation.receipt import LINKS, PATH, read_receipt, recei
 from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
 from vision_baselines.report.write import sweep_table
 from vision_baselines.runs.factored import factored, merged
+from vision_baselines.runs.record import FRESH_SEEDS
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2) | st.just([1]) | st.just({}),
@@ -79,6 +81,24 @@ def test_a_receipt_reads_as_what_it_was_made_of(sweep, made, written):
             "environment",
         ):
             assert getattr(record, field) == getattr(job.record, field)
+
+
+def test_runs_on_fresh_seeds_whose_figure_is_reported_are_in_it(sweep, tmp_path, written):
+    fresh = tmp_path / "sweep"
+    shutil.copytree(sweep, fresh)
+    for seed in (8, 9):
+        source = fresh / "data.permute_pixels=false,seed=0"
+        target = fresh / FRESH_SEEDS / f"data.permute_pixels=false,seed={seed}"
+        shutil.copytree(source, target)
+        record = json.loads((target / "run.json").read_text())
+        record |= {"name": target.name, "seed": seed, "fingerprint": str(seed)}
+        record["overrides"] = [text.replace("seed=0", f"seed={seed}") for text in record["overrides"]]
+        (target / "run.json").write_text(json.dumps(record))
+    table = sweep_table([fresh])
+    assert table.fresh
+    found = read_receipt(written(receipt(table)))
+    assert {row.group for row in found.rows} == {row.label for row in table.shown()}
+    assert len(found.records) == 6
 
 
 def test_no_path_stands_in_it_unless_asked_for(sweep, made):

@@ -70,6 +70,15 @@ def test_a_figure_that_was_typed_over_is_found(outputs, tmp_path, line):
     assert "99.99" in found.reason
 
 
+@pytest.mark.parametrize("define", [r"\expandafter\def", r"\global\expandafter\let", r"\expandafter\xdef"])
+def test_a_macro_that_is_defined_again_is_found(outputs, tmp_path, define):
+    paper = written(outputs, tmp_path)
+    again = rf"{define}\csname vb@acc@fc@demo\endcsname{{99.99}}"
+    paper.write_text(f"{paper.read_text()}% {again}\n{again}\n")
+    (found,) = wrong(paper, outputs)
+    assert "defined again" in found.reason
+
+
 def test_records_that_changed_are_found_and_only_what_they_changed(outputs, tmp_path):
     paper = written(outputs, tmp_path)
     path = outputs / "demo" / "model=cnn,seed=0" / "run.json"
@@ -160,7 +169,7 @@ def test_a_checklist_counts_what_was_thrown_away(record, failed):
     text = checklist(table_of(records))
     for line in (
         "9 jobs, of which 6 stand in the numbers", "1 failed", "1 diverged", "1 of a part of the data only",
-        "1 job took more than one attempt", "from 0.001 to 0.1", "n = 2 runs a group; seeds 0, 1",
+        "1 job took more than one attempt", "from 0.001 to 0.1", "n = 2 runs (seeds 0, 1)",
     ):  # fmt: skip
         assert line in text, line
 
@@ -187,6 +196,7 @@ def test_from_the_command_line(outputs, tmp_path, monkeypatch, called):
     assert code == 1
     assert "the records say 4, not 5" in out
     assert "2 of 14 figures are not" in err
+    assert "no folder nowhere" in command("nowhere", "--check", "paper.tex")[2]
     for words in (
         ["outputs/demo", "format=html"],
         ["--check"],

@@ -76,6 +76,8 @@ def _compare(arguments: list[str]) -> None:
 def _check(arguments: Sequence[str]) -> None:
     papers = [argument for argument in arguments if argument.endswith(".tex")]
     folders = [Path(argument) for argument in arguments if argument not in (*papers, "--check")]
+    if absent := [folder for folder in folders if not folder.is_dir() and not str(folder).startswith("-")]:
+        raise ConfigError(f"no folder {absent[0]}; expected folders of runs, and one LaTeX file")
     if len(papers) != 1 or arguments.count("--check") != 1 or any(not folder.is_dir() for folder in folders):
         raise ConfigError("expected one LaTeX file and folders of runs; usage: compare.py [FOLDER…] --check paper.tex")
 

@@ -83,7 +83,7 @@ def receipt(table: ComparisonTable, *, names: bool = False) -> dict[str, Any]:
     Raises:
         DataError: No run is finished, or one has no weights that it could be held against.
     """
-    counted = [(row, [job.record for job in row.counted]) for row in table.rows if table.metric.name in row.metrics]
+    counted = [(row, [job.record for job in row.counted]) for row in table.shown() if table.metric.name in row.metrics]
     if not counted:
         raise DataError(f"{' + '.join(table.sweeps) or 'the folder'} has no finished run; there is nothing to certify")
     rows: list[dict[str, Any]] = []

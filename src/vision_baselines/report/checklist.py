@@ -16,6 +16,9 @@ from vision_baselines.comparison.formatting import listed, number, one_line, plu
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commands, commits, datasets, environments
 from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.comparison.verdict import headline
+from vision_baselines.report.legend import legend, sureness_legend
+from vision_baselines.report.looks import look_note
 from vision_baselines.report.markdown import escaped
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.record import Status
@@ -75,10 +78,10 @@ def _settings(table: ComparisonTable) -> Iterable[str]:
         yield f"`{one_line(key)}`: {plural(len(found), 'value')}{bounds}: {escaped(listed(found, 12))}"
     if not swept:
         yield "no setting was varied but the seed"
-    yield f"{plural(len(table.rows), 'group')} in all"
-    metrics = {f"{job.record.selection_metric} ({job.record.config.get('checkpoint', 'best')})" for job in table.jobs}
-    shown = escaped(listed(sorted(metrics)))
-    yield f"the epoch that is tested: by {shown}; the test split decides nothing within a run"
+    yield f"{plural(len(table.rows), 'group')} in all: {escaped(headline(table))}"
+    kept = {job.record.config.get("checkpoint", "best"): job.record.selection_metric for job in table.jobs}
+    ways = ["the last one" if way == "last" else f"the best by {metric}" for way, metric in sorted(kept.items())]
+    yield f"the epoch that is tested: {escaped(listed(ways))}; the test split decides nothing within a run"
 
 
 def _fixed(jobs: Sequence[Job]) -> Iterable[str]:
@@ -99,19 +102,17 @@ def _data(jobs: Sequence[Job]) -> Iterable[str]:
 
 
 def _error_bars(table: ComparisonTable) -> Iterable[str]:
-    counts = sorted({row.n_finished for row in table.rows if row.n_finished})
-    seeds = sorted({job.record.seed for row in table.rows for job in row.counted})
-    yield (
-        f"± is the sample standard deviation (n − 1) of {escaped(table.metric.title)} over runs that differ in "
-        "their seed only: initial weights, order of the data, dropout and augmentation"
-    )
-    shown = listed([str(seed) for seed in seeds], 12)
-    yield f"n = {listed([str(n) for n in counts], 6) or 0} runs a group; seeds {shown}"
-    yield "intervals are 95 %, Student's t over runs, on these test images; a difference is of runs of one seed, paired"
-    if table.family > 1:
-        yield f"p-values are corrected for {table.family} comparisons (Holm), intervals are not"
-    if any(row.over_images for row in table.rows):
-        yield 'intervals over runs and test images: a two-way random-effects model, see "How sure" on the page'
+    yield escaped(legend(table))
+    if found := sureness_legend(table):
+        yield escaped(found)
+    rows = [row for row in table.shown() if row.counted]
+    for what in dict.fromkeys(row.averaged_over(table.metric.name) or plural(row.n_finished, "run") for row in rows):
+        mine = [row for row in rows if what in (row.averaged_over(table.metric.name), plural(row.n_finished, "run"))]
+        seeds = sorted({job.record.seed for row in mine for job in row.counted})
+        labels = listed([row.label for row in mine], 6)
+        yield escaped(f"n = {what} (seeds {listed([str(seed) for seed in seeds], 12)}): {labels}")
+    if note := look_note(table):
+        yield escaped(note)
 
 
 def _compute(jobs: Sequence[Job]) -> Iterable[str]:
@@ -132,7 +133,8 @@ def _compute(jobs: Sequence[Job]) -> Iterable[str]:
 
 def _thrown_away(table: ComparisonTable) -> Iterable[str]:
     jobs = table.jobs
-    yield f"{plural(len(jobs), 'job')}, of which {table.n_finished} stand in the numbers"
+    counted = sum(row.n_finished for row in table.shown())
+    yield f"{plural(len(jobs), 'job')}, of which {counted} stand in the numbers"
     others = {
         "failed": sum(job.record.status is Status.FAILED for job in jobs),
         "diverged": sum(job.record.status is Status.DIVERGED for job in jobs),

@@ -12,10 +12,11 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.errors import DataError
-from vision_baselines.report.latex import latex, receipts
+from vision_baselines.report.latex import RECEIPT, latex, receipts
 from vision_baselines.storage.reading import read_regular
 
 _INPUT = re.compile(r"^[^%\n]*?\\(?:input|include)\s*\{([^}]+)\}", re.MULTILINE)
+_DEFINES = re.compile(r"\\(?:[gex]?def|let)\s*\\csname\s+vb@\w+@(?!known\\endcsname)")
 _MOST_BYTES = 2**24
 
 
@@ -42,6 +43,8 @@ def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Che
     found: list[Checked] = []
     for path in _files(paper):
         made: dict[str, dict[str, str] | str] = {}
+        for place in _defined_otherwise(path):
+            found.append(Checked(place, "a macro", "it is defined again, without a receipt"))
         for place, shown, key, said in _receipts(path):
             if isinstance(said, dict):
                 made[key] = _made_again(said, key, folders, outputs)
@@ -91,6 +94,14 @@ def _receipts(path: Path) -> Iterator[tuple[str, str, str, dict[str, Any] | str]
             yield f"{path.name}:{number}", shown, key, said
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _defined_otherwise(path: Path) -> Iterator[str]:
+    """Lines that give a macro of a comparison a figure, and have no receipt."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        code = re.sub(r"(?<!\\)%.*", "", line)
+        if _DEFINES.search(code) and RECEIPT not in line:
+            yield f"{path.name}:{number}"
 
 
 def _made_again(asked: dict[str, Any], key: str, folders: Sequence[Path], outputs: Path) -> dict[str, str] | str:
