@@ -16,7 +16,7 @@ from vision_baselines.cli.reproduce import main as reproduce_main
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.receipt import LINKS, PATH, read_receipt, receipt, without_paths
 from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
-from vision_baselines.report.write import sweep_table
+from vision_baselines.report.write import table_of
 from vision_baselines.runs.factored import factored, merged
 from vision_baselines.runs.record import FRESH_SEEDS
 
@@ -46,7 +46,7 @@ def sweep(train_tiny, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(sweep):
-    return receipt(sweep_table([sweep]))
+    return receipt(table_of([sweep]))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_what_is_factored_is_merged_again(items):
 
 def test_a_receipt_reads_as_what_it_was_made_of(sweep, made, written):
     found = read_receipt(written(made))
-    table = sweep_table([sweep])
+    table = table_of([sweep])
     assert [row.mean for row in found.rows] == [row.metrics["test/acc"].mean for row in table.rows]
     for job in table.jobs:
         record = next(record for record in found.records.values() if record.fingerprint == job.record.fingerprint)
@@ -94,7 +94,7 @@ def test_runs_on_fresh_seeds_whose_figure_is_reported_are_in_it(sweep, tmp_path,
         record |= {"name": target.name, "seed": seed, "fingerprint": str(seed)}
         record["overrides"] = [text.replace("seed=0", f"seed={seed}") for text in record["overrides"]]
         (target / "run.json").write_text(json.dumps(record))
-    table = sweep_table([fresh])
+    table = table_of([fresh])
     assert table.fresh
     found = read_receipt(written(receipt(table)))
     assert {row.group for row in found.rows} == {row.label for row in table.shown()}
@@ -106,7 +106,7 @@ def test_no_path_stands_in_it_unless_asked_for(sweep, made):
     assert "somebody" not in text
     assert "secret" not in text
     assert str(sweep.parent) not in text
-    assert "somebody" in json.dumps(receipt(sweep_table([sweep]), names=True))
+    assert "somebody" in json.dumps(receipt(table_of([sweep]), names=True))
 
 
 @pytest.mark.parametrize("value", ["/home/x", "~/x", "~", "../x", "./x/y", "C:\\x", "D:/x", "'/home/x'"])

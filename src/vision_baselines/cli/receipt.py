@@ -29,10 +29,10 @@ def _receipt(arguments: list[str]) -> None:
 
     from vision_baselines.comparison.formatting import plural
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
-    from vision_baselines.report.write import sweep_table
+    from vision_baselines.report.write import table_of
     from vision_baselines.storage.atomic import write_atomically
 
-    table = sweep_table([options.sweep])
+    table = table_of([options.sweep])
     content = receipt(table, names=options.names)
     out = options.out or options.sweep / RECEIPT_FILE
     with writing(out):

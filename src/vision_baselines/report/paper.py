@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
-from vision_baselines.comparison.table import tabulate
 from vision_baselines.errors import DataError
 from vision_baselines.report.latex import RECEIPT, latex, receipts
+from vision_baselines.report.write import table_of
 from vision_baselines.storage.reading import read_regular
 
 _INPUT = re.compile(r"^[^%\n]*?\\(?:input|include)\s*\{([^}]+)\}", re.MULTILINE)
@@ -110,7 +109,7 @@ def _made_again(asked: dict[str, Any], key: str, folders: Sequence[Path], output
     places = [next((folder for folder in folders if folder.name == name), outputs / name) for name in sweeps]
     options = {name: value for name, value in asked.items() if name != "sweeps"}
     try:
-        table = tabulate(collect(places), **options)
+        table = table_of(places, options)
         if list(table.sweeps) != sweeps:
             return f"{', '.join(map(str, places))} holds runs of {', '.join(table.sweeps)}, not of {', '.join(sweeps)}"
         found = list(receipts(latex(table, options)))

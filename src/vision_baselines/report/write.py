@@ -137,8 +137,7 @@ def compare(
             before = outcomes.derived_of(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
             table, used = _tabulated(collection, own, asked)
-            if len(folders) == 1:
-                table = decided(table, read_sequential(folders[0]))
+            table = _with_looks(table, folders)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
             if len(folders) > 1:
                 others["with"] = [folder.name for folder in folders[1:]]
@@ -155,14 +154,25 @@ def compare(
         raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
 
 
-def sweep_table(folders: Sequence[Path]) -> ComparisonTable:
-    """What the sweeps in `folders` compare, in the way they recorded; nothing is written.
+def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) -> ComparisonTable:
+    """What the runs in `folders` compare; nothing is written.
+
+    Args:
+        folders: Sweeps, or folders of sweeps.
+        options: As `tabulate` takes them; None takes those that the sweep recorded.
 
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
+        UnknownNameError: An option names what no record has.
     """
     collection = collect(folders)
-    return _tabulated(collection, _recorded_options(collection), {})[0]
+    own = _recorded_options(collection) if options is None else {}
+    return _with_looks(_tabulated(collection, own, options or {})[0], folders)
+
+
+def _with_looks(table: ComparisonTable, folders: Sequence[Path]) -> ComparisonTable:
+    """The table with what was looked at while seeds were added, which is known of one sweep by itself."""
+    return decided(table, read_sequential(folders[0])) if len(folders) == 1 else table
 
 
 def _tabulated(
