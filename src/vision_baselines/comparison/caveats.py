@@ -93,7 +93,7 @@ def _about_data(table: ComparisonTable) -> Iterator[str]:
             what = "test image" if row.counted[0].record.headline_split == "test" else "validation image"
             yield f"{row.label}: {plural(copies, what)} {'is' if copies == 1 else 'are'} in train too."
         if row.is_tested_elsewhere:
-            yield f"{row.label} and {table.baseline} were not tested on the same images: no difference is computed."
+            yield f"{row.label} and {table.reference} were not tested on the same images: no difference is computed."
 
 
 def _about_folds(table: ComparisonTable) -> Iterator[str]:
@@ -185,11 +185,17 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
         if row.difference and row.difference.unpaired:
             what = "run" if row.difference.over else "seed"
             yield (
-                f"{row.label} against {table.baseline}: {plural(row.difference.unpaired, what)} finished on one "
+                f"{row.label} against {table.reference}: {plural(row.difference.unpaired, what)} finished on one "
                 f"side only and left out of the {plural(row.difference.n, 'pair')}."
             )
-        if len(row.values(table.metric.name)) < len(row.counted):
-            yield f"{row.label} has several runs of one seed; they are averaged before pairing."
+    for row in table.measured:
+        seeds, runs = len(row.values(table.metric.name)), row.metrics[table.metric.name].n
+        if seeds < runs:
+            what = "seed" if not row.averaged_over(table.metric.name) else "repetition"
+            yield (
+                f"{row.label} has several runs of one seed: its {runs} runs are of {plural(seeds, what)}, and those of "
+                "one are averaged before intervals and pairs."
+            )
 
 
 def _about_surroundings(table: ComparisonTable) -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -24,8 +25,8 @@ from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.analysis.two_way import OverImages, difference_interval, share_interval
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.outcomes import correct_table, same_images
-from vision_baselines.comparison.repetition import Repetition, repetition_of
-from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.repetition import Part, Repetition, repetition_of
+from vision_baselines.comparison.rows import GroupRow, draw_of
 
 LEVEL: Final = 0.05
 
@@ -76,11 +77,16 @@ class Evidence:
 
 
 def over_images(row: GroupRow, metric: Metric) -> OverImages | None:
-    """A group's accuracy for other seeds and other test images; None below `MIN_PAIRS` runs or without predictions."""
-    if not metric.is_accuracy or row.n_finished < MIN_PAIRS:
+    """A group's accuracy for other seeds and other test images; None below `MIN_PAIRS` seeds or without predictions."""
+    lines = _lines(row, metric)
+    if lines is None:
         return None
-    table = correct_table(row)
-    return None if table is None or table.shape[1] < 2 else share_interval(table)
+    of = draw_of(lines)
+    draws: dict[Repetition | Part, list[NDArray[np.float64]]] = {}
+    for key, line in lines.items():
+        draws.setdefault(of(key), []).append(line)
+    table = [np.mean(found, axis=0) for found in draws.values()]
+    return share_interval(np.stack(table)) if len(table) >= MIN_PAIRS and table[0].size > 1 else None
 
 
 def examined(
@@ -89,7 +95,7 @@ def examined(
     metric: Metric,
     *,
     margin: float | None,
-    others: int,
+    possible: Sequence[tuple[GroupRow, GroupRow]] = (),
 ) -> list[GroupRow]:
     """Rows whose differences have their evidence, and whose conclusions follow the corrected p-values.
 
@@ -98,26 +104,36 @@ def examined(
         references: What each of them is compared with.
         metric: What is compared.
         margin: δ within which two groups count as equal, in the unit of the values; None asks for no equivalence.
-        others: Comparisons that could have become a claim and are not among `rows`.
+        possible: Pairs of groups that could have become a claim, those of `rows` among them or not. The same runs on
+            both sides are one comparison, however often it stands on the page.
     """
     found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
-    seeds = [[math.nan, math.nan] if one is None else [one[1].p_value, one[0].equivalence_p] for one in found]
-    images = [[one[0].over_images.p_value if one and one[0].over_images else math.nan] for one in found]
-    tested = sum(any(map(math.isfinite, of)) for of in seeds)
-    family = others + tested if tested else 1
+    pairs = [_runs_of(row, other) for row, other in zip(rows, references, strict=True)]
+    distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair and one}
+    seeds = {pair: [one[1].p_value, one[0].equivalence_p] for pair, one in distinct.items()}
+    images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
+    tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
+    others = len({_runs_of(*pair) for pair in possible} - tested)
+    family = others + len(tested) if tested else 1
+    of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others), strict=True))
+    of_images = dict(zip(images, corrected(list(images.values()), others), strict=True))
     result = []
-    for row, one, [p_value, equal], [images_p] in zip(
-        rows, found, corrected(seeds, others), corrected(images, others), strict=True
-    ):
-        if one is None:
+    for row, pair, one in zip(rows, pairs, found, strict=True):
+        if one is None or pair is None:
             result.append(row)
             continue
+        [p_value, equal], [images_p] = of_seeds[pair], of_images[pair]
         # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
         difference = _concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result
+
+
+def _runs_of(row: GroupRow, other: GroupRow | None) -> frozenset[frozenset[Path]] | None:
+    """The runs that a comparison is of, whichever side is called the reference."""
+    return other and frozenset(frozenset(job.folder for job in side.counted) for side in (row, other))
 
 
 def _evidence(
@@ -132,7 +148,7 @@ def _evidence(
     sign = -1 if metric.lower_is_better else 1
     tables = _tables(row, other, metric, seeds, seeds)
     evidence = Evidence(other.label, margin=margin)
-    if tables is not None and len(seeds) == 1 and len(mine) == len(its) == 1:
+    if tables is not None and row.n_finished == other.n_finished == 1:
         evidence = replace(evidence, mcnemar_p=mcnemar_p(tables[0][0] > 0.5, tables[1][0] > 0.5))
     if margin is not None and difference.is_tested:
         found = equivalence_p(difference.mean, difference.standard_error, difference.degrees, margin)
@@ -159,18 +175,24 @@ def _tables(
     row: GroupRow, other: GroupRow, metric: Metric, mine: Sequence[Repetition], its: Sequence[Repetition]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """What the runs of both sides got right on the same images, a line for each of the seeds."""
-    if not mine or not metric.is_accuracy or not same_images(row, other):
+    if not mine or not metric.is_accuracy or not same_images(row.having(metric.name), other.having(metric.name)):
         return None
-    tables = []
-    for side, seeds in ((row, mine), (other, its)):
-        correct = correct_table(side)
-        if correct is None or correct.shape[1] < 2:
-            return None
-        lines: dict[Repetition, list[NDArray[np.bool_]]] = {}
-        for job, line in zip(side.counted, correct, strict=True):
-            lines.setdefault(repetition_of(job.record), []).append(line)
-        tables.append(np.stack([np.mean(lines[seed], axis=0) for seed in seeds]))
-    return tables[0], tables[1]
+    left, right = _lines(row, metric), _lines(other, metric)
+    if left is None or right is None or left[mine[0]].size < 2:
+        return None
+    return np.stack([left[seed] for seed in mine]), np.stack([right[seed] for seed in its])
+
+
+def _lines(row: GroupRow, metric: Metric) -> dict[Repetition, NDArray[np.float64]] | None:
+    """The share of right answers to each test image by seed, of the runs that the mean is of."""
+    row = row.having(metric.name)
+    correct = correct_table(row) if metric.is_accuracy else None
+    if correct is None:
+        return None
+    lines: dict[Repetition, list[NDArray[np.bool_]]] = {}
+    for job, line in zip(row.counted, correct, strict=True):
+        lines.setdefault(repetition_of(job.record), []).append(line)
+    return {seed: np.mean(found, axis=0) for seed, found in lines.items()}
 
 
 def _concluded(difference: PairedDifference, p_value: float, equal: float) -> PairedDifference:

@@ -10,7 +10,7 @@ Formulas are in `analysis.statistics`; how numbers are written is left to `metri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.grouping import Group
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.repetition import (
+    Part,
     Repetition,
     differing_test_sets,
     in_words,
@@ -90,6 +91,11 @@ class GroupRow:
         """The metric by seed, split seed and fold; the mean where a group has several runs of one repetition."""
         return _by_repetition(self.counted, metric)
 
+    def having(self, metric: str) -> GroupRow:
+        """The group with those counted runs only that its mean of a metric is of."""
+        finite = (job for job in self.counted if math.isfinite(job.record.metrics.get(metric, math.nan)))
+        return replace(self, counted=tuple(finite))
+
     def averaged_over(self, metric: str) -> str:
         """What the mean of a metric was taken over, as in ``5 folds × 3 seeds``; empty where that is seeds alone."""
         found = self.values(metric)
@@ -111,7 +117,7 @@ def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         if finite := [value for value in values if math.isfinite(value)]:
             by_metric[name] = finite
     ratios = {name: resampling_ratio([job.record for job in counted], name) for name in by_metric}
-    parts = {name: mean_by_part(_by_repetition(counted, name), lambda key: key.part) for name in by_metric}
+    seeds = {name: _by_repetition(counted, name) for name in by_metric}
     return GroupRow(
         label=group.label,
         jobs=group.jobs,
@@ -119,7 +125,7 @@ def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         repeated=tuple(repeated),
         partial=tuple(job for job in group.jobs if job.record.finished and job.record.partial),
         metrics={
-            name: _bounded(_summary(values, parts[name].values(), ratios[name]), metrics[name])
+            name: _bounded(_summary(values, seeds[name], ratios[name]), metrics[name])
             for name, values in by_metric.items()
         },
         best={name: metrics[name].best(values) for name, values in by_metric.items()},
@@ -136,13 +142,22 @@ def _by_repetition(jobs: Sequence[Job], metric: str) -> dict[Repetition, float]:
     return {repetition: fmean(values) for repetition, values in found.items()}
 
 
-def _summary(values: Sequence[float], parts: Collection[float], ratio: float) -> Summary:
-    """Spread and range of all runs; where they are of several parts, the mean of those and its interval."""
+def draw_of(repetitions: Iterable[Repetition]) -> Callable[[Repetition], Repetition | Part]:
+    """Which runs an interval counts as one: those of a seed; where there are several parts, those of a part."""
+    several = len({key.part for key in repetitions}) > 1
+    return lambda key: key.part if several else key
+
+
+def _summary(values: Sequence[float], seeds: Mapping[Repetition, float], ratio: float) -> Summary:
+    """Spread and range of all runs; the mean and its interval are of draws, see `draw_of`."""
     whole = summarize(values)
-    if len(parts) < 2:
+    draws = mean_by_part(seeds, draw_of(seeds))
+    has_parts = len({key.part for key in seeds}) > 1
+    if len(draws) == len(values) and not has_parts:
         return whole
-    over = summarize(parts, test_to_train=ratio)
-    interval = (over.ci_low, over.ci_high) if over.n >= MIN_PAIRS else (math.nan, math.nan)
+    over = summarize(draws.values(), test_to_train=ratio if has_parts else 0.0)
+    has_interval = over.n >= MIN_PAIRS and over.min < over.max
+    interval = (over.ci_low, over.ci_high) if has_interval else (math.nan, math.nan)
     return replace(whole, mean=over.mean, ci_low=interval[0], ci_high=interval[1])
 
 

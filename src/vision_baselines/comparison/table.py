@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations, product
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
@@ -221,20 +222,20 @@ def _compared(table: ComparisonTable) -> ComparisonTable:
     rows = [paired(row, metric, reference) for row in table.rows]
     lines = {line.label: dict(line.rows) for line in table.series}
     points = [(row, lines.get(line.baseline or "", {}).get(x)) for line in table.series for x, row in line.rows]
-    others = 0
-    if table.baseline is None:  # any of the ranked could have been chosen
-        count = len(table.ranked())
-        tested = sum(row.difference is not None and row.difference.is_tested for row in rows)
-        others = max(count * (count - 1) // 2 - tested, 0)
+    possible: list[tuple[GroupRow, GroupRow]] = []
+    if table.baseline is None and reference is not None:  # any of the ranked could have been chosen, to stand here
+        ranked = table.ranked()
+        rest = [row for row in table.measured if row not in ranked and not row.is_tested_elsewhere]
+        possible = [*combinations(ranked, 2), *product(ranked, rest)]
     found = examined(
         [*rows, *(row for row, _ in points)],
         [reference] * len(rows) + [other for _, other in points],
         metric,
         margin=None if table.equivalence is None else table.equivalence / scale,
-        others=others,
+        possible=possible,
     )
-    rest = iter(found[len(rows) :])
-    series = tuple(replace(line, rows=tuple((x, next(rest)) for x, _ in line.rows)) for line in table.series)
+    along = iter(found[len(rows) :])
+    series = tuple(replace(line, rows=tuple((x, next(along)) for x, _ in line.rows)) for line in table.series)
     return replace(table, rows=tuple(found[: len(rows)]), series=series)
 
 

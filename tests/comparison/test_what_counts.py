@@ -1,0 +1,133 @@
+"""What counts as one comparison of a page and as one draw of chance, and that gaps are said."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vision_baselines.analysis.two_way import share_interval
+from vision_baselines.comparison import outcomes
+from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.collection import Collection, Job, collect
+from vision_baselines.comparison.table import tabulate
+from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
+
+
+def table_of(records, **options):
+    jobs = (Job(Path(str(n)), f"place{n}", found) for n, found in enumerate(records))
+    return tabulate(Collection(tuple(jobs)), **options)
+
+
+def accuracies(models, seeds=4):
+    """(model, seed, accuracy), of groups that differ a little."""
+    rng = np.random.default_rng(0)
+    return [
+        (model, seed, 0.9 - 0.01 * place + 0.004 * rng.normal())
+        for place, model in enumerate(models)
+        for seed in range(seeds)
+    ]
+
+
+@pytest.fixture
+def with_answers(record, tmp_path, monkeypatch):
+    """Run folders with predictions: ``with_answers([(overrides, accuracy or None, (N,) right answers or None)])``."""
+    monkeypatch.setattr(outcomes, "_known", {})
+
+    def make(runs, *, first_id=None, **options):
+        for overrides, acc, right in runs:
+            made = record(overrides, 0.5)
+            made.metrics["test/acc"] = float(np.mean(right)) if acc is None else acc
+            place = tmp_path / "sweep" / made.name
+            place.mkdir(parents=True)
+            if right is not None:
+                ids = np.arange(len(right)) + (first_id or {}).get(overrides, 0)
+                found = Predictions(np.where(right, 1, 0).astype(np.int32), np.ones(len(right), np.int32), None, ids)
+                content = packed({"test": found})
+                (place / PREDICTIONS_FILE).write_bytes(content)
+                made.predictions_sha256 = hashlib.sha256(content).hexdigest()
+            made.write(place)
+        return tabulate(collect([tmp_path / "sweep"]), **options)
+
+    return make
+
+
+@pytest.mark.parametrize(("ranked", "unranked"), [(2, 0), (2, 1), (3, 0), (3, 3), (2, 4)])
+def test_without_a_baseline_any_ranked_group_could_have_been_the_reference(record, ranked, unranked):
+    models = [f"m{n}" for n in range(ranked + unranked)]
+    made = [record(f"model={model},seed={seed}", acc) for model, seed, acc in accuracies(models)]
+    for found in made[4 * ranked :]:
+        del found.metrics["val/acc"]
+
+    assert table_of(made).family == ranked * (ranked - 1) // 2 + ranked * unranked
+
+
+@pytest.mark.parametrize(("baseline", "family"), [("model=fc, optimizer.lr=0.1", 7), (None, 15)])
+def test_a_comparison_that_stands_on_the_page_twice_counts_once(record, baseline, family):
+    # 5 groups against the baseline and, at each of 3 learning rates, cnn against fc: one of those is the same.
+    # Without one, those at a learning rate are among all 15 pairs.
+    made = []
+    for place, (model, seed, acc) in enumerate(accuracies(["cnn", "fc"] * 3)):
+        lr = (0.1, 0.2, 0.3)[place // 8]
+        made.append(record(f"model={model},optimizer.lr={lr},seed={seed}", acc))
+        made[-1].config["optimizer"] = {"lr": lr}
+    table = table_of(made, over="optimizer.lr", baseline=baseline)
+
+    assert table.family == family
+    for x, row in (point for line in table.series for point in line.rows):
+        if x == 0.1 and baseline and row.difference:
+            group = next(row for row in table.rows if row.label == "model=cnn, optimizer.lr=0.1")
+            assert row.difference.p_corrected == group.difference.p_corrected
+
+
+def test_several_runs_of_a_seed_are_one_draw(record, with_answers):
+    rng = np.random.default_rng(1)
+    right = {(lr, seed): rng.random(60) < 0.8 + 0.04 * seed for lr in (0.1, 0.2, 0.3) for seed in range(4)}
+    table = with_answers(
+        [(f"model=a,optimizer.lr={lr},seed={seed}", None, of) for (lr, seed), of in right.items()], group_by="model"
+    )
+    [row] = table.rows
+    seeds = np.stack([np.mean([of for (_, s), of in right.items() if s == seed], axis=0) for seed in range(4)])
+    low, high = stats.t.interval(0.95, 3, seeds.mean(), stats.sem(seeds.mean(axis=1)))
+    found = row.metrics["test/acc"]
+
+    assert found.n == 12
+    assert (found.mean, found.ci_low, found.ci_high) == pytest.approx((seeds.mean(), low, min(high, 1)))
+    assert row.over_images == share_interval(seeds)
+    assert "its 12 runs are of 4 seeds" in "\n".join(caveats(table))
+
+
+def test_two_seeds_with_many_runs_have_no_interval(with_answers):
+    rng = np.random.default_rng(1)
+    runs = [(f"model=a,optimizer.lr={lr},seed={s}", None, rng.random(50) < 0.8) for lr in (1, 2, 3) for s in (0, 1)]
+    [row] = with_answers(runs, group_by="model").rows
+
+    assert math.isnan(row.metrics["test/acc"].ci_low)
+    assert row.over_images is None
+
+
+def test_a_run_without_a_finite_metric_stands_in_no_number_and_repeats_no_seed(with_answers):
+    rng = np.random.default_rng(2)
+    right = rng.random((5, 60)) < 0.8
+    runs = [(f"model={m},seed={s}", None, of) for m in ("a", "fc") for s, of in enumerate(right)]
+    runs[3] = ("model=a,seed=3", math.nan, None)
+    table = with_answers(runs)
+    row = next(row for row in table.rows if row.label == "model=a")
+
+    assert row.over_images == share_interval(right[[0, 1, 2, 4]])
+    assert row.difference.n == 4
+    said = "\n".join(caveats(table))
+    assert "1 finished job without a finite test/acc" in said
+    assert "several runs of one seed" not in said
+
+
+def test_pairs_that_are_missing_are_said_of_the_group_that_was_compared_with(record):
+    made = [record(f"model={m},seed={s}", 0.9 - 0.1 * (m == "b") + 0.01 * s**2) for m in "ab" for s in range(5)]
+    said = "\n".join(caveats(table_of(made[:-1])))
+
+    assert "model=b against model=a: 1 seed finished on one side only" in said
+    assert "None" not in said
