@@ -133,7 +133,9 @@ def examined(
 
 def _runs_of(row: GroupRow, other: GroupRow | None) -> frozenset[frozenset[Path]] | None:
     """The runs that a comparison is of, whichever side is called the reference."""
-    return other and frozenset(frozenset(job.folder for job in side.counted) for side in (row, other))
+    if other is None:
+        return None
+    return frozenset(frozenset(job.folder for job in side.counted) for side in (row, other))
 
 
 def _evidence(
