@@ -6,7 +6,11 @@ import os
 
 import pytest
 
+from vision_baselines.config.restore import restored
+from vision_baselines.runs import environment as environment_of_run
 from vision_baselines.runs.record import FRESH_SEEDS, Status, read_record
+from vision_baselines.training import build
+from vision_baselines.training.pretrained import start_from
 
 PLAIN = ["callbacks.filters=null", "callbacks.parameters=null", "logger=none", "callbacks.learning_rate=null"]
 
@@ -38,11 +42,19 @@ def sweep(python, root, tiny, tmp_path_factory, environment):
 
 
 def fresh(folder):
-    return {path.parent.name: read_record(path.parent) for path in sorted(folder.glob(f"{FRESH_SEEDS}/*/run.json"))}
+    return {path.parent: read_record(path.parent) for path in sorted(folder.glob(f"{FRESH_SEEDS}/*/run.json"))}
 
 
 def written(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("run.json")}
+
+
+def first_weights(record, folder, source):
+    """SHA-256 of a run's net as its seed draws it, then filled from `source`: the head is new, for other classes."""
+    cfg = restored(record.config, folder, writes=False)
+    with environment_of_run.process_kept():
+        environment_of_run.prepare_process(seed=cfg.seed, threads=cfg.threads)
+        return start_from(source, build.classifier(cfg).net, record.config)
 
 
 @pytest.mark.slow
@@ -81,6 +93,10 @@ def test_what_a_chosen_job_starts_from_is_trained_on_the_fresh_seeds_too(sweep):
     made = fresh(folder)
     assert {record.seed for record in made.values()} == {2}
     assert len(made) == 2
-    [chosen] = [record for record in made.values() if "transfer=pretrain" not in record.overrides]
-    [source] = [record for record in made.values() if "transfer=pretrain" in record.overrides]
-    assert chosen.init_weights_sha256 == source.weights_sha256
+    [chosen] = [path for path, record in made.items() if "transfer=pretrain" not in record.overrides]
+    [source] = [path for path, record in made.items() if "transfer=pretrain" in record.overrides]
+    assert made[chosen].init_weights_sha256 == first_weights(made[chosen], chosen, source)
+    swept = [path.parent for path in folder.glob("*/run.json")]
+    others = [path for path in swept if "transfer=pretrain" in read_record(path).overrides]
+    assert len(others) == 2
+    assert all(made[chosen].init_weights_sha256 != first_weights(made[chosen], chosen, other) for other in others)
