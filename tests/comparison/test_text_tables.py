@@ -46,7 +46,8 @@ about others. Costs are medians over finished jobs. Differences are paired by se
 
 What other test images would say is unknown: it takes 3 runs with predictions.npz. P(beats): the chance that a \
 new run is the better one where both get the same new seed. g: the difference in standard deviations of a run. \
-Could find: the smallest true difference that so many seeds find with 80% power. Seeds needed: for 80% power, \
+Could find: the smallest true difference that so many seeds find at the level of 0.05 with 80% power. \
+Seeds needed: for that power, \
 if pairs spread as these do; with few seeds that is known badly. See docs/statistics.md.
 
 ## Failed jobs

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from vision_baselines.analysis.two_way import share_interval
+from vision_baselines.analysis.two_way import OverImages, share_interval
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.collection import Collection, Job, collect
+from vision_baselines.comparison.formatting import probability
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.comparison.verdict import against_baseline, headline
+from vision_baselines.report.legend import sureness_legend
+from vision_baselines.report.sureness import is_shown, size_columns
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
 
 
@@ -131,3 +139,101 @@ def test_pairs_that_are_missing_are_said_of_the_group_that_was_compared_with(rec
 
     assert "model=b against model=a: 1 seed finished on one side only" in said
     assert "None" not in said
+
+
+def test_runs_without_predictions_are_said_where_others_have_some(with_answers):
+    rng = np.random.default_rng(3)
+    right = rng.random((4, 60)) < 0.7
+    better = right | (rng.random((4, 60)) < 0.5)
+    runs = [
+        (f"model={m},seed={s}", None, of) for m, side in (("a", better), ("fc", right)) for s, of in enumerate(side)
+    ]
+    runs[1] = ("model=a,seed=1", float(better[1].mean()), None)
+    table = with_answers(runs)
+    said = "\n".join(caveats(table))
+
+    assert "model=a: 1 of 4 runs has no predictions" in said
+    assert "calibration error is of the other 3 alone" in said
+    assert "model=fc: " not in said
+    assert "what other test images would say is unknown" in headline(table)
+
+
+def test_predictions_of_other_images_are_said(with_answers):
+    rng = np.random.default_rng(3)
+    runs = [(f"model={m},seed={s}", None, rng.random(60) < 0.7) for m in ("a", "fc") for s in range(3)]
+    moved = {f"model=fc,seed={s}": 7 for s in range(3)}
+    table = with_answers(runs, first_id=moved)
+
+    assert "Predictions are of 2 different sets of test images" in "\n".join(caveats(table))
+    assert "what other test images would say is unknown" in headline(table)
+
+
+@pytest.mark.parametrize("models", [("a", "b"), ("a", "b", "c")])
+def test_a_p_value_that_is_not_corrected_says_so(with_answers, models):
+    shares = {"a": 0.9, "b": 0.6, "c": 0.5}
+    runs = [(f"model={model},seed=0", None, np.arange(60) < 60 * shares[model]) for model in models]
+    table = with_answers(runs, baseline="model=b")
+    row = next(row for row in table.rows if row.label == "model=a")
+    heading = next(column.heading for column in size_columns(table) if column.name == "mcnemar p")
+    claim = against_baseline(row, "model=b", table.metric).proof
+
+    assert ("not corrected" in heading) is (len(models) > 2)
+    assert ("not corrected for 2 comparisons" in claim) is (len(models) > 2)
+    assert ("headed as not corrected" in sureness_legend(table)) is (len(models) > 2)
+
+
+@pytest.mark.parametrize(
+    ("apart", "words", "is_planned_for_all"),
+    [
+        ("", "both get the same new seed.", True),
+        ("bc", "each gets a new seed of its own.", None),
+        ("c", "both get the same new seed (each its own, if groups share none).", False),
+    ],
+)
+def test_the_legend_says_which_seeds_new_runs_have(record, apart, words, is_planned_for_all):
+    made = [record(f"model={m},seed={seed + 10 * (m in apart)}", acc) for m, seed, acc in accuracies("abc")]
+    said = sureness_legend(table_of(made, baseline="model=a"))
+
+    assert words in said
+    assert ("Could find" in said) is (is_planned_for_all is not None)
+    assert ("not given where groups share no seed" in said) is (is_planned_for_all is False)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("name", ["test/acc", "test/loss"])
+def test_numbers_below_zero_have_a_minus_sign_and_zero_has_none(name, signed, sign):
+    metric = Metric(name)
+    written = metric.interval(-0.0267, 0.0128, signed=signed)
+
+    assert "-" not in written
+    assert written.startswith("[−")
+    assert ("+" in written) is signed
+    assert Metric("test/acc").signed(sign * 1e-6) == Metric("test/acc").bare(sign * 1e-6) == "0.00"
+
+
+def test_an_interval_over_images_that_holds_zero_has_its_signs_beside_a_lead(record):
+    made = [
+        record(f"model={m},seed={s}", 0.9 + 0.03 * (m == "a") + 0.001 * s**2) for m in ("a", "fc") for s in range(4)
+    ]
+    made[0].metrics["test/acc"] += 0.001
+    table = table_of(made)
+    [row] = [row for row in table.rows if row.difference]
+    images = OverImages(row.difference.mean, -0.0267, 0.0128, 0.4, 0.5)
+    row = replace(row, evidence=replace(row.evidence, over_images=images))
+
+    assert "of this kind [−2.67, +1.28]" in against_baseline(row, "model=fc", table.metric).proof
+
+
+@given(st.floats(0.04, 0.06))
+def test_a_written_p_value_is_on_the_right_side_of_the_level(p_value):
+    written = float(probability(p_value).removeprefix("p = "))
+
+    assert (written < 0.05) is (p_value < 0.05)
+    assert written != 0.05 or p_value == pytest.approx(0.05, abs=1e-11)
+
+
+def test_columns_without_a_number_are_left_out(record):
+    made = [record(f"model={m},seed={s}", 0.9 + 0.01 * (m == "a") + 0.002 * s) for m in ("a", "fc") for s in range(4)]
+
+    assert not is_shown(size_columns(table_of(made)))  # no spread: nothing is tested

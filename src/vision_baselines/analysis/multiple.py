@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
+
+LEVEL: Final = 0.05
+"""p-values below it are a finding."""
 
 
 def corrected(p_values: Sequence[Sequence[float]], others: int = 0) -> list[list[float]]:

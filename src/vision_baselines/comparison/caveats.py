@@ -15,7 +15,7 @@ from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import experiment_overrides
-from vision_baselines.comparison.outcomes import faults
+from vision_baselines.comparison.outcomes import faults, has_predictions, outcome_or_none, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.rows import GroupRow
@@ -32,6 +32,7 @@ def caveats(table: ComparisonTable) -> list[str]:
         _about_folds,
         _about_guessing,
         _about_jobs,
+        _about_predictions,
         _about_pairs,
         _about_surroundings,
     )
@@ -162,12 +163,34 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):
         yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
-    if unusable := faults(job for row in table.rows for job in row.counted):
-        told = listed([one_line(fault, length=300) for fault in unusable], 3)
-        yield f"Predictions of {plural(len(unusable), 'run')} cannot be used: {told}."
     if table.unreadable:
         places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."
+
+
+def _about_predictions(table: ComparisonTable) -> Iterator[str]:
+    if unusable := faults(job for row in table.rows for job in row.counted):
+        told = listed([one_line(fault, length=300) for fault in unusable], 3)
+        yield f"Predictions of {plural(len(unusable), 'run')} cannot be used: {told}."
+    if not table.metric.is_accuracy:
+        return
+    rows = [row.having(table.metric.name) for row in table.measured]
+    images: dict[Part, set[bytes]] = {}
+    for row in rows if has_predictions(*rows) else ():
+        usable = usable_outcomes(row)
+        if missing := sum(job.record.predictions_sha256 is None for job in row.counted):
+            of = f"{missing} of {plural(row.n_finished, 'run')} {'has' if missing == 1 else 'have'}"
+            rest = f"; its calibration error is of the other {len(usable)} alone" if usable else ""
+            yield f"{row.label}: {of} no predictions, so nothing is said of it on other test images{rest}."
+        for job in row.counted:
+            if (found := outcome_or_none(job)) is not None:
+                images.setdefault(repetition_of(job.record).part, set()).add(found.images)
+    several = max(map(len, images.values()), default=0)
+    if several > 1 and not differing_test_sets(table.jobs):
+        yield (
+            f"Predictions are of {several} different sets of test images though the runs name one: nothing is said of "
+            "other test images where they differ."
+        )
 
 
 def _said_of_runs(row: GroupRow) -> dict[str, Counter[str]]:

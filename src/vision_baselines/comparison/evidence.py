@@ -11,24 +11,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision_baselines.analysis.effects import Outperformance, hedges_g, outperformance
 from vision_baselines.analysis.equivalence import equivalence_p
-from vision_baselines.analysis.multiple import corrected
+from vision_baselines.analysis.multiple import LEVEL, corrected
 from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, welch_difference
 from vision_baselines.analysis.power import detectable_difference, runs_needed
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.analysis.two_way import OverImages, difference_interval, share_interval
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.outcomes import correct_table, same_images
+from vision_baselines.comparison.outcomes import correct_table, has_predictions, same_images
 from vision_baselines.comparison.repetition import Part, Repetition, repetition_of
 from vision_baselines.comparison.rows import GroupRow, draw_of
-
-LEVEL: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,12 @@ class Evidence:
     Attributes:
         reference: Label of the group on the other side.
         family: Comparisons that could have become a claim, for which p-values are corrected.
+        comparisons: Those that could have been made, where none could be tested too.
         margin: δ of the equivalence, in the metric's unit; None where none was asked for.
         equivalence_p: Of "the difference is at least δ".
         over_images: The difference for other test images too; its p-value is not corrected. None where predictions are
             missing or the metric is not a share of right answers.
+        images_missing: Whether it is None though runs of a side have predictions.
         images_p: Its p-value, not below that of the difference on these images.
         correlation: Of the pairs.
         welch_p: Of Welch's test, not corrected.
@@ -55,9 +54,11 @@ class Evidence:
 
     reference: str
     family: int = 1
+    comparisons: int = 1
     margin: float | None = None
     equivalence_p: float = math.nan
     over_images: OverImages | None = None
+    images_missing: bool = False
     images_p: float = math.nan
     correlation: float = math.nan
     welch_p: float = math.nan
@@ -113,7 +114,8 @@ def examined(
     seeds = {pair: [one[1].p_value, one[0].equivalence_p] for pair, one in distinct.items()}
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
-    others = len({_runs_of(*pair) for pair in possible} - tested)
+    could_be = {_runs_of(*pair) for pair in possible}
+    others = len(could_be - tested)
     family = others + len(tested) if tested else 1
     of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others), strict=True))
     of_images = dict(zip(images, corrected(list(images.values()), others), strict=True))
@@ -126,6 +128,7 @@ def examined(
         # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
+        evidence = replace(evidence, comparisons=len(could_be | set(distinct)))
         difference = _concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result
@@ -164,6 +167,7 @@ def _evidence(
     return replace(
         evidence,
         over_images=difference_interval(*tables, paired=paired) if tables is not None else None,
+        images_missing=tables is None and metric.is_accuracy and has_predictions(row, other),
         correlation=pair_correlation(left, right) if paired else math.nan,
         welch_p=welch_difference(list(mine.values()), list(its.values())).p_value,
         effect=hedges_g(left, right),

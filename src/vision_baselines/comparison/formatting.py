@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Sequence
 
+from vision_baselines.analysis.multiple import LEVEL
+
 ABSENT = "–"
 _TERMINAL_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -102,12 +104,29 @@ def probability(p_value: float) -> str:
 
     >>> probability(0.00421), probability(0.0000012), probability(0.2512)
     ('p = 0.004', 'p < 0.001', 'p = 0.25')
+
+    Beside the level it has as many digits as show on which side it is:
+
+    >>> probability(0.0496), probability(0.050004)
+    ('p = 0.0496', 'p = 0.050004')
     """
     if not math.isfinite(p_value):
         return ""
     if p_value < 0.001:
         return "p < 0.001"
-    return f"p = {p_value:.3f}" if p_value < 0.0995 else f"p = {p_value:.2f}"
+    digits = 3 if p_value < 0.0995 else 2
+    while digits < 12 and p_value != LEVEL and float(f"{p_value:.{digits}f}") == LEVEL:
+        digits += 1
+    return f"p = {p_value:.{digits}f}"
+
+
+def is_nonzero(text: str) -> bool:
+    """Whether a written number is not zero in the digits that are shown.
+
+    >>> is_nonzero("-0.00"), is_nonzero("−0.01"), is_nonzero("–")
+    (False, True, False)
+    """
+    return any(digit in text.partition("e")[0] for digit in "123456789")
 
 
 def capital(text: str) -> str:

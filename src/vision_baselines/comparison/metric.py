@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vision_baselines.comparison.formatting import ABSENT, number
+from vision_baselines.comparison.formatting import ABSENT, is_nonzero, number
 from vision_baselines.runs.record import RunRecord
 from vision_baselines.tasks import names
 
@@ -95,12 +95,13 @@ class Metric:
         """`value` in its unit, the unit left to a column's head."""
         if value is None or not math.isfinite(value):
             return ABSENT
-        return f"{self.scaled(value):.2f}" if self.is_share else number(value, 4)
+        text = f"{self.scaled(value):.2f}" if self.is_share else number(value, 4)
+        return text.replace("-", "−", 1) if text.startswith("-") and is_nonzero(text) else text.lstrip("-")
 
     def signed(self, value: float | None) -> str:
         """A difference with its sign, its unit left to a column's head."""
         text = self.bare(value)
-        return f"+{text}" if text != ABSENT and value is not None and value > 0 else text.replace("-", "−")
+        return f"+{text}" if value is not None and value > 0 and is_nonzero(text) else text
 
     def written(self, value: float) -> str:
         """`value` with its unit."""

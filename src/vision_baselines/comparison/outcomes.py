@@ -76,7 +76,7 @@ def outcome_of(job: Job) -> Outcome | None:
 
 def usable_outcomes(row: GroupRow) -> list[Outcome]:
     """The outcomes of those counted runs of a group that have one that can be read, in their order."""
-    return [found for job in row.counted if (found := _outcome_or_none(job)) is not None]
+    return [found for job in row.counted if (found := outcome_or_none(job)) is not None]
 
 
 def correct_table(row: GroupRow) -> NDArray[np.bool_] | None:
@@ -92,8 +92,13 @@ def correct_table(row: GroupRow) -> NDArray[np.bool_] | None:
 
 def same_images(*rows: GroupRow) -> bool:
     """Whether all counted runs of some groups have predictions that can be read, of the same images in one order."""
-    found = [_outcome_or_none(job) for row in rows for job in row.counted]
+    found = [outcome_or_none(job) for row in rows for job in row.counted]
     return bool(found) and None not in found and len({outcome.images for outcome in found if outcome}) == 1
+
+
+def has_predictions(*rows: GroupRow) -> bool:
+    """Whether a counted run of some groups has predictions that can be read."""
+    return any(outcome_or_none(job) is not None for row in rows for job in row.counted)
 
 
 def faults(jobs: Iterable[Job]) -> list[str]:
@@ -164,7 +169,8 @@ def cache_content(jobs: Iterable[Job]) -> bytes:
     return buffer.getvalue()
 
 
-def _outcome_or_none(job: Job) -> Outcome | None:
+def outcome_or_none(job: Job) -> Outcome | None:
+    """What a run got right; None where it kept no predictions, or some that cannot be used."""
     try:
         return outcome_of(job)
     except DataError:

@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.comparison.control import CONTROL_WORDS, Control
-from vision_baselines.comparison.evidence import LEVEL
 from vision_baselines.comparison.formatting import ABSENT, listed, plural, probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
@@ -85,7 +85,9 @@ def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
         needed = f"it takes at least {MIN_PAIRS} to tell"
         said = f"mean difference in {metric.title} {by}"
         if row.evidence and (p_value := probability(row.evidence.mcnemar_p)):
-            said += f"; of these two runs alone, McNemar's exact test: {p_value}"
+            others = row.evidence.comparisons
+            uncorrected = f", not corrected for {others} comparisons" if others > 1 else ""
+            said += f"; of these two runs alone, McNemar's exact test: {p_value}{uncorrected}"
         return Finding(f"{apart} with {proof}: {needed}", said)
     return Finding(f"{apart} in {metric.title}: the mean difference is {by}", proof)
 
@@ -224,8 +226,9 @@ def _evidence(row: GroupRow, difference: PairedDifference, metric: Metric) -> st
 
     def interval(low: float, high: float) -> str:
         if difference.conclusion == "smaller":  # the size of a lead or a lag, as in "by 1.2 points"
-            return metric.interval(-high, -low)
-        return metric.interval(low, high, signed=difference.conclusion != "larger")
+            low, high = -high, -low
+            return metric.interval(low, high, signed=low < 0)
+        return metric.interval(low, high, signed=difference.conclusion != "larger" or low < 0)
 
     said = f"95% interval {interval(difference.ci_low, difference.ci_high)}, {n}"
     if not (p_value := probability(difference.p)) or row.evidence is None:
@@ -236,6 +239,8 @@ def _evidence(row: GroupRow, difference: PairedDifference, metric: Metric) -> st
     if (images := row.evidence.over_images) is not None and math.isfinite(images.low):
         word = on_other_images(row, metric)
         said += f"; on other test images of this kind {interval(images.low, images.high)}, {word}"
+    elif row.evidence.images_missing:
+        said += "; what other test images would say is unknown"
     return said
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.comparison.chance import largest_class_share, tested_images
+from vision_baselines.comparison.evidence import Evidence
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
@@ -67,11 +71,32 @@ def sureness_legend(table: ComparisonTable) -> str:
         )
     elif table.metric.is_accuracy and not any(row.averaged_over(table.metric.name) for row in table.rows):
         said.append("What other test images would say is unknown: it takes 3 runs with predictions.npz.")
+    tested = [row.difference for row in table.rows if row.difference and row.difference.is_tested and row.evidence]
     if any(row.evidence and row.evidence.beats for row in table.rows):
+        apart = {not difference.is_paired for difference in tested}
+        seed = {(False,): "both get the same new seed", (True,): "each gets a new seed of its own"}.get(
+            tuple(apart), "both get the same new seed (each its own, if groups share none)"
+        )
         said.append(
-            "P(beats): the chance that a new run is the better one where both get the same new seed. g: the difference "
-            "in standard deviations of a run. Could find: the smallest true difference that so many seeds find with "
-            "80% power. Seeds needed: for 80% power, if pairs spread as these do; with few seeds that is known badly."
+            f"P(beats): the chance that a new run is the better one where {seed}. g: the difference in standard "
+            "deviations of a run."
+        )
+    if any(not difference.over for difference in tested):
+        level = f" at the level of {LEVEL:g}"
+        if table.family > 1:
+            level += f" / {table.family}, the first step of the correction"
+        unpaired = " They are not given where groups share no seed." if any(not of.is_paired for of in tested) else ""
+        said.append(
+            f"Could find: the smallest true difference that so many seeds find{level} with 80% power. Seeds needed: "
+            f"for that power, if pairs spread as these do; with few seeds that is known badly.{unpaired}"
+        )
+    if any(row.evidence and row.evidence.comparisons > 1 and _has_plain_p(row.evidence) for row in table.rows):
+        said.append(
+            "p-values that are headed as not corrected are each of one comparison alone; no verdict follows them."
         )
     said.append("See docs/statistics.md.")
     return " ".join(said)
+
+
+def _has_plain_p(evidence: Evidence) -> bool:
+    return math.isfinite(evidence.welch_p) or math.isfinite(evidence.mcnemar_p)

@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.analysis.two_way import OverImages
-from vision_baselines.comparison.evidence import LEVEL, Evidence
-from vision_baselines.comparison.formatting import ABSENT, probability
+from vision_baselines.comparison.evidence import Evidence
+from vision_baselines.comparison.formatting import ABSENT, is_nonzero, probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
@@ -83,9 +84,13 @@ def size_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         return {f"{name} {field}": lambda row: _evidence(row, field)}
 
     columns: list[Column[GroupRow]] = []
+    several = any(row.evidence and row.evidence.comparisons > 1 for row in table.rows)
+    plain = ", not corrected" if several else ""
     if any(row.evidence and math.isfinite(row.evidence.mcnemar_p) for row in table.rows):
         columns.append(
-            Column("mcnemar p", "McNemar's p", lambda row: _p(_evidence(row, "mcnemar_p")), fields=of("mcnemar_p"))
+            Column(
+                "mcnemar p", f"McNemar's p{plain}", lambda row: _p(_evidence(row, "mcnemar_p")), fields=of("mcnemar_p")
+            )
         )
     if not any(row.difference and row.difference.is_tested for row in table.rows):
         return columns
@@ -94,7 +99,7 @@ def size_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
             Column("raw p", "p, not corrected", lambda row: _p(row.difference.p_value if row.difference else None))
         )
     columns += [
-        Column("welch p", "p without pairs", lambda row: _p(_evidence(row, "welch_p")), fields=of("welch_p")),
+        Column("welch p", f"p without pairs{plain}", lambda row: _p(_evidence(row, "welch_p")), fields=of("welch_p")),
         Column(
             "correlation",
             "correlation of pairs",
@@ -122,7 +127,7 @@ def size_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     if table.equivalence is not None:
         head = f"equal within ±{table.equivalence:g}{' ' * bool(points)}{points}"
         columns.append(Column("equal", head, _equal, fields=of("equivalence_p"), is_number=False))
-    return columns
+    return [column for column in columns if any(column.write(row) != ABSENT for row in table.rows)]
 
 
 def is_shown(columns: Sequence[Column[GroupRow]]) -> bool:
@@ -170,7 +175,7 @@ def _beats(row: GroupRow) -> str:
 
 def _needed(evidence: Evidence | None, metric: Metric) -> str:
     """The seeds, and the difference that they find."""
-    if evidence is None or not evidence.wanted > 1e-9:
+    if evidence is None or not is_nonzero(metric.bare(evidence.wanted)):
         return ABSENT
     seeds = "over 100,000" if evidence.needed is None else f"{evidence.needed:,}"
     return f"{seeds} for {metric.written_difference(evidence.wanted)}"
