@@ -73,10 +73,10 @@ def sureness_legend(table: ComparisonTable) -> str:
         said.append("What other test images would say is unknown: it takes 3 runs with predictions.npz.")
     tested = [row.difference for row in table.rows if row.difference and row.difference.is_tested and row.evidence]
     if any(row.evidence and row.evidence.beats for row in table.rows):
-        apart = {not difference.is_paired for difference in tested}
-        seed = {(False,): "both get the same new seed", (True,): "each gets a new seed of its own"}.get(
-            tuple(apart), "both get the same new seed (each its own, if groups share none)"
-        )
+        together, apart = (any(of.is_paired is wanted for of in tested) for wanted in (True, False))
+        seed = "both get the same new seed" if together else "each gets a new seed of its own"
+        if together and apart:
+            seed += " (each its own, if groups share none)"
         said.append(
             f"P(beats): the chance that a new run is the better one where {seed}. g: the difference in standard "
             "deviations of a run."
