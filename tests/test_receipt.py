@@ -65,6 +65,8 @@ def test_what_is_factored_is_merged_again(items):
     assert [merged(shared, part) for part in own] == items
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_receipt_reads_as_what_it_was_made_of(sweep, made, written):
     found = read_receipt(written(made))
     table = table_of([sweep])
@@ -83,6 +85,8 @@ def test_a_receipt_reads_as_what_it_was_made_of(sweep, made, written):
             assert getattr(record, field) == getattr(job.record, field)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_runs_on_fresh_seeds_whose_figure_is_reported_are_in_it(sweep, tmp_path, written):
     fresh = tmp_path / "sweep"
     shutil.copytree(sweep, fresh)
@@ -101,6 +105,8 @@ def test_runs_on_fresh_seeds_whose_figure_is_reported_are_in_it(sweep, tmp_path,
     assert len(found.records) == 6
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_path_stands_in_it_unless_asked_for(sweep, made):
     text = json.dumps(made)
     assert "somebody" not in text
@@ -138,6 +144,8 @@ def leaves(node, place=()):
         yield place
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_whatever_was_changed_is_found(made, written):
     places = list(leaves(made))
     assert len(places) > 200
@@ -152,6 +160,8 @@ def test_whatever_was_changed_is_found(made, written):
             read_receipt(written(changed))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("field", "value", "link"),
     [
@@ -182,6 +192,8 @@ def test_a_file_that_is_no_receipt_is_refused_in_a_line(tmp_path, content):
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_missing_path_has_to_be_given(made, written):
     changed = receipt_of(made, lambda config: config["data"]["source"].update(root=PATH), written)
     with pytest.raises(ConfigError, match=r"leaves out paths; give data\.source\.root=…"):

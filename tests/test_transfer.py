@@ -75,6 +75,8 @@ def test_a_checkpoint_file_is_as_good_as_its_run(source, train_tiny, tmp_path):
     assert records[0].final_weights_sha256 == records[1].final_weights_sha256
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_an_interrupted_run_goes_on_bit_for_bit_and_needs_its_source_no_more(
     source, train_tiny, tmp_path, with_callback
 ):

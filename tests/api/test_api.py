@@ -98,6 +98,8 @@ def test_runs_are_a_table_of_what_differs_and_what_came_out(run, there):
     assert set(frame.status) == {"finished"}
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_comparison_is_a_table_and_shows_itself(run, there):
     vb.train([*TINY, "name=api", "optimizer.lr=0.1"])
     found = vb.compare(there / "outputs" / "api")

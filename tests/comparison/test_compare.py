@@ -50,6 +50,8 @@ def sweep(tmp_path, full_sweep):
     return full_sweep(tmp_path / "fashion", ["cnn", "fc"], 3, epochs=3)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_everything_is_written_into_the_sweeps_comparison_folder(sweep):
     found = compare([sweep])
 

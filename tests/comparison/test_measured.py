@@ -76,6 +76,8 @@ def test_the_figure_draws_each_group_in_percent_and_its_band_ends_at_a_hundred(t
     assert figure.axes[0].get_ylabel() == "test accuracy, %"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_page_and_tensorboard_show_the_curve_and_none_without(tmp_path, probed, record, write):
     write(tmp_path / "with", *probed)
     write(tmp_path / "without", record("model=cnn,seed=0"))
@@ -87,6 +89,8 @@ def test_the_page_and_tensorboard_show_the_curve_and_none_without(tmp_path, prob
     assert "Shift accuracy" not in compare([tmp_path / "without"]).page.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_curve_of_any_name_is_drawn_and_its_text_means_nothing_to_a_browser(tmp_path, record, write):
     evil = "<script>alert(1)</script>"
     found = {
@@ -162,6 +166,8 @@ def test_a_wide_setting_is_drawn_on_a_logarithmic_axis_and_a_narrow_one_is_not(t
     assert over_figure(table_of(tmp_path, *narrow, over="model.dropout")).axes[0].get_xscale() == "linear"
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_page_shows_the_metric_over_the_setting_under_its_own_legend(tmp_path, fractions, write):
     write(tmp_path, *fractions)
     page = compare([tmp_path], over="data.train_fraction").page.read_text()
@@ -186,6 +192,8 @@ def test_a_setting_that_no_run_has_or_that_is_no_number_is_one_line(tmp_path, fr
         table_of(tmp_path, *fractions, over=key)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_the_command_line_names_the_setting(tmp_path, fractions, write, capsys):
     write(tmp_path, *fractions)
     codes = []

@@ -159,6 +159,8 @@ def test_the_scale_is_shared_and_never_zero():
     assert shared_limit([]) == 1.0
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures_are_drawn_for_what_there_is_and_only_that(record, small):
     full, bare = draw(table_of(*small)), draw(table_of(record("seed=0")))
 
@@ -192,6 +194,8 @@ def test_no_two_figures_share_a_definition_and_every_reference_is_defined(small)
     assert set(re.findall(r'(?:url\(#|href="#)([^")]*)', "".join(svgs))) <= set(ids)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_svg_is_well_formed_and_takes_its_colours_from_the_page(small):
     for picture in draw(table_of(*small)).figures:
         markup = picture.svg.replace("<svg", '<svg xmlns:xlink="x"', 1)

@@ -72,6 +72,8 @@ def test_every_figure_is_the_mean_over_runs_of_an_independent_one(sweep):
         assert all(recall.low < recall.recall < recall.high for recall in class_recalls(row))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_they_stand_on_the_page_in_markdown_and_in_the_tables(sweep):
     folder, _ = sweep
     made = compare([folder])

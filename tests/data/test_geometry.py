@@ -142,6 +142,8 @@ def test_a_place_that_is_none_is_refused(place):
         module(NOISE, image_shape=(1, 8, 8), place=place)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_from_the_command_line_and_where_the_shape_is_left_to_the_data(compose, tmp_path):
     words = ["data=digits", "data.resize=8", "data.place={train: left, test: right}", "data.image_shape=[1,8,16]"]
     data = build.datamodule(compose(*words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+from typing import Any
 
 import course
 import pytest
@@ -64,14 +65,20 @@ def _masked(page: str) -> list[str]:
     return [re.sub(r"[\s\d.,+−-]+", " ", line).strip() for line in page.splitlines()]
 
 
+def _by_cost() -> list[Any]:
+    """Every chapter; those that train, which takes most of five minutes, are not run by CI."""
+    trains = {path: any("vb.train" in cell.source for cell in READ[path].cells) for path in CHAPTERS}
+    return [pytest.param(path, marks=[] if trains[path] else [pytest.mark.ci], id=path.stem) for path in CHAPTERS]
+
+
 @pytest.mark.slow
-@pytest.mark.ci
-def test_the_notebooks_run_and_say_what_their_pages_say(tmp_path):
-    for path, notebook in zip(CHAPTERS, course.executed(CHAPTERS, tmp_path), strict=True):
-        page, pictures = course.page(notebook, path.stem, tmp_path)
-        assert _masked(page) == _masked(path.with_suffix(".md").read_text(encoding="utf-8")), path.stem
-        kept = {file.name for file in (course.COURSE / "pictures").glob(f"{path.stem}_*.png")}
-        assert set(pictures) == kept
+@pytest.mark.parametrize("path", _by_cost())
+def test_the_notebooks_run_and_say_what_their_pages_say(path, tmp_path):
+    [notebook] = course.executed([path], tmp_path)
+    page, pictures = course.page(notebook, path.stem, tmp_path)
+    assert _masked(page) == _masked(path.with_suffix(".md").read_text(encoding="utf-8"))
+    kept = {file.name for file in (course.COURSE / "pictures").glob(f"{path.stem}_*.png")}
+    assert set(pictures) == kept
 
 
 def _commands() -> list[str]:

@@ -201,6 +201,8 @@ def test_a_module_that_is_not_there_is_refused_before_training(circles, tmp_path
     assert not list((tmp_path / "outputs").rglob("*.ckpt"))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures_are_drawn_for_one_class_many_classes_and_one_unit():
     from vision_baselines.plots.export import png
     from vision_baselines.plots.units import dead_figure, gate_figure

@@ -118,6 +118,8 @@ def test_ties_are_counted_as_the_metric_counts_them(classes, images, seed, level
     assert found.confusion(classes).tolist() == report.confusion
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_pictures_are_named_by_their_files(compose, tmp_path):
     for split in ("train", "val", "test"):
         for name in ("cat", "dog"):
@@ -163,6 +165,8 @@ def test_all_keeps_train_and_val_in_their_order(run):
     assert sorted([*found["train"].ids, *found["val"].ids]) == list(range(60))
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_run_keeps_the_test_unless_it_is_asked_for_something_else(run_tiny, tmp_path):
     record = run_tiny("some", "trainer.max_epochs=1")
     assert read_predictions(tmp_path / "outputs" / "some", record, "train") is None

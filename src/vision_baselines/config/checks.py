@@ -220,7 +220,7 @@ def check_words(config: Mapping[str, Any]) -> None:
         may_be_null = key in _MAY_BE_NULL
         if value not in words and not (value is None and may_be_null):
             raise ConfigError(
-                f"{key} is {value!r}; expected {', '.join(words[:-1])} or {words[-1]}{', or null' * may_be_null}"
+                f"{key} is {value!r}; expected {' or '.join(filter(None, (', '.join(words[:-1]), words[-1])))}{', or null' * may_be_null}"
             )
     for key, own in COPIES.items():
         node = select(config, key)
