@@ -219,9 +219,8 @@ def check_words(config: Mapping[str, Any]) -> None:
         value = select(config, key, words[0])
         may_be_null = key in _MAY_BE_NULL
         if value not in words and not (value is None and may_be_null):
-            raise ConfigError(
-                f"{key} is {value!r}; expected {' or '.join(filter(None, (', '.join(words[:-1]), words[-1])))}{', or null' * may_be_null}"
-            )
+            listed = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+            raise ConfigError(f"{key} is {value!r}; expected {listed}{', or null' * may_be_null}")
     for key, own in COPIES.items():
         node = select(config, key)
         if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):
