@@ -21,7 +21,7 @@ from vision_baselines.comparison.formatting import probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import against_baseline, headline
-from vision_baselines.report.legend import sureness_legend
+from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.sureness import is_shown, size_columns
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
 
@@ -29,6 +29,10 @@ from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, pac
 def table_of(records, **options):
     jobs = (Job(Path(str(n)), f"place{n}", found) for n, found in enumerate(records))
     return tabulate(Collection(tuple(jobs)), **options)
+
+
+def row_of(table, label):
+    return next(row for row in table.rows if row.label == label)
 
 
 def accuracies(models, seeds=4):
@@ -88,7 +92,7 @@ def test_a_comparison_that_stands_on_the_page_twice_counts_once(record, baseline
     assert table.family == family
     for x, row in (point for line in table.series for point in line.rows):
         if x == 0.1 and baseline and row.difference:
-            group = next(row for row in table.rows if row.label == "model=cnn, optimizer.lr=0.1")
+            group = row_of(table, "model=cnn, optimizer.lr=0.1")
             assert row.difference.p_corrected == group.difference.p_corrected
 
 
@@ -124,7 +128,7 @@ def test_a_run_without_a_finite_metric_stands_in_no_number_and_repeats_no_seed(w
     runs = [(f"model={m},seed={s}", None, of) for m in ("a", "fc") for s, of in enumerate(right)]
     runs[3] = ("model=a,seed=3", math.nan, None)
     table = with_answers(runs)
-    row = next(row for row in table.rows if row.label == "model=a")
+    row = row_of(table, "model=a")
 
     assert row.over_images == share_interval(right[[0, 1, 2, 4]])
     assert row.difference.n == 4
@@ -173,7 +177,7 @@ def test_a_p_value_that_is_not_corrected_says_so(with_answers, models):
     shares = {"a": 0.9, "b": 0.6, "c": 0.5}
     runs = [(f"model={model},seed=0", None, np.arange(60) < 60 * shares[model]) for model in models]
     table = with_answers(runs, baseline="model=b")
-    row = next(row for row in table.rows if row.label == "model=a")
+    row = row_of(table, "model=a")
     heading = next(column.heading for column in size_columns(table) if column.name == "mcnemar p")
     claim = against_baseline(row, "model=b", table.metric).proof
 
@@ -237,3 +241,38 @@ def test_columns_without_a_number_are_left_out(record):
     made = [record(f"model={m},seed={s}", 0.9 + 0.01 * (m == "a") + 0.002 * s) for m in ("a", "fc") for s in range(4)]
 
     assert not is_shown(size_columns(table_of(made)))  # no spread: nothing is tested
+
+
+@pytest.mark.parametrize("over", [None, "all"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "classes of the test images are never predicted: 8",
+        "every test prediction is one class, 8: that of 10.00% of the test images",
+    ],
+)
+def test_a_fold_of_validation_is_not_called_test(record, over, said):
+    made = []
+    for fold in range(3):
+        acc = 0.5 + 0.01 * fold
+        data = {"folds": 3, "fold": fold, "folds_over": over}
+        metrics = {"test/acc": acc} if over else {"val/acc": acc}
+        made.append(record(f"model=a,data.fold={fold}", metrics=metrics, config={"seed": 0, "data": data}))
+        made[-1].caveats = [said]
+    table = table_of(made)
+    written = next(caveat for caveat in caveats(table) if "3 of 3 jobs" in caveat)
+
+    assert ("test" in written) is (over is not None)
+    assert ("tested on this test split" in legend(table)) is (over is not None)
+
+
+def test_columns_of_pairs_of_seeds_are_left_out_over_folds(record):
+    made = []
+    for model, fold, acc in accuracies("ab", seeds=5):
+        config = {"seed": 0, "data": {"folds": 5, "fold": fold, "folds_over": None}}
+        made.append(record(f"model={model},data.fold={fold}", metrics={"val/acc": acc}, config=config))
+    table = table_of(made, baseline="model=b")
+
+    assert row_of(table, "model=a").difference.is_tested
+    assert not {"beats", "detectable", "needed"} & {column.name for column in size_columns(table)}
+    assert "Could find" not in sureness_legend(table)

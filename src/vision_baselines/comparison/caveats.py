@@ -196,8 +196,11 @@ def _about_predictions(table: ComparisonTable) -> Iterator[str]:
 def _said_of_runs(row: GroupRow) -> dict[str, Counter[str]]:
     """The caveats of a group's runs, those that differ in their details only, which a colon precedes, as one."""
     found: dict[str, Counter[str]] = {}
-    for caveat in (one_line(caveat) for job in row.counted for caveat in job.record.caveats):
-        head, _, detail = caveat.partition(": ")
+    for record, caveat in ((job.record, one_line(caveat)) for job in row.counted for caveat in job.record.caveats):
+        said = caveat
+        if record.headline_split == "val":  # what was measured is a fold of validation
+            said = caveat.replace("test images", "validation images").replace("test prediction", "prediction")
+        head, _, detail = said.partition(": ")
         found.setdefault(head, Counter())[detail] += 1
     return found
 

@@ -70,7 +70,7 @@ def settings_tested(jobs: Sequence[Job]) -> list[int]:
     seen = {
         (job.record.test_sha256 or job.record.data_sha256, job.record.sweep, *experiment_overrides(job.record).items())
         for job in jobs
-        if job.record.finished
+        if job.record.finished and any(name.startswith("test/") for name in job.record.metrics)
     }
     return sorted(Counter(test_split for test_split, *_ in seen).values(), reverse=True)
 
