@@ -6,8 +6,8 @@ be lucky, an image may be hard. The variance of the mean of S runs on N images i
     V_runs / S + V_images / N - V_residual / (S N)
 
 from the variance of the runs' means, of the images' means, and of what is left; a component that comes out negative
-counts as zero. Degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019); for a share, Student's t is Banerjee's
-(1961, a t for each part, weighted by its variance) where that is larger. Rejected: a crossed bootstrap
+counts as zero. Degrees of freedom are Satterthwaite's (1946, doi:10.2307/3002019); for a share, Student's t is
+Banerjee's (1961, a t for each part, weighted by its variance) where that is larger. Rejected: a crossed bootstrap
 (Owen 2007, doi:10.1214/07-AOAS122), which resamples 3 runs as badly as 3 numbers always resample.
 
 Shares stay inside [0, 1] by Wilson's score interval (1927, doi:10.1080/01621459.1927.10502953) with as many images as
