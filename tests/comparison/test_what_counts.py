@@ -111,6 +111,7 @@ def test_several_runs_of_a_seed_are_one_draw(record, with_answers):
     assert (found.mean, found.ci_low, found.ci_high) == pytest.approx((seeds.mean(), low, min(high, 1)))
     assert row.over_images == share_interval(seeds)
     assert "its 12 runs are of 4 seeds" in "\n".join(caveats(table))
+    assert "n = 12 runs of 4 seeds" in headline(table)
 
 
 def test_two_seeds_with_many_runs_have_no_interval(with_answers):

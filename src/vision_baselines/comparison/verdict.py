@@ -158,7 +158,9 @@ def _spread(row: GroupRow, metric: Metric) -> str:
 
 
 def _runs(row: GroupRow, metric: Metric) -> str:
-    return f"n = {row.averaged_over(metric.name) or plural(row.metrics[metric.name].n, 'run')}"
+    runs, seeds = row.metrics[metric.name].n, len(row.values(metric.name))
+    of = f" of {plural(seeds, 'seed')}" if seeds < runs else ""
+    return f"n = {row.averaged_over(metric.name) or plural(runs, 'run') + of}"
 
 
 def _corrected(table: ComparisonTable) -> str:
