@@ -467,3 +467,50 @@ def test_a_seed_of_auto_without_the_sweeper_is_refused(compose, tmp_path: Path):
 
     with pytest.raises(ConfigError, match="it needs -m and hydra/sweeper=until_decided"):
         planned(compose("seed=auto"), tmp_path)
+
+
+def test_a_baseline_that_no_group_has_is_refused_beside_the_one_that_was_planned(sweep):
+    sweep.run("cnn,fc", max_seeds=5)
+    with pytest.raises(ConfigError, match=r"'model=nope' names nothing.*was begun with the baseline model=fc"):
+        sweep.run("cnn,fc", max_seeds=5, baseline="model=nope")
+
+
+def test_another_metric_is_refused_before_anything_is_launched(sweep):
+    sweep.run("same,fc", max_seeds=4)
+    with pytest.raises(ConfigError, match="metric was test/acc and is test/loss"):
+        sweep.run("same,fc", max_seeds=4, metric="test/loss")
+    assert sweep.launched == []
+
+
+@pytest.mark.parametrize(("planned", "asked"), [(None, 30), (2, 30), (2, 1.5)])
+def test_a_margin_that_was_not_planned_is_refused_and_nothing_is_written(sweep, planned, asked):
+    sweep.run("same,fc", max_seeds=4, equivalence=planned)
+    with pytest.raises(ConfigError, match=f"equivalence is {asked:g}, .* cannot be changed afterwards"):
+        compare([sweep.folder], equivalence=asked, pictures=False)
+    assert not list(sweep.folder.glob("comparison/equivalence*"))
+
+
+def test_the_planned_margin_may_be_asked_for_and_any_for_another_metric(sweep):
+    sweep.run("same,fc", max_seeds=4, equivalence=2)
+    assert compare([sweep.folder], equivalence=2, pictures=False).table.equivalence == 2
+    assert compare([sweep.folder], metric="val/acc", equivalence=30, pictures=False).table.equivalence == 30
+
+
+@pytest.mark.parametrize(
+    ("error", "has_run", "is_shown"),
+    [
+        (ConfigError("no"), False, False),
+        (ConfigError("no"), True, True),
+        (TrainingError("no"), False, True),
+        (None, False, True),
+    ],
+)
+def test_a_sweep_that_was_refused_before_a_job_ran_shows_no_table(monkeypatch, error, has_run, is_shown):
+    callback = SweepCallback()
+    monkeypatch.setattr(SweepCallback, "current", callback)
+    if has_run:
+        SweepCallback.update()
+    compared = []
+    monkeypatch.setattr(callback, "_compare", lambda **options: compared.append(options))
+    SweepCallback.finish(error)
+    assert bool(compared) is is_shown

@@ -101,9 +101,9 @@ def _under_hydra(verb: str) -> None:
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
         if _failure:
             raise _failure.pop()
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(VisionBaselinesError):  # why the sweep ended says more than why it has no table
-            SweepCallback.finish()
+            SweepCallback.finish(messages.understood(error) if isinstance(error, Exception) else None)
         raise
     SweepCallback.finish()
 

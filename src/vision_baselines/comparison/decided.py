@@ -12,6 +12,7 @@ from vision_baselines.analysis.statistics import Conclusion, PairedDifference
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.sequential import Sequential, SequentialLook
 from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.errors import ConfigError
 
 
 def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable:
@@ -27,6 +28,22 @@ def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable
         return table
     table = replace(table, equivalence=found.equivalence)
     return replace(table, rows=tuple(_looked_at(row, found.last(row.label), table) for row in table.rows))
+
+
+def require_planned_margin(table: ComparisonTable, equivalence: float | None) -> None:
+    """Refuse another margin than the looks decided by, which would not be heeded; null asks for none.
+
+    Raises:
+        ConfigError: What was planned.
+    """
+    found = table.sequential
+    if found is None or equivalence is None or not is_looked_at(table) or equivalence == found.equivalence:
+        return
+    planned = "without a margin" if found.equivalence is None else f"with equivalence={found.equivalence:g}"
+    raise ConfigError(
+        f"equivalence is {equivalence:g}, and seeds were added until comparisons with {found.baseline} were decided "
+        f"{planned}, which cannot be changed afterwards; leave equivalence out"
+    )
 
 
 def is_looked_at(table: ComparisonTable) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
-from vision_baselines.comparison.decided import decided, looks
+from vision_baselines.comparison.decided import decided, looks, require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
@@ -118,7 +118,8 @@ def compare(
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
         UnknownNameError: A group key, metric or baseline that no record has, or an `over` that is no number.
-        ConfigError: `select` is no metric of the validation split.
+        ConfigError: `select` is no metric of the validation split, or `equivalence` is not the margin that was planned
+            where seeds were added until decided.
         StorageError: The result cannot be written.
     """
     folders = [Path(folder) for folder in folders]
@@ -138,6 +139,8 @@ def compare(
             own = {} if as_given else _recorded_options(collection)
             table, used = _tabulated(collection, own, asked)
             table = _with_looks(table, folders)
+            if not as_given:
+                require_planned_margin(table, equivalence)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
             if len(folders) > 1:
                 others["with"] = [folder.name for folder in folders[1:]]

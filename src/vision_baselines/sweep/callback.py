@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vision_baselines.comparison.errors import UnknownNameError
-from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.errors import ConfigError, VisionBaselinesError
 
 if TYPE_CHECKING:
     from vision_baselines.report.write import Comparison
@@ -58,6 +58,7 @@ class SweepCallback(Callback):
         }  # fmt: skip
         self.folder: Path | None = None
         self.warned = False
+        self.has_run = False
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember where the sweep's jobs lie."""
@@ -82,6 +83,7 @@ class SweepCallback(Callback):
         """
         if cls.current is None:
             return
+        cls.current.has_run = True
         try:
             try:
                 cls.current._compare(pictures=False)
@@ -96,8 +98,13 @@ class SweepCallback(Callback):
             cls.current.warned = True
 
     @classmethod
-    def finish(cls) -> None:
-        """Compare once more, with pictures, and show the table, how to look at it, and what is left to say."""
+    def finish(cls, error: Exception | None = None) -> None:
+        """Compare once more, with pictures, and show the table, how to look at it, and what is left to say.
+
+        Of a sweep that was refused before any of its jobs ran, by this `error`, there is nothing to show.
+        """
+        if isinstance(error, ConfigError) and cls.current is not None and not cls.current.has_run:
+            cls.current = None
         try:
             cls._show()
         finally:

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from vision_baselines.analysis.sequential import look_sizes
 from vision_baselines.comparison.collection import Job, collect
-from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.grouping import experiment_overrides, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
@@ -71,16 +71,25 @@ def run_until_decided(
     require_one_sweep(jobs)
     _require_auto(jobs)
     _require_no_other_chance(jobs)
-    settings, baseline = _settings(jobs, config, hydra_context)
     options, folder = config.comparison, Path(config.hydra.sweep.dir)
+    before = read_sequential(folder)
+    try:
+        settings, baseline = _settings(jobs, config, hydra_context)
+    except UnknownNameError as error:
+        if before is None or not before.looks:
+            raise
+        raise ConfigError(f"{error}; {folder} was begun with the baseline {before.baseline}") from error
     plan = Sequential.planned(
         baseline,
         sorted({setting.group for setting in settings} - {baseline}),
         max_seeds=options.max_seeds,
         equivalence=options.equivalence,
     )
-    before = read_sequential(folder) or plan
+    before = before or plan
     _require_same_plan(before, plan, folder)
+    if before.looks and (known := [job for found in _finished_jobs(folder, settings).values() for job in found]):
+        metric = compared_metric(known, options.metric)
+        _require_same_plan(before, plan.model_copy(update={"metric": metric.name}), folder)
     say = _Console()
     if config.preview:
         returned = launch(_round(settings, plan, range(look_sizes(plan.max_seeds)[0])), 0)
