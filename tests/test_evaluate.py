@@ -202,7 +202,9 @@ def test_the_installed_command_has_the_verb(python, run, tmp_path):
     ],
 )
 def test_a_change_that_would_reach_nothing_is_refused_with_its_place(change, place):
-    with pytest.raises(ConfigError, match=f"changes nothing in a recorded config, which holds {place} in its place"):
+    with pytest.raises(
+        ConfigError, match=f"changes nothing in a recorded config, which holds {place} in its place; use"
+    ):
         restored({"model": {"hidden_features": 4}, "optimizer": {"lr": 0.1}, "seed": 0}, Path("run"), [change])
 
 

@@ -45,8 +45,6 @@ class LocalLauncher(Launcher):
         assert self.hydra_context is not None
         assert self.task_function is not None
         slots = self.n_jobs or _cores()
-        if not self.config.preview:  # said at once: what follows imports for seconds
-            print(f"{len(job_overrides)} jobs, {min(slots, len(job_overrides))} at a time", flush=True)
         from vision_baselines.sweep.launcher import launch
 
         return launch(
@@ -95,10 +93,10 @@ class PairedSweeper(BasicSweeper):
 
         with untouched(Path(self.config.hydra.sweep.dir)):
             returned = self._sweep(arguments)
-        if fresh := self.config.comparison.get("fresh_seeds"):
-            print(
-                f"up to {fresh} more jobs follow: what is chosen, on seeds that chose nothing (comparison.fresh_seeds)"
-            )
+        if self.config.comparison.get("fresh_seeds"):
+            from vision_baselines.sweep.fresh import preview
+
+            preview(self.config)
         return returned
 
     def _sweep_and_fresh_seeds(self, arguments: list[str]) -> Any:
@@ -117,6 +115,14 @@ class PairedSweeper(BasicSweeper):
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""
+        batches = self._split(overrides, max_batch_size)
+        if self.config is not None and self.config.comparison.get("fresh_seeds"):
+            from vision_baselines.sweep.fresh import require_a_choice
+
+            require_a_choice([job for batch in batches for job in batch], self.config)
+        return batches
+
+    def _split(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:
         if not self.groups:
             return super().split_arguments(overrides, max_batch_size)
         assert self.hydra_context is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -287,3 +288,18 @@ def test_what_bisects_no_run_is_refused(called, words):
     code, _, err = called(main)("--bisect", *words)
     assert code == 2
     assert "finished run" in err
+
+
+@pytest.mark.parametrize("case", ["override", "trace"])
+def test_what_cannot_be_bisected_is_refused_before_it_is_said_to_be_trained(tmp_path, monkeypatch, capsys, case):
+    record = SimpleNamespace(config={"classifier": {"optimizer": {"lr": 0.1}}}, timings=SimpleNamespace(fit_s=1))
+    monkeypatch.setattr("vision_baselines.runs.record.finished_record", lambda folder: record)
+    words = ["optimizer.lr=0.01"] if case == "override" else []
+    if case == "trace":
+        (tmp_path / TRACE_FILE).write_bytes(b"nothing")
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), "--bisect", *words])
+    shown = capsys.readouterr()
+    assert ended.value.code == (2 if case == "override" else 3)
+    assert shown.out == ""
+    assert shown.err.startswith("error: ")

@@ -36,7 +36,7 @@ def test_folds_share_out_all_images_and_each_class_to_within_one(sizes, folds, s
     random.shuffle(labels)
     target = np.array(labels)
     if folds > min(sizes):
-        with pytest.raises(ConfigError, match=rf"^data\.folds is {folds}; .*{min(sizes)} images to cut"):
+        with pytest.raises(ConfigError, match=rf"^data\.folds is {folds}, and .* only {min(sizes)} image"):
             fold_numbers(target, folds, seed=seed)
         return
     numbers = fold_numbers(target, folds, seed=seed)
@@ -218,3 +218,17 @@ def test_fold_is_part_of_what_a_run_is():
     assert len({fingerprint({"data": plain | change}) for change in changes}) == 5
     nothing = dict.fromkeys(plain)
     assert fingerprint({"data": nothing}) == fingerprint({"data": {}})  # that of a run from before there were folds
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ([0, 0, 0, 1, 1], "data.folds is 3, and class 1 has only 2 images; data.folds can be at most 2"),
+        ([0, 0, 0, 1], "data.folds is 3, and class 1 has only 1 image, which no folds can share; leave data.folds out"),
+        ([0.5, 1.5], "data.folds is 3, and there are only 2 images; data.folds can be at most 2"),
+    ],
+)
+def test_too_many_folds_for_the_smallest_class_are_refused_with_the_most_there_can_be(target, says):
+    with pytest.raises(ConfigError) as found:
+        fold_numbers(np.array(target), 3, seed=0)
+    assert str(found.value) == says

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from hydra_plugins.vision_baselines_local import PairedSweeper
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
@@ -19,7 +21,7 @@ from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
 from vision_baselines.runs.fingerprint import job_name, key_of
 from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, now
-from vision_baselines.sweep.fresh import run_fresh_seeds
+from vision_baselines.sweep.fresh import preview, require_a_choice, run_fresh_seeds
 
 ACC = {"cnn": 0.95, "fc": 0.90, "mlp": 0.92}
 
@@ -244,3 +246,61 @@ def test_a_sweep_that_could_not_train_them_is_refused(sweeper, options, message)
         return
     with pytest.raises(ConfigError, match=message):
         check_fresh_seeds(cfg)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_sweep_of_one_setting_is_refused_before_anything_is_trained(sweep, n):
+    config = sweep.config()
+    config.hydra.sweep.dir = str(sweep.folder.parent / "new")
+    jobs = [["model=cnn", f"seed={seed}", "name=demo"] for seed in range(n)]
+    with pytest.raises(ConfigError, match="this sweep has one alone"):
+        require_a_choice(jobs, config)
+    require_a_choice([*jobs, ["model=fc", "seed=0"]], config)
+    require_a_choice(jobs, sweep.config())  # whose folder has others to choose among
+
+
+@pytest.mark.parametrize("is_preview", [False, True])
+def test_the_sweeper_refuses_a_single_setting(sweep, is_preview):
+    sweeper = PairedSweeper.__new__(PairedSweeper)  # without Hydra's set-up of plugins
+    sweeper.groups = []
+    sweeper.config = sweep.config()
+    sweeper.config.preview = is_preview
+    sweeper.config.hydra.sweep.dir = str(sweep.folder.parent / "new")
+    words = OverridesParser.create().parse_overrides(["model=cnn", "seed=0,1"])
+    with pytest.raises(ConfigError, match="this sweep has one alone"):
+        sweeper.split_arguments(words, None)
+
+
+def test_the_page_says_why_nothing_was_chosen(sweep, capsys):
+    for path in sweep.folder.glob("*/run.json"):
+        found = RunRecord.model_validate_json(path.read_bytes())
+        found.config["comparison"] = {"fresh_seeds": 1}
+        if found.fingerprint != "model=cnn":
+            found.status, found.metrics = Status.FAILED, {}
+        found.write(path.parent)
+    assert sweep.run() == []
+    reason = "1 of 3 groups can be ranked, and a choice needs two"
+    assert reason in " ".join(capsys.readouterr().out.split())
+    assert reason in markdown(tabulate(collect([sweep.folder])))
+
+
+def test_seeds_that_are_finished_are_not_called_jobs_that_follow(sweep, capsys):
+    preview(sweep.config(fresh_seeds=1))
+    assert "up to 1 more job follows:" in (out := capsys.readouterr().out)
+    assert "none does" not in out
+    sweep.run()
+    assert "model=cnn was chosen; it is trained on seeds" in capsys.readouterr().out
+    sweep.run()
+    assert "model=cnn was chosen; it was trained on seeds" in capsys.readouterr().out
+    preview(sweep.config())
+    assert "as long as that is model=cnn, none does: 3, 4, 5 are finished" in " ".join(capsys.readouterr().out.split())
+
+
+def test_fresh_seeds_that_only_guess_are_named_too(sweep):
+    sweep.run()
+    for path in sweep.folder.glob(f"{FRESH_SEEDS}/*/run.json"):
+        found = RunRecord.model_validate_json(path.read_bytes())
+        found.confusion, found.metrics["test/acc"] = [[10, 0], [10, 0]], 0.5
+        found.write(path.parent)
+    [said] = [caveat for caveat in caveats(tabulate(collect([sweep.folder]))) if "always guessing" in caveat]
+    assert "fresh seeds of model=cnn" in said

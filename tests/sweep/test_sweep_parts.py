@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+from types import SimpleNamespace
 
 import pytest
 
+from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep import memory
 from vision_baselines.sweep.memory import fitting, job_bytes
@@ -168,3 +170,16 @@ def test_a_run_that_fails_before_its_threads_are_set_records_those_it_was_to_hav
     record = read_record(tmp_path / "outputs" / "early")
     assert record.status is Status.FAILED
     assert record.environment.threads == 3
+
+
+def test_jobs_are_announced_only_after_all_of_them_were_looked_at(capsys):
+    from omegaconf import OmegaConf
+
+    from hydra_plugins.vision_baselines_local import LocalLauncher
+
+    launcher = LocalLauncher(n_jobs=2)
+    config = OmegaConf.create({"preview": False, "comparison": {}, "hydra": {"hydra_logging": None, "verbose": False}})
+    launcher.setup(hydra_context=SimpleNamespace(), task_function=lambda cfg: None, config=config)
+    with pytest.raises(ConfigError, match="n_jobs is 1, 2"):
+        launcher.launch([["seed=0", "n_jobs=1"], ["seed=1", "n_jobs=2"]], 0)
+    assert capsys.readouterr().out == ""

@@ -16,6 +16,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
+from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
@@ -113,9 +114,13 @@ def _print(points: Iterable[Point]) -> None:
 def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
     from vision_baselines.evaluation.bisect import bisect
     from vision_baselines.runs.record import finished_record
+    from vision_baselines.runs.trace import read_trace
 
-    took = finished_record(folder).timings.fit_s
-    print(f"training it again, at most twice to its end ({took:,.0f} s each) and twice to where they part", flush=True)
+    record = finished_record(folder)
+    restored(record.config, folder, overrides, trusted, writes=False)  # what cannot be run is refused before all else
+    ends = "twice" if read_trace(folder) is None else "once"
+    took = f"{record.timings.fit_s:,.0f} s{' each' if ends == 'twice' else ''}"
+    print(f"training it again, at most {ends} to its end ({took}) and twice to where they part", flush=True)
     found = bisect(folder, overrides=overrides, trusted_packages=trusted)
     for line in found.lines():
         print(line)

@@ -27,6 +27,7 @@ def caveats(table: ComparisonTable) -> list[str]:
     kinds = (
         _about_controls,
         _about_choice,
+        _about_fresh_seeds,
         _about_looks,
         _about_data,
         _about_folds,
@@ -68,6 +69,21 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
         )
     if table.stale:
         yield f"{plural(len(table.stale), 'run')} on fresh seeds left out: their seeds have chosen since."
+
+
+def _about_fresh_seeds(table: ComparisonTable) -> Iterator[str]:
+    asked = any((job.record.config.get("comparison") or {}).get("fresh_seeds") for job in table.jobs)
+    if asked and not table.fresh and table.n_finished and len(table.ranked()) < 2:
+        yield (
+            "comparison.fresh_seeds: no setting is trained on fresh seeds, since none was chosen: "
+            f"{why_none_is_chosen(table)}."
+        )
+
+
+def why_none_is_chosen(table: ComparisonTable) -> str:
+    """Why no group of a table is chosen that has fewer than two to choose among."""
+    n = len(table.ranked())
+    return table.not_ranked or f"{n} of {plural(len(table.rows), 'group')} can be ranked, and a choice needs two"
 
 
 def _about_looks(table: ComparisonTable) -> Iterator[str]:
@@ -123,7 +139,8 @@ def _about_guessing(table: ComparisonTable) -> Iterator[str]:
     metric = table.metric
     if table.controls:  # that is what it is for
         return
-    guessing = [row for row in table.measured if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
+    rows = [*table.measured, *(row for row in table.fresh if metric.name in row.metrics)]
+    guessing = [row for row in rows if metric.is_accuracy and is_guessing(row, row.metrics[metric.name].mean)]
     if guessing:
         labels = [
             f"{row.label} ({metric.written(row.metrics[metric.name].mean)}, "

@@ -43,7 +43,12 @@ class Group:
 
 def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
-    latest = {key_of(override): one_line(override) for override in record.overrides}
+    return latest_overrides(record.overrides, without)
+
+
+def latest_overrides(overrides: Iterable[str], without: str | None = None) -> dict[str, str]:
+    """The same of overrides that need not be recorded yet."""
+    latest = {key_of(override): one_line(override) for override in overrides}
     left_out = (*AXES_OF_CHANCE, without)
     return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
 

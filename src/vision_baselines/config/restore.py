@@ -66,7 +66,8 @@ def restored(
         if group in _COPIED:
             place = _COPIED[group] + (f".{rest}" if rest else "")
             raise ConfigError(
-                f"{change!r} changes nothing in a recorded config, which holds {place}={value} in its place"
+                f"{change!r} changes nothing in a recorded config, which holds {place}={value} in its place; "
+                f"use {'those keys' if ' and ' in place else 'that key'}"
             )
         if not found or OmegaConf.select(cfg, key, default=_ABSENT, throw_on_resolution_failure=False) is _ABSENT:
             raise ConfigError(

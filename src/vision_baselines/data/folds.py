@@ -76,8 +76,11 @@ def fold_numbers(target: NDArray[Any], folds: int, *, seed: int) -> NDArray[np.i
     labels = target if target.dtype.kind in "iu" else np.zeros(len(target), np.int64)
     classes, sizes = np.unique(labels, return_counts=True)
     if sizes.min() < folds:
-        smallest = f"class {classes[sizes.argmin()]} has {sizes.min()}" if len(classes) > 1 else f"there are {sizes[0]}"
-        raise ConfigError(f"data.folds is {folds}; {smallest} images to cut, expected at most as many folds")
+        least = int(sizes.min())
+        count = f"only {least} image{'' if least == 1 else 's'}"
+        smallest = f"class {classes[sizes.argmin()]} has {count}" if len(classes) > 1 else f"there are {count}"
+        most = f"data.folds can be at most {least}" if least > 1 else "which no folds can share; leave data.folds out"
+        raise ConfigError(f"data.folds is {folds}, and {smallest}{';' if least > 1 else ','} {most}")
     dealt = np.concatenate([draws.permutation(np.flatnonzero(labels == label)) for label in classes])
     numbers = np.empty(len(labels), np.int64)
     numbers[dealt] = np.arange(len(labels)) % folds

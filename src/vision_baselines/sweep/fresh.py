@@ -20,13 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.text import Text
 
+from vision_baselines.comparison.caveats import why_none_is_chosen
 from vision_baselines.comparison.collection import Job, collect
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
-from vision_baselines.comparison.formatting import listed
+from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.grouping import experiment_overrides, latest_overrides
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.config.references import override_texts
-from vision_baselines.errors import TrainingError
+from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import is_irrelevant, key_of
 from vision_baselines.runs.record import FRESH_SEEDS
 from vision_baselines.sweep.callback import SweepCallback
@@ -82,10 +84,10 @@ def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraC
         _say(f"comparison.fresh_seeds: none was trained, since no setting was chosen: {reason}")
         return
     everything = collect([folder]).jobs
-    used = {job.record.seed for job in everything if not job.is_fresh}
-    seeds = list(islice((seed for seed in count() if seed not in used), fresh_seeds(config)))
+    seeds = _seeds(everything, config)
     jobs = _jobs(chosen, everything, seeds, config, hydra_context)
-    _say(f"{chosen.label} was chosen; it is trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
+    verb = "was" if _are_finished(chosen, seeds, everything) else "is"
+    _say(f"{chosen.label} was chosen; it {verb} trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
     said = list(SweepCallback.last_words)
     try:
         returned = launch(jobs, len(everything))
@@ -93,6 +95,55 @@ def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraC
         SweepCallback.last_words = [*said, *SweepCallback.last_words] if said != SweepCallback.last_words else said
     for job in returned:
         _ = job.return_value  # raises where the job failed
+
+
+def require_a_choice(jobs: Sequence[Sequence[str]], config: DictConfig) -> None:
+    """Refuse jobs that are all of one setting, where the sweep's folder has no other to choose among.
+
+    Raises:
+        ConfigError: There is nothing to choose.
+    """
+    try:
+        records = [experiment_overrides(job.record) for job in collect([Path(config.hydra.sweep.dir)]).jobs]
+    except NoRecordsError:
+        records = []
+    settings = [latest_overrides(job) for job in jobs] + records
+    if len({tuple(found.values()) for found in settings}) == 1:
+        raise ConfigError(
+            f"comparison.fresh_seeds={fresh_seeds(config)} trains the setting that is chosen, and this sweep has one "
+            "alone; give it several settings, or leave comparison.fresh_seeds out and add seeds"
+        )
+
+
+def preview(config: DictConfig) -> None:
+    """Say which jobs may follow, and which of them are finished as the records are now."""
+    n = fresh_seeds(config)
+    text = f"up to {plural(n, 'more job')} follow{'s' if n == 1 else ''}"
+    folder = Path(config.hydra.sweep.dir)
+    try:
+        chosen, _ = _chosen(folder, config)
+    except (NoRecordsError, UnknownNameError):
+        chosen = None
+    text += ": what is chosen, on seeds that chose nothing (comparison.fresh_seeds)"
+    if chosen is not None:
+        everything = collect([folder]).jobs
+        seeds = _seeds(everything, config)
+        if _are_finished(chosen, seeds, everything):
+            text += f"; as long as that is {chosen.label}, none does: {listed([str(s) for s in seeds])} are finished"
+    _say(text)
+
+
+def _seeds(everything: Iterable[Job], config: DictConfig) -> list[int]:
+    used = {job.record.seed for job in everything if not job.is_fresh}
+    return list(islice((seed for seed in count() if seed not in used), fresh_seeds(config)))
+
+
+def _are_finished(chosen: GroupRow, seeds: Iterable[int], everything: Iterable[Job]) -> bool:
+    """Whether each setting of the chosen group is finished on each of these seeds."""
+    fresh = [job.record for job in everything if job.is_fresh and job.record.finished]
+    done = {(tuple(experiment_overrides(record).values()), record.seed) for record in fresh}
+    settings = {tuple(experiment_overrides(job.record).values()) for job in chosen.counted}
+    return all((setting, seed) in done for setting in settings for seed in seeds)
 
 
 def _say(text: str) -> None:
@@ -109,7 +160,7 @@ def _chosen(folder: Path, config: DictConfig) -> tuple[GroupRow | None, str]:
     ranked = table.ranked()
     if len(ranked) > 1:
         return ranked[0], ""
-    return None, table.not_ranked or f"{len(ranked)} of them can be ranked"
+    return None, why_none_is_chosen(table)
 
 
 def _jobs(

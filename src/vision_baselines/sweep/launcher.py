@@ -17,6 +17,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from vision_baselines.comparison.formatting import plural
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import key_of
@@ -82,6 +83,8 @@ def launch(
     slots, too_many = fitting(slots, (job.need_bytes for job in to_run))
     with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
         stop.deferring = True
+        if to_run:
+            console.note(f"{plural(len(to_run), 'job')}, {min(slots, len(to_run))} at a time")
         if skipped := len(jobs) - len(to_run):
             console.note(f"{skipped} of {len(jobs)} jobs are finished already")
         if too_many:
