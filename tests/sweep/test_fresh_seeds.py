@@ -293,7 +293,7 @@ def test_seeds_that_are_finished_are_not_called_jobs_that_follow(sweep, capsys):
     sweep.run()
     assert "model=cnn was chosen; it was trained on seeds" in capsys.readouterr().out
     preview(sweep.config())
-    assert "as long as that is model=cnn, none does: 3, 4, 5 are finished" in " ".join(capsys.readouterr().out.split())
+    assert "as long as that is model=cnn, none does, finished: 3, 4, 5" in " ".join(capsys.readouterr().out.split())
 
 
 def test_fresh_seeds_that_only_guess_are_named_too(sweep):

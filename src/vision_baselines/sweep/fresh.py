@@ -129,7 +129,7 @@ def preview(config: DictConfig) -> None:
         everything = collect([folder]).jobs
         seeds = _seeds(everything, config)
         if _are_finished(chosen, seeds, everything):
-            text += f"; as long as that is {chosen.label}, none does: {listed([str(s) for s in seeds])} are finished"
+            text += f"; as long as that is {chosen.label}, none does, finished: {listed([str(s) for s in seeds])}"
     _say(text)
 
 
