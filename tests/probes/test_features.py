@@ -111,8 +111,8 @@ def test_a_finished_run_that_is_asked_later_gets_the_same_pictures(seen, train_t
         ({"max_images": True}, "probe.features.max_images is True; expected a whole number of at least 1"),
         ({"ascent_steps": -1}, "probe.features.ascent_steps is -1; expected a whole number of at least 0"),
         ({"images": [3, 1.5]}, "probe.features.images is 1.5; expected a whole number of at least 0"),
-        ({"images": []}, r"probe.features.images is \[\]; expected a list, or null"),
-        ({"layers": "conv1"}, "probe.features.layers is 'conv1'; expected a list, or null"),
+        ({"images": []}, r"probe.features.images is \[\]; expected a list of at least one, or null"),
+        ({"layers": "conv1"}, "probe.features.layers is 'conv1'; expected a list of at least one, or null"),
     ],
 )
 def test_what_is_out_of_range_is_refused(arguments, message):
