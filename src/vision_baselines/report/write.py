@@ -230,12 +230,14 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         "jobs.csv": csv(jobs_frame(table)),
         "groups.csv": csv(groups_frame(table)),
         "epochs.csv": csv(epochs_frame(table)),
-        "classes.csv": csv(classes_frame(table)),
         "comparison.md": markdown(table).encode(),
         LATEX_FILE: latex(table, options).encode(),
         "checklist.md": checklist(table).encode(),
         "comparison.html": page(table, drawn).encode(),
     }
+    classes = classes_frame(table)
+    if len(classes):
+        contents["classes.csv"] = csv(classes)
     for name, content in contents.items():
         write_atomically(out / name, content)
     files = [out / name for name in contents]
