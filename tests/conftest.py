@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import pickle
 import shutil
@@ -38,6 +39,16 @@ TINY_DATA = [
 TINY_NET = ["model=cnn", "model.channels=[2,3]", "model.hidden_features=4"]
 # What takes most of a tiny run's time and changes nothing in it.
 PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
+
+
+@pytest.fixture(autouse=True)
+def no_handler_is_left() -> Iterator[None]:
+    """What Hydra adds to the root logger writes to this test's captured output, which is closed when it ends."""
+    before = list(logging.getLogger().handlers)
+    yield
+    for handler in list(logging.getLogger().handlers):
+        if type(handler) is logging.StreamHandler and handler not in before:
+            logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
