@@ -22,7 +22,7 @@ from vision_baselines.analysis.calibration import BINS, reliability
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.errors import DataError
-from vision_baselines.runs.predictions import Predictions, read_predictions
+from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, read_predictions
 from vision_baselines.storage.reading import check_archive, read_regular
 
 CACHE_FILE = ".outcomes.npz"
@@ -55,6 +55,8 @@ class Outcome:
 
 # By the SHA-256 of predictions: their content decides what is derived, so an entry is right for good.
 _known: dict[str, Outcome] = {}
+# Why a file is not used, by the SHA-256 that it should have and the state it was in: it is read once, not for a figure.
+_refused: dict[tuple[str, tuple[str, int, int]], str] = {}
 
 
 def outcome_of(job: Job) -> Outcome | None:
@@ -67,7 +69,14 @@ def outcome_of(job: Job) -> Outcome | None:
     if sha256 is None:
         return None
     if sha256 not in _known:
-        found = read_predictions(job.folder, job.record)
+        state = _state(job.folder / PREDICTIONS_FILE)
+        if (sha256, state) in _refused:
+            raise DataError(_refused[sha256, state])
+        try:
+            found = read_predictions(job.folder, job.record)
+        except DataError as error:
+            _refused[sha256, state] = str(error)
+            raise
         if found is None:
             return None
         _known[sha256] = derived(found)
@@ -175,3 +184,12 @@ def outcome_or_none(job: Job) -> Outcome | None:
         return outcome_of(job)
     except DataError:
         return None
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """Place, size and time of a file; zeros where there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), facts.st_size, facts.st_mtime_ns
