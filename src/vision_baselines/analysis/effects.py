@@ -13,6 +13,7 @@ import numpy as np
 from scipy import optimize, special
 
 from vision_baselines.analysis.power import noncentral_t
+from vision_baselines.analysis.statistics import satterthwaite
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def outperformance(a: Sequence[float], b: Sequence[float], *, paired: bool, conf
         variance = of_left + of_right
         if variance > 0:
             scale = math.sqrt(variance / (of_left / left.size + of_right / right.size))
-            degrees = variance**2 / (of_left**2 / (left.size - 1) + of_right**2 / (right.size - 1))
+            degrees = satterthwaite(variance, [(of_left, left.size - 1), (of_right, right.size - 1)])
     if variance <= 1e-20:
         return unknown
     size = float(left.mean() - right.mean()) / math.sqrt(variance)

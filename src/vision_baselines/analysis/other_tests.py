@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
-from vision_baselines.analysis.statistics import Conclusion, PairedDifference
+from vision_baselines.analysis.statistics import Conclusion, PairedDifference, satterthwaite
 
 
 def welch_difference(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> PairedDifference:
@@ -36,7 +36,7 @@ def welch_difference(a: Sequence[float], b: Sequence[float], confidence: float =
     error = math.sqrt(of_left + of_right)
     if error <= 1e-10:
         return replace(unknown, conclusion="identical" if abs(mean) <= 1e-10 else "no spread")
-    degrees = (of_left + of_right) ** 2 / (of_left**2 / (left.size - 1) + of_right**2 / (right.size - 1))
+    degrees = satterthwaite(of_left + of_right, [(of_left, left.size - 1), (of_right, right.size - 1)])
     half = float(special.stdtrit(degrees, (1 + confidence) / 2)) * error
     apart: Conclusion = "larger" if mean > 0 else "smaller"
     return replace(

@@ -196,6 +196,19 @@ def paired_difference(
     )
 
 
+def satterthwaite(total: float, parts: Iterable[tuple[float, float]]) -> float:
+    """Degrees of freedom of a variance that is a sum of estimates (1946, doi:10.2307/3002019).
+
+    Args:
+        total: The sum.
+        parts: Each estimate, and its own degrees of freedom.
+
+    >>> satterthwaite(2.0, [(1.0, 4), (1.0, 4)])
+    8.0
+    """
+    return total**2 / sum(part**2 / degrees for part, degrees in parts)
+
+
 def _t_interval(values: NDArray[np.float64], confidence: float, test_to_train: float) -> tuple[float, float]:
     n = values.size
     if n < 2:

@@ -28,6 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from vision_baselines.analysis.statistics import satterthwaite
+
 FEW: Final = 5
 """Wrong (or right) images, on average over the runs, below which their spread is not believed to be small."""
 
@@ -180,13 +182,13 @@ def _parts(table: NDArray[np.float64]) -> _Parts:
 
 
 def _degrees(sides: Sequence[_Parts], images: float, variance: float) -> float:
-    """Satterthwaite's degrees of freedom of a sum of mean squares."""
-    n_images = sides[0].n_images
-    squares = images**2 / (n_images - 1)
+    """Degrees of freedom of a sum of mean squares."""
+    of_images = sides[0].n_images - 1
+    parts = [(images, of_images)]
     for side in sides:
-        degrees = side.n_runs - 1
-        squares += side.runs**2 / degrees + side.residual**2 / (degrees * (n_images - 1))
-    return variance**2 / squares
+        of_runs = side.n_runs - 1
+        parts += [(side.runs, of_runs), (side.residual, of_runs * of_images)]
+    return satterthwaite(variance, parts)
 
 
 def _t(degrees: float, confidence: float) -> float:

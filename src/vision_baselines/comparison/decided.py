@@ -77,10 +77,6 @@ def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTabl
         p_corrected=math.nan,
         conclusion=conclusion,
     )
-    evidence = row.evidence and replace(row.evidence.without_tests(), margin=_margin(table))
+    margin = None if table.equivalence is None else table.metric.unscaled(table.equivalence)
+    evidence = row.evidence and replace(row.evidence.without_tests(), margin=margin)
     return replace(row, difference=found, evidence=evidence)
-
-
-def _margin(table: ComparisonTable) -> float | None:
-    """What counts as equal, in the unit of the values."""
-    return None if table.equivalence is None else table.equivalence / (100 if table.metric.is_share else 1)

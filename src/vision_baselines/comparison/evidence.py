@@ -115,7 +115,7 @@ def examined(
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
     could_be = {_runs_of(*pair) for pair in possible}
-    others = len(could_be - tested)
+    others, comparisons = len(could_be - tested), len(could_be | distinct.keys())
     family = others + len(tested) if tested else 1
     of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others), strict=True))
     of_images = dict(zip(images, corrected(list(images.values()), others), strict=True))
@@ -128,7 +128,7 @@ def examined(
         # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
-        evidence = replace(evidence, comparisons=len(could_be | set(distinct)))
+        evidence = replace(evidence, comparisons=comparisons)
         difference = _concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result

@@ -25,6 +25,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import one_line
+from vision_baselines.config.selection import group_keys
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of, relevant
 from vision_baselines.runs.record import RunRecord
 
@@ -66,8 +67,7 @@ def group_jobs(
     Raises:
         UnknownNameError: A key that no job has.
     """
-    keys = [key.strip() for key in (group_by.split(",") if isinstance(group_by, str) else group_by or ())]
-    kept = [key for key in keys if key != without]
+    kept = [key for key in group_keys(group_by) if key != without]
     named = _by_keys(jobs, kept) if kept else _by_overrides(jobs, without)
     groups: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
     for label, parts, job in named:

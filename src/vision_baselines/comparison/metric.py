@@ -87,6 +87,18 @@ class Metric:
         """`value` in the metric's unit."""
         return 100.0 * value if self.is_share else value
 
+    def unscaled(self, value: float) -> float:
+        """A `value` in the metric's unit, such as a margin in points, as values are recorded."""
+        return value / 100 if self.is_share else value
+
+    def margin(self, value: float) -> str:
+        """A margin in the metric's unit, as it was asked for.
+
+        >>> Metric("test/acc").margin(0.5), Metric("test/loss").margin(0.01)
+        ('±0.5 points', '±0.01')
+        """
+        return f"±{value:g}{' points' if self.is_share else ''}"
+
     def best(self, values: Iterable[float]) -> float:
         """The best of `values`; NaN if there is none."""
         return (min if self.lower_is_better else max)(values, default=math.nan)

@@ -72,7 +72,7 @@ class SequentialLook(_Part):
             return f"{self.comparison} cannot be told from {plan.baseline} after {seeds}: {numbers}"
         verb = f"is {self.decision} than {plan.baseline}"
         if self.decision == "equal" and plan.equivalence is not None:
-            verb = f"equals {plan.baseline} within ±{plan.equivalence:g}{' points' if metric.is_share else ''}"
+            verb = f"equals {plan.baseline} within {metric.margin(plan.equivalence)}"
         return f"{self.comparison} {verb}: decided after {seeds}, {numbers}"
 
 
@@ -161,7 +161,7 @@ class Sequential(_Part):
             return nothing
         if paired(group, metric, baseline).is_tested_elsewhere:
             return nothing.model_copy(update={"decision": "other test images"})
-        margin = None if self.equivalence is None else self.equivalence / (100 if metric.is_share else 1)
+        margin = None if self.equivalence is None else metric.unscaled(self.equivalence)
         found = look(group.values(metric.name), baseline.values(metric.name), level=self.level, margin=margin)
         if found.n == 0:
             return nothing

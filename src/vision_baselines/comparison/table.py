@@ -217,7 +217,7 @@ def tabulate(
 
 def _compared(table: ComparisonTable) -> ComparisonTable:
     """With the differences of all groups and lines to their references, corrected as the claims of one page."""
-    metric, scale = table.metric, 100 if table.metric.is_share else 1
+    metric = table.metric
     reference = next((row for row in table.rows if row.label == table.reference), None)
     rows = [paired(row, metric, reference) for row in table.rows]
     lines = {line.label: dict(line.rows) for line in table.series}
@@ -231,7 +231,7 @@ def _compared(table: ComparisonTable) -> ComparisonTable:
         [*rows, *(row for row, _ in points)],
         [reference] * len(rows) + [other for _, other in points],
         metric,
-        margin=None if table.equivalence is None else table.equivalence / scale,
+        margin=None if table.equivalence is None else metric.unscaled(table.equivalence),
         possible=possible,
     )
     along = iter(found[len(rows) :])

@@ -179,9 +179,8 @@ def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
     better = [label for label, better in verdicts if better]
     parts = [f"it beats {listed(worse, 3)}"] if worse else []
     parts += [f"it falls behind {listed(better, 3)}"] if better else []
-    if equal:
-        points = " points" if metric.is_share else ""
-        parts.append(f"it equals {listed(equal, 3)} within ±{table.equivalence:g}{points}")
+    if equal and table.equivalence is not None:
+        parts.append(f"it equals {listed(equal, 3)} within {metric.margin(table.equivalence)}")
     if unclear := len(others) - len(worse) - len(better) - len(equal):
         groups = plural(unclear, "group") if parts else "no group" if unclear > 1 else "the other group"
         parts.append(f"{groups} {'can' if groups == 'no group' else 'cannot'} be told apart from it")

@@ -147,25 +147,22 @@ def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> 
                 f"trainer.val_check_interval is {interval!r}; expected a share of an epoch or a number of batches "
                 "(by the clock, no two runs would validate at the same step)"
             )
-    data = config.get("data") or {}
+    data, needs_last = config.get("data") or {}, ""
     if data.get("folds") is not None and data.get("folds_over") is None:
         why = "data.folds holds out to be measured on"
-        if config.get("checkpoint") != "last":
-            raise ConfigError(
-                f"checkpoint is {config.get('checkpoint')}, which would choose the epoch on the fold that is measured; "
-                "expected checkpoint=last beside data.folds, or data.folds_over=all"
-            )
+        needs_last = (
+            "which would choose the epoch on the fold that is measured; expected checkpoint=last beside data.folds, "
+            "or data.folds_over=all"
+        )
     elif data.get("val_size") == 0:
         why = "data.val_size=0 leaves out"
-        if config.get("checkpoint") != "last":
-            raise ConfigError(
-                f"checkpoint is {config.get('checkpoint')}, which validation decides, and data.val_size=0 leaves none; "
-                "expected checkpoint=last"
-            )
+        needs_last = "which validation decides, and data.val_size=0 leaves none; expected checkpoint=last"
     elif trainer.get("limit_val_batches") == 0:
         why = "trainer.limit_val_batches=0 leaves out"
     else:
         return
+    if needs_last and config.get("checkpoint") != "last":
+        raise ConfigError(f"checkpoint is {config.get('checkpoint')}, {needs_last}")
     schedule = (config.get("scheduler") or {}).get("schedule") or {}
     if "ReduceLROnPlateau" in str(schedule.get("_target_")):
         raise ConfigError(f"scheduler=plateau follows val/loss, which {why}")

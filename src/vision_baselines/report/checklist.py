@@ -15,6 +15,7 @@ from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.formatting import listed, number, one_line, plural, size
 from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.provenance import commands, commits, datasets, environments
+from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.legend import legend, sureness_legend
@@ -106,8 +107,10 @@ def _error_bars(table: ComparisonTable) -> Iterable[str]:
     if found := sureness_legend(table):
         yield escaped(found)
     rows = [row for row in table.shown() if row.counted]
-    for what in dict.fromkeys(row.averaged_over(table.metric.name) or plural(row.n_finished, "run") for row in rows):
-        mine = [row for row in rows if what in (row.averaged_over(table.metric.name), plural(row.n_finished, "run"))]
+    by_number: dict[str, list[GroupRow]] = {}
+    for row in rows:
+        by_number.setdefault(row.averaged_over(table.metric.name) or plural(row.n_finished, "run"), []).append(row)
+    for what, mine in by_number.items():
         seeds = sorted({job.record.seed for row in mine for job in row.counted})
         labels = listed([row.label for row in mine], 6)
         yield escaped(f"n = {what} (seeds {listed([str(seed) for seed in seeds], 12)}): {labels}")

@@ -143,12 +143,17 @@ def difference_columns(
         Column(
             "p",
             "p",
-            written(lambda found: probability(found.p)[2:].lstrip("= ") or ABSENT),
+            written(lambda found: p_text(found.p)),
             fields=value("p_value") | value("p_corrected"),
         ),
         Column("verdict", "verdict", verdict, fields=value("conclusion"), is_number=False, tone=tone),
         Column("versus", f"vs {against}", versus, tone=tone),
     ]
+
+
+def p_text(value: float | None) -> str:
+    """A p-value for a column that is headed ``p``."""
+    return ABSENT if value is None else probability(value)[2:].lstrip("= ") or ABSENT
 
 
 def plain_column(

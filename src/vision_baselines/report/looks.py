@@ -20,7 +20,7 @@ def look_columns(table: ComparisonTable) -> list[Column[SequentialLook]]:
     found, metric = table.sequential, table.metric
     if found is None or not looks(table):
         return []
-    margin = f" within ±{found.equivalence:g}{' points' if metric.is_share else ''}" if found.equivalence else ""
+    margin = f" within {metric.margin(found.equivalence)}" if found.equivalence else ""
     words: dict[str, str] = {"equal": f"equal{margin}", "undecided": "cannot tell"}
 
     def interval(look: SequentialLook) -> str:

@@ -40,11 +40,11 @@ def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Che
         DataError: A file cannot be read, a receipt is damaged, or there is none at all.
     """
     found: list[Checked] = []
-    for path in _files(paper):
+    for path, text in _files(paper):
         made: dict[str, dict[str, str] | str] = {}
-        for place in _defined_otherwise(path):
+        for place in _defined_otherwise(path, text):
             found.append(Checked(place, "a macro", "it is defined again, without a receipt"))
-        for place, shown, key, said in _receipts(path):
+        for place, shown, key, said in _receipts(path, text):
             if isinstance(said, dict):
                 made[key] = _made_again(said, key, folders, outputs)
                 continue
@@ -64,16 +64,17 @@ def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Che
     return found
 
 
-def _files(paper: Path) -> Iterator[Path]:
-    """The paper and what it takes in, each once."""
+def _files(paper: Path) -> Iterator[tuple[Path, str]]:
+    """The paper and what it takes in, each once, with what is in it."""
     waiting, seen = [paper], set()
     while waiting:
         path = waiting.pop(0)
         if path.resolve() in seen:
             continue
         seen.add(path.resolve())
-        yield path
-        for name in _INPUT.findall(_text(path)):
+        text = _text(path)
+        yield path, text
+        for name in _INPUT.findall(text):
             beside = paper.parent / name.strip()
             waiting.append(beside if beside.suffix else beside.with_suffix(".tex"))
 
@@ -81,23 +82,21 @@ def _files(paper: Path) -> Iterator[Path]:
 def _text(path: Path) -> str:
     try:
         return read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8", "replace")
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _receipts(path: Path) -> Iterator[tuple[str, str, str, dict[str, Any] | str]]:
+def _receipts(path: Path, text: str) -> Iterator[tuple[str, str, str, dict[str, Any] | str]]:
     try:
-        for number, shown, key, said in receipts(_text(path)):
+        for number, shown, key, said in receipts(text):
             yield f"{path.name}:{number}", shown, key, said
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _defined_otherwise(path: Path) -> Iterator[str]:
+def _defined_otherwise(path: Path, text: str) -> Iterator[str]:
     """Lines that give a macro of a comparison a figure, and have no receipt."""
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r"(?<!\\)%.*", "", line)
         if _DEFINES.search(code) and RECEIPT not in line:
             yield f"{path.name}:{number}"

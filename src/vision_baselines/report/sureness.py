@@ -17,7 +17,7 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import on_other_images
-from vision_baselines.report.columns import Column
+from vision_baselines.report.columns import Column, p_text
 
 OTHER_IMAGES = (
     "group", "images verdict", "images interval", "images difference interval", "images p",
@@ -67,7 +67,7 @@ def image_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         Column(
             "images p",
             "p",
-            lambda row: _p(_evidence(row, "images_p")),
+            _p("images_p"),
             fields={f"{name} p_corrected": lambda row: _evidence(row, "images_p")},
         ),
         _share(name, lambda row: found.images_part if (found := _images(row)) else None),
@@ -89,17 +89,20 @@ def size_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     if any(row.evidence and math.isfinite(row.evidence.mcnemar_p) for row in table.rows):
         columns.append(
             Column(
-                "mcnemar p", f"McNemar's p{plain}", lambda row: _p(_evidence(row, "mcnemar_p")), fields=of("mcnemar_p")
+                "mcnemar p",
+                f"McNemar's p{plain}",
+                _p("mcnemar_p"),
+                fields=of("mcnemar_p"),
             )
         )
     if not any(row.difference and row.difference.is_tested for row in table.rows):
         return columns
     if table.family > 1:
         columns.append(
-            Column("raw p", "p, not corrected", lambda row: _p(row.difference.p_value if row.difference else None))
+            Column("raw p", "p, not corrected", lambda row: p_text(row.difference.p_value if row.difference else None))
         )
     columns += [
-        Column("welch p", f"p without pairs{plain}", lambda row: _p(_evidence(row, "welch_p")), fields=of("welch_p")),
+        Column("welch p", f"p without pairs{plain}", _p("welch_p"), fields=of("welch_p")),
         Column(
             "correlation",
             "correlation of pairs",
@@ -125,7 +128,7 @@ def size_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         Column("needed", "seeds needed", lambda row: _needed(row.evidence, metric), fields=of("needed") | of("wanted")),
     ]
     if table.equivalence is not None:
-        head = f"equal within ±{table.equivalence:g}{' ' * bool(points)}{points}"
+        head = f"equal within {metric.margin(table.equivalence)}"
         columns.append(Column("equal", head, _equal, fields=of("equivalence_p"), is_number=False))
     return [column for column in columns if any(column.write(row) != ABSENT for row in table.rows)]
 
@@ -158,8 +161,8 @@ def _share(name: str, part: Callable[[GroupRow], float | None]) -> Column[GroupR
     return Column("images part", "images' share of variance", write, fields={f"{name} part": part})
 
 
-def _p(value: float | None) -> str:
-    return ABSENT if value is None else probability(value)[2:].lstrip("= ") or ABSENT
+def _p(field: str) -> Callable[[GroupRow], str]:
+    return lambda row: p_text(_evidence(row, field))
 
 
 def _two(value: float | None) -> str:

@@ -15,6 +15,11 @@ from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep.outcome import Outcome
 
 
+def say(text: str) -> None:
+    """Print a line that is between the jobs of a sweep; what stands in brackets is text."""
+    Console(highlight=False, markup=False).print(Text(text), soft_wrap=True)
+
+
 class SweepConsole:
     """Shows how far a sweep is.
 

@@ -14,11 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.text import Text
 
 from vision_baselines.comparison.caveats import why_none_is_chosen
 from vision_baselines.comparison.collection import Job, collect
@@ -28,13 +25,13 @@ from vision_baselines.comparison.grouping import experiment_overrides, latest_ov
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.config.references import override_texts
+from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import is_irrelevant, key_of
 from vision_baselines.runs.record import FRESH_SEEDS
 from vision_baselines.sweep.callback import SweepCallback
-from vision_baselines.sweep.launcher import planned_job
-
-Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+from vision_baselines.sweep.console import say
+from vision_baselines.sweep.launcher import Launch, planned_job
 
 _FOLDER = f"hydra.sweep.subdir='{FRESH_SEEDS}/${{job_name:${{hydra.overrides.task}}}}'"
 
@@ -81,13 +78,13 @@ def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraC
     except (NoRecordsError, UnknownNameError) as error:  # said by the comparison itself
         chosen, reason = None, str(error)
     if chosen is None:
-        _say(f"comparison.fresh_seeds: none was trained, since no setting was chosen: {reason}")
+        say(f"comparison.fresh_seeds: none was trained, since no setting was chosen: {reason}")
         return
     everything = collect([folder]).jobs
     seeds = _seeds(everything, config)
     jobs = _jobs(chosen, everything, seeds, config, hydra_context)
     verb = "was" if _are_finished(chosen, seeds, everything) else "is"
-    _say(f"{chosen.label} was chosen; it {verb} trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
+    say(f"{chosen.label} was chosen; it {verb} trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
     said = list(SweepCallback.last_words)
     try:
         returned = launch(jobs, len(everything))
@@ -130,7 +127,7 @@ def preview(config: DictConfig) -> None:
         seeds = _seeds(everything, config)
         if _are_finished(chosen, seeds, everything):
             text += f"; as long as that is {chosen.label}, none does, finished: {listed([str(s) for s in seeds])}"
-    _say(text)
+    say(text)
 
 
 def _seeds(everything: Iterable[Job], config: DictConfig) -> list[int]:
@@ -146,17 +143,12 @@ def _are_finished(chosen: GroupRow, seeds: Iterable[int], everything: Iterable[J
     return all((setting, seed) in done for setting in settings for seed in seeds)
 
 
-def _say(text: str) -> None:
-    Console(highlight=False, markup=False).print(Text(text), soft_wrap=True)
-
-
 def _chosen(folder: Path, config: DictConfig) -> tuple[GroupRow | None, str]:
     """The group that the sweep's own comparison ranks first, or why there is none."""
     options = {
         key: OmegaConf.select(config, f"comparison.{key}") for key in ("group_by", "metric", "select", "baseline")
     }
-    by = options["group_by"]
-    table = tabulate(collect([folder]), **{**options, "group_by": list(by) if OmegaConf.is_list(by) else by})
+    table = tabulate(collect([folder]), **{**options, "group_by": group_keys(options["group_by"])})
     ranked = table.ranked()
     if len(ranked) > 1:
         return ranked[0], ""

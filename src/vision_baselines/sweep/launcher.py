@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import pickle
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from vision_baselines.training.signals import StopSignals
 
 log = logging.getLogger(__name__)
 
+# Runs jobs, given their overrides, after so many before them.
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
 _PRELOAD = ["vision_baselines.sweep.worker"]
 
 

@@ -6,15 +6,13 @@ finished is looked at again as it was looked at first. How a look decides is lef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.text import Text
 
 from vision_baselines.analysis.sequential import look_sizes
 from vision_baselines.comparison.collection import Job, collect
@@ -26,14 +24,14 @@ from vision_baselines.comparison.sequential import Sequential, read_sequential
 from vision_baselines.comparison.table import DEFAULT_BASELINE, compared_metric
 from vision_baselines.config.checks import AUTO
 from vision_baselines.config.plan import RunPlan
+from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
 from vision_baselines.runs.record import RunRecord, Status, now
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
-from vision_baselines.sweep.launcher import planned_job
-
-Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+from vision_baselines.sweep.console import say
+from vision_baselines.sweep.launcher import Launch, planned_job
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,9 @@ def run_until_decided(
     if before.looks and (known := [job for found in _finished_jobs(folder, settings).values() for job in found]):
         metric = compared_metric(known, options.metric)
         _require_same_plan(before, plan.model_copy(update={"metric": metric.name}), folder)
-    say = _Console()
     if config.preview:
         returned = launch(_round(settings, plan, range(look_sizes(plan.max_seeds)[0])), 0)
-        say.preview(plan, len(settings))
+        _say_what_may_follow(plan, len(settings))
         return [returned]
     if not before.looks:
         plan.write(folder)
@@ -102,7 +99,7 @@ def run_until_decided(
     sizes = look_sizes(plan.max_seeds)
     for start, size in zip([0, *sizes], sizes, strict=False):
         seeds = range(start, size)
-        say.round(plan, seeds)
+        _say_round(plan, seeds)
         results.append(launch(_round(settings, plan, seeds), sum(map(len, results))))
         if any(job.status is JobStatus.FAILED for job in results[-1]):
             failures += SweepCallback.last_words[1:]
@@ -110,11 +107,10 @@ def run_until_decided(
         metric = compared_metric([job for found in groups.values() for job in found], options.metric)
         plan = plan.looked(groups, size, metric)
         _require_same_plan(before, plan, folder)
-        if (
-            not plan.open or before.looks[: len(plan.looks)] != plan.looks
-        ):  # looks that are taken again are kept meanwhile
+        # looks that are taken again are kept meanwhile
+        if not plan.open or before.looks[: len(plan.looks)] != plan.looks:
             plan.write(folder)
-        say.looks(plan, metric, size)
+        _say_looks(plan, metric, size)
         if not plan.open:
             break
     _raise_failures(results, failures)
@@ -147,13 +143,13 @@ def _settings(
     Raises:
         ConfigError: A job cannot be run, or there is no baseline or nothing beside it.
     """
-    group_by, wanted = config.comparison.group_by, config.comparison.baseline
-    if "seed" in (group_by.split(",") if isinstance(group_by, str) else group_by or ()):
+    group_by, wanted = group_keys(config.comparison.group_by), config.comparison.baseline
+    if "seed" in group_by:
         raise ConfigError("comparison.group_by names seed; hydra/sweeper=until_decided adds seeds to a group")
     overrides = [["seed=0" if key_of(text) == "seed" else text for text in job] for job in jobs]
     plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
     stubs = [_stub(plan) for plan in plans]
-    groups = group_jobs(stubs, list(group_by) if group_by and not isinstance(group_by, str) else group_by)
+    groups = group_jobs(stubs, group_by)
     if wanted is None and all(group.label != DEFAULT_BASELINE for group in groups):
         raise ConfigError(
             "hydra/sweeper=until_decided compares every group with a baseline; choose it with comparison.baseline=…, "
@@ -245,32 +241,21 @@ def _raise_failures(results: Sequence[Sequence[JobReturn]], lines: Sequence[str]
         raise TrainingError(f"{counts}; {lines[0]}")
 
 
-class _Console:
-    """What is said between the rounds."""
+def _say_what_may_follow(plan: Sequential, n_settings: int) -> None:
+    sizes = look_sizes(plan.max_seeds)
+    say(
+        f"The first round. {plural(len(plan.comparisons), 'comparison')} with {plan.baseline}, looked at after "
+        f"{', '.join(map(str, sizes))} seeds; those that are undecided get more: at most {n_settings * sizes[-1]} "
+        "jobs in all."
+    )
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False)
 
-    def _print(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+def _say_round(plan: Sequential, seeds: range) -> None:
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    say(f"\n{which} of {plan.baseline} and {listed(plan.open, 3)}, of at most {plan.max_seeds}:")
 
-    def preview(self, plan: Sequential, n_settings: int) -> None:
-        """What may follow the first round."""
-        sizes = look_sizes(plan.max_seeds)
-        self._print(
-            f"The first round. {plural(len(plan.comparisons), 'comparison')} with {plan.baseline}, looked at after "
-            f"{', '.join(map(str, sizes))} seeds; those that are undecided get more: at most {n_settings * sizes[-1]} "
-            "jobs in all."
-        )
 
-    def round(self, plan: Sequential, seeds: range) -> None:
-        """Which seeds follow, and for whom."""
-        which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-        of = f"{plan.baseline} and {listed(plan.open, 3)}"
-        self._print(f"\n{which} of {of}, of at most {plan.max_seeds}:")
-
-    def looks(self, plan: Sequential, metric: Metric, seeds: int) -> None:
-        """What the look after a round showed."""
-        for found in plan.looks:
-            if found.seeds == seeds:
-                self._print(f"  {found.in_words(plan, metric)}")
+def _say_looks(plan: Sequential, metric: Metric, seeds: int) -> None:
+    for found in plan.looks:
+        if found.seeds == seeds:
+            say(f"  {found.in_words(plan, metric)}")

@@ -74,7 +74,7 @@ def net(cfg: DictConfig) -> nn.Module:
 
 
 def check_shares(cfg: DictConfig, datamodule: ImageDataModule) -> None:
-    """Refuse a share of a split's batches that is less than one batch, which Lightning finds out after training.
+    """Refuse shares and numbers of a split's batches that it does not have, which Lightning finds out later.
 
     Raises:
         ConfigError: The key, what it is and what was expected.

@@ -38,14 +38,14 @@ def keep_predictions(
     record.predictions_sha256 = None
     if which == "none" or classifier.task.num_classes is None:
         return
-    found = {"test": _named(classifier.answered(), "test", data)}
+    answers = {"test": classifier.answered()}
     assert data.splits is not None
     for name in ("train", "val") if which == "all" else ():
         split = getattr(data.splits, name)
-        if len(split.target):
-            found[name] = _named(list(_answers(trainer, classifier, data, split.images, split.target)), name, data)
-    content = packed({name: kept for name, kept in found.items() if kept is not None})
-    if any(kept is not None for kept in found.values()):
+        answers[name] = list(_answers(trainer, classifier, data, split.images, split.target))
+    kept = {name: found for name, of in answers.items() if (found := _named(of, name, data)) is not None}
+    if kept:
+        content = packed(kept)
         write_atomically(folder / PREDICTIONS_FILE, content)
         record.predictions_sha256 = hashlib.sha256(content).hexdigest()
 

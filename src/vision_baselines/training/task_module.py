@@ -154,7 +154,7 @@ class TaskModule(pl.LightningModule):
 
     def answer(self, outputs: Tensor, target: Tensor) -> Answered:
         """What the net's outputs (N, …) answer for images of these targets."""
-        outputs = outputs.float() if outputs.dtype.itemsize == 2 else outputs
+        outputs = _precise(outputs)
         probabilities = self.task.probabilities(outputs)
         kept = None if probabilities is None else probabilities.to("cpu", torch.float16)
         return Answered(self.task.prediction(outputs), target, kept)
@@ -249,9 +249,7 @@ class TaskModule(pl.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         images, target = batch
-        outputs = self.task.outputs(self.net, images)
-        if outputs.dtype.itemsize == 2:
-            outputs = outputs.float()  # a loss of three digits decides badly which epoch is best
+        outputs = _precise(self.task.outputs(self.net, images))
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
         self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
         for name in self._names[1:]:
@@ -274,6 +272,11 @@ class TaskModule(pl.LightningModule):
             metric = self._metric(stage, name)
             self.log(f"{stage}/{name}", metric.compute(), prog_bar=name == self.task.headline, sync_dist=False)
             metric.reset()
+
+
+def _precise(outputs: Tensor) -> Tensor:
+    """Outputs of two bytes in float32: a loss of three digits decides badly which epoch is best."""
+    return outputs.float() if outputs.dtype.itemsize == 2 else outputs
 
 
 def _copied(value: Any) -> Any:
