@@ -45,6 +45,7 @@ class ReadAgainst:
 
     Attributes:
         largest_class: What always answering with the most frequent class would reach.
+        balanced_accuracy: Mean recall of the classes that occur.
         macro_f1: Mean F1 score of the classes that occur or are predicted.
         one_image: What one test image is of the accuracy; of the fewest images, where runs differ.
         calibration_error: Expected calibration error, 15 bins of equal width; None without probabilities.
@@ -52,6 +53,7 @@ class ReadAgainst:
     """
 
     largest_class: float
+    balanced_accuracy: float
     macro_f1: float
     one_image: float
     calibration_error: float | None
@@ -71,6 +73,7 @@ def read_against(row: GroupRow) -> ReadAgainst | None:
     finite = [error for error in errors if math.isfinite(error)]
     return ReadAgainst(
         largest_class=mean(per_class.largest_class_share),
+        balanced_accuracy=mean(per_class.balanced_accuracy),
         macro_f1=mean(per_class.macro_f1),
         one_image=max(1 / float(counts.sum()) for counts, _ in tested),
         calibration_error=float(np.mean(finite)) if finite else None,

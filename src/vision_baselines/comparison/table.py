@@ -24,7 +24,7 @@ from vision_baselines.runs.record import TaskFacts
 DEFAULT_BASELINE = "model=fc"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComparisonTable:
     """All groups in their order, compared by `metric`, against the group `baseline` if there is one.
 

@@ -32,7 +32,7 @@ class RecallRow:
 
 
 def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
-    """What an accuracy is read against, but for balanced accuracy, which stands beside it."""
+    """What an accuracy is read against; none where no counted run has a confusion matrix with an image."""
     rows = {row.label: row for row in table.shown()}
     found = cache(lambda label: read_against(rows[label]))  # once, where a column is shown at all
     metric = Metric(ACCURACY)
@@ -50,7 +50,10 @@ def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     def of_lowest(part: str) -> Callable[[GroupRow], Any]:
         return lambda row: getattr(getattr(found(row.label), "lowest", None), part, None)
 
+    if all(found(label) is None for label in rows):
+        return []
     return [
+        share("balanced accuracy", "balanced accuracy", "balanced_accuracy"),
         share("largest class", "largest class", "largest_class"),
         share("macro F1", "macro F1", "macro_f1"),
         Column(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 from vision_baselines.analysis.statistics import Summary
-from vision_baselines.comparison.chance import balanced_accuracy
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.epochs import LAST, EpochsRow, EpochTable, epoch_table
 from vision_baselines.comparison.formatting import ABSENT, count, number, one_line, size
@@ -39,6 +38,7 @@ class JobRow:
     is_counted: bool
 
 
+@lru_cache(maxsize=1)  # the page, Markdown, LaTeX, CSV files and the terminal each ask for those of one table
 def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     """Label and counts, every metric, the difference to the baseline, and costs.
 
@@ -75,9 +75,7 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         columns += _metric_columns(table, name)
     if table.selection is not None and table.selection != table.metric:
         columns.append(_selection_column(table, table.selection))
-    if table.metric.is_accuracy and any(balanced_accuracy(row) is not None for row in table.rows):
-        unit, write = table.metric.unit, table.metric.bare
-        columns.append(plain_column("balanced accuracy", "balanced accuracy", write, balanced_accuracy, unit=unit))
+    if table.metric.is_accuracy:
         columns += read_against_columns(table)
     reference = table.reference
     if reference is not None:
@@ -175,6 +173,7 @@ def series_rows(table: ComparisonTable) -> list[SeriesRow]:
     return sorted((point for line in table.series for point in line.rows), key=lambda point: point[0])
 
 
+@lru_cache(maxsize=1)
 def epochs_of(table: ComparisonTable) -> EpochTable | None:
     """The validation metric by epoch, the best group first; None where no run was validated."""
     return epoch_table(table.best_first(), table.metric)
