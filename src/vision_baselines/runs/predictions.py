@@ -119,7 +119,7 @@ def _unpacked(content: bytes, split: str, record: RunRecord) -> Predictions | No
             if n and (labels.min() < 0 or labels.max() >= (classes or np.iinfo(np.int32).max)):
                 raise ValueError("a class that there is not")
         probabilities = _read(archive, f"{split}_probabilities", kinds="f", shape=(n, classes), optional=True)
-        if probabilities is not None and not (np.isfinite(probabilities).all() and _are_shares(probabilities)):
+        if probabilities is not None and not _are_shares(probabilities):
             raise ValueError("probabilities that are not between 0 and 1")
         ids = _read(archive, f"{split}_ids", kinds="iuU", shape=(n,), optional=True)
     return Predictions(
@@ -155,6 +155,7 @@ def _read(
 
 
 def _are_shares(values: NDArray[np.float16]) -> bool:
+    """Whether all lie from 0 to 1, which what is not a number does not."""
     return values.size == 0 or bool(values.min() >= 0 and values.max() <= 1)
 
 
