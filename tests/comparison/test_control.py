@@ -6,7 +6,7 @@ import pytest
 
 import vision_baselines as vb
 from vision_baselines.comparison.control import share_interval
-from vision_baselines.config.checks import check_comparison
+from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.errors import ConfigError
 from vision_baselines.report.console import rich_table
 

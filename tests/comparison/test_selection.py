@@ -13,7 +13,7 @@ from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline, winner
-from vision_baselines.config.checks import check_comparison
+from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.errors import ConfigError
 from vision_baselines.plots.intervals import accuracy_figure
 from vision_baselines.plots.style import house_style

@@ -19,7 +19,7 @@ from vision_baselines.comparison import sequential
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.sequential import SEQUENTIAL_FILE, Sequential, read_sequential
-from vision_baselines.config.checks import check_comparison
+from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.compose import composed
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError, StorageError, TrainingError

@@ -14,7 +14,7 @@ from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline
-from vision_baselines.config.checks import check_comparison, check_fresh_seeds
+from vision_baselines.config.comparison_options import check_comparison, check_fresh_seeds
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.report.frames import groups_frame, jobs_frame
 from vision_baselines.report.markdown import markdown

@@ -94,7 +94,7 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _equivalence(text: str | None) -> float | None:
-    from vision_baselines.config.checks import check_comparison_number
+    from vision_baselines.config.comparison_options import check_comparison_number
 
     margin = _number(text)
     check_comparison_number("equivalence", margin, "equivalence")
@@ -102,7 +102,7 @@ def _equivalence(text: str | None) -> float | None:
 
 
 def _chance_level(text: str | None) -> float | str | None:
-    from vision_baselines.config.checks import check_chance_level
+    from vision_baselines.config.comparison_options import check_chance_level
 
     level = _number(text)
     check_chance_level(level, "chance_level")

@@ -10,7 +10,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vision_baselines.config.checks import check_fresh_seeds, checked_config
+from vision_baselines.config.checks import checked_config
+from vision_baselines.config.comparison_options import check_fresh_seeds
 from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.references import override_texts, recorded_config
 from vision_baselines.runs.fingerprint import fingerprint
