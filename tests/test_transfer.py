@@ -109,6 +109,8 @@ def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(sou
     train_tiny(copy, "optimizer.lr=0.01", "rerun=true")
     again = reproduce(tmp_path / "run")
     assert {point.name for point in again.points if not point.same} >= {"weights, first", "weights, last step"}
+    moved = reproduce(tmp_path / "run", overrides=[f"init_from={source}"])
+    assert next(point for point in moved.points if point.name == "weights, first").same
 
 
 @pytest.mark.parametrize(

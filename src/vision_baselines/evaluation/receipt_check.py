@@ -12,14 +12,13 @@ from statistics import fmean
 from vision_baselines.analysis.reproduction import reproduction_margin
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError
 from vision_baselines.evaluation.receipt import PATH, Receipt, missing_paths
 from vision_baselines.evaluation.references import LEVEL
-from vision_baselines.evaluation.reproduce import Point, Reproduction, compare_records, tested_images
+from vision_baselines.evaluation.reproduce import Point, Reproduction, compare_records, run_again, tested_images
+from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.init_source import JOB, source_path
-from vision_baselines.runs.record import RunRecord
-from vision_baselines.training.run import train
+from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
 
 @dataclass(frozen=True)
@@ -73,15 +72,13 @@ def reproduce_receipt(
         runs = []
         for record in sorted(chosen, key=_starts_from):
             folder = Path(scratch) / record.sweep / record.name
-            cfg = restored(record.config, folder, overrides, trusted_packages)
             if began_with := _starts_from(record):
                 source = source_path(began_with, folder, record.overrides)
-                if not (source / "run.json").is_file():
+                if not (source / RECORD_FILE).is_file():
                     raise ConfigError(f"{record.name} starts from {source.name}, which is not trained again here")
-                cfg.init_from = str(source)
-            again = train(cfg)
-            again.config["init_from"] = record.config.get("init_from")
-            again.overrides = record.overrides  # what tells the groups apart
+            # the folder of data that the run was given is left out
+            own = [text for text in record.overrides if not key_of(text).startswith("paths.")]
+            again = run_again(record.model_copy(update={"overrides": own}), folder, folder, overrides, trusted_packages)
             found.append((record, again))
             runs.append(compare_records(_with_given(record, again, given), again))
             yield runs[-1]

@@ -87,9 +87,13 @@ def run_again(
     *,
     callbacks: Sequence[Callback] = (),
 ) -> RunRecord:
-    """Train the config that is recorded in `folder` in `run_dir`, with `callbacks` looking on."""
+    """Train the config that is recorded in `folder` in `run_dir`, with `callbacks` looking on.
+
+    What it starts from is looked for where `folder` is, unless an override names it.
+    """
     cfg = restored(recorded.config, run_dir, overrides, trusted_packages)
-    if began_with := recorded.config.get("init_from"):
+    began_with = recorded.config.get("init_from")
+    if began_with and not any(text.startswith("init_from=") for text in overrides):
         cfg.init_from = str(source_path(began_with, folder, recorded.overrides))  # it is not in the scratch folder
     found = with_data(cfg, recorded, overrides, partial(train, callbacks=callbacks))
     if began_with:
