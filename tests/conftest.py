@@ -132,6 +132,26 @@ def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return add
 
 
+@pytest.fixture
+def resumed_after(with_callback: Callable[[Any], None]) -> Callable[..., Any]:
+    """``resumed_after(step, run, *options)``: what ``run("cut", *options)`` gives after it has crashed at a step."""
+    import pytorch_lightning as pl
+
+    def resumed(step: int, run: Callable[..., Any], *options: str) -> Any:
+        class Crash(pl.Callback):
+            def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+                if trainer.global_step == step:
+                    raise RuntimeError("pulled the plug")
+
+        with_callback(Crash())
+        with pytest.raises(RuntimeError, match="plug"):
+            run("cut", *options)
+        with_callback()
+        return run("cut", *options)
+
+    return resumed
+
+
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """The environment of a child process: this checkout's packages, one thread, nothing of the caller's settings."""

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 from vision_baselines.comparison.verdict import headline
@@ -65,20 +64,11 @@ def test_it_trains_is_tested_and_speaks_of_its_own_metric(run_angles, tmp_path, 
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_killed_one_resumes_bit_for_bit(run_angles, with_callback):
+def test_a_killed_one_resumes_bit_for_bit(run_angles, resumed_after):
     options = ("logger=none", "checkpoint_every_n_steps=1")
     whole = run_angles("whole", *options)
 
-    class Crash(pl.Callback):
-        def on_train_batch_end(self, trainer, *rest):
-            if trainer.global_step == 3:
-                raise RuntimeError("pulled the plug")
-
-    with_callback(Crash())
-    with pytest.raises(RuntimeError, match="plug"):
-        run_angles("cut", *options)
-    with_callback()
-    resumed = run_angles("cut", *options)
+    resumed = resumed_after(3, run_angles, *options)
     assert resumed.attempts == 2
     for key in ("final_weights_sha256", "weights_sha256", "metrics", "history", "curves", "best_epoch"):
         assert getattr(resumed, key) == getattr(whole, key), key
