@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 demo: $(READY)
 	$(BIN)/python scripts/train.py -m name=demo model=cnn,fc seed=0,1,2
 
+# The tests start hundreds of processes: bytecode is kept even where the shell forbids it, or each compiles all again.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 

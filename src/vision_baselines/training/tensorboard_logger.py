@@ -48,11 +48,15 @@ class RunTensorBoardLogger(TensorBoardLogger):
         if self._experiment is None:
             return
         threads = [writer.event_writer._async_writer._worker for writer in self.experiment.all_writers.values()]
-        self.experiment.close()
-        self._experiment = None
-        for thread in threads:
-            if thread.exception is not None:
-                raise thread.exception
+        try:
+            self.experiment.close()
+        finally:
+            self._experiment = None
+            failed = [thread for thread in threads if thread.exception is not None]
+            for thread in failed:  # it sets the error first and then raises it: nobody is told after this returns
+                thread.join()
+        for thread in failed:
+            raise thread.exception
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
