@@ -6,6 +6,7 @@ is left to `tables`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -44,6 +45,11 @@ class Column(Generic[Item]):
     def head(self) -> str:
         """Heading and unit."""
         return f"{self.heading}, {self.unit}" if self.unit else self.heading
+
+    def sort_value(self, item: Item) -> str | None:
+        """The exact number that a cell is sorted by, the first of its fields; None where its text has to do."""
+        value = next((read(item) for read in self.fields.values()), None) if self.is_number else None
+        return f"{value:.9g}" if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def chosen(columns: Iterable[Column[Item]], names: Sequence[str]) -> list[Column[Item]]:

@@ -1,14 +1,16 @@
 """The comparison as one HTML page that opens offline: what the template beside this file is filled with.
 
-The page asks nobody for anything. Its policy forbids scripts and every request, so that even a mistake in
+The page asks nobody for anything. Its policy allows its own script, by hash, and no request, so that even a mistake in
 escaping could not act; and it holds no time of its own making, so the same records give the same bytes.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -20,12 +22,13 @@ from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
 from vision_baselines.comparison.rows import FAILED
-from vision_baselines.comparison.table import ComparisonTable, fresh_label
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
+from vision_baselines.report.marks import color_rules, is_folded, mark, places_of, short_names, signs
 from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
@@ -45,17 +48,10 @@ from vision_baselines.report.tables import (
 if TYPE_CHECKING:
     from vision_baselines.report.pictures import Pictures
 
-_SHAPES = (
-    '<circle cx="5.5" cy="5.5" r="5"/>',
-    '<rect x="1" y="1" width="9" height="9"/>',
-    '<path d="M5.5 0 11 5.5 5.5 11 0 5.5z"/>',
-    '<path d="M5.5 .5 11 10.5H0z"/>',
-    '<path d="M5.5 10.5 11 .5H0z"/>',
-    '<path d="M4 0h3v4h4v3H7v4H4V7H0V4h4z"/>',
-)
-_COLORS = 8
 _VARIANTS_SHOWN = 6
 _COMMANDS_SHOWN = 4
+_LONG_PART = 24
+_INSIDE = re.compile(r"(?<=_)|(?<=\.)(?=[A-Za-z])")
 _RECALLS_OF = 6  # groups, beside each other
 
 
@@ -67,6 +63,8 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
     epochs = epochs_of(table)
     recalls_of = [row for row in table.best_first() if row.counted][:_RECALLS_OF]
     classes = recall_rows(recalls_of)
+    found_signs, names = signs(table), short_names(row.label for row in table.rows)
+    script, digest = _script()
     text: str = _template().render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -95,7 +93,13 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         pictures=pictures,
         jobs=(chosen(job_columns(table), JOB), job_rows(table)),
         marks=_marks(table),
-        line_marks={line.label: _mark(index) for index, line in enumerate(table.series)},
+        places=places_of(table),
+        names=names,
+        signs=found_signs,
+        color_rules=color_rules(found_signs),
+        script=Markup(script),
+        script_sha256=Markup(digest),
+        line_marks={line.label: mark(index) for index, line in enumerate(table.series)},
         commands=[dict(variant.facts)["command"] for variant in commands(table.jobs)],
         commands_shown=_COMMANDS_SHOWN,
         code=_variants(commits(table.jobs)),
@@ -104,6 +108,13 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         failed_states=FAILED,
     )
     return f"{text}\n"
+
+
+@cache
+def _script() -> tuple[str, str]:
+    """The page's script, and the hash by which its policy allows it and nothing else."""
+    text = (Path(__file__).parent / "page.js").read_text("utf-8")
+    return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
@@ -118,7 +129,7 @@ def _template() -> Any:
     )
     for function in (plural, one_line, capital, breakable, png_source, described):
         environment.filters[function.__name__] = function
-    environment.globals["failure_reason"] = failure_reason
+    environment.globals |= {"failure_reason": failure_reason, "label_of": label_of, "is_folded": is_folded}
     return environment.get_template("page.html.j2")
 
 
@@ -146,16 +157,14 @@ def _variants(found: list[Variant]) -> dict[str, Any]:
 
 def _marks(table: ComparisonTable) -> dict[str, Markup]:
     """The sign of each group by its label; runs on fresh seeds have their group's."""
-    signs = {row.label: _mark(index) for index, row in enumerate(table.rows)}
-    fresh = {row.label: signs[label] for row in table.fresh for label in signs if fresh_label(label) == row.label}
-    return {STALE: Markup("")} | {row.label: Markup("") for row in table.fresh} | signs | fresh
+    nothing = {STALE: Markup("")} | {row.label: Markup("") for row in table.fresh}
+    return nothing | {label: mark(place) for label, place in places_of(table).items()}
 
 
-def _mark(index: int) -> Markup:
-    """The sign of the group at `index`, as in the figures."""
-    shape = _SHAPES[index // _COLORS % len(_SHAPES)]
-    style = f"fill:var(--g{index % _COLORS})"
-    return Markup(f'<svg class="mark" viewBox="0 0 11 11" style="{style}" aria-hidden="true">{shape}</svg>')
+def label_of(item: Any) -> str:
+    """The label of the group that a row of a table is about; empty where it is about none."""
+    found = next((getattr(item, name) for name in ("group", "comparison", "label") if hasattr(item, name)), "")
+    return str(found)
 
 
 def png_source(content: bytes) -> str:
@@ -164,9 +173,10 @@ def png_source(content: bytes) -> str:
 
 
 def breakable(label: str) -> Markup:
-    """A group's label that may be broken where its parts end, and not inside a number."""
-    parts = re.split(r"(?<=[,/_])|(?<=\.)(?=[A-Za-z])", printable(label))
-    return Markup("<wbr>").join(parts)
+    """A group's label that may be broken where its parts end, in a long part also inside it, and not in a number."""
+    parts = re.split(r"(?<=[,/])", printable(label))
+    pieces = [piece for part in parts for piece in (re.split(_INSIDE, part) if len(part) > _LONG_PART else [part])]
+    return Markup("<wbr>").join(pieces)
 
 
 def described(svg: str, text: str) -> Markup:
