@@ -22,7 +22,7 @@ STATE = {"state_dict": {"w": torch.arange(3.0)}, "config": {"seed": 0}, "global_
 def trained(train_tiny, tmp_path_factory):
     """A finished run's checkpoints folder and record, with both resume states kept."""
     folder = tmp_path_factory.mktemp("checkpoints") / "run"
-    return train_tiny(folder, "checkpoint_every_n_steps=2"), folder / "checkpoints"
+    return train_tiny(folder, "checkpoint_every_n_steps=2", "keep_resume_states=true"), folder / "checkpoints"
 
 
 def test_every_file_of_a_run_loads_with_weights_only(trained):

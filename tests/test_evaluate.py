@@ -22,7 +22,7 @@ from vision_baselines.storage import checkpoint_file
 def run(train_tiny, tmp_path_factory):
     """A finished tiny run's folder, named as a sweep names one."""
     folder = tmp_path_factory.mktemp("evaluated") / "model=cnn,seed=0"
-    train_tiny(folder, "probe=edges")
+    train_tiny(folder, "probe=edges", "keep_resume_states=true")
     return folder
 
 

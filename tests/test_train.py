@@ -222,8 +222,8 @@ def test_a_finished_run_is_not_trained_again(run_tiny, tmp_path):
 
 @pytest.mark.slow
 def test_rerun_trains_a_finished_run_again_from_nothing(run_tiny, tmp_path):
-    first = run_tiny("run")
-    again = run_tiny("run", "rerun=true")
+    first = run_tiny("run", "keep_resume_states=true")
+    again = run_tiny("run", "keep_resume_states=true", "rerun=true")
     assert again.attempts == 1
     assert again.final_weights_sha256 == first.final_weights_sha256
     assert len(list((tmp_path / "outputs" / "run" / "checkpoints").glob("resume*.ckpt"))) == 1

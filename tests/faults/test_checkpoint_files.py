@@ -20,13 +20,14 @@ from vision_baselines.training.resume_files import resume_files
 
 LIGHTNING = "pytorch_lightning.callbacks"
 OFTEN = "checkpoint_every_n_steps=4"
+KEEP = "keep_resume_states=true"
 
 
 @pytest.fixture(scope="module")
 def stopped(train_tiny, tiny, tmp_path_factory):
     """A run that looks as if it had been killed after its last state: two states, no result; and what it had found."""
     folder = tmp_path_factory.mktemp("stopped") / "job"
-    finished = train_tiny(folder, OFTEN)
+    finished = train_tiny(folder, OFTEN, KEEP)
     content = json.loads((folder / "run.json").read_text())
     content.update(status="running", metrics={}, weights_sha256=None)
     (folder / "run.json").write_text(json.dumps(content))
@@ -200,7 +201,7 @@ def test_row_15_state_of_no_plain_type_is_refused_by_its_key_before_it_is_writte
     ids=["fc sgd plateau", "cnn one_cycle early stopping", "workers"],
 )  # fmt: skip
 def test_row_16_every_checkpoint_loads_with_weights_only(run_command, folder, words):
-    assert run_command(OFTEN, *words).code == 0
+    assert run_command(OFTEN, KEEP, *words).code == 0
     files = list((folder / "checkpoints").glob("*.ckpt"))
     assert len(files) == 3
     for path in files:

@@ -290,5 +290,5 @@ def test_the_command_works_in_a_process_of_its_own(python, root, tmp_path):
     found = python(str(root / "scripts" / "inspect_model.py"), "model=cn", cwd=tmp_path)
 
     assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr.startswith("error: model=cn does not exist; did you mean cnn? (there are: cnn, ")
-    assert found.stderr.count("\n") == 1
+    assert found.stderr.startswith("loading …\nerror: model=cn does not exist; did you mean cnn? (there are: cnn, ")
+    assert found.stderr.count("\n") == 2

@@ -6,6 +6,7 @@ VERBS = {
     "evaluate": "vision_baselines.cli.evaluate",
     "reproduce": "vision_baselines.cli.reproduce",
     "receipt": "vision_baselines.cli.receipt",
+    "clean": "vision_baselines.cli.clean",
     "filters": "vision_baselines.cli.filters",
     "inspect": "vision_baselines.cli.inspect_model",
     "conv-arithmetic": "vision_baselines.cli.conv_arithmetic",

@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from typing import NoReturn
+
+# Commands that answer at once, and words after which any command does.
+_QUICK = {"clean", "status"}
+_ANSWERED_AT_ONCE = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion", "--cfg", "-c", "--info"}
 
 
 def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     """Run the `main` of a module; Ctrl-C ends what it imports, which takes seconds, in a line too."""
     try:
+        _say_loading(module.rpartition(".")[2])
         importlib.import_module(module).main()
     except KeyboardInterrupt:
         print("ended by SIGINT", file=sys.stderr)
         sys.exit(130)
+    finally:
+        _show_cursor()
     sys.exit(0)
+
+
+def _say_loading(command: str) -> None:
+    """Say on stderr, before anything is imported, that the command has begun: torch alone takes seconds."""
+    words = sys.argv[1:]
+    if command == "console":
+        command, words = (words[0] if words else "--help").replace("-", "_"), words[1:]
+        from vision_baselines.cli import VERBS
+
+        if command.replace("_", "-") not in VERBS:
+            return
+    if command in _QUICK or _ANSWERED_AT_ONCE & set(words):
+        return
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it, or in an encoding without …
+        print("loading …", file=sys.stderr, flush=True)
+
+
+def _show_cursor() -> None:
+    """Leave no terminal without its cursor, whatever ended the command while a live line was drawn."""
+    if "rich.live" in sys.modules and sys.stdout is not None and sys.stdout.isatty():
+        print("\x1b[?25h", end="", flush=True)

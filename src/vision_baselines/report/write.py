@@ -18,13 +18,19 @@ from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.lock import exclusive
+from vision_baselines.storage.lock import LOCK_FILE, exclusive
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 PICTURES = "pictures"
 LATEX_FILE = "comparison.tex"
+# What `compare` leaves in a folder, by path below it.
+_WRITTEN = re.compile(
+    rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
+    rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.comparison"
+    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}"
+)
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,11 @@ def compare(
         raise
     except OSError as error:
         raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
+
+
+def is_comparison_file(name: str) -> bool:
+    """Whether a comparison has a file of this name, a path below its folder."""
+    return _WRITTEN.fullmatch(name) is not None
 
 
 def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) -> ComparisonTable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from vision_baselines.errors import ConfigError
@@ -17,6 +17,7 @@ from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import LOCK_FILE
 
 FILTERS_FILE = "filters.npy"
+CONFIG_FILE = "config.yaml"
 
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
@@ -24,10 +25,18 @@ _WRITTEN = re.compile(
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
+RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
 # A picture of a probe: written where a record lists it.
 _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What is there before a run begins, and stays when it is removed: the lock, Hydra's own files, logs.
+_BESIDE = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
 _KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
+
+
+def own_files(folder: Path, record: RunRecord) -> list[str]:
+    """Everything in a run's folder that came with the run, as paths below it: what it wrote, its logs and its lock."""
+    there = {name for name in _files(folder) if not (folder / name).is_symlink()}
+    return [*_removable(record, there), *sorted(name for name in there if _BESIDE.fullmatch(name))]
 
 
 def written_files(folder: Path) -> list[str]:
@@ -62,10 +71,7 @@ def clear(folder: Path, record: RunRecord | None) -> None:
         raise ConfigError(f"{folder} is a link to {folder.resolve()}; a run is removed only from a folder of its own")
     own = written_files(folder)
     if record is not None:
-        if record.files:
-            own = [name for name in own if name in {*record.files, RECORD_FILE}]
-        there = {name for name in _files(folder) if not (folder / name).is_symlink()}
-        own += [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
+        own = _removable(record, {name for name in _files(folder) if not (folder / name).is_symlink()})
         # a kill from here on leaves the record of a run that has to be trained again, not of a finished one
         record = record.model_copy(update={"status": Status.FAILED, "failure": Failure(kind="", message="removed")})
         record.write(folder)
@@ -106,6 +112,14 @@ def write_pictures(folder: Path, pictures: Mapping[str, bytes], before: Sequence
     for name in outdated:
         (folder / name).unlink(missing_ok=True)
     return sorted({*before, *pictures} - outdated)
+
+
+def _removable(record: RunRecord, there: Set[str]) -> list[str]:
+    """Of the files that are `there`, those that the run wrote; where its record lists its files, only these."""
+    own = sorted(name for name in there if _WRITTEN.fullmatch(name))
+    if record.files:
+        own = [name for name in own if name in {*record.files, RECORD_FILE}]
+    return own + [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[str]:

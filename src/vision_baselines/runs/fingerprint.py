@@ -50,6 +50,7 @@ TOP_LEVEL: dict[str, bool] = {
     "comparison": False,
     "expected": False,
     "keep_predictions": False,
+    "keep_resume_states": False,
     "probe": False,  # it looks at a net and changes none; a finished run that lacks it is probed, not trained again
 }
 # Dotted keys of the same kind inside groups that otherwise count; what lies below them is meant too.

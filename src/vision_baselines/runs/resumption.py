@@ -85,6 +85,7 @@ def decide(
         raise ConfigError(
             f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"
             "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
+            + _more_epochs(previous, changed)
         )
     _about_code(previous, config, folder)
     if previous.status is Status.FINISHED:
@@ -95,6 +96,14 @@ def decide(
     if previous.status in (Status.FAILED, Status.DIVERGED):
         return Decision(Action.RETRY, previous)
     return Decision(Action.RESUME, previous)
+
+
+def _more_epochs(previous: RunRecord, changed: list[str]) -> str:
+    """What to do for more epochs of a finished run, which is not continued: a schedule ends where the first run did."""
+    lengths = ("trainer.max_epochs:", "trainer.max_steps:")
+    if not previous.finished or not any(line.startswith(lengths) for line in changed):
+        return ""
+    return "; a finished run is not resumed for more epochs, and init_from=… starts from its best weights"
 
 
 def _about_code(previous: RunRecord, config: Mapping[str, Any], folder: Path) -> None:

@@ -43,8 +43,13 @@ def write_atomically(target: Path, content: bytes) -> None:
         file.write(content)
 
 
+def is_leftover(name: str) -> bool:
+    """Whether a killed `staged` may have left a file of this name."""
+    return _STAGED.fullmatch(name) is not None
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete what a killed `staged` left in `folder`; for the folder's only writer."""
     for path in folder.glob(".*"):
-        if _STAGED.fullmatch(path.name) and path.is_file():
+        if is_leftover(path.name) and path.is_file():
             path.unlink(missing_ok=True)

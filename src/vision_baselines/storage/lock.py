@@ -11,6 +11,7 @@ import errno
 import importlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 LOCK_FILE = ".lock"
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# Who only looks whether a lock is held (`holder`) holds it for a moment.
+_LOOK_S = 0.02
 _LOCKED_BYTE = 2**30  # far behind the process id, which others may read while it is locked
 # Open locks of this process. A child that is forked while one is held, such as a data loader's worker, lets go of its
 # copy at once: it may outlive a killed parent by seconds, and with the copy the lock would outlive it too.
@@ -62,15 +65,7 @@ def exclusive(
         StorageError: The lock file is a link or something else that is not a file.
         OSError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _opened(folder / name) as file:
-        if not _locked(file, wait=False):
-            if not wait:
-                raise RunLockedError(folder, _holder(file))
-            if on_wait is not None:
-                on_wait()
-            while not _locked(file, wait=True):
-                pass
+    with _acquired(folder, name, wait=wait, on_wait=on_wait) as file:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -82,6 +77,62 @@ def exclusive(
             if not file.closed:
                 file.truncate(0)
                 _unlock(file)
+
+
+def holder(folder: Path, *, name: str = LOCK_FILE) -> int | None:
+    """The id of the process that holds `folder`, 0 where that is not known; None where none does.
+
+    Nothing is written. A process that has only just taken the lock may be overlooked.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(folder / name, flags if fcntl is not None else os.O_RDWR)
+    except OSError:
+        return None
+    with os.fdopen(descriptor) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not (pid := _holder(file)):
+            return None
+        if fcntl is None:
+            if not _locked(file, wait=False):
+                return pid
+            _unlock(file)
+            return None
+        try:  # shared, so that no two who look disturb each other
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return pid
+        return None
+
+
+def _acquired(folder: Path, name: str, *, wait: bool, on_wait: Callable[[], None] | None) -> TextIO:
+    """The lock file, locked, and not one that was removed with its run while this process waited."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _opened(folder / name)
+        try:
+            if not _locked_soon(file):
+                if not wait:
+                    raise RunLockedError(folder, _holder(file))
+                if on_wait is not None:
+                    on_wait()
+                    on_wait = None
+                while not _locked(file, wait=True):
+                    pass
+            if os.path.samestat(os.fstat(file.fileno()), os.lstat(folder / name)):
+                return file
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _locked_soon(file: TextIO) -> bool:
+    if _locked(file, wait=False):
+        return True
+    time.sleep(_LOOK_S)
+    return _locked(file, wait=False)
 
 
 def _opened(path: Path) -> TextIO:

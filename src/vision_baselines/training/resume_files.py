@@ -56,6 +56,7 @@ def where_to_resume(dirpath: Path, config: Mapping[str, Any]) -> tuple[str | Non
     """The file that a run is resumed from and its step; None and 0 for a run that has saved nothing yet.
 
     Raises:
+        ConfigError: A state, or the best weights of a finished run, are of another config; two runs share the folder.
         StorageError: There are files and none can be trusted.
     """
     path, step, complaints = latest_good(dirpath, config)
@@ -65,7 +66,18 @@ def where_to_resume(dirpath: Path, config: Mapping[str, Any]) -> tuple[str | Non
         log.warning("%s; going back to the one before it", complaint)
     if path:
         log.info("resuming at step %d", step)
+    else:
+        _require_own_best(dirpath / BEST, config)
     return (str(path) if path else None), step
+
+
+def remove_states(dirpath: Path) -> None:
+    """Delete the resume states of a run that has finished; one that cannot be deleted is named in the log."""
+    for path in resume_files(dirpath):
+        try:
+            checkpoint_file.remove(path)
+        except OSError as error:  # the run has its result all the same
+            log.warning("%s could not be removed: %s", path, error.strerror)
 
 
 def discard(dirpath: Path, *configs: Mapping[str, Any]) -> None:
@@ -111,6 +123,16 @@ def prepare_folder(dirpath: Path, net_bytes: int) -> None:
             f"disk full at {dirpath}: {free / 1e6:,.1f} MB are free and checkpoints take at least "
             f"{needed / 1e6:,.1f} MB; make room, or set paths.output_dir"
         )
+
+
+def _require_own_best(path: Path, config: Mapping[str, Any]) -> None:
+    """Refuse to train where another run keeps its best weights; a finished one has no other file there."""
+    try:
+        found = checkpoint_file.load(path).get("config")
+    except StorageError:
+        return  # missing or damaged
+    if found and fingerprint(found) != fingerprint(config):
+        raise _of_another_run(path, f" ({'; '.join(differences(found, config)[:3])})")
 
 
 def _of_another_run(path: Path, changed: str = "") -> ConfigError:

@@ -23,7 +23,7 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
-from vision_baselines.runs.files import clear, write_pictures, written_files
+from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, write_pictures, written_files
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.runs.trace import TRACE_FILE
@@ -37,14 +37,18 @@ from vision_baselines.training.measure import require_same_data, warn_of_lost_we
 from vision_baselines.training.new_record import new_record, note_data, note_parts
 from vision_baselines.training.predictions import keep_predictions
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
-from vision_baselines.training.resume_files import discard, prepare_folder, where_to_resume
+from vision_baselines.training.resume_files import (
+    discard,
+    prepare_folder,
+    remove_states,
+    resume_files,
+    where_to_resume,
+)
 from vision_baselines.training.signals import StopSignals
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 log = logging.getLogger(__name__)
-
-CONFIG_FILE = "config.yaml"
 
 
 def train(cfg: DictConfig, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
@@ -82,7 +86,10 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 log.info("%s is finished already; rerun=true trains it again", folder.name)
                 if cfg.get("trace") and not (folder / TRACE_FILE).exists():
                     log.info("it kept no trace; rerun=true trace=true keeps one")
-                warn_of_lost_weights(Path(cfg.callbacks.checkpoints.dirpath))
+                dirpath = Path(cfg.callbacks.checkpoints.dirpath)
+                if cfg.get("keep_resume_states") and not resume_files(dirpath):
+                    log.info("its resume states are gone; rerun=true keep_resume_states=true keeps them")
+                warn_of_lost_weights(dirpath)
                 return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
@@ -101,6 +108,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
             if isinstance(error, SystemExit):
                 raise TrainingError(record.failure.message if record.failure else "") from error
             raise error
+        if not cfg.get("keep_resume_states"):  # after its record, so that a kill in between costs nothing
+            remove_states(Path(cfg.callbacks.checkpoints.dirpath))
         return record
 
 
@@ -147,7 +156,10 @@ def _build_fit_and_test(
         )
         log_result(plan.cfg, record, parts.trainer, parts.classifier, plan.folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
-        record.files = write_pictures(plan.folder, pictures_of(parts.callbacks), written_files(plan.folder))
+        kept = written_files(plan.folder)
+        if not plan.cfg.get("keep_resume_states"):
+            kept = [name for name in kept if not RESUME_STATE.fullmatch(name)]
+        record.files = write_pictures(plan.folder, pictures_of(parts.callbacks), kept)
         record.write(plan.folder)
     finally:
         for logger in parts.loggers:
@@ -184,6 +196,8 @@ def _start_or_resume(
         discard(dirpath, *replaced)
     prepare_folder(dirpath, sum(value.nbytes for value in net.state_dict().values()))
     resume_from, step = where_to_resume(dirpath, record.config)
+    if resume_from is None and plan.decision.action in (Action.RESUME, Action.RETRY):
+        log.info("%s has no saved state to resume from; training starts at step 0", plan.folder.name)
     if plan.starts_from is not None and not resume_from:
         record.init_weights_sha256 = pretrained.start_from(plan.starts_from, net, record.config)
     if resume_from and parts.began_with and parts.began_with != record.data_sha256:
