@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
@@ -22,7 +23,8 @@ from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 
 
-def caveats(table: ComparisonTable) -> list[str]:
+@lru_cache(maxsize=1)  # the page, Markdown and the terminal each ask for those of one table
+def caveats(table: ComparisonTable) -> tuple[str, ...]:
     """Every caveat that applies."""
     kinds = (
         _about_controls,
@@ -37,7 +39,7 @@ def caveats(table: ComparisonTable) -> list[str]:
         _about_pairs,
         _about_surroundings,
     )
-    return [caveat for about in kinds for caveat in about(table)]
+    return tuple(caveat for about in kinds for caveat in about(table))
 
 
 def _about_controls(table: ComparisonTable) -> Iterator[str]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +155,14 @@ def read_cache(path: Path) -> None:
     for key, image, size, begin, end, table in zip(keys, images, sizes, [0, *ends], ends, bins, strict=False):
         # copies: a slice would keep the whole file in memory
         _known.setdefault(key, Outcome(image.tobytes(), size, bits[begin:end].copy(), table.copy()))
+
+
+def read_all(jobs: Iterable[Job]) -> None:
+    """Derive the outcomes that are not known yet, several files at a time; what cannot be used is told by `faults`."""
+    unknown = [job for job in jobs if job.record.predictions_sha256 and job.record.predictions_sha256 not in _known]
+    if unknown:
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # zlib, hashlib and NumPy let others run
+            list(pool.map(outcome_or_none, unknown))
 
 
 def derived_of(jobs: Iterable[Job]) -> set[str]:

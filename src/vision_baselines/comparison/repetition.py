@@ -6,14 +6,13 @@ one group, and two groups are paired where all three agree. What follows for an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.comparison.provenance import Variant, test_sets
-from vision_baselines.runs.dotted import select
 from vision_baselines.runs.record import RunRecord
 
 
@@ -34,8 +33,11 @@ class Repetition(NamedTuple):
 
 def repetition_of(record: RunRecord) -> Repetition:
     """The seed, split seed and fold of a run."""
-    found = (select(record.config, f"data.{key}") for key in Part._fields)
-    return Repetition(record.seed, Part(*(value if type(value) is int else None for value in found)))
+    data = record.config.get("data")
+    if not isinstance(data, Mapping):
+        return Repetition(record.seed)
+    found = [data.get(key) for key in Part._fields]
+    return Repetition(record.seed, Part(*[value if type(value) is int else None for value in found]))
 
 
 def resampling_ratio(records: Sequence[RunRecord], metric: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.comparison.chance import largest_class_share, tested_images
@@ -12,6 +13,7 @@ from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
 
+@lru_cache(maxsize=1)  # the page, Markdown and the checklist each ask for that of one table
 def legend(table: ComparisonTable) -> str:
     """Two to eight sentences."""
     is_resampled = any(row.averaged_over(table.metric.name) for row in table.rows)

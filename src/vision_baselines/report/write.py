@@ -142,6 +142,7 @@ def compare(
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
             before = outcomes.derived_of(collection.jobs)
+            outcomes.read_all(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
             table, used = _tabulated(collection, own, asked)
             table = _with_looks(table, folders)
