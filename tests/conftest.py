@@ -17,11 +17,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
 from vision_baselines.config import compose as compose_module
 
 _compose_anew = compose_module.composed
+
+# Seconds are a machine's, and no fault of an example; where one answer decides, the same examples are tried each time.
+for _profile, _repeatable in (("search", False), ("repeatable", True)):
+    settings.register_profile(
+        _profile, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=_repeatable
+    )
+settings.load_profile(os.environ.get("TEST_EXAMPLES", "search"))
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf, open_dict, read_write
 from PIL import Image
 
+from vision_baselines.evaluation.receipt import read_receipt
+from vision_baselines.evaluation.references import published
+from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.fingerprint import job_name
 from vision_baselines.runs.record import Status
 from vision_baselines.training.run import train
@@ -20,6 +24,7 @@ from vision_baselines.training.run import train
 CONF = Path(__file__).resolve().parents[1] / "conf"
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+RECEIPTS = sorted(path.stem for path in (CONF / "experiment").glob("*.json"))
 # Made-up images of the same shape, where the files are not at hand.
 STAND_INS = {
     "mnist": ["data=noise", "++data.source.train_size=8000"],  # of which 1 % is more than a batch
@@ -50,19 +55,37 @@ def test_an_experiment_has_its_numbers_in_the_docs(experiment):
     assert f"experiment={experiment}`" in (CONF.parent / "docs" / "experiments.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def expected_of():
+    return {baseline.name: baseline for baseline in published()}
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_what_an_experiment_expects_stands_in_its_header_too(experiment):
+def test_what_an_experiment_expects_stands_in_its_header_too(experiment, expected_of):
     text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
-    expected = yaml.safe_load(text).get("expected")
+    expected = expected_of.get(experiment)
     if expected is None:
         assert "Nothing is expected yet" in text
         return
     header = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
-    for group in expected["groups"].values():
+    for group in expected.groups.values():
         assert f"{group['mean']:.2%}".replace("%", " %") in header
         assert f"± {group['std'] * 100:.2f}" in header
     for package in ("torch", "torchvision", "pytorch-lightning"):
-        assert f"{package} {expected['environment']['versions'][package].split('+')[0]}" in header
+        assert f"{package} {expected.environment.versions[package].split('+')[0]}" in header
+
+
+@pytest.mark.parametrize("experiment", RECEIPTS)
+def test_a_receipt_has_every_run_of_its_experiment_and_names_no_path(experiment):
+    path = CONF / "experiment" / f"{experiment}.json"
+    found = read_receipt(path)
+    assert found.sweep == experiment
+    seeds = str(sweeper_of(experiment)["params"]["seed"]).split(",")
+    jobs = {job_name([f"experiment={experiment}", *overrides]) for overrides in jobs_of(experiment)}
+    wanted = {job.replace("seed=0", f"seed={seed}") for job in jobs for seed in seeds}
+    assert {record.name for record in found.records.values()} == wanted
+    assert all(record.environment.git_dirty is False for record in found.records.values())
+    assert not [value for _, value in walk(json.loads(path.read_text())) if str(value).startswith(("/", "~"))]
 
 
 def options_of(experiment, tmp_path):
@@ -83,9 +106,13 @@ def pictures(folder):
     return folder / "pictures"
 
 
+def sweeper_of(experiment):
+    return yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]
+
+
 def jobs_of(experiment):
     """The overrides of every job with seed 0: the grid of `params`, for each of `groups` where there are any."""
-    sweeper = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]
+    sweeper = sweeper_of(experiment)
     grid = [f"{key}={values}" for key, values in {**sweeper["params"], "seed": "0"}.items()]
     for group in sweeper.get("groups", [[]]):
         parsed = OverridesParser.create().parse_overrides([*grid, *group])
@@ -100,7 +127,7 @@ def values(axis):
 def test_nets_of_an_experiment_at_equal_parameters_are_within_two_percent_of_their_mean(experiment, compose):
     cfg = compose(f"experiment={experiment}")
     counts = []
-    for group in yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]["groups"]:
+    for group in sweeper_of(experiment)["groups"]:
         job = OmegaConf.merge(cfg, OmegaConf.from_dotlist([text.replace('"', "") for text in group]))
         counts.append(sum(weights.numel() for weights in instantiate(job.model).parameters()))
     mean = sum(counts) / len(counts)

@@ -26,7 +26,7 @@ def chains(draw):
     return [*layers, (1, 1, 0)], input_size
 
 
-@settings(max_examples=15, deadline=None, database=None, derandomize=True)
+@settings(max_examples=15, database=None, derandomize=True)
 @given(chains())
 def test_pytorch_gives_the_sizes_and_the_fields_of_the_arithmetic(case):
     layers, input_size = case
@@ -37,7 +37,7 @@ def test_pytorch_gives_the_sizes_and_the_fields_of_the_arithmetic(case):
     assert [(m.output_size, m.receptive_field) for m in measured] == [(s.output_size, s.receptive_field) for s in steps]
 
 
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@settings(max_examples=40, database=None, derandomize=True)
 @given(chains())
 def test_unused_units_are_those_after_the_last_window(case):
     layers, size = case

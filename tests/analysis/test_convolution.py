@@ -28,7 +28,7 @@ def convolutions(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, int, int
     return image, kernels, stride, padding, dilation
 
 
-@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@settings(max_examples=100, database=None, derandomize=True)
 @given(convolutions())
 def test_conv2d_matches_torch_on_random_shapes(case: tuple[np.ndarray, np.ndarray, int, int, int]) -> None:
     image, kernels, stride, padding, dilation = case
@@ -46,7 +46,7 @@ def test_conv2d_matches_torch_on_random_shapes(case: tuple[np.ndarray, np.ndarra
     np.testing.assert_allclose(response, expected, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@settings(max_examples=40, database=None, derandomize=True)
 @given(convolutions())
 def test_the_loop_to_read_gives_what_conv2d_gives(case: tuple[np.ndarray, np.ndarray, int, int, int]) -> None:
     image, kernels, stride, padding, _ = case

@@ -9,7 +9,7 @@ from vision_baselines.analysis.convolution import conv2d
 from vision_baselines.analysis.shifting import shifted, shifted_response
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@settings(max_examples=60, database=None, derandomize=True)
 @given(st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 3), st.integers(0, 2), st.integers(1, 3))
 def test_the_response_moves_with_the_picture_or_it_is_said_why_not(down, right, stride, padding, side):
     rng = np.random.default_rng(abs(down) * 20 + abs(right))

@@ -41,7 +41,7 @@ def run(record, model, seed, value, *, epochs=2, lr=0.1):
 
 @pytest.mark.slow
 @pytest.mark.ci
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(values=st.lists(st.tuples(shares, shares), min_size=1, max_size=4))
 def test_no_axis_of_an_accuracy_shows_what_an_accuracy_cannot_be(record, values):
     records = [

@@ -37,7 +37,7 @@ matrices = st.integers(1, 5).flatmap(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(counts=matrices.filter(lambda counts: sum(map(sum, counts)) > 0))
 def test_both_figures_match_an_independent_reference(record, counts):
     table = judged(record, counts, seeds=1)

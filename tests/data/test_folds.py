@@ -30,7 +30,7 @@ def noise(**options):
 
 
 @given(LABELLINGS, st.integers(2, 9), st.integers(0, 2**32 - 1), st.randoms(use_true_random=False))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_folds_share_out_all_images_and_each_class_to_within_one(sizes, folds, seed, random):
     labels = [label for label, size in enumerate(sizes) for _ in range(size)]
     random.shuffle(labels)

@@ -52,7 +52,7 @@ def expected_ece(logits, target, bins=15):
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 @given(seed=st.integers(0, 10_000), absent=st.sets(st.integers(0, CLASSES - 1), max_size=3))
 def test_the_ready_metrics_equal_scikit_learns(seed, absent):
     logits, target = drawn(seed, absent=absent)

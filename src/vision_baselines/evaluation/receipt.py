@@ -44,7 +44,7 @@ _LINK_FIELDS: Mapping[str, tuple[str, ...]] = {
     "weights": ("init_weights_sha256", "weights_sha256", "final_weights_sha256", "best_epoch"),
     "predictions": ("predictions_sha256", "metrics", "task", "partial"),
 }
-_REQUIRED = ("status", "started_at", "schema_version", "environment")
+_REQUIRED = ("status", "started_at", "ended_at", "schema_version", "environment")
 _UNSHOWN = {"data": ("notes", "left_out", "duplicates")}  # they name files
 # A value that is a path on some machine: absolute, of a home folder, or of a drive.
 _IS_PATH = re.compile(r"""^['"]?(?:/|~|\.{1,2}/|[A-Za-z]:[\\/])""")

@@ -1,4 +1,7 @@
-"""The published baselines: what ``conf/experiment/*.yaml`` expects, run again and compared with it."""
+"""The published baselines: what the receipt beside ``conf/experiment/NAME.yaml`` says, run again and compared with it.
+
+An experiment without a receipt may say what it expects in its own file, as older versions printed it.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.evaluation.receipt import read_receipt
 from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, find_records
@@ -59,10 +63,17 @@ class Verdict:
 
 
 def published() -> list[Baseline]:
-    """Every experiment whose file says what to expect."""
+    """Every experiment that has a receipt, or whose file says what to expect.
+
+    Raises:
+        DataError: A receipt was changed after it was made.
+    """
     found = []
     for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
-        expected = (yaml.safe_load(path.read_text()) or {}).get("expected")
+        if (beside := path.with_suffix(".json")).is_file():
+            expected: Any = expectation_of(list(read_receipt(beside).records.values()))
+        else:
+            expected = (yaml.safe_load(path.read_text()) or {}).get("expected")
         if expected:
             manifest = Environment.model_validate(expected["environment"])
             found.append(Baseline(name=path.stem, **{**expected, "environment": manifest}))
@@ -79,6 +90,15 @@ def expectation(folder: Path) -> dict[str, Any]:
     unfinished = [record.name for record in records if record.status is not Status.FINISHED]
     if unfinished or not records:
         raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")
+    return expectation_of(records)
+
+
+def expectation_of(records: Sequence[RunRecord]) -> dict[str, Any]:
+    """What finished runs of an experiment let expect, in the metric it is compared by; see `Baseline`.
+
+    Raises:
+        DataError: Runs of one group do not share their data, or runs their manifest.
+    """
     first, data = (
         min(records, key=lambda record: record.started_at),
         {_label(record): record.data_sha256 for record in records},
