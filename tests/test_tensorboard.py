@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision_baselines.training.results import overridden_settings
+from vision_baselines.report.hparams import settings
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 JOBS = 6
@@ -89,42 +89,29 @@ def test_the_hparams_table_has_every_jobs_real_result_and_size(sweep, events):
         assert size.value == record.parameters.total
 
 
-def test_the_hparams_table_names_its_metrics_and_hyperparameters(first):
-    experiment = hparams(first, "_hparams_/experiment").experiment
-    assert {info.name.tag for info in experiment.metric_infos} == {"hparams/test_acc", "hparams/parameters"}
-    assert {"seed", "lr", "batch_size", "max_epochs", "model", "data", "optimizer"} <= {
-        info.name for info in experiment.hparam_infos
-    }
+def test_a_job_leaves_the_columns_to_the_comparison_and_has_all_metrics(first, sweep):
+    assert "_hparams_/experiment" not in first.Tags()["tensors"] + list(first.summary_metadata)
+    names = {"parameters", "seconds", *(f"{split}_{name}" for split in ("val", "test") for name in ("acc", "loss"))}
+    assert {f"hparams/{name}" for name in names} <= set(first.Tags()["scalars"])
+    [kept] = first.Scalars("hparams/val_acc")
+    assert kept.value == pytest.approx(sweep.records[0].metrics["val/acc"])
 
 
 def test_a_row_says_what_the_job_was(sweep, events):
     start = hparams(events(sweep.folders[3]), "_hparams_/session_start_info").session_start_info
     assert start.hparams["seed"].number_value == 1
-    assert start.hparams["lr"].number_value == pytest.approx(1e-3)
-    assert start.hparams["batch_size"].number_value == 8
+    assert start.hparams["optimizer.lr"].number_value == pytest.approx(1e-3)
+    assert start.hparams["data.batch_size"].number_value == 8
     assert start.hparams["model"].string_value == "cnn"
     assert start.hparams["data"].string_value == "noise"
 
 
-def test_whatever_was_overridden_is_a_hyperparameter(sweep, events):
+def test_a_row_holds_every_setting_that_can_change_the_result_and_no_copy(sweep, events):
     start = hparams(events(sweep.folders[3]), "_hparams_/session_start_info").session_start_info
+    assert set(settings(sweep.records[3])) == set(start.hparams)
+    assert start.hparams["optimizer.weight_decay"].number_value == pytest.approx(0.01)
     assert start.hparams["model.hidden_features"].number_value == 5
-    assert set(overridden_settings(sweep.records[3])) <= set(start.hparams)
-
-
-@pytest.mark.parametrize(
-    ("override", "key", "value"),
-    [
-        ("optimizer.weight_decay=1e-4", "optimizer.weight_decay", 1e-4),
-        ("+optimizer.betas=[0.9,0.99]", "optimizer.betas", "[0.9,0.99]"),
-        ("model=cnn", "model", "cnn"),
-        ("~scheduler", "scheduler", ""),
-        ("optimizer.lr=null", "optimizer.lr", "null"),
-    ],
-)
-def test_an_override_is_a_number_or_text(sweep, override, key, value):
-    record = sweep.records[0].model_copy(update={"overrides": [override, "seed=3", "name=x"]})
-    assert overridden_settings(record) == {key: value}
+    assert not [key for key in start.hparams if key.startswith(("classifier.net", "classifier.optimizer", "logger"))]
 
 
 def test_jobs_that_differ_in_their_seed_alone_share_a_group(sweep, events):
@@ -215,14 +202,3 @@ def test_closing_twice_is_harmless(tmp_path):
     logger.close()
     logger.close()
     assert len(list(tmp_path.glob("events*"))) == 1
-
-
-def test_hyperparameters_of_any_kind_become_text(tmp_path, events):
-    logger = RunTensorBoardLogger(str(tmp_path))
-    logger.log_result({"channels": [1, 2], "none": None, "lr": 0.5}, {"hparams/test_acc": 0.5}, group="g")
-    logger.close()
-    start = hparams(events(tmp_path), "_hparams_/session_start_info").session_start_info
-    assert start.hparams["channels"].string_value == "[1, 2]"
-    assert start.hparams["none"].string_value == "None"
-    assert start.hparams["lr"].number_value == 0.5
-    assert start.group_name == "g"

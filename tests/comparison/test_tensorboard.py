@@ -22,8 +22,8 @@ def made(tmp_path_factory, full_sweep):
     return compare([full_sweep(tmp_path_factory.mktemp("outputs") / "fashion", ["cnn", "fc"], 3, epochs=3)])
 
 
-def events(folder):
-    return sorted(path.name for path in folder.glob("events.out.tfevents.*"))
+def events(folder, kind="comparison"):
+    return sorted(path.name for path in folder.glob(f"events.out.tfevents.*.{kind}"))
 
 
 @pytest.mark.slow
@@ -58,11 +58,13 @@ def test_the_table_is_text_for_the_text_tab(made):
 
 @pytest.mark.slow
 def test_there_is_one_event_file_and_a_newer_one_sorts_after_it(made):
-    first = events(made.out)
-    second = events(compare([made.out.parent]).out)
+    kinds = ("comparison", "columns")
+    first = [events(made.out, kind) for kind in kinds]
+    compare([made.out.parent])
+    second = [events(made.out, kind) for kind in kinds]
 
-    assert len(first) == len(second) == 1
-    assert first < second
+    assert [len(names) for names in first + second] == [1] * 4
+    assert all(before < after for before, after in zip(first, second, strict=True))
 
 
 @pytest.mark.slow
@@ -71,3 +73,4 @@ def test_without_pictures_the_last_ones_stay(made):
     compare([made.out.parent], pictures=False)
 
     assert events(made.out) == before
+    assert len(events(made.out, "columns")) == 1

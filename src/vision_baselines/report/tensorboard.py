@@ -1,40 +1,33 @@
-"""The comparison as TensorBoard sees it: its pictures as images and its table as text, in one event file.
+"""The comparison as TensorBoard sees it: its pictures as images, its table as text, and the columns of HParams.
 
-Written with TensorBoard's own record format and messages, so torch is not needed, and in one piece: the
-file is complete the moment it appears. Rejected: `EventFileWriter`, whose thread writes a visible file
-bit by bit.
-
-Each rebuild writes a new file, named so that it sorts last, and then removes the older ones, so that a
-running TensorBoard moves on to it and a new one finds only it. The step is the number of finished jobs.
+Pictures and table are one event file, the columns another, which is also written where no picture is drawn. The step
+is the number of finished jobs.
 """
 
 from __future__ import annotations
 
-import io
 import struct
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.text.metadata import create_summary_metadata
-from tensorboard.summary.writer.record_writer import RecordWriter
 
-from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.comparison.collection import Job
+from vision_baselines.report.event_file import COLUMNS, COMPARISON, replace_events
+from vision_baselines.report.hparams import experiment
 
-_PREFIX = "events.out.tfevents."
 TAG = "comparison"
 
 
 def write_events(folder: Path, *, step: int, table: str, pictures: Mapping[str, bytes]) -> Path:
-    """Replace the event file in `folder`.
+    """Replace the comparison's event file in `folder`.
 
     Args:
-        folder: An existing folder that nobody else writes events to.
+        folder: An existing folder.
         step: Number of finished jobs.
         table: The comparison as Markdown.
         pictures: PNG by name; shown under ``comparison/<name>``.
@@ -42,32 +35,16 @@ def write_events(folder: Path, *, step: int, table: str, pictures: Mapping[str, 
     Returns:
         The new file.
     """
-    moment_ns = time.time_ns()
     values = [
         _text(f"{TAG}/table", table),
         *(_image(f"{TAG}/{name}", content) for name, content in pictures.items()),
     ]
-    wall_time = moment_ns / 1e9
-    events = [
-        Event(wall_time=wall_time, file_version="brain.Event:2"),
-        *(Event(wall_time=wall_time, step=step, summary=Summary(value=[value])) for value in values),
-    ]
-    # Ten digits of seconds first, as in TensorBoard's own names, which it sorts as text.
-    target = folder / f"{_PREFIX}{moment_ns // 10**9:010d}.{moment_ns % 10**9:09d}.comparison"
-    write_atomically(target, _records(event.SerializeToString() for event in events))
-    newest = max(folder.glob(f"{_PREFIX}*"))
-    for older in folder.glob(f"{_PREFIX}*"):
-        if older.name < newest.name:
-            older.unlink(missing_ok=True)
-    return newest
+    return replace_events(folder, [Summary(value=[value]) for value in values], step=step, kind=COMPARISON)
 
 
-def _records(messages: Iterable[bytes]) -> bytes:
-    buffer = io.BytesIO()
-    writer = RecordWriter(buffer)
-    for message in messages:
-        writer.write(message)
-    return buffer.getvalue()
+def write_columns(folder: Path, jobs: Sequence[Job]) -> Path:
+    """Replace the columns of the HParams rows of `jobs` in `folder`, and return the new file."""
+    return replace_events(folder, [experiment(jobs)], step=0, kind=COLUMNS)
 
 
 def _text(tag: str, markdown: str) -> Summary.Value:

@@ -128,6 +128,8 @@ def compare(
             where seeds were added until decided.
         StorageError: The result cannot be written.
     """
+    from vision_baselines.report.tensorboard import write_columns
+
     folders = [Path(folder) for folder in folders]
     require_records(folders)
     own_folder = folders[0] / OUTPUT_FOLDER
@@ -153,7 +155,10 @@ def compare(
                 others["with"] = [folder.name for folder in folders[1:]]
             target = Path(out) if out is not None else own_folder / _folder_name(others)
             target.mkdir(parents=True, exist_ok=True)
-            written = Comparison(table, target, tuple(_write(table, target, pictures, used)))
+            files = _write(table, target, pictures, used)
+            if target == own_folder:  # where TensorBoard finds it beside the jobs
+                files.append(write_columns(target, collection.jobs))
+            written = Comparison(table, target, tuple(files))
             if outcomes.derived_of(collection.jobs) != before:
                 cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
                 write_atomically(cache, outcomes.cache_content(collection.jobs))
@@ -232,6 +237,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
     from vision_baselines.report.page import page
     from vision_baselines.report.sureness import TERMINAL_SURENESS
     from vision_baselines.report.tables import TERMINAL
+    from vision_baselines.report.tensorboard import write_events
 
     drawn = None
     if pictures:
@@ -254,8 +260,6 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         write_atomically(out / name, content)
     files = [out / name for name in contents]
     if drawn is not None:
-        from vision_baselines.report.tensorboard import write_events
-
         (out / PICTURES).mkdir(exist_ok=True)
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")

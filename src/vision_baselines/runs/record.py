@@ -163,7 +163,8 @@ class RunRecord(_Part):
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
     `init_weights_sha256` before the first where that was taken from another run. `predictions_sha256` is that of
     ``predictions.npz``, where the run keeps one. `files` are those that the
-    run left, by their path below its folder. `code` is a digest of each module that the run used (see `code`);
+    run left, by their path below its folder. `choices` are the options chosen of config groups, such as ``cnn`` of
+    ``model``. `code` is a digest of each module that the run used (see `code`);
     of one that changed between attempts, both.
     """
 
@@ -182,6 +183,7 @@ class RunRecord(_Part):
     parameters: Parameters | None = None
     task: TaskFacts = Field(default_factory=TaskFacts)
     metrics: dict[str, float] = Field(default_factory=dict)
+    choices: dict[str, str] = Field(default_factory=dict)
     caveats: list[str] = Field(default_factory=list)
     precision: str | None = None
     partial: list[str] = Field(default_factory=list)

@@ -21,6 +21,7 @@ from vision_baselines.comparison.formatting import plural
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.report.hparams import write_row
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
@@ -247,6 +248,7 @@ def _without_a_word(job: Job, exit_code: int | None) -> Outcome:
         record.status, record.ended_at = Status.FAILED, now()
         record.failure = Failure(kind="ProcessDied", message=message)
         try:
+            write_row(record, job.folder)
             record.write(job.folder)
         except OSError as error:  # no reason to end the other jobs
             log.error("could not note in %s how it ended: %s", job.folder, error.strerror)

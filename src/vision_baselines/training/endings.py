@@ -16,6 +16,7 @@ from vision_baselines.errors import (
     StorageError,
     VisionBaselinesError,
 )
+from vision_baselines.report.hparams import write_row
 from vision_baselines.runs.files import written_files
 from vision_baselines.runs.record import Failure, RunRecord, Status, now
 from vision_baselines.storage.lock import RunLockedError, exclusive
@@ -38,6 +39,7 @@ def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:
     trace = "" if known else traceback.format_exc()
     record.failure = Failure(kind=type(error).__name__, message=message, traceback=trace)
     try:
+        write_row(record, folder)
         record.files = written_files(folder)
         record.write(folder)
     except OSError as problem:  # the failure itself matters more than that it could not be noted

@@ -8,16 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
-from vision_baselines.comparison.grouping import experiment_overrides
 from vision_baselines.comparison.metric import Metric, headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
+from vision_baselines.report.hparams import measurements, session
 from vision_baselines.runs.files import FILTERS_FILE
-from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
@@ -33,7 +30,7 @@ def weights_sha256(net: nn.Module) -> str:
     return state_sha256(net.state_dict())
 
 
-def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
+def log_result(record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: Path) -> None:
     """Leave the best epoch's filters in `folder` and with the loggers, their film, and the run's row in HParams."""
     best = "last epoch" if record.best_epoch is None else f"best epoch {record.best_epoch} (from 0)"
     filters = filters_of(trainer, classifier)
@@ -47,31 +44,9 @@ def log_result(cfg: DictConfig, record: RunRecord, trainer: pl.Trainer, classifi
                 Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file, format="PNG")
             for name, content in callback.film().items():
                 write_atomically(folder / name, content)
-    params: dict[str, Any] = {"seed": record.seed, "lr": OmegaConf.select(cfg, "optimizer.lr")}
-    params |= {"batch_size": cfg.data.batch_size, "max_epochs": cfg.trainer.max_epochs}
-    if HydraConfig.initialized():
-        choices = HydraConfig.get().runtime.choices
-        params |= {key: choices[key] for key in ("model", "data", "optimizer", "scheduler") if choices.get(key)}
-    params = overridden_settings(record) | params
-    name = record.headline_metric
-    metrics = {f"hparams/{name.replace('/', '_')}": record.metrics[name]} if name in record.metrics else {}
-    if record.parameters:
-        metrics["hparams/parameters"] = float(record.parameters.total)
     for logger in trainer.loggers:
         if isinstance(logger, RunTensorBoardLogger):
-            logger.log_result(params, metrics, group=group_name(record.overrides))
-
-
-def overridden_settings(record: RunRecord) -> dict[str, float | str]:
-    """What was set on the command line for this run, numbers as numbers: columns of its own in HParams."""
-    found: dict[str, float | str] = {}
-    for key, override in experiment_overrides(record).items():
-        text = override.partition("=")[2]
-        try:
-            found[key] = float(text)
-        except ValueError:
-            found[key] = text
-    return found
+            logger.log_result(session(record, folder), measurements(record))
 
 
 def best_metrics(

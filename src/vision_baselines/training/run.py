@@ -154,8 +154,8 @@ def _build_fit_and_test(
             parts.classifier,
             parts.datamodule,
         )
-        log_result(plan.cfg, record, parts.trainer, parts.classifier, plan.folder)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
+        log_result(record, parts.trainer, parts.classifier, plan.folder)
         kept = written_files(plan.folder)
         if not plan.cfg.get("keep_resume_states"):
             kept = [name for name in kept if not RESUME_STATE.fullmatch(name)]

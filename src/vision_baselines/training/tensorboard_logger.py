@@ -7,7 +7,7 @@ values vanish. Here the writer is flushed where Lightning would close it, and cl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,38 +72,18 @@ class RunTensorBoardLogger(TensorBoardLogger):
             path.unlink()
 
     @rank_zero_only
-    def log_result(self, params: Mapping[str, Any], metrics: Mapping[str, float], *, group: str) -> None:
-        """One row of TensorBoard's HParams table, with its result; rows of one group can be averaged there.
+    def log_result(self, row: Sequence[Any], metrics: Mapping[str, float]) -> None:
+        """A finished run's row of TensorBoard's HParams table (`report.hparams`), with its result.
 
         Args:
-            params: Hyperparameters, plain values.
-            metrics: Results; each is also logged as a scalar, for HParams finds its values there.
-            group: Name shared by the runs that differ in their seed only.
+            row: The messages of the row.
+            metrics: Results; each is logged as a scalar, for HParams finds its values there.
         """
         self.log_metrics(dict(metrics), step=0)
-        plain = {
-            key: value if isinstance(value, bool | int | float | str) else str(value) for key, value in params.items()
-        }
         writer = self.experiment._get_file_writer()
-        for summary in _hparams_summaries(plain, list(metrics), group):
+        for summary in row:
             writer.add_summary(summary)
         self.experiment.flush()
-
-
-def _hparams_summaries(params: dict[str, bool | int | float | str], metrics: list[str], group: str) -> tuple[Any, ...]:
-    """The three messages of TensorBoard's HParams plugin: what there is, this session's values, that it succeeded.
-
-    torch's own function of this purpose leaves the group's name out; TensorBoard's needs TensorFlow.
-    """
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-    from torch.utils.tensorboard.summary import hparams
-
-    experiment, start, end = hparams(params, dict.fromkeys(metrics, 0.0))  # type: ignore[no-untyped-call]
-    metadata = start.value[0].metadata.plugin_data
-    data = HParamsPluginData.FromString(metadata.content)
-    data.session_start_info.group_name = group
-    metadata.content = data.SerializeToString()
-    return experiment, start, end
 
 
 def _events_before(paths: list[Path], step: int) -> Iterator[Any]:
