@@ -172,14 +172,12 @@ def test_a_setting_that_only_some_have_is_varied(tmp_path, job):
 @pytest.mark.ci
 def test_tensorboards_own_server_tells_rows_apart_averages_seeds_and_shows_no_double(tmp_path, job):
     accuracy = iter([0.5, 0.7, 0.8, 0.9])
-    jobs = [
-        job(f"optimizer.weight_decay={wd}", f"seed={s}", acc=next(accuracy)) for wd in (0, 0.1) for s in (0, 1)
-    ]
+    jobs = [job(f"optimizer.weight_decay={wd}", f"seed={s}", acc=next(accuracy)) for wd in (0, 0.1) for s in (0, 1)]
     lost = job("optimizer.weight_decay=1", "seed=0", acc=None, status=Status.FAILED)
     folder = leave(tmp_path / "x", *jobs, lost)
     compare([folder], pictures=False)
     compare([folder], pictures=False)
-    with served(folder) as ask:
+    with Served(folder) as ask:
         experiment = ask("experiment", {"experimentName": "", "hparamsLimit": 100})
         names = [info["name"] for info in experiment["hparamInfos"]]
         statuses = [f"STATUS_{name}" for name in ("UNKNOWN", "SUCCESS", "FAILURE", "RUNNING")]
@@ -209,7 +207,7 @@ def test_tensorboards_own_server_tells_rows_apart_averages_seeds_and_shows_no_do
     assert rows[1.0, "failed"][1] == ["STATUS_FAILURE"]
 
 
-class served:
+class Served:
     """TensorBoard's server over a folder on loopback; gives a function that asks its HParams interface."""
 
     def __init__(self, folder):

@@ -58,9 +58,7 @@ def settings(record: RunRecord) -> dict[str, Setting]:
 
 def measurements(record: RunRecord) -> dict[str, float]:
     """A run's results as the scalars that HParams reads: validation and test metrics, size and time."""
-    found = {
-        _tag(name): value for name, value in record.metrics.items() if name.startswith(("val/", "test/"))
-    }
+    found = {_tag(name): value for name, value in record.metrics.items() if name.startswith(("val/", "test/"))}
     if record.parameters:
         found[_tag("parameters")] = float(record.parameters.total)
     return {**found, _tag("seconds"): record.timings.fit_s} if record.finished else found
@@ -75,7 +73,9 @@ def session(record: RunRecord, folder: Path) -> list[Summary]:
         group = f"{group} ({record.status.value})"
     start = SessionStartInfo(group_name=group, start_time_secs=record.started_at.timestamp())
     for key, value in settings(record).items():
-        field = "bool_value" if isinstance(value, bool) else "string_value" if isinstance(value, str) else "number_value"
+        field = (
+            "bool_value" if isinstance(value, bool) else "string_value" if isinstance(value, str) else "number_value"
+        )
         setattr(start.hparams[key], field, value)
     end = SessionEndInfo(
         status=api_pb2.STATUS_SUCCESS if record.finished else api_pb2.STATUS_FAILURE,

@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.report.hparams import write_row
+from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
