@@ -151,7 +151,7 @@ def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
     column = api_pb2.HParamInfo(name=key, differs=True)
     if all(isinstance(value, float) for value in distinct) and distinct:
         column.type = api_pb2.DATA_TYPE_FLOAT64
-        column.domain_interval.min_value, column.domain_interval.max_value = min(distinct), max(distinct)  # type: ignore[assignment,type-var]
+        column.domain_interval.min_value, column.domain_interval.max_value = min(distinct), max(distinct)
     else:
         is_bool = bool(distinct) and all(isinstance(value, bool) for value in distinct)
         column.type = api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING
