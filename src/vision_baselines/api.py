@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from vision_baselines.comparison.table import ComparisonTable
     from vision_baselines.data.prepared import Pictures
     from vision_baselines.evaluation.evaluate import Evaluation
+    from vision_baselines.evaluation.exported import Exported
     from vision_baselines.evaluation.reproduce import Reproduction
 
 _one_at_a_time = threading.RLock()
@@ -404,6 +405,27 @@ def reproduce(
 
     with _as_config_error(), _process_kept():
         return reproduce_folder(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
+
+
+def export(
+    run: Run | str | Path,
+    path: str | Path,
+    *,
+    check: bool = True,
+    force: bool = False,
+    trusted_packages: Sequence[str] = (),
+) -> Exported:
+    """Write a run's net to a ``.pt2`` or ``.onnx`` file that runs without this package; `evaluation.export` says more.
+
+    >>> import vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> vb.export(run, "net.pt2").agreement.same_class
+    360
+    """
+    from vision_baselines.evaluation.export import export as export_folder
+
+    with _as_config_error(), _process_kept():
+        return export_folder(_folder(run), Path(path), check=check, force=force, trusted_packages=trusted_packages)
 
 
 def _folder(run: Run | str | Path) -> Path:

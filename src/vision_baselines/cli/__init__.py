@@ -4,6 +4,7 @@ VERBS = {
     "train": "vision_baselines.cli.train",
     "compare": "vision_baselines.cli.compare",
     "evaluate": "vision_baselines.cli.evaluate",
+    "export": "vision_baselines.cli.export",
     "reproduce": "vision_baselines.cli.reproduce",
     "receipt": "vision_baselines.cli.receipt",
     "clean": "vision_baselines.cli.clean",
