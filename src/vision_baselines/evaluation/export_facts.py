@@ -11,7 +11,6 @@ from pathlib import Path
 
 from scipy import special
 
-import vision_baselines
 from vision_baselines.analysis.per_class import recalls
 from vision_baselines.analysis.two_way import wilson_interval
 from vision_baselines.comparison.grouping import experiment_overrides
@@ -102,7 +101,7 @@ def metadata(record: RunRecord, image_shape: Sequence[int], class_names: Sequenc
         metric |= {"interval_95": [headline.low, headline.high], "interval_of": "Wilson, over images"}
     versions = {"export": package_versions(), "training": record.environment.versions}
     return {
-        "producer": f"vision-baselines {vision_baselines.__version__}",
+        "producer": f"vision-baselines {package_versions().get('vision-baselines', '')}".strip(),
         "run": title(record),
         "seed": str(record.seed),
         "class_names": _json(list(class_names)),
