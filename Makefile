@@ -1,5 +1,6 @@
 # make demo   train the demo sweep and compare it        make test   run the tests
 # make check  lint, types, import rules                  make clean  remove the environment
+# make docs   build the documentation site in docs/_build/html
 # make lock   write requirements.lock again (needs pip-tools)
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ READY := $(VENV)/.installed
 INSTALL ?= hashes
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-.PHONY: demo test check clean lock
+.PHONY: demo test check docs clean lock
 
 demo: $(READY)
 	$(BIN)/python scripts/train.py -m name=demo model=cnn,fc seed=0,1,2
@@ -25,6 +26,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Warnings are errors, and so is a link or a reference that leads nowhere.
+docs: $(READY)
+	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
 
 # Installed once, and again only when what is to be installed has changed.
 $(READY): pyproject.toml requirements.lock

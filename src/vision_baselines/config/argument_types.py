@@ -52,8 +52,25 @@ def check_argument_types(node: Any, key: str) -> None:
         if not any(_fits(value, kind) for kind in kinds):
             for copy, own in COPIES.items():
                 place = re.sub(rf"^{copy}(?=\.)", own, place)
-            words = {_KINDS.get(kind) or _LISTS.get(kind, kind): None for kind in sorted(kinds - {"None"})}
-            raise ConfigError(f"{place} is {value!r}; expected {' or '.join([*words, *['null'] * ('None' in kinds)])}")
+            raise ConfigError(f"{place} is {value!r}; expected {_in_words(kinds)}")
+
+
+def argument_words(target: str) -> dict[str, str]:
+    """What each argument of a class takes, in the words of the errors; only those whose signature states it plainly.
+
+    >>> argument_words("vision_baselines.models.cnn.CNN")["hidden_features"]
+    'a whole number or null'
+    """
+    return {
+        name: _in_words(kinds)
+        for name, kinds in _signature(target).items()
+        if kinds - {"None"} <= _KINDS.keys() | _LISTS.keys()
+    }
+
+
+def _in_words(kinds: frozenset[str]) -> str:
+    words = {_KINDS.get(kind) or _LISTS.get(kind, kind): None for kind in sorted(kinds - {"None"})}
+    return " or ".join([*words, *["null"] * ("None" in kinds)])
 
 
 def _fits(value: Any, kind: str) -> bool:
