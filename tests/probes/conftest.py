@@ -8,8 +8,14 @@ import torch
 
 @pytest.fixture(scope="session")
 def everything():
-    """Overrides of a run with every probe, the first of them, and with batches that do not divide the test split."""
-    return ["probe=all", "trainer.log_every_n_steps=4", "logger=tensorboard", "++data.eval_batch_size=7"]
+    """Overrides of a run with every probe, the first two of them, and with batches that do not divide the test split."""
+    return [
+        "probe=all",
+        "probe.saliency.max_classes=2",
+        "trainer.log_every_n_steps=4",
+        "logger=tensorboard",
+        "++data.eval_batch_size=7",
+    ]
 
 
 @pytest.fixture(scope="session")

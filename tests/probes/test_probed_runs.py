@@ -29,7 +29,7 @@ class FallsOver(Callback):
 def plain(train_tiny, tmp_path_factory, everything):
     """The run that `probed` is without its probes: its record and its folder."""
     folder = tmp_path_factory.mktemp("plain") / "run"
-    return train_tiny(folder, *everything[1:]), folder
+    return train_tiny(folder, *everything[2:]), folder
 
 
 def test_a_probed_run_ends_with_the_weights_and_the_metrics_of_the_run_without(probed, plain):
@@ -39,7 +39,9 @@ def test_a_probed_run_ends_with_the_weights_and_the_metrics_of_the_run_without(p
     assert without.metrics.items() <= with_probes.metrics.items()
     assert with_probes.history == without.history
     assert without.curves == {}
-    assert set(with_probes.curves) == {"shift/acc", "edges/similarity", "depth/activation", "units/dead"}
+    kinds = {f"corruptions/acc_{kind}" for kind in ("noise", "blur", "contrast", "occlusion")}
+    one_each = {"shift/acc", "edges/similarity", "depth/activation", "units/dead"}
+    assert set(with_probes.curves) - {"calibration/gap", "calibration/gap_scaled"} == one_each | kinds
 
 
 def test_a_run_without_probes_has_none_among_its_callbacks(compose):
@@ -59,7 +61,9 @@ def test_a_probe_is_no_part_of_what_makes_a_run_the_same(probed, plain):
 def test_pictures_and_numbers_reach_tensorboard(probed, events, scalars):
     record, folder = probed
 
-    assert {"shift/acc", "edges/similarity", "depth/activation", "units/dead"} <= set(events(folder).Tags()["images"])
+    drawn = {"shift/acc", "edges/similarity", "depth/activation", "units/dead"}
+    drawn |= {"corruptions/curves", "corruptions/pictures", "saliency/attributions"}
+    assert drawn <= set(events(folder).Tags()["images"])
     assert scalars(folder)["shift/acc_1px"] == [(record.history[-1].step, record.metrics["shift/acc_1px"])]
 
 
@@ -84,7 +88,7 @@ def test_a_run_that_was_interrupted_is_probed_as_the_uninterrupted_one(
 
 
 def test_a_finished_run_is_probed_and_not_trained_again(probed, everything, train_tiny, tmp_path):
-    first = train_tiny(tmp_path / "run", *everything[1:])
+    first = train_tiny(tmp_path / "run", *everything[2:])
     weights = (tmp_path / "run" / "checkpoints" / "best.ckpt").stat().st_mtime_ns
     found = train_tiny(tmp_path / "run", *everything)
 

@@ -18,7 +18,11 @@ from vision_baselines.plots.style import MUTED, Look
 from vision_baselines.runs.record import Curve
 
 # What the last word of a curve's name says: it is drawn in the figure of the curve that is named without it.
-BESIDE = {"untrained": ("--", "dashed is the untrained net"), "theoretical": (":", "dotted is the theoretical value")}
+BESIDE = {
+    "untrained": ("--", "dashed is the untrained net"),
+    "theoretical": (":", "dotted is the theoretical value"),
+    "scaled": ("--", "dashed is after temperature scaling"),
+}
 Points = tuple[tuple[float, Summary], ...]
 
 
