@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(scope="session")
 def everything():
-    """Overrides of a run with every probe, the first two of them, and with batches that do not divide the test split."""
+    """Overrides of a run with every probe, the first two of them; its batches do not divide the test split."""
     return [
         "probe=all",
         "probe.saliency.max_classes=2",
