@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         export,
         load_run,
         load_runs,
+        predict,
         reproduce,
         train,
     )
@@ -37,6 +38,7 @@ __all__ = [
     "export",
     "load_run",
     "load_runs",
+    "predict",
     "reproduce",
     "train",
 ]

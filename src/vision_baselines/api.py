@@ -7,7 +7,7 @@ package's own (`vision_baselines.errors`): one or two lines that name the key to
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed_run, conf_dir
 from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.evaluation.predictions import Predictions as Predictions
 from vision_baselines.runs.dotted import select
-from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.predictions import Predictions as KeptPredictions
 from vision_baselines.runs.predictions import read_predictions
 from vision_baselines.runs.record import RunRecord, finished_record, read_record
@@ -39,32 +39,6 @@ if TYPE_CHECKING:
     from vision_baselines.evaluation.reproduce import Reproduction
 
 _one_at_a_time = threading.RLock()
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a net says of N pictures.
-
-    Attributes:
-        labels: The likeliest class's name for each picture.
-        probabilities: (N, num_classes), float32; rows sum to 1.
-        class_names: Name of each column.
-    """
-
-    labels: list[str]
-    probabilities: np.ndarray[Any, Any]
-    class_names: list[str]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a picture: its label and the probability of each class."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.probabilities, columns=self.class_names)
-        frame.insert(0, "label", self.labels)
-        return frame
 
 
 @dataclass(frozen=True)
@@ -148,35 +122,10 @@ class Run:
         return filters_of_run(self.folder, layer, trusted_packages=trusted_packages).trained
 
     def predict(
-        self, pictures: Pictures, *, batch_size: int = 128, trusted_packages: Sequence[str] = ()
+        self, pictures: Pictures, *, batch_size: int | None = None, trusted_packages: Sequence[str] = ()
     ) -> Predictions:
-        """Classes and probabilities of pictures, which are prepared as in training.
-
-        Args:
-            pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a list of picture files. Pictures of
-                another size are scaled, and their centre is cropped.
-            batch_size: Pictures at a time.
-            trusted_packages: Packages of one's own whose classes the run's config may name.
-
-        Raises:
-            DataError: The run is not finished, or something is not a picture.
-            StorageError: The run's checkpoint is missing or damaged.
-        """
-        if not self.class_names:
-            raise DataError(f"{self.name} learned numbers, not classes; its net's outputs are those of run.net()")
-        import torch
-
-        from vision_baselines.data.prepared import prepare_pictures
-
-        classifier, datamodule = self._load(trusted_packages)
-        crop = (self.config["data"].get("source") or {}).get("crop", True)
-        white = self.record.data.pixel_max if self.record.data else None
-        images = prepare_pictures(pictures, image_shape=datamodule.image_shape, crop=crop, pixel_max=white)
-        with torch.inference_mode():
-            logits = [classifier(datamodule.normalize(batch)) for batch in torch.split(images, batch_size)]
-        names = self.class_names
-        shares = torch.cat(logits).float().softmax(dim=1)
-        return Predictions([names[index] for index in shares.argmax(dim=1).tolist()], shares.numpy(), names)
+        """Classes and probabilities of pictures: `predict` with this run alone."""
+        return predict(self, pictures, batch_size=batch_size, trusted_packages=trusted_packages)
 
     def _load(self, trusted_packages: Sequence[str]) -> tuple[Any, Any]:
         from vision_baselines.training.load import load_classifier
@@ -296,30 +245,10 @@ def load_runs(*folders: str | Path) -> pd.DataFrame:
     >>> vb.load_runs(run.folder.parent).status.tolist()
     ['finished']
     """
-    import pandas as pd
-
     from vision_baselines.comparison.collection import collect
+    from vision_baselines.report.frames import runs_frame
 
-    jobs = collect(_folders(folders)).jobs
-    settings = [{key: _cell(value) for key, value in relevant(job.record.config).items()} for job in jobs]
-    keys = sorted({key for row in settings for key in row})
-    varying = [key for key in keys if len({row.get(key) for row in settings}) > 1 and not key.endswith("seed")]
-    rows = [
-        {
-            "sweep": job.record.sweep,
-            "run": job.record.name,
-            "status": job.record.status.value,
-            "seed": job.record.seed,
-            **{key: row.get(key) for key in varying},
-            **job.record.metrics,
-            "best_epoch": job.record.best_epoch,
-            "parameters": job.record.parameters.total if job.record.parameters else None,
-            "fit_s": job.record.timings.fit_s,
-            "folder": str(job.folder),
-        }
-        for job, row in zip(jobs, settings, strict=True)
-    ]
-    return pd.DataFrame(rows)
+    return runs_frame(collect(_folders(folders)).jobs)
 
 
 def compare(
@@ -392,6 +321,43 @@ def evaluate(
         return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
+def predict(
+    runs: Run | str | Path | Sequence[Run | str | Path],
+    pictures: Pictures,
+    *,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    trusted_packages: Sequence[str] = (),
+) -> Predictions:
+    """Classes and probabilities of pictures, which are prepared as in training; of several runs, their mean.
+
+    Args:
+        runs: A finished run, or several as an ensemble; a sweep's folder stands for all finished runs in it.
+        pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or picture files and folders of them. Pictures
+            of another size are scaled as training with ``data=image_folder`` scales them.
+        batch_size: Pictures at a time; by default as many as the first run was tested with.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        trusted_packages: Packages of one's own whose classes the runs' configs may name.
+
+    Raises:
+        DataError: A run is not finished, or something is not a picture.
+        ConfigError: The runs learned different classes.
+        StorageError: A run's checkpoint is missing, damaged, or not the record's.
+
+    >>> import numpy as np, vision_baselines as vb
+    >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
+    >>> vb.predict(run, np.zeros((2, 16, 16), np.uint8)).probabilities.shape
+    (2, 10)
+    """
+    from vision_baselines.evaluation.predict import predict as predict_pictures
+    from vision_baselines.evaluation.trained import load_trained, runs_and_others, usable_device
+
+    folders, others, _ = runs_and_others(_folders([runs] if isinstance(runs, Run | str | Path) else runs))
+    with _as_config_error(), _process_kept():
+        members = load_trained([*folders, *others], trusted_packages=trusted_packages, device=usable_device(device))
+        return predict_pictures(members, pictures, batch_size=batch_size)
+
+
 def reproduce(
     run: Run | str | Path, overrides: Sequence[str] = (), *, trusted_packages: Sequence[str] = ()
 ) -> Reproduction:
@@ -447,10 +413,6 @@ def _texts(overrides: Sequence[str] | str) -> list[str]:
         if not (isinstance(text, str) and (text.startswith("~") or "=" in text)):
             raise ConfigError(f"an override is {text!r}; expected key=value, such as 'model=fc'")
     return listed
-
-
-def _cell(value: Any) -> Any:
-    return str(value) if isinstance(value, list | Mapping) else value
 
 
 @contextmanager

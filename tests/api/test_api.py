@@ -183,10 +183,10 @@ def test_a_folder_without_a_run_is_named(folder):
     [np.zeros((2, 0, 0), "uint8"), np.zeros((2, 8, 8), "float32"), 3, None, [np.zeros((8, 8), "uint8")]],
 )
 def test_what_is_neither_an_array_nor_files_is_refused(pictures):
-    from vision_baselines.data.prepared import prepare_pictures
+    from vision_baselines.data.prepared import check_array, files_of
 
     with pytest.raises(DataError, match=r"^pictures are"):
-        prepare_pictures(pictures, image_shape=(1, 8, 8))
+        check_array(pictures) if isinstance(pictures, np.ndarray) else files_of(pictures)
 
 
 def test_a_call_leaves_the_process_as_it_was(there):

@@ -12,7 +12,7 @@ from PIL import Image, features
 from vision_baselines.data import picture_tensors
 from vision_baselines.data.image_folder import ImageFolder
 from vision_baselines.data.listing import estimated_bytes, found_image_size, listed_pictures, listing_sha256
-from vision_baselines.data.prepared import prepare_pictures
+from vision_baselines.data.prepared import Preparation
 from vision_baselines.errors import ConfigError, DataError
 
 
@@ -261,6 +261,6 @@ def test_listing_needs_no_torch(python):
 
 def test_deep_pictures_are_predicted_as_they_were_trained(tmp_path):
     Image.fromarray(np.full((4, 4), 4_095, dtype=np.uint16)).save(tmp_path / "a.png")
-    white = prepare_pictures([tmp_path / "a.png"], image_shape=(1, 4, 4), pixel_max=4_095)
-    assert int(white.min()) == 255
-    assert int(prepare_pictures([tmp_path / "a.png"], image_shape=(1, 4, 4)).max()) == 16
+    as_trained = Preparation(1, (4, 4), pixel_max=4_095)
+    assert int(as_trained.of_file(tmp_path / "a.png").min()) == 255
+    assert int(Preparation(1, (4, 4)).of_file(tmp_path / "a.png").max()) == 16

@@ -4,6 +4,7 @@ VERBS = {
     "train": "vision_baselines.cli.train",
     "compare": "vision_baselines.cli.compare",
     "evaluate": "vision_baselines.cli.evaluate",
+    "predict": "vision_baselines.cli.predict",
     "export": "vision_baselines.cli.export",
     "reproduce": "vision_baselines.cli.reproduce",
     "receipt": "vision_baselines.cli.receipt",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,6 +79,35 @@ def checked_html(path: Path | None) -> Path | None:
         ConfigError: Its name does not end in ``.html``.
     """
     return _checked(path, "--html", "an HTML file", "page.html")
+
+
+def checked_table(path: Path | None, option: str) -> Path | None:
+    """The file of numbers to write, if any: what ``--json`` or ``--csv`` names.
+
+    Raises:
+        ConfigError: Its name does not end as the option is called.
+    """
+    kind = option.removeprefix("--")
+    return _checked(path, option, f"a {kind.upper()} file", f"table.{kind}")
+
+
+def require_writable(path: Path | None, option: str) -> None:
+    """Refuse a file that cannot be written, before anything is spent; what happens later, `writing` says.
+
+    Raises:
+        StorageError: It is a folder, or its folder is missing or may not be written into.
+    """
+    if path is None:
+        return
+    reason = ""
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not path.parent.is_dir():
+        reason = f"there is no folder {str(path.parent)!r}"
+    elif not os.access(path.parent, os.W_OK):
+        reason = f"no permission to write into {str(path.parent)!r}"
+    if reason:
+        raise StorageError(f"{option} {str(path)!r} cannot be written: {reason}")
 
 
 def not_the_input(out: Path | None, given: Path | None, option: str) -> None:

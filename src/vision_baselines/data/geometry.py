@@ -64,15 +64,17 @@ def resized(splits: Splits, side: int) -> Splits:
     needed = images * splits.train.images.shape[1] * side**2
     require_room(needed, f"{images:,} images of {side:,}×{side:,} px", "data.resize")
 
-    def scaled(images: Tensor) -> Tensor:
-        shrinks = side < min(images.shape[-2:])
-        options = {"size": (side, side), "mode": "bilinear", "align_corners": False, "antialias": shrinks}
-        parts = [interpolate(part.float(), **options) for part in torch.split(images, _AT_A_TIME) if len(part)]  # type: ignore[arg-type]
-        empty = images.new_zeros(0, images.shape[1], side, side)
-        return torch.cat([empty, *(part.round().clamp(0, 255).to(torch.uint8) for part in parts)])
-
-    train, val, test = (replace(split, images=scaled(split.images)) for split in splits.by_name().values())
+    train, val, test = (replace(split, images=scaled(split.images, side)) for split in splits.by_name().values())
     return replace(splits, train=train, val=val, test=test)
+
+
+def scaled(images: Tensor, side: int) -> Tensor:
+    """Images (N, C, H, W), uint8, as (N, C, side, side), uint8, as `resized` scales them."""
+    shrinks = side < min(images.shape[-2:])
+    options = {"size": (side, side), "mode": "bilinear", "align_corners": False, "antialias": shrinks}
+    parts = [interpolate(part.float(), **options) for part in torch.split(images, _AT_A_TIME) if len(part)]  # type: ignore[arg-type]
+    empty = images.new_zeros(0, images.shape[1], side, side)
+    return torch.cat([empty, *(part.round().clamp(0, 255).to(torch.uint8) for part in parts)])
 
 
 def placed(splits: Splits, place: Mapping[str, str]) -> Splits:
@@ -91,11 +93,17 @@ def placed(splits: Splits, place: Mapping[str, str]) -> Splits:
 
 
 def _on_canvas(split: Split, side: str) -> Tensor:
-    count, channels, height, width = split.images.shape
+    count = len(split.images)
     is_right = torch.full((count,), side == "right")
     if side == "both":
         is_right = torch.from_numpy(frozen_draws(PLACE_SEED).permutation(count) % 2 == 1)
-    canvas = split.images.new_zeros(count, channels, height, 2 * width)
-    canvas[~is_right, :, :, :width] = split.images[~is_right]
-    canvas[is_right, :, :, width:] = split.images[is_right]
+    return on_canvas(split.images, is_right)
+
+
+def on_canvas(images: Tensor, is_right: Tensor) -> Tensor:
+    """Images (N, C, H, W) on black canvases (N, C, H, 2 W), in the right half where `is_right`, (N,), says so."""
+    count, channels, height, width = images.shape
+    canvas = images.new_zeros(count, channels, height, 2 * width)
+    canvas[~is_right, :, :, :width] = images[~is_right]
+    canvas[is_right, :, :, width:] = images[is_right]
     return canvas

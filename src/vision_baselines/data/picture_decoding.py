@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, features
 
 from vision_baselines.errors import DataError
 
@@ -48,7 +48,7 @@ class PictureError(Exception):
 def decoded(
     path: Path,
     *,
-    size: tuple[int, int],
+    size: tuple[int, int] | None,
     channels: int,
     crop: bool = True,
     max_pixels: int = MAX_PIXELS,
@@ -59,7 +59,7 @@ def decoded(
 
     Args:
         path: The file.
-        size: Height and width of the result, in pixels.
+        size: Height and width of the result, in pixels; None leaves the picture's own.
         channels: 3 for RGB, 1 for grey.
         crop: Whether the shape is kept and the centre cropped, or the picture stretched.
         max_pixels: A picture that states more is refused before it is decoded.
@@ -76,7 +76,8 @@ def decoded(
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
                 raise PictureError(_too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels))
-            image.draft("RGB", (2 * max(size), 2 * max(size)))
+            if size is not None:
+                image.draft("RGB", (2 * max(size), 2 * max(size)))
             upright = eight_bit(ImageOps.exif_transpose(image), pixel_max=pixel_max, note_peak=note_peak)
             return prepared(upright, size=size, channels=channels, crop=crop)
     except PictureError:
@@ -91,15 +92,35 @@ def decoded(
         raise PictureError(" ".join(str(error).split()) or type(error).__name__) from error
 
 
-def prepared(image: Image.Image, *, size: tuple[int, int], channels: int, crop: bool = True) -> PixelArray:
+def prepared(image: Image.Image, *, size: tuple[int, int] | None, channels: int, crop: bool = True) -> PixelArray:
     """Pixels of an open picture, (channels, height, width), uint8; arguments as `decoded`."""
-    height, width = size
+    height, width = size or (image.height, image.width)
     plain = _without_transparency(eight_bit(image)).convert("RGB" if channels == 3 else "L")
     if crop:
         resized = ImageOps.fit(plain, (width, height), method=Image.Resampling.BILINEAR)
     else:
         resized = plain.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def upright_size(path: Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int] | None:
+    """Height and width of a picture as people see it, from its header; None where there is none to read.
+
+    Raises:
+        PictureError: It states more than `max_pixels`.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            orientation: Any = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"expected at most {max_pixels:,} pixels") from error
+    except Exception:  # Pillow's readers raise almost anything on damaged bytes
+        return None
+    if width * height > max_pixels:
+        raise PictureError(f"{width:,}×{height:,}; expected at most {max_pixels:,} pixels")
+    on_its_side = isinstance(orientation, int) and orientation >= 5
+    return (width, height) if on_its_side else (height, width)
 
 
 def pixel_max_for(peak: int) -> int:

@@ -192,19 +192,45 @@ def stated(path: str, entry: os.DirEntry[str], label: int) -> Picture | str:
             status = Path(entry).stat()
     except OSError as error:
         return f"{printable(path)}: {error.strerror or error}"
-    if not stat.S_ISREG(status.st_mode):
-        return f"{printable(path)}: no regular file"
-    if status.st_size > _MOST_BYTES:
-        return f"{printable(path)}: {status.st_size:,} bytes; expected at most {_MOST_BYTES:,}"
+    if (fault := fault_of(status)) is not None:
+        return f"{printable(path)}: {fault}"
     return Picture(path, label, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def files_below(root: Path, folder: str, linked: list[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Every visible file in a folder and the folders below it; those that are linked are noted and not entered."""
+def fault_of(status: os.stat_result) -> str | None:
+    """Why a file, as the system states it, is not read as a picture; None where it is."""
+    if not stat.S_ISREG(status.st_mode):
+        return "no regular file"
+    if status.st_size > _MOST_BYTES:
+        return f"{status.st_size:,} bytes; expected at most {_MOST_BYTES:,}"
+    return None
+
+
+def files_below(
+    root: Path, folder: str, linked: list[str], refused: dict[str, str] | None = None
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Every visible file in a folder and the folders below it.
+
+    Args:
+        root: What paths are relative to.
+        folder: Below it.
+        linked: Is given the folders that are linked to, which are not entered.
+        refused: Is given the folders that cannot be read, and why.
+
+    Raises:
+        OSError: A folder cannot be read, and `refused` is None.
+    """
     pending = [folder]
     while pending:
         current = pending.pop()
-        with os.scandir(root / current) as entries:
+        try:
+            opened = os.scandir(root / current)
+        except OSError as error:
+            if refused is None:
+                raise
+            refused[current] = error.strerror or str(error)
+            continue
+        with opened as entries:
             for entry in entries:
                 path = joined(current, entry.name)
                 if not is_visible(entry.name):

@@ -90,7 +90,7 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
     if record is None:
         return Evaluation(path, found.metrics, found.curves, found.pictures, found.headline, not_compared=no_record)
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
-        require_same_weights(path, found, record)
+        require_same_weights(path, found.weights_sha256, record)
     return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))
 
 

@@ -6,17 +6,19 @@ OWASP advises ("CSV injection").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
 
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.read_against import ClassRecall, class_recalls
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import Column, Item
 from vision_baselines.report.tables import epoch_columns, epochs_of, group_columns, job_columns, job_rows
+from vision_baselines.runs.fingerprint import relevant
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -27,6 +29,29 @@ def jobs_frame(table: ComparisonTable) -> pd.DataFrame:
     rows += [
         {"job": PurePath(found.place).name, "status": "unreadable", "reason": found.reason, "folder": found.place}
         for found in table.unreadable
+    ]
+    return pd.DataFrame(rows)
+
+
+def runs_frame(jobs: Sequence[Job]) -> pd.DataFrame:
+    """One row per record: the settings that vary, metrics, costs, status."""
+    settings = [{key: _plain(value) for key, value in relevant(job.record.config).items()} for job in jobs]
+    keys = sorted({key for row in settings for key in row})
+    varying = [key for key in keys if len({row.get(key) for row in settings}) > 1 and not key.endswith("seed")]
+    rows = [
+        {
+            "sweep": job.record.sweep,
+            "run": job.record.name,
+            "status": job.record.status.value,
+            "seed": job.record.seed,
+            **{key: row.get(key) for key in varying},
+            **job.record.metrics,
+            "best_epoch": job.record.best_epoch,
+            "parameters": job.record.parameters.total if job.record.parameters else None,
+            "fit_s": job.record.timings.fit_s,
+            "folder": str(job.folder),
+        }
+        for job, row in zip(jobs, settings, strict=True)
     ]
     return pd.DataFrame(rows)
 
@@ -61,6 +86,10 @@ def csv(frame: pd.DataFrame) -> bytes:
 def _exact(columns: Sequence[Column[Item]], items: Iterable[Item]) -> list[dict[str, Any]]:
     fields = {name: value for column in columns for name, value in column.fields.items()}
     return [{name: value(item) for name, value in fields.items()} for item in items]
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, list | Mapping) else value
 
 
 def _inert(text: str) -> str:

@@ -117,7 +117,7 @@ def with_probes(cfg: DictConfig, config: Mapping[str, Any], record: RunRecord, f
         cfg.probe = missing
     path = kept_path(cfg)
     found = measure(cfg, path, data_sha256=record.data_sha256)
-    require_same_weights(path, found, record)
+    require_same_weights(path, found.weights_sha256, record)
     outdated = tuple(f"{name.partition('/')[0]}/" for name in found.metrics if not name.startswith("test/"))
     kept = {name: value for name, value in record.metrics.items() if not name.startswith(outdated)}
     record.metrics = {name: value for name, value in found.metrics.items() if not name.startswith("test/")} | kept
@@ -156,16 +156,16 @@ def warn_of_lost_weights(dirpath: Path) -> None:
         log.warning("%s; the record is whole, and rerun=true trains the weights again", error)
 
 
-def require_same_weights(path: Path, found: Measurement, record: RunRecord) -> None:
+def require_same_weights(path: Path, found_sha256: str, record: RunRecord) -> None:
     """Refuse weights that are not those whose test a record reports.
 
     Raises:
         StorageError: They are others.
     """
-    if record.weights_sha256 and found.weights_sha256 != record.weights_sha256:
+    if record.weights_sha256 and found_sha256 != record.weights_sha256:
         raise StorageError(
             f"{path} does not hold the weights of this run's record (SHA-256 {record.weights_sha256[:12]} recorded, "
-            f"{found.weights_sha256[:12]} found); rerun=true trains it again"
+            f"{found_sha256[:12]} found); rerun=true trains it again"
         )
 
 

@@ -1,0 +1,114 @@
+"""Predictions as one HTML page with the pictures, which opens offline and runs no script.
+
+Each picture is shown as the file has it, and, where training changes its size or colours, as the net sees it.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from vision_baselines.comparison.formatting import listed, one_line, plural, printable
+from vision_baselines.data.given_pictures import Fault
+from vision_baselines.data.picture_decoding import PictureError, PixelArray, quiet_pillow
+from vision_baselines.data.prepared import Preparation
+from vision_baselines.errors import DataError
+from vision_baselines.evaluation.prediction_table import class_text, disagreement_texts, percent
+from vision_baselines.evaluation.predictions import Predictions
+from vision_baselines.evaluation.trained import Trained
+from vision_baselines.inspection.own_picture import own_picture
+
+MOST_PICTURES = 1_000  # some 10 kB each
+_LONGEST_PX = 240
+_AS_THEY_ARE_PX = 64  # as PNG; a larger picture as JPEG
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture on the page: its name, its pixels, what the net is given, the likeliest classes, the disagreement."""
+
+    name: str
+    picture: str | None
+    seen: str | None
+    likeliest: list[tuple[str, str, float]]
+    agreement: tuple[str, str] | None
+
+
+def gallery(found: Predictions, members: Sequence[Trained], faults: Sequence[Fault], top: int) -> bytes:
+    """The page."""
+    shown = min(len(found), MOST_PICTURES)
+    with quiet_pillow():
+        cards = [_card(found, row, members[0].preparation, top) for row in range(shown)]
+    counts = Counter(found.labels).most_common()
+    text: str = _template().render(
+        names=[member.folder.name for member in members],
+        claim=f"{plural(len(found), 'picture')}: " + listed([f"{n:,} {class_text(name)}" for name, n in counts], 5)
+        if counts
+        else "No picture was read",
+        cards=cards,
+        n_left_out=len(found) - shown,
+        faults=faults,
+        n_members=len(members),
+        prepared=[(member.folder.name, member.preparation.in_words()) for member in members],
+    )
+    return f"{text}\n".encode()
+
+
+def _card(found: Predictions, row: int, how: Preparation, top: int) -> Card:
+    assert found.files is not None
+    path = Path(found.files[row])
+    agreement = tuple(disagreement_texts(found, row))
+    picture, seen = _pictures(path, how)
+    return Card(
+        printable(str(path)),
+        picture,
+        seen,
+        [(class_text(name), percent(share), round(100 * share, 2)) for name, share in found.likeliest(row, top)],
+        (agreement[0], agreement[1]) if len(agreement) == 2 else None,
+    )
+
+
+def _pictures(path: Path, how: Preparation) -> tuple[str | None, str | None]:
+    """A picture, and what the net is given where that is another; None where it can no longer be read."""
+    try:
+        own = own_picture(path, longest_px=_LONGEST_PX, colour=True).pixels
+        seen = how.of_file(path)
+    except (DataError, PictureError, OSError):
+        return None, None
+    in_colour = np.broadcast_to(seen, own.shape) if seen.shape[1:] == own.shape[1:] else seen
+    return _source(own), None if np.array_equal(in_colour, own) else _source(seen)
+
+
+def _source(pixels: PixelArray) -> str:
+    """Pixels (C, H, W) as the source of an image."""
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0).squeeze()))
+    kind = "png" if max(image.size) <= _AS_THEY_ARE_PX else "jpeg"
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, quality=85)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("vision_baselines", ""),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (plural, one_line):
+        environment.filters[function.__name__] = function
+    return environment.get_template("evaluation/gallery.html.j2")
