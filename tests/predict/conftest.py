@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.conftest import PLAIN, composed, hydra_as_it_was
 
 DIGITS = ["data=digits", "model=fc", "model.hidden_features=[8]", "trainer.max_epochs=1"]
