@@ -10,6 +10,7 @@ VERBS = {
     "receipt": "vision_baselines.cli.receipt",
     "clean": "vision_baselines.cli.clean",
     "filters": "vision_baselines.cli.filters",
+    "mistakes": "vision_baselines.cli.mistakes",
     "inspect": "vision_baselines.cli.inspect_model",
     "conv-arithmetic": "vision_baselines.cli.conv_arithmetic",
     "edge-demo": "vision_baselines.cli.edge_demo",

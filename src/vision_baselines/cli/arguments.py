@@ -63,13 +63,13 @@ def _whole(text: str, minimum: int) -> int:
     return int(text)
 
 
-def checked_png(path: Path | None) -> Path | None:
+def checked_png(path: Path | None, option: str = "--out") -> Path | None:
     """The file to draw into, if any.
 
     Raises:
         ConfigError: Its name does not end in ``.png``.
     """
-    return _checked(path, "--out", "a PNG file", "picture.png")
+    return _checked(path, option, "a PNG file", "picture.png")
 
 
 def checked_html(path: Path | None) -> Path | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vision_baselines.analysis.conv_units import ConvUnits, cut_out, windows
 from vision_baselines.analysis.influence import Box
+from vision_baselines.data.displayed import displayed
 from vision_baselines.plots.export import png
 from vision_baselines.plots.features import (
     LayerPatches,
@@ -103,14 +103,6 @@ def layer_patches(
         if climbed is None
         else np.stack([_framed(_stretched(image), centre, window) for image in climbed]),
     )
-
-
-def displayed(image: Tensor) -> NDArray[np.uint8]:
-    """An image ``(C, H, W)``, pixels 0 to 255, as ``(H, W, 3)``; other numbers of channels than 3 as their mean."""
-    shown = image.float().clamp(0, 255)
-    shown = shown if len(shown) == 3 else shown.mean(dim=0, keepdim=True).expand(3, -1, -1)
-    pixels: NDArray[np.uint8] = shown.permute(1, 2, 0).round().to(torch.uint8).numpy()
-    return pixels
 
 
 def _stretched(image: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.configuration import setting_differences
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
+from vision_baselines.comparison.mistake_lists import LABEL_ERRORS
+from vision_baselines.comparison.mistakes import short_name
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
 from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
@@ -127,9 +129,10 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for function in (plural, one_line, capital, breakable, png_source, described):
+    for function in (plural, one_line, capital, breakable, png_source, described, image_name):
         environment.filters[function.__name__] = function
     environment.globals |= {"failure_reason": failure_reason, "label_of": label_of, "is_folded": is_folded}
+    environment.globals["label_errors"] = LABEL_ERRORS
     return environment.get_template("page.html.j2")
 
 
@@ -170,6 +173,11 @@ def label_of(item: Any) -> str:
 def png_source(content: bytes) -> str:
     """A PNG as the source of an image."""
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
+
+
+def image_name(image: str) -> str:
+    """What an image is called, with its middle left out where it is long."""
+    return short_name(image, 40)
 
 
 def breakable(label: str) -> Markup:

@@ -45,6 +45,7 @@ from vision_baselines.plots.measured import (
 )
 from vision_baselines.plots.reliability import reliability_figure
 from vision_baselines.plots.style import Look, add_legend, house_style
+from vision_baselines.report.mistakes_page import MistakesSection, mistakes_section
 
 GROUPS_IN_FIGURES = 12
 GROUPS_IN_TILES = 6
@@ -84,6 +85,7 @@ class Pictures:
     filters_ramp: tuple[str, ...]
     confusions: tuple[Tile, ...]
     hierarchies: tuple[Tile, ...]
+    mistakes: MistakesSection | None
     sheets: dict[str, bytes]
     in_figures: tuple[str, ...]
     in_tiles: tuple[str, ...]
@@ -98,6 +100,7 @@ def draw(table: ComparisonTable) -> Pictures:
     rows, tiled = best_rows(table, GROUPS_IN_FIGURES), best_rows(table, GROUPS_IN_TILES)
     filters = [found for row in tiled if (found := read_filters(row))]
     matrices = [summed for row in tiled if (summed := summed_confusion(row))]
+    mistakes = mistakes_section(tiled, table.reference)
     limit = shared_limit(filters)
     sheets: dict[str, bytes] = {}
     with house_style():
@@ -106,6 +109,8 @@ def draw(table: ComparisonTable) -> Pictures:
             sheets["filters"] = png(filters_figure(filters))
         if matrices:
             sheets["confusion"] = png(confusions_figure(matrices))
+        if mistakes is not None:
+            sheets |= mistakes.sheets()
         return Pictures(
             figures=tuple(figures),
             filters=tuple(_filter_tile(found, limit) for found in filters),
@@ -116,6 +121,7 @@ def draw(table: ComparisonTable) -> Pictures:
                 Tile(label, f"Seed {job.record.seed}: {job.folder.name}/{HIERARCHY_FILE}", png=png)
                 for label, job, png in read_hierarchies(tiled)
             ),
+            mistakes=mistakes,
             sheets=sheets,
             in_figures=tuple(row.label for row in rows),
             in_tiles=tuple(row.label for row in tiled),

@@ -21,7 +21,7 @@ CONFIG_FILE = "config.yaml"
 
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
-    r"run\.json|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
+    r"run\.json|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|mistakes\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )

@@ -34,6 +34,7 @@ from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
+from vision_baselines.training.mistakes import keep_mistakes
 from vision_baselines.training.new_record import new_record, note_data, note_parts
 from vision_baselines.training.predictions import keep_predictions
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
@@ -154,6 +155,7 @@ def _build_fit_and_test(
             parts.classifier,
             parts.datamodule,
         )
+        keep_mistakes(record, plan.folder, parts.trainer, parts.datamodule)
         record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
         log_result(record, parts.trainer, parts.classifier, plan.folder)
         kept = written_files(plan.folder)
