@@ -110,7 +110,7 @@ class Corruptions(Probe):
         from vision_baselines.comparison.metric import Metric as Written  # a run without probes need not wait for it
         from vision_baselines.plots.corruptions import corruptions_sheet
         from vision_baselines.plots.style import house_style
-        from vision_baselines.probes.feature_pictures import displayed
+        from vision_baselines.data.displayed import displayed
         from vision_baselines.probes.picture import curves_png
 
         datamodule = trainer.datamodule  # type: ignore[attr-defined]

@@ -152,7 +152,7 @@ class Saliency(Probe):
         from vision_baselines.comparison.formatting import shortened
         from vision_baselines.plots.saliency import Explained, saliency_sheet
         from vision_baselines.plots.style import house_style
-        from vision_baselines.probes.feature_pictures import displayed
+        from vision_baselines.data.displayed import displayed
 
         splits = trainer.datamodule.splits  # type: ignore[attr-defined]
         names = splits.class_names
