@@ -108,9 +108,9 @@ class Corruptions(Probe):
 
     def _draw(self, trainer: pl.Trainer, name: str, words: str, found: dict[Place, float]) -> None:
         from vision_baselines.comparison.metric import Metric as Written  # a run without probes need not wait for it
+        from vision_baselines.data.displayed import displayed
         from vision_baselines.plots.corruptions import corruptions_sheet
         from vision_baselines.plots.style import house_style
-        from vision_baselines.data.displayed import displayed
         from vision_baselines.probes.picture import curves_png
 
         datamodule = trainer.datamodule  # type: ignore[attr-defined]

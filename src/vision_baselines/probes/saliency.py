@@ -150,9 +150,9 @@ class Saliency(Probe):
         sure: NDArray[Any],
     ) -> None:
         from vision_baselines.comparison.formatting import shortened
+        from vision_baselines.data.displayed import displayed
         from vision_baselines.plots.saliency import Explained, saliency_sheet
         from vision_baselines.plots.style import house_style
-        from vision_baselines.data.displayed import displayed
 
         splits = trainer.datamodule.splits  # type: ignore[attr-defined]
         names = splits.class_names
