@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,9 @@ for _profile, _repeatable in (("search", False), ("repeatable", True)):
         _profile, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=_repeatable
     )
 settings.load_profile(os.environ.get("TEST_EXAMPLES", "search"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
