@@ -12,25 +12,38 @@ from numpy.typing import NDArray
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.plots.scale import keep_within, scale_logarithmic
-from vision_baselines.plots.style import Look, finish, new_axes
+from vision_baselines.plots.scale import keep_within, scale_logarithmic, short_tick
+from vision_baselines.plots.style import Look, about, finish, new_axes
+
+_SAID = 10  # values of a line, when it is pointed at
 
 
 @dataclass(frozen=True)
 class Band:
-    """A line and the ends of the band around it; arrays of shape (points,), values in the metric's own unit."""
+    """A line and the ends of the band around it; arrays of shape (points,), values in the metric's own unit.
+
+    `place` and `label` are those of the group that it shows, if it shows one.
+    """
 
     look: Look
     x: NDArray[np.float64]
     middle: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
+    place: int | None = None
+    label: str = ""
 
     @classmethod
-    def of(cls, look: Look, points: Sequence[tuple[float, Summary | PairedDifference]]) -> Band:
+    def of(
+        cls,
+        look: Look,
+        points: Sequence[tuple[float, Summary | PairedDifference]],
+        place: int | None = None,
+        label: str = "",
+    ) -> Band:
         """Means in their 95% intervals."""
         numbers = np.array([(x, found.mean, found.ci_low, found.ci_high) for x, found in points], dtype=np.float64)
-        return cls(look, *numbers.reshape(-1, 4).T)
+        return cls(look, *numbers.reshape(-1, 4).T, place=place, label=label)
 
 
 def bands_figure(
@@ -52,12 +65,24 @@ def bands_figure(
     for band in bands:
         ends = [np.where(np.isfinite(end), np.clip(end, *bounds), band.middle) for end in (band.low, band.high)]
         middle, low, high = (metric.scaled(1.0) * values for values in (band.middle, *ends))
+        gid = about(band.place, _in_words(band, metric, x_label))
         marker = band.look.marker if band.x.size <= 12 else ""
-        axes.plot(band.x, middle, color=band.look.color, marker=marker, markersize=3.5, zorder=3)
-        axes.fill_between(band.x, low, high, color=band.look.color, alpha=0.18, linewidth=0, zorder=2)
+        axes.plot(band.x, middle, color=band.look.color, marker=marker, markersize=3.5, zorder=3, gid=gid)
+        axes.fill_between(band.x, low, high, color=band.look.color, alpha=0.18, linewidth=0, zorder=2, gid=gid)
     lowest, highest = (float(end(end(band.middle) for band in bands)) for end in (min, max))
     if not metric.is_share and lowest > 0 and highest > 30 * lowest:  # a loss that falls far
         scale_logarithmic(axes.yaxis, lowest, highest, pad=1.3)
     keep_within(axes.yaxis, metric, bounds)
     finish(axes, x_label, y_label or metric.axis_label)
     return figure, axes
+
+
+def _in_words(band: Band, metric: Metric, x_label: str) -> str:
+    """The label, and the value at the first, the last and some places between, a line each."""
+    places = sorted({round(place) for place in np.linspace(0, band.x.size - 1, min(band.x.size, _SAID))})
+    values = [
+        f"{short_tick(float(band.x[at]))}: {metric.written(float(band.middle[at]))} "
+        f"{metric.interval(float(band.low[at]), float(band.high[at]))}"
+        for at in places
+    ]
+    return "\n".join([band.label, f"({x_label})", *values])

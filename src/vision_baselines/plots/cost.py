@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vision_baselines.comparison.formatting import number
 from vision_baselines.comparison.rows import Costs, GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.scale import keep_within, label_shortly, scale_logarithmic
-from vision_baselines.plots.style import Look, finish, new_axes
+from vision_baselines.plots.style import Look, about, finish, new_axes
 
 
 def parameters_figure(table: ComparisonTable, rows: Sequence[GroupRow]) -> Figure | None:
@@ -37,16 +39,19 @@ def _figure(
     for row in rows:
         x, summary = read(row.costs), row.metrics.get(metric.name)
         if x and x > 0 and summary:
-            points.append((table.rows.index(row), x, summary))
+            points.append((row, x, summary))
     if not points:
         return None
     figure, axes = new_axes(2.9)
-    for index, x, summary in points:
-        look = Look.of(index)
+    for row, x, summary in points:
+        place = table.rows.index(row)
+        look, interval = Look.of(place), metric.interval(summary.ci_low, summary.ci_high)
+        said = f"{row.label}\n{axis}: {number(x)}\n{metric.title}: {metric.written(summary.mean)} {interval}"
+        style: dict[str, Any] = {"color": look.color, "gid": about(place, said)}
         if math.isfinite(summary.ci_low):
             ends = [metric.scaled(summary.ci_low), metric.scaled(summary.ci_high)]
-            axes.plot([x, x], ends, color=look.color, linewidth=2.0, zorder=2)
-        axes.plot([x], [metric.scaled(summary.mean)], look.marker, color=look.color, markersize=7.5, zorder=3)
+            axes.plot([x, x], ends, linewidth=2.0, zorder=2, **style)
+        axes.plot([x], [metric.scaled(summary.mean)], look.marker, markersize=7.5, zorder=3, **style)
     _scale(axes, [x for _, x, _ in points], log_from)
     axes.margins(y=0.12)
     keep_within(axes.yaxis, metric, metric.bounds)

@@ -61,8 +61,8 @@ def group_curve(row: GroupRow, metric: str) -> Curve:
 
 def curves_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) -> Figure | None:
     """Curves of the metric called `name` for `rows`; None if no job logged it."""
-    curves = [(Look.of(table.rows.index(row)), group_curve(row, name)) for row in rows]
-    bands = [_band(look, curve.epochs, curve) for look, curve in curves if curve.epochs.size]
+    curves = [(row, group_curve(row, name)) for row in rows]
+    bands = [_band(table, row, curve.epochs, curve) for row, curve in curves if curve.epochs.size]
     if not bands:
         return None
     figure, axes = bands_figure(bands, Metric(name), "epoch, from 0")
@@ -75,8 +75,8 @@ def timed_curves_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: 
 
     The axis is logarithmic where one group trains more than twenty times as long as another.
     """
-    curves = [(Look.of(table.rows.index(row)), *_timed_curve(row, name)) for row in rows]
-    bands = [_band(look, seconds, curve) for look, seconds, curve in curves if seconds.size]
+    curves = [(row, *_timed_curve(row, name)) for row in rows]
+    bands = [_band(table, row, seconds, curve) for row, seconds, curve in curves if seconds.size]
     if not bands:
         return None
     figure, axes = bands_figure(bands, Metric(name), "training time, s (mean)")
@@ -89,8 +89,10 @@ def timed_curves_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: 
     return figure
 
 
-def _band(look: Look, x: NDArray[np.float64] | NDArray[np.int64], curve: Curve) -> Band:
-    return Band(look, x.astype(np.float64), curve.mean, curve.mean - curve.std, curve.mean + curve.std)
+def _band(table: ComparisonTable, row: GroupRow, x: NDArray[np.float64] | NDArray[np.int64], curve: Curve) -> Band:
+    place = table.rows.index(row)
+    ends = (curve.mean, curve.mean - curve.std, curve.mean + curve.std)
+    return Band(Look.of(place), x.astype(np.float64), *ends, place=place, label=row.label)
 
 
 def _timed_curve(row: GroupRow, metric: str) -> tuple[NDArray[np.float64], Curve]:

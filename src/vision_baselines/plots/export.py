@@ -2,7 +2,7 @@
 
 The SVG is made for pasting into HTML: no header, no namespace, no metadata, no names that two figures
 could both use, the same bytes every time, and every colour of the house style a CSS variable. Text stays
-text, in the reader's own font; Matplotlib escapes it.
+text, in the reader's own font; Matplotlib escapes it. What shows a group says so, and its title what it shows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"} 
 _STYLE = re.compile(r'style="[^"]*"')
 _COLOR = re.compile(r"(fill|stroke): (#[0-9a-f]{6})\b")
 _NOISE = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->| xmlns(?::xlink)?=\"[^\"]*\"|<style[^>]*>.*?</style>", re.S)
-_GROUP_ID = re.compile(r'<g id="[^"]*"')
+_GROUP_ID = re.compile(r'<g id="(?:group-(\d+):)?([^"]*)"([^>]*)>')
 _FONT = re.compile(r"font: ((?:\d+ |bold )?[\d.]+px) [^;\"]*")
 PNG_DPI = 110
 
@@ -36,7 +36,7 @@ def svg(figure: Figure, name: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     markup = buffer.getvalue()
     markup = _NOISE.sub("", markup[markup.index("<svg") :])
-    markup = _GROUP_ID.sub("<g", markup)
+    markup = _GROUP_ID.sub(_opened, markup)
     return _STYLE.sub(lambda found: _themed(found[0]), markup).strip()
 
 
@@ -52,6 +52,12 @@ def pixels_png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     image.imsave(buffer, np.ascontiguousarray(pixels), format="png", metadata={"Software": ""})
     return buffer.getvalue()
+
+
+def _opened(found: re.Match[str]) -> str:
+    """The start of an element without its id; that of a group's artist says which, and what it shows (`style.about`)."""
+    place, text, rest = found.groups()
+    return f"<g{rest}>" if place is None else f'<g data-group="{place}"{rest}><title>{text}</title>'
 
 
 def _themed(style: str) -> str:

@@ -14,7 +14,7 @@ from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.bands import Band, bands_figure
 from vision_baselines.plots.scale import label_places, label_roundly, label_steps, scale_logarithmic, spans_widely
-from vision_baselines.plots.style import MUTED, Look
+from vision_baselines.plots.style import MUTED, Look, about
 from vision_baselines.runs.record import Curve
 
 # What the last word of a curve's name says: it is drawn in the figure of the curve that is named without it.
@@ -52,7 +52,12 @@ def curve_points(row: GroupRow, name: str) -> Points:
 def curve_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) -> Figure | None:
     """The curve called `name` of each group, and what is drawn beside it (`BESIDE`); None if no group has it."""
     metric = Metric(name)
-    bands = [Band.of(Look.of(table.rows.index(row)), points) for row in rows if (points := curve_points(row, name))]
+    places = {row.label: table.rows.index(row) for row in rows}
+    bands = [
+        Band.of(Look.of(places[row.label]), points, places[row.label], row.label)
+        for row in rows
+        if (points := curve_points(row, name))
+    ]
     if not bands:
         return None
     first = next(curve for row in rows for curve in _curves(row, name))
@@ -64,7 +69,9 @@ def curve_figure(table: ComparisonTable, rows: Sequence[GroupRow], name: str) ->
             values = [metric.scaled(summary.mean) for _, summary in points]
             if values:
                 low, high = axes.get_ylim()  # they are fixed by now
-                axes.plot([x for x, _ in points], values, linestyle=style, color=Look.of(table.rows.index(row)).color)
+                place = places[row.label]
+                gid = about(place, f"{row.label} ({kind})")
+                axes.plot([x for x, _ in points], values, linestyle=style, color=Look.of(place).color, gid=gid)
                 pad = 0.04 * (max(high, *values) - min(low, *values))
                 axes.set_ylim(min(low, min(values) - pad), max(high, max(values) + pad))
     label_steps(axes.xaxis, [float(x) for band in bands for x in band.x])

@@ -71,6 +71,15 @@ class Look:
         return cls(PALETTE[index % len(PALETTE)], MARKERS[index // len(PALETTE) % len(MARKERS)])
 
 
+def about(place: int | None, text: str) -> str | None:
+    """The id of an artist that shows the group at `place` of the table, and what the page says when it is pointed at.
+
+    >>> about(3, "model=cnn")
+    'group-3:model=cnn'
+    """
+    return None if place is None else f"group-{place}:{text}"
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw inside this; Matplotlib's own settings are back afterwards.

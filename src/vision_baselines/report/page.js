@@ -113,6 +113,14 @@
     document.body.classList.add("has-tools");
   }
 
+  // Pointing at a group in a figure lets the others step back; what its title says is shown by the browser.
+  const pointed = document.head.appendChild(element("style"));
+  document.addEventListener("pointerover", (event) => {
+    const place = event.target.closest?.("figure svg [data-group]")?.dataset.group;
+    const rule = place === undefined ? "" : `figure svg g[data-group]:not([data-group="${place}"]){opacity:.15}`;
+    if (pointed.textContent !== rule) pointed.textContent = rule;
+  });
+
   // Finding rows in a long table.
   all(".find").forEach((find) => {
     const box = find.querySelector("input");

@@ -26,11 +26,13 @@ from vision_baselines.comparison.provenance import Variant, commands, commits, d
 from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
+from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
+from vision_baselines.report.dots import dots_chart
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
-from vision_baselines.report.marks import color_rules, is_folded, mark, places_of, short_names, signs
+from vision_baselines.report.marks import color_rules, is_folded, mark, places_of, shape, short_names, signs
 from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
@@ -89,6 +91,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         caveats=caveats(table),
         looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,
         series=(series_columns(table), series_rows(table)) if table.series else None,
+        charts=[dots_chart(chart) for chart in (accuracy_chart(table), difference_chart(table)) if chart],
         epochs=epochs,
         by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,
         settings=_settings(table),
@@ -131,8 +134,13 @@ def _template() -> Any:
     )
     for function in (plural, one_line, capital, breakable, png_source, described, image_name):
         environment.filters[function.__name__] = function
-    environment.globals |= {"failure_reason": failure_reason, "label_of": label_of, "is_folded": is_folded}
-    environment.globals["label_errors"] = LABEL_ERRORS
+    environment.globals |= {
+        "failure_reason": failure_reason,
+        "label_of": label_of,
+        "is_folded": is_folded,
+        "shape": shape,
+        "label_errors": LABEL_ERRORS,
+    }
     return environment.get_template("page.html.j2")
 
 

@@ -35,7 +35,8 @@ from vision_baselines.plots.filters import (
     shared_limit,
 )
 from vision_baselines.plots.hierarchy import HIERARCHY_FILE, read_hierarchies
-from vision_baselines.plots.intervals import accuracy_figure, difference_figure
+from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart, zero_note
+from vision_baselines.plots.intervals import interval_figure
 from vision_baselines.plots.measured import (
     beside_note,
     curve_figure,
@@ -49,6 +50,8 @@ from vision_baselines.report.mistakes_page import MistakesSection, mistakes_sect
 
 GROUPS_IN_FIGURES = 12
 GROUPS_IN_TILES = 6
+CHARTS = ("accuracy", "difference")
+"""Figures that the page draws itself, so that their rows can be folded and hidden (`report.dots`)."""
 
 
 @dataclass(frozen=True)
@@ -143,23 +146,10 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
     curve = f"Mean over seeds at each epoch; the band is one standard deviation. {n}"
     cost = f"Mean over seeds; the line is its 95% interval. {n}"
     band = "the band is its 95% interval (Student's t)"
-    zero = "Where the interval holds zero, the two cannot be told apart."
-    if table.family > 1:
-        zero += " Verdicts follow p-values, which are corrected for all comparisons; intervals are not."
-    against = "the baseline" if table.baseline is not None else "the chosen group"
+    zero = zero_note(table)
+    charts = [accuracy_chart(table), difference_chart(table)]
     figures: list[tuple[str, str, str, Figure | None]] = [
-        (
-            "accuracy",
-            title,
-            "Small dots are runs, the large one their mean, the line its 95% interval (Student's t).",
-            accuracy_figure(table),
-        ),
-        (
-            "difference",
-            f"Difference to {against}",
-            f"Small dots are runs, each minus the run of {against} that it is paired with. {zero}",
-            difference_figure(table),
-        ),
+        (chart.key, chart.title, chart.caption, interval_figure(chart)) for chart in charts if chart
     ]
     drawn: dict[str, Sequence[GroupRow]] = {}
     for place, (of, rows) in enumerate(_by_classes(shown)):
@@ -214,7 +204,7 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
     groups = [row.label for row in table.rows]
     for key, heading, caption, figure in figures:
         if figure is not None:
-            vector = svg(figure, key)
+            vector = "" if key in CHARTS else svg(figure, key)
             own = legends.get(key)
             labels, among = ([row.label for row in drawn.get(key, shown)], groups) if own is None else (own, series)
             add_legend(figure, [(label, Look.of(among.index(label))) for label in labels], heading)

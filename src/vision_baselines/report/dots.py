@@ -1,0 +1,108 @@
+"""Interval charts as the page draws them: rows of text and marks at shares of the width, so that they fit any window.
+
+A row is an element of its own: it can be folded, hidden and read aloud, and its text is text. TensorBoard's picture of
+the same rows is `plots.intervals`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vision_baselines.comparison.formatting import shortened
+from vision_baselines.plots.interval_rows import IntervalChart, IntervalRow
+
+_TICKS = 6
+_ROOM = 0.04
+_RUNS_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Dots:
+    """One row; `mean`, `low`, `high` and `runs` are percentages of the width, `low` and `high` None without interval."""
+
+    label: str
+    place: int
+    note: str
+    title: str
+    mean: str
+    low: str | None
+    high: str | None
+    runs: tuple[str, ...]
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class DotsChart:
+    """Rows over one axis, whose ticks are percentages of the width with their text."""
+
+    key: str
+    title: str
+    caption: str
+    axis: str
+    rows: tuple[Dots, ...]
+    ticks: tuple[tuple[str, str], ...]
+    zero: str | None
+
+
+def dots_chart(chart: IntervalChart) -> DotsChart:
+    """The chart with its values turned into places."""
+    metric = chart.metric
+    ends = [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high) if math.isfinite(value)]
+    low, high = limits(ends, chart.bounds)
+    low, high = metric.scaled(low), metric.scaled(high)
+
+    def at(value: float) -> str:
+        share = (metric.scaled(value) - low) / (high - low)
+        return f"{100 * min(max(share, 0.0), 1.0):.2f}".rstrip("0").rstrip(".") + "%"
+
+    def row_of(row: IntervalRow) -> Dots:
+        has_interval = math.isfinite(row.low) and math.isfinite(row.high)
+        write = metric.signed if chart.has_zero else metric.bare
+        runs = ", ".join(write(run) for run in row.runs[:_RUNS_SHOWN])
+        interval = metric.interval(row.low, row.high, signed=chart.has_zero)
+        return Dots(
+            row.label,
+            row.place,
+            row.note,
+            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}\nruns: {runs}",
+            at(row.mean),
+            at(row.low) if has_interval else None,
+            at(row.high) if has_interval else None,
+            tuple(at(run) for run in row.runs[:_RUNS_SHOWN] if math.isfinite(run)),
+            row.is_best,
+        )
+
+    return DotsChart(
+        chart.key,
+        chart.title,
+        chart.caption,
+        chart.axis,
+        tuple(map(row_of, chart.rows)),
+        tuple((at(metric.unscaled(tick)), f"{tick:g}".replace("-", "−")) for tick in ticks(low, high)),
+        at(0.0) if chart.has_zero and low <= 0 <= high else None,
+    )
+
+
+def limits(values: list[float], bounds: tuple[float, float]) -> tuple[float, float]:
+    """The ends of an axis: room around what is shown, and nothing beyond what a value can be.
+
+    >>> limits([0.9, 1.0], (0.0, 1.0))
+    (0.896, 1.0)
+    """
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = _ROOM * (high - low) or _ROOM * abs(high) or _ROOM
+    return max(low - room, bounds[0]), min(high + room, bounds[1])
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """At most six round values from `low` to `high`, in steps of 1, 2 or 5 times a power of ten.
+
+    >>> ticks(89.6, 100.0), ticks(-0.4, 0.9)
+    ([90.0, 92.0, 94.0, 96.0, 98.0, 100.0], [0.0, 0.5])
+    """
+    least = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(place * step, 12) + 0.0 for place in range(first, last + 1)]
