@@ -19,8 +19,10 @@ from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.plots.confusion import Confusion, confusion_figure, summed_confusion
 from vision_baselines.plots.curves import group_curve, mean_curve
-from vision_baselines.plots.export import pixels_png
+from vision_baselines.plots.export import pixels_png, svg
 from vision_baselines.plots.filters import Filters, mosaic, read_filters, shared_limit
+from vision_baselines.plots.intervals import accuracy_figure
+from vision_baselines.plots.style import house_style
 from vision_baselines.report.pictures import _by_classes, best_rows, draw
 from vision_baselines.runs.record import EpochRow, Parameters, Timings
 
@@ -210,12 +212,25 @@ def test_labels_are_drawn_as_they_are(record):
     records = [record([f"{label}=x", "seed=0"], history=history([0.1, 0.5])) for label in labels]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = draw(table_of(*records, record("_hidden=1,seed=0", history=history([0.1]))))
-    root = ElementTree.fromstring(found.figures[0].svg.replace("<svg", '<svg xmlns:xlink="x"', 1))
-    texts = [element.text for element in root.iter("text")]
+        table = table_of(*records, record("_hidden=1,seed=0", history=history([0.1])))
+        with house_style():
+            vector = svg(accuracy_figure(table), "accuracy")
+        curves = next(picture.svg for picture in draw(table).figures if picture.key == "curves_train")
+    wanted = {f"{label}=x" for label in labels} | {"_hidden=1"}
+    for markup, of in ((vector, "text"), (curves, "title")):
+        root = ElementTree.fromstring(markup.replace("<svg", '<svg xmlns:xlink="x"', 1))
+        assert wanted <= {(element.text or "").partition("\n")[0] for element in root.iter(of)}
+        assert not list(root.iter("script"))
 
-    assert {f"{label}=x" for label in labels} | {"_hidden=1"} <= set(texts)
-    assert not list(root.iter("script"))
+
+def test_what_shows_a_group_says_whose_it_is_and_what_it_shows(record):
+    table = table_of(*(record(f"model={m},seed=0", history=history([0.1, 0.5])) for m in ("a", "b")))
+    found = {picture.key: picture.svg for picture in draw(table).figures}
+
+    for key in ("curves_val", "curves_train"):
+        assert set(re.findall(r'data-group="(\d+)"', found[key])) == {"0", "1"}
+        assert not re.findall(r"<g id=", found[key])
+    assert "<title>model=b\n(epoch, from 0)\n0: 10.00%\n1: 50.00%</title>" in found["curves_val"]
 
 
 def test_a_logarithmic_axis_is_labelled_with_plain_numbers(record):

@@ -31,7 +31,7 @@ def test_the_page_opens_from_the_disk_without_a_request_or_a_complaint(opened, c
         assert section.is_visible()
         assert section.locator("h2").inner_text()
     assert "model=cnn" in page.locator(".headline").inner_text()
-    assert page.locator("figure svg[role=img]").count() == 8
+    assert page.locator("figure svg[role=img]").count() == 6
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 50)")
 
 
@@ -45,8 +45,8 @@ def test_nothing_is_wider_than_the_window_and_text_stands_out(opened, comparison
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
         ".map(color => color.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0))"
     )
-    label = page.locator("#figures svg text", has_text="model=cnn").first.evaluate(
-        "node => getComputedStyle(node).fill"
+    label = page.locator("#figures .dot-name", has_text="model=cnn").first.evaluate(
+        "node => getComputedStyle(node).color"
     )
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width

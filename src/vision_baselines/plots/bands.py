@@ -43,7 +43,8 @@ class Band:
     ) -> Band:
         """Means in their 95% intervals."""
         numbers = np.array([(x, found.mean, found.ci_low, found.ci_high) for x, found in points], dtype=np.float64)
-        return cls(look, *numbers.reshape(-1, 4).T, place=place, label=label)
+        x, middle, low, high = numbers.reshape(-1, 4).T
+        return cls(look, x, middle, low, high, place, label)
 
 
 def bands_figure(
@@ -80,9 +81,9 @@ def bands_figure(
 def _in_words(band: Band, metric: Metric, x_label: str) -> str:
     """The label, and the value at the first, the last and some places between, a line each."""
     places = sorted({round(place) for place in np.linspace(0, band.x.size - 1, min(band.x.size, _SAID))})
-    values = [
-        f"{short_tick(float(band.x[at]))}: {metric.written(float(band.middle[at]))} "
-        f"{metric.interval(float(band.low[at]), float(band.high[at]))}"
-        for at in places
-    ]
-    return "\n".join([band.label, f"({x_label})", *values])
+    said = [band.label, f"({x_label})"]
+    for at in places:
+        middle, low, high = (float(numbers[at]) for numbers in (band.middle, band.low, band.high))
+        interval = f" {metric.interval(low, high)}" if low < high else ""
+        said.append(f"{short_tick(float(band.x[at]))}: {metric.written(middle)}{interval}")
+    return "\n".join(said)

@@ -55,7 +55,7 @@ def pixels_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _opened(found: re.Match[str]) -> str:
-    """The start of an element without its id; that of a group's artist says which, and what it shows (`style.about`)."""
+    """The start of an element without its id; a group's artist says whose it is and what it shows (`style.about`)."""
     place, text, rest = found.groups()
     return f"<g{rest}>" if place is None else f'<g data-group="{place}"{rest}><title>{text}</title>'
 

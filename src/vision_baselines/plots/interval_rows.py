@@ -1,6 +1,7 @@
 """What the rows of an interval chart show, for the page and for TensorBoard alike: runs, their mean, its interval.
 
-Numbers are in the metric's own unit. Drawing is left to `plots.intervals` and `report.dots`; Matplotlib is not imported.
+Numbers are in the metric's own unit. Drawing is left to `plots.intervals` and `report.dots`; this imports no
+Matplotlib.
 """
 
 from __future__ import annotations

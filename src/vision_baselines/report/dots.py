@@ -19,7 +19,7 @@ _RUNS_SHOWN = 60
 
 @dataclass(frozen=True)
 class Dots:
-    """One row; `mean`, `low`, `high` and `runs` are percentages of the width, `low` and `high` None without interval."""
+    """One row; `mean`, `low`, `high` and `runs` are percentages of the width, the ends None without one."""
 
     label: str
     place: int

@@ -30,6 +30,7 @@ from vision_baselines.plots.interval_rows import accuracy_chart, difference_char
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
+from vision_baselines.report.job_details import job_details, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import color_rules, is_folded, mark, places_of, shape, short_names, signs
@@ -59,8 +60,11 @@ _INSIDE = re.compile(r"(?<=_)|(?<=\.)(?=[A-Za-z])")
 _RECALLS_OF = 6  # groups, beside each other
 
 
-def page(table: ComparisonTable, pictures: Pictures | None) -> str:
-    """The whole page; without `pictures`, it says so where they would be."""
+def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = None) -> str:
+    """The whole page, which links to files of the runs as they lie from the folder `out`.
+
+    Without `pictures`, it says so where they would be.
+    """
     columns = group_columns(table)
     against = chosen(columns, READ_AGAINST)
     found = finding(table)
@@ -69,6 +73,7 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
     classes = recall_rows(recalls_of)
     found_signs, names = signs(table), short_names(row.label for row in table.rows)
     script, digest = _script()
+    of_jobs = job_rows(table)
     text: str = _template().render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -96,7 +101,9 @@ def page(table: ComparisonTable, pictures: Pictures | None) -> str:
         by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,
         settings=_settings(table),
         pictures=pictures,
-        jobs=(chosen(job_columns(table), JOB), job_rows(table)),
+        jobs=(chosen(job_columns(table), JOB), of_jobs),
+        details=job_details(of_jobs, out),
+        shared=shared_settings(of_jobs),
         marks=_marks(table),
         places=places_of(table),
         names=names,

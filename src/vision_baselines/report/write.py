@@ -251,7 +251,7 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         "comparison.md": markdown(table).encode(),
         LATEX_FILE: latex(table, options).encode(),
         "checklist.md": checklist(table).encode(),
-        "comparison.html": page(table, drawn).encode(),
+        "comparison.html": page(table, drawn, out).encode(),
     }
     classes = classes_frame(table)
     if len(classes):

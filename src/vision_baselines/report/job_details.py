@@ -1,0 +1,151 @@
+"""What the page says of one job: how it went, the settings that set it apart, its curve, and links to its own files.
+
+The links lead from the page's folder to the run's; the page is complete without them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.configuration import leaf_text, setting_differences
+from vision_baselines.comparison.formatting import number, one_line, plural
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.report.tables import JobRow, failure_reason
+from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.record import RECORD_FILE, RunRecord
+
+_LONGEST_VALUE = 300
+_POINTS = 40
+_WIDTH, _HEIGHT = 240, 60
+_LOGS = ("config.yaml", "train.log", "output.txt")
+_IMAGES = (".png", ".gif")
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file of a run: its name below the run's folder, and where it lies seen from the page."""
+
+    name: str
+    href: str
+
+
+@dataclass(frozen=True)
+class JobCurve:
+    """The validation metric by epoch, as points of a line in a box of 240 by 60, and in words."""
+
+    points: str
+    says: str
+
+
+@dataclass(frozen=True)
+class JobDetails:
+    """A job's panel: `settings` are those that not all jobs share."""
+
+    key: str
+    name: str
+    group: str
+    facts: str
+    reason: str
+    settings: Mapping[str, str]
+    results: Mapping[str, str]
+    curve: JobCurve | None
+    pictures: Sequence[Link]
+    files: Sequence[Link]
+
+
+def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetails]:
+    """The panel of each job, by its folder; without `out`, the page's folder, no file is linked."""
+    own: dict[str, dict[str, str]] = {str(place): {} for place in range(len(rows))}
+    found = setting_differences({str(place): [row.job.record] for place, row in enumerate(rows)})
+    for key, values in found.items():
+        if "." in key and found.get(key.rpartition(".")[2]) == values:
+            continue  # a copy, as data.seed is of seed
+        for place, value in values.items():
+            own[place][key] = one_line(value, _LONGEST_VALUE)
+    return {
+        row.job.folder: JobDetails(
+            key=f"job-{place}",
+            name=row.job.record.name,
+            group=row.group,
+            facts=_facts(row.job.record),
+            reason=failure_reason(row.job),
+            settings=own[str(place)],
+            results={Metric(name).title: Metric(name).written(value) for name, value in _metrics(row.job.record)},
+            curve=_curve(row.job.record),
+            pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
+            files=_links(row.job, _texts(row.job) if out is not None else [], out),
+        )
+        for place, row in enumerate(rows)
+    }
+
+
+def shared_settings(rows: Sequence[JobRow]) -> dict[str, str]:
+    """The settings that all jobs have alike, by dotted key."""
+    if not rows:
+        return {}
+    configs = [relevant(row.job.record.config) for row in rows]
+    first = {key: leaf_text(value) for key, value in configs[0].items()}
+    for config in configs[1:]:
+        first = {key: text for key, text in first.items() if key in config and leaf_text(config[key]) == text}
+    return {key: one_line(text, _LONGEST_VALUE) for key, text in sorted(first.items())}
+
+
+def _facts(record: RunRecord) -> str:
+    said = [record.status.value, f"seed {record.seed}", plural(len(record.history), "epoch")]
+    if record.best_epoch is not None:
+        said.append(f"best epoch {record.best_epoch}, from 0")
+    if record.timings.fit_s:
+        said.append(f"{number(record.timings.fit_s)} s of training")
+    return " · ".join(said)
+
+
+def _metrics(record: RunRecord) -> list[tuple[str, float]]:
+    return sorted((name, value) for name, value in record.metrics.items() if math.isfinite(value))
+
+
+def _curve(record: RunRecord) -> JobCurve | None:
+    """The metric that the run's best epoch was chosen by, at no more than 40 epochs."""
+    name = record.selection_metric
+    rows = [(row.epoch, row.metrics[name]) for row in record.history if math.isfinite(row.metrics.get(name, math.nan))]
+    if len(rows) < 2:
+        return None
+    metric = Metric(name, record.task.mode)
+    kept = [
+        rows[round(place * (len(rows) - 1) / (min(len(rows), _POINTS) - 1))] for place in range(min(len(rows), _POINTS))
+    ]
+    values = [value for _, value in rows]
+    low, span = min(values), max(values) - min(values) or 1.0
+    start, length = rows[0][0], rows[-1][0] - rows[0][0] or 1
+    points = " ".join(
+        f"{_WIDTH * (epoch - start) / length:.0f},{_HEIGHT - 4 - (_HEIGHT - 8) * (value - low) / span:.1f}"
+        for epoch, value in kept
+    )
+    best = metric.best(values)
+    at = next(epoch for epoch, value in rows if value == best)
+    says = (
+        f"{metric.title} by epoch: {metric.written(values[0])} at {start}, best {metric.written(best)} at {at}, "
+        f"last {metric.written(values[-1])} at {rows[-1][0]}"
+    )
+    return JobCurve(points, says)
+
+
+def _texts(job: Job) -> list[str]:
+    return [RECORD_FILE, *(name for name in _LOGS if (job.folder / name).is_file())]
+
+
+def _links(job: Job, names: Sequence[str], out: Path | None) -> list[Link]:
+    """Links to files below the run's folder; a name that leads out of it is left out."""
+    inside = [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
+    if out is None or not inside:
+        return []
+    try:
+        way = os.path.relpath(job.folder.absolute(), out.absolute())
+    except ValueError:  # on another drive
+        return []
+    return [Link(name, quote(os.fsencode(Path(way, name).as_posix()), safe="/")) for name in inside]
