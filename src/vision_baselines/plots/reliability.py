@@ -28,9 +28,7 @@ def reliability_figure(table: ComparisonTable, rows: Sequence[GroupRow]) -> Figu
     return diagram([(Look.of(place), bins) for place, _, bins in found], [of[:2] for of in found])
 
 
-def diagram(
-    lines: Sequence[tuple[Look, NDArray[np.float64]]], groups: Sequence[tuple[int, str]] = ()
-) -> Figure | None:
+def diagram(lines: Sequence[tuple[Look, NDArray[np.float64]]], groups: Sequence[tuple[int, str]] = ()) -> Figure | None:
     """A line for each table (3, BINS) of `analysis.calibration`; None where no bin of any is filled enough.
 
     Args:

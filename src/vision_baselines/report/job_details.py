@@ -10,13 +10,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import leaf_text, setting_differences
+from vision_baselines.comparison.configuration import leaf_text
 from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.report.tables import JobRow, failure_reason
+from vision_baselines.runs.factored import factored
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
@@ -61,13 +63,7 @@ class JobDetails:
 
 def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetails]:
     """The panel of each job, by its folder; without `out`, the page's folder, no file is linked."""
-    own: dict[str, dict[str, str]] = {str(place): {} for place in range(len(rows))}
-    found = setting_differences({str(place): [row.job.record] for place, row in enumerate(rows)})
-    for key, values in found.items():
-        if "." in key and found.get(key.rpartition(".")[2]) == values:
-            continue  # a copy, as data.seed is of seed
-        for place, value in values.items():
-            own[place][key] = one_line(value, _LONGEST_VALUE)
+    own = own_settings([row.job.record for row in rows])
     return {
         row.job.folder: JobDetails(
             key=f"job-{place}",
@@ -75,7 +71,7 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
             group=row.group,
             facts=_facts(row.job.record),
             reason=failure_reason(row.job),
-            settings=own[str(place)],
+            settings=own[place],
             results={Metric(name).title: Metric(name).written(value) for name, value in _metrics(row.job.record)},
             curve=_curve(row.job.record),
             pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
@@ -85,15 +81,25 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
     }
 
 
-def shared_settings(rows: Sequence[JobRow]) -> dict[str, str]:
-    """The settings that all jobs have alike, by dotted key."""
-    if not rows:
-        return {}
-    configs = [relevant(row.job.record.config) for row in rows]
-    first = {key: leaf_text(value) for key, value in configs[0].items()}
-    for config in configs[1:]:
-        first = {key: text for key, text in first.items() if key in config and leaf_text(config[key]) == text}
-    return {key: one_line(text, _LONGEST_VALUE) for key, text in sorted(first.items())}
+def own_settings(records: Sequence[RunRecord]) -> list[dict[str, str]]:
+    """The settings that not all `records` share, by dotted key, without copies, as ``data.seed`` is one of ``seed``."""
+    own = [relevant(part) for part in factored([record.config for record in records])[1]]
+    values: dict[str, list[Any]] = {
+        key: [of.get(key) for of in own] for key in dict.fromkeys(k for of in own for k in of)
+    }
+    ends: dict[str, list[str]] = {}
+    for key in sorted(values, key=lambda key: key.count(".")):
+        twins = ends.setdefault(key.rpartition(".")[2], [])
+        if not any(values[twin] == values[key] for twin in twins):
+            twins.append(key)
+    kept = sorted(key for keys in ends.values() for key in keys)
+    return [{key: one_line(leaf_text(of[key]), _LONGEST_VALUE) for key in kept if key in of} for of in own]
+
+
+def shared_settings(records: Sequence[RunRecord]) -> dict[str, str]:
+    """The settings that all `records` have alike, by dotted key."""
+    found = relevant(factored([record.config for record in records])[0])
+    return {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(found.items())}
 
 
 def _facts(record: RunRecord) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +27,13 @@ from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
+from vision_baselines.report.cells import Cells, breakable
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
 from vision_baselines.report.job_details import job_details, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
-from vision_baselines.report.marks import color_rules, is_folded, mark, places_of, shape, short_names, signs
+from vision_baselines.report.marks import color_rules, mark, places_of, shape, short_names, signs
 from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
 
 _VARIANTS_SHOWN = 6
 _COMMANDS_SHOWN = 4
-_LONG_PART = 24
-_INSIDE = re.compile(r"(?<=_)|(?<=\.)(?=[A-Za-z])")
 _RECALLS_OF = 6  # groups, beside each other
 
 
@@ -73,7 +71,10 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     classes = recall_rows(recalls_of)
     found_signs, names = signs(table), short_names(row.label for row in table.rows)
     script, digest = _script()
+    line_marks = {line.label: mark(index) for index, line in enumerate(table.series)}
     of_jobs = job_rows(table)
+    details = job_details(of_jobs, out)
+    keys = {folder: job.key for folder, job in details.items()}
     text: str = _template().render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -102,16 +103,15 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         settings=_settings(table),
         pictures=pictures,
         jobs=(chosen(job_columns(table), JOB), of_jobs),
-        details=job_details(of_jobs, out),
-        shared=shared_settings(of_jobs),
-        marks=_marks(table),
-        places=places_of(table),
+        details=details,
+        shared=shared_settings([row.job.record for row in of_jobs]),
+        cells=Cells(table, names, places_of(table), _marks(table), line_marks, keys),
         names=names,
         signs=found_signs,
         color_rules=color_rules(found_signs),
         script=Markup(script),
         script_sha256=Markup(digest),
-        line_marks={line.label: mark(index) for index, line in enumerate(table.series)},
+        line_marks=line_marks,
         commands=[dict(variant.facts)["command"] for variant in commands(table.jobs)],
         commands_shown=_COMMANDS_SHOWN,
         code=_variants(commits(table.jobs)),
@@ -134,7 +134,7 @@ def _template() -> Any:
     environment = Environment(
         loader=PackageLoader("vision_baselines", "report"),
         autoescape=True,
-        finalize=lambda value: value if isinstance(value, Markup) else printable(value),
+        finalize=_finalized,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -143,12 +143,15 @@ def _template() -> Any:
         environment.filters[function.__name__] = function
     environment.globals |= {
         "failure_reason": failure_reason,
-        "label_of": label_of,
-        "is_folded": is_folded,
         "shape": shape,
         "label_errors": LABEL_ERRORS,
     }
     return environment.get_template("page.html.j2")
+
+
+def _finalized(value: Any) -> Any:
+    """What the template writes: markup as it is, text without what cannot be printed."""
+    return value if isinstance(value, Markup) or (type(value) is str and value.isprintable()) else printable(value)
 
 
 def _settings(table: ComparisonTable) -> dict[str, list[str]]:
@@ -179,12 +182,6 @@ def _marks(table: ComparisonTable) -> dict[str, Markup]:
     return nothing | {label: mark(place) for label, place in places_of(table).items()}
 
 
-def label_of(item: Any) -> str:
-    """The label of the group that a row of a table is about; empty where it is about none."""
-    found = next((getattr(item, name) for name in ("group", "comparison", "label") if hasattr(item, name)), "")
-    return str(found)
-
-
 def png_source(content: bytes) -> str:
     """A PNG as the source of an image."""
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
@@ -193,13 +190,6 @@ def png_source(content: bytes) -> str:
 def image_name(image: str) -> str:
     """What an image is called, with its middle left out where it is long."""
     return short_name(image, 40)
-
-
-def breakable(label: str) -> Markup:
-    """A group's label that may be broken where its parts end, in a long part also inside it, and not in a number."""
-    parts = re.split(r"(?<=[,/])", printable(label))
-    pieces = [piece for part in parts for piece in (re.split(_INSIDE, part) if len(part) > _LONG_PART else [part])]
-    return Markup("<wbr>").join(pieces)
 
 
 def described(svg: str, text: str) -> Markup:
