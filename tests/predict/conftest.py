@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,15 @@ def digits(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("digits")
     write_pictures(Digits().load().test.images[:40].numpy(), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., None]:
+    """``train(folder, *overrides)``."""
+    return train_run
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[..., list[Path]]:
+    """``write(images, folder)``."""
+    return write_pictures

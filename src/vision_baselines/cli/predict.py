@@ -90,15 +90,16 @@ def _predict(arguments: list[str]) -> None:
         members = load_trained(runs, trusted_packages=options.trust, device=device)
         found = predict(members, pictures, batch_size=options.batch_size, on_fault=refuse, on_note=_say)
     _write(found, members, faults, outputs, options.top)
+    terminal = console()
     if len(found):
-        console().print(prediction_table(found, options.top))
+        terminal.print(prediction_table(found, options.top, terminal))
     if len(found) and len(members) > 1:
-        console().print(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}", soft_wrap=True)
+        terminal.print(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}", soft_wrap=True)
     for target in filter(None, outputs.values()):
         print(target)
     sys.stdout.flush()
     if faults:
-        raise DataError(f"{plural(len(faults), 'file')} not read, {plural(len(found), 'picture')} predicted")
+        raise DataError(f"not read: {len(faults):,}, named above; predicted: {plural(len(found), 'picture')}")
 
 
 def _require_both(runs: Sequence[Path], pictures: Sequence[Path]) -> None:

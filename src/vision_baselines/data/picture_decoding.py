@@ -42,7 +42,16 @@ PixelArray = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 class PictureError(Exception):
-    """A picture cannot be used; the message says why, without its name."""
+    """A picture cannot be used; the message says why, without its name.
+
+    Args:
+        fault: What is wrong with it.
+        key: The config key of training that decides on this, which the message then names.
+    """
+
+    def __init__(self, fault: str, key: str = "") -> None:
+        super().__init__(f"{fault} ({key})" if key else fault)
+        self.fault = fault
 
 
 def decoded(
@@ -75,7 +84,7 @@ def decoded(
     try:
         with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > max_pixels:
-                raise PictureError(_too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels))
+                raise _too_large(f"{image.width:,}×{image.height:,} pixels", max_pixels)
             if size is not None:
                 image.draft("RGB", (2 * max(size), 2 * max(size)))
             upright = eight_bit(ImageOps.exif_transpose(image), pixel_max=pixel_max, note_peak=note_peak)
@@ -83,7 +92,7 @@ def decoded(
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(_too_large("too many pixels", max_pixels)) from error
+        raise _too_large("too many pixels", max_pixels) from error
     except UnidentifiedImageError as error:
         raise PictureError(_unidentified(path)) from error
     except MemoryError as error:
@@ -171,7 +180,7 @@ def eight_bit(
     if values.min() < 0 or values.max() > SIXTEEN_BIT_MAX:
         raise PictureError(f"32-bit pixels from {values.min()} to {values.max()}; expected 8 or 16 bits")
     if values.max() > pixel_max:
-        raise PictureError(f"a pixel of {values.max()}; expected at most {pixel_max} (data.source.pixel_max)")
+        raise PictureError(f"a pixel of {values.max()}; expected at most {pixel_max}", "data.source.pixel_max")
     if note_peak is not None:
         note_peak(int(values.max()))
     return Image.fromarray(((values.astype(np.uint32) * 255 + pixel_max // 2) // pixel_max).astype(np.uint8))
@@ -185,8 +194,8 @@ def _without_transparency(image: Image.Image) -> Image.Image:
     return opaque
 
 
-def _too_large(received: str, max_pixels: int) -> str:
-    return f"{received}; expected at most {max_pixels:,} (data.source.max_pixels)"
+def _too_large(received: str, max_pixels: int) -> PictureError:
+    return PictureError(f"{received}; expected at most {max_pixels:,}", "data.source.max_pixels")
 
 
 def _unidentified(path: Path) -> str:

@@ -53,7 +53,8 @@ def gallery(found: Predictions, members: Sequence[Trained], faults: Sequence[Fau
     counts = Counter(found.labels).most_common()
     text: str = _template().render(
         names=[member.folder.name for member in members],
-        claim=f"{plural(len(found), 'picture')}: " + listed([f"{n:,} {class_text(name)}" for name, n in counts], 5)
+        claim=f"{plural(len(found), 'picture')} of {plural(len(counts), 'class')}: "
+        + listed([f"{class_text(name)} ({n:,})" for name, n in counts], 8)
         if counts
         else "No picture was read",
         cards=cards,

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import track
 
 from vision_baselines.analysis import ensemble
-from vision_baselines.comparison.formatting import plural
 from vision_baselines.data.given_pictures import Fault, given_pictures
 from vision_baselines.data.picture_decoding import PictureError, PixelArray, quiet_pillow, upright_size
 from vision_baselines.data.picture_layout import printable
@@ -118,9 +117,7 @@ class _Seen:
         for kind in kinds:
             other = sum(size != kind.size for size in self.sizes)
             if kind.size is not None and other:
-                height, width = kind.size
-                of = plural(len(self.sizes), "picture")
-                yield f"{other:,} of {of} not of {width}×{height} pixels: {kind.in_words()}"
+                yield f"pictures of another size: {other:,} of {len(self.sizes):,}, {kind.in_words()}"
         kind = self._member.preparation
         if not self._count or kind.channels != 1 or kind.half is not None:
             return
@@ -190,7 +187,8 @@ def _decoded(files: Sequence[Path], kinds: Sequence[Preparation], size: int, ref
             images = {kind: kind.of_file(file) for kind in kinds}
             return _File(str(file), upright_size(file) or (), images)
         except (PictureError, OSError) as error:
-            return Fault(printable(str(file)), printable(str(getattr(error, "strerror", None) or error)))
+            reason = error.fault if isinstance(error, PictureError) else str(error.strerror or error)
+            return Fault(printable(str(file)), printable(reason))
 
     with _pool() as pool:
         for batch in _batches(files, size):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,26 +14,54 @@ from vision_baselines.data.picture_layout import printable
 from vision_baselines.evaluation.predictions import Predictions
 
 _LONGEST_CLASS = 32
+_ANY_WIDTH = 10_000
 ENSEMBLE_NOTE = (
     "agree: members whose likeliest class is the ensemble's; ±: standard deviation of its probability over members, "
     "in points"
 )
 
 
-def prediction_table(found: Predictions, top: int) -> Table:
-    """One line a picture."""
+def prediction_table(found: Predictions, top: int, console: Console) -> Table:
+    """One line a picture, or where the console has no room for that, one line a class."""
+    table = _by_picture(found, top)
+    width = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
+    return table if width <= console.width else _by_class(found, top)
+
+
+def _by_picture(found: Predictions, top: int) -> Table:
+    ranks = ["likeliest", *(_ordinal(rank) for rank in range(2, min(top, len(found.class_names)) + 1))]
+    table = _table(found, *ranks)
+    for row in range(len(found)):
+        cells = [f"{class_text(label)} {percent(share)}" for label, share in found.likeliest(row, top)]
+        table.add_row(*_texts(_name(found, row), *cells, *disagreement_texts(found, row)))
+    return table
+
+
+def _by_class(found: Predictions, top: int) -> Table:
+    table = _table(found, "class", "probability")
+    for row in range(len(found)):
+        first, *others = found.likeliest(row, top)
+        head = (class_text(first[0]), percent(first[1]))
+        table.add_row(*_texts(_name(found, row), *head, *disagreement_texts(found, row)))
+        for label, share in others:
+            table.add_row(*_texts("", class_text(label), percent(share)), style="dim")
+    return table
+
+
+def _table(found: Predictions, *heads: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("picture", overflow="fold", ratio=1)
-    for rank in range(1, min(top, len(found.class_names)) + 1):
-        table.add_column("likeliest" if rank == 1 else _ordinal(rank), overflow="fold", justify="right")
-    if found.disagreement is not None:
-        table.add_column("agree", justify="right", no_wrap=True)
-        table.add_column("±", justify="right", no_wrap=True)
-    for row in range(len(found)):
-        name = printable(found.files[row]) if found.files else str(row)
-        cells = [Text(f"{class_text(label)} {percent(share)}") for label, share in found.likeliest(row, top)]
-        table.add_row(Text(name), *cells, *map(Text, disagreement_texts(found, row)))
+    for head in (*heads, *(("agree", "±") if found.disagreement is not None else ())):
+        table.add_column(head, justify="right", overflow="fold")
     return table
+
+
+def _name(found: Predictions, row: int) -> str:
+    return printable(found.files[row]) if found.files else str(row)
+
+
+def _texts(*cells: str) -> list[Text]:
+    return [Text(cell) for cell in cells]
 
 
 def disagreement_texts(found: Predictions, row: int) -> Iterator[str]:
