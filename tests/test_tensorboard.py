@@ -25,11 +25,12 @@ def open_files():
 def sweep(train_tiny, tmp_path_factory):
     """Jobs in one process: records and folders."""
     root = tmp_path_factory.mktemp("tensorboard")
-    drawn = ["callbacks.learning_rate={_target_:pytorch_lightning.callbacks.LearningRateMonitor}", "logger=tensorboard"]
-    records = [train_tiny(root / "0", "trainer.max_epochs=3", pictures=True)]
+    drawn = ["logger=tensorboard", "logger.tensorboard.pictures=false"]
+    asked = ["logger.tensorboard.histograms=true", "logger.tensorboard.graph=true"]
+    records = [train_tiny(root / "0", "trainer.max_epochs=3", *asked, pictures=True)]
     for index in range(1, JOBS):
         more = ["trainer.max_epochs=1", f"seed={index % 2}", f"model.hidden_features={4 + index // 2}"]
-        records.append(train_tiny(root / str(index), *drawn[1:], *more))
+        records.append(train_tiny(root / str(index), *drawn, *more))
     return SimpleNamespace(root=root, records=records, folders=[root / str(i) for i in range(JOBS)])
 
 
@@ -142,14 +143,57 @@ def test_the_best_epochs_filters_are_kept_as_numbers(sweep):
     assert np.load(sweep.folders[0] / "filters.npy").shape == (2, 1, 3, 3)
 
 
+def test_the_confusion_matrix_and_feature_maps_of_three_classes_are_drawn(sweep, first, events):
+    pictures = [tag for tag in first.Tags()["images"] if not tag.startswith(("filters", "mistakes"))]
+    maps = [tag for tag in pictures if tag.startswith("feature_maps/image_")]
+    assert sorted(pictures) == sorted(["confusion/test", *maps])
+    assert len(maps) == 3
+    for tag in pictures:
+        [shown] = first.Images(tag)
+        assert Image.open(io.BytesIO(shown.encoded_image_string)).size == (shown.width, shown.height)
+    assert not [tag for tag in events(sweep.folders[1]).Tags()["images"] if tag in pictures]
+
+
+def test_weights_and_gradients_of_every_parameter_are_histograms_of_each_epoch(sweep, first, events):
+    names = {f"{name}.{part}" for name in sweep.records[0].parameters.per_layer for part in ("weight", "bias")}
+    found = set(first.Tags()["histograms"])
+    assert found == {f"{kind}/{name}" for kind in ("weights", "gradients") for name in names}
+    assert [event.step for event in first.Histograms("weights/head.1.weight")] == [5, 11, 17]
+    last = first.Histograms("gradients/head.1.weight")[-1].histogram_value
+    assert last.num == 48
+    assert last.min < 0 < last.max
+    assert not events(sweep.folders[1]).Tags()["histograms"]
+
+
+def test_the_graph_goes_from_the_image_to_the_output_and_is_there_on_request_only(sweep, first, events):
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+
+    nodes = {node.name: node for node in GraphDef.FromString(first._graph).node}
+    name, seen = "output", []
+    while nodes[name].input:
+        [name] = nodes[name].input
+        seen.append(nodes[name].op)
+    assert seen[-1] == "image"
+    assert seen.count("conv2d") == 2
+    assert not events(sweep.folders[1]).Tags()["graph"]
+
+
+def test_training_and_validation_loss_share_steps_and_a_chart(first, scalars, sweep):
+    curves = scalars(sweep.folders[0])
+    assert [step for step, _ in curves["train/loss"]] == [step for step, _ in curves["val/loss"]] == [5, 11, 17]
+    content = first.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"train/loss$" in content
+    assert b"val/loss$" in content
+
+
 def test_the_parameter_table_lists_every_layer_and_the_total(sweep, first):
     [text] = first.Tensors("parameters/text_summary")
     table = text.tensor_proto.string_val[0].decode()
     parameters = sweep.records[0].parameters
-    assert f"**{parameters.total:,}**" in table
+    assert f"total {parameters.total:,} " in " ".join(table.split())
     for layer in parameters.per_layer:
         assert layer in table
-    assert table.startswith("| layer |")
+    assert all(line.startswith("    ") for line in table.splitlines())  # code, whose words are not broken
 
 
 def test_parameter_counts_are_scalars_that_add_up(sweep, scalars):
@@ -194,6 +238,46 @@ def test_rewinding_an_empty_folder_leaves_one_file(tmp_path):
     logger.rewind(0)
     logger.close()
     assert len(list(tmp_path.glob("events*"))) == 1
+
+
+def test_rewinding_keeps_the_graph_the_layout_and_histograms_once(tmp_path, events):
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.node_def_pb2 import NodeDef
+
+    def write(steps):
+        logger.log_event(Event(graph_def=GraphDef(node=[NodeDef(name="image", op="image")]).SerializeToString()))
+        logger.experiment.add_custom_scalars({"a": {"b": ["Multiline", ["c"]]}})
+        for step in steps:
+            logger.experiment.add_histogram("weights/w", np.arange(3.0), global_step=step)
+        logger.close()
+
+    for steps in ([0, 1, 2], [2, 3]):
+        logger = RunTensorBoardLogger(str(tmp_path))
+        logger.rewind(3)
+        write(steps)
+    logger = RunTensorBoardLogger(str(tmp_path))
+    logger.rewind(3)
+    logger.close()
+    found = events(tmp_path)
+    assert [event.step for event in found.Histograms("weights/w")] == [0, 1, 2]
+    assert found.Tags()["graph"]
+    assert len(found.Tensors("custom_scalars__config__")) == 1
+    assert len(list(tmp_path.glob("events*"))) == 1
+
+
+@pytest.mark.parametrize("values", [[float("nan")], [], [float("inf"), 1.0, 2.0]])
+def test_values_that_are_not_finite_end_no_run(tmp_path, events, values):
+    import torch
+
+    from vision_baselines.training.net_histograms import NetHistograms
+
+    logger = RunTensorBoardLogger(str(tmp_path))
+    net = SimpleNamespace(named_parameters=lambda: [("w", torch.nn.Parameter(torch.tensor(values)))])
+    trainer = SimpleNamespace(is_last_batch=True, global_step=3)
+    NetHistograms(logger).on_train_batch_end(trainer, SimpleNamespace(net=net), None, None, 0)
+    logger.close()
+    assert bool(events(tmp_path).Tags()["histograms"]) == any(map(np.isfinite, values))
 
 
 def test_closing_twice_is_harmless(tmp_path):

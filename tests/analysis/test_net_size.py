@@ -7,7 +7,7 @@ from vision_baselines.analysis.layer_trace import num_parameters, trace_layers
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.models.cnn import CNN
 from vision_baselines.models.fc import FC
-from vision_baselines.training.parameter_table import markdown_table, scalars
+from vision_baselines.training.parameter_table import scalars, text_table
 
 SHAPE = (1, 28, 28)
 
@@ -37,14 +37,15 @@ def test_a_net_without_convolutions_has_no_field_to_log():
 
 
 def test_the_text_table_has_a_row_per_layer_and_the_totals():
-    lines = markdown_table(net_size(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), (1, 8, 8)))
+    text = text_table(net_size(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)), (1, 8, 8)))
 
-    assert lines.splitlines() == [
-        "| layer | kind | output shape | parameters | FLOPs per image | receptive field |",
-        "|---|---|---|---:|---:|---:|",
-        "| 0 | Conv2d | 2×6×6 | 20 | 1,296 | 3 px |",
-        "| 1 | Flatten | 72 | 0 | 0 | whole image |",
-        "| 2 | Linear | 3 | 219 | 432 | whole image |",
-        "| **total** | | | **239** | **1,728** | |",
-        "| **trainable** | | | **239** | | |",
+    assert [line.removeprefix("    ") for line in text.splitlines()] == [
+        "layer      kind     output shape  parameters  FLOPs per image  receptive field",
+        "──────────────────────────────────────────────────────────────────────────────",
+        "0          Conv2d   2×6×6                 20            1,296             3 px",
+        "1          Flatten  72                     0                0      whole image",
+        "2          Linear   3                    219              432      whole image",
+        "──────────────────────────────────────────────────────────────────────────────",
+        "total                                    239            1,728",
+        "trainable                                239",
     ]

@@ -48,12 +48,12 @@ def test_the_table_is_text_for_the_text_tab(made):
     assert found.PluginTagToContent("text").keys() == {"comparison/table"}
     (event,) = found.Tensors("comparison/table")
     text = event.tensor_proto.string_val[0].decode()
-    result, _, _ = text.partition("## ")
-    [head, _, *rows] = [line for line in result.splitlines() if line.startswith("|")]
+    code = [line for line in text.splitlines() if line.startswith("    ")]
 
-    assert text == markdown(made.table, TERMINAL, [TERMINAL_SURENESS])
-    assert len(rows) == 2
-    assert head.count("|") <= 8  # more columns would have their words broken
+    assert text == markdown(made.table, TERMINAL, [TERMINAL_SURENESS], as_code=True)
+    assert not [line for line in text.splitlines() if line.startswith("|")]  # there words would be broken
+    assert sum(line.startswith(("    model=cnn", "    model=fc")) for line in code) >= 4
+    assert max(map(len, code)) < 110
 
 
 @pytest.mark.slow

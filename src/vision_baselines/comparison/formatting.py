@@ -52,6 +52,25 @@ def shortened(text: str, length: int) -> str:
     return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
 
 
+def aligned(rows: Sequence[Sequence[str]], to_the_right: Sequence[bool]) -> list[str]:
+    """Rows of cells as lines of text of a fixed width; a row without cells is a rule.
+
+    >>> aligned([["net", "size"], [], ["cnn", "1,234"]], [False, True])
+    ['net   size', '──────────', 'cnn  1,234']
+    """
+    widths = [max(len(row[place]) for row in rows if row) for place in range(len(to_the_right))]
+    rule = "─" * (sum(widths) + 2 * len(widths) - 2)
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, to_the_right, strict=True)
+        ).rstrip()
+        if row
+        else rule
+        for row in rows
+    ]
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """`value` to `digits` significant digits, without exponent where it can be read without.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.plots.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH_IN
+from vision_baselines.runs.record import RunRecord
 
 _COUNTS_UP_TO, _NAMES_UP_TO = 12, 30
 _MOST_CELLS = 500
@@ -53,6 +54,16 @@ def summed_confusion(row: GroupRow) -> Confusion | None:
     if not matrices:
         return None
     return Confusion(row.label, np.sum(matrices, axis=0), tuple(map(one_line, names)), len(matrices))
+
+
+def recorded_confusion(record: RunRecord) -> Confusion | None:
+    """One run's own; None where it has none that is one of counts."""
+    counts = _counts(record.confusion or [])
+    if counts is None or counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
+        return None
+    size = len(counts)
+    names = record.class_names if record.class_names and len(record.class_names) == size else map(str, range(size))
+    return Confusion(one_line(record.name), counts, tuple(map(one_line, names)), 1)
 
 
 def _counts(confusion: Sequence[Sequence[int]]) -> NDArray[np.int64] | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ from vision_baselines.analysis.conv_units import ConvUnits, conv_units
 from vision_baselines.analysis.layer_trace import evaluation_mode
 from vision_baselines.errors import ConfigError
 from vision_baselines.plots.features import spread
-from vision_baselines.probes.feature_passes import LayerFound, Pictures, answering, maps_of, study
+from vision_baselines.probes.feature_maps import draw_maps, ready
+from vision_baselines.probes.feature_passes import LayerFound, Pictures, answering, study
 from vision_baselines.probes.probe import Probe, draw_curves, tested
 from vision_baselines.runs.record import Curve
 from vision_baselines.seeding import generator
@@ -126,7 +128,8 @@ class Features(Probe):
                 if not units:
                     return
                 found: Found = {"trained": study(net, units, pictures, image_shape)}
-                self._draw_maps(trainer, net, units, pictures)
+                for index, png in draw_maps(trainer, net, units, self.images):
+                    self.add_picture(trainer, f"features/maps_{index}", png)
                 climbed = self._climbed(net, units, pictures)
                 if self._initial is not None:
                     net.load_state_dict(self._initial)
@@ -137,17 +140,11 @@ class Features(Probe):
     def _pictures(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Pictures:
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         images, target = tested(trainer)
-        classes = len(datamodule.splits.class_names)
-
-        def ready(images: Tensor) -> Tensor:
-            target = torch.zeros(len(images), dtype=torch.int64)
-            prepared: Tensor = trainer.strategy.batch_to_device((images, target), dataloader_idx=0)[0]
-            return prepared
-
-        whole = Pictures(images.cpu(), target.cpu() if classes else None, classes, 0, ready)
+        classes, prepare = len(datamodule.splits.class_names), partial(ready, trainer)
+        whole = Pictures(images.cpu(), target.cpu() if classes else None, classes, 0, prepare)
         chosen = whole.some(self.max_images or len(whole.images))
         labels = None if whole.target is None else whole.target[chosen]
-        return Pictures(whole.images[chosen], labels, classes, 0 if datamodule.permute_pixels else _MOVED, ready)
+        return Pictures(whole.images[chosen], labels, classes, 0 if datamodule.permute_pixels else _MOVED, prepare)
 
     def _units(self, net: nn.Module, pictures: Pictures, image_shape: Sequence[int]) -> list[ConvUnits]:
         """The convolutions that are looked at; a line in the log says why there is none, or which is left out."""
@@ -191,19 +188,6 @@ class Features(Probe):
     def _shown(self, unit: ConvUnits) -> list[int]:
         """Channels in the hierarchy."""
         return spread(range(unit.channels), self.ascent_channels)
-
-    def _draw_maps(self, trainer: pl.Trainer, net: nn.Module, units: Sequence[ConvUnits], pictures: Pictures) -> None:
-        from vision_baselines.probes.feature_pictures import maps_picture  # a run without probes need not wait for it
-
-        test = trainer.datamodule.splits.test  # type: ignore[attr-defined]
-        names = trainer.datamodule.splits.class_names  # type: ignore[attr-defined]
-        for index in self.images or _first_of_classes(test.target, len(names)):
-            image = test.images[index].cpu()
-            maps = maps_of(net, units, pictures.ready(image[None]))
-            of = f", {names[int(test.target[index])]}" if names else ""
-            self.add_picture(
-                trainer, f"features/maps_{index}", maps_picture(f"test image {index}{of}", image, units, maps)
-            )
 
     def _note_numbers(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, units: Sequence[ConvUnits], found: Found
@@ -253,14 +237,6 @@ def _listed(name: str, given: Any) -> list[Any]:
     if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise ConfigError(f"probe.features.{name} is {given!r}; expected a list of at least one, or null")
     return list(given)
-
-
-def _first_of_classes(target: Tensor, classes: int) -> list[int]:
-    """The first image of each of the first three classes; where there are no classes, the first three."""
-    if not classes:
-        return list(range(min(3, len(target))))
-    found = [(target == label).nonzero() for label in range(classes)]
-    return [int(places[0]) for places in found if len(places)][:3]
 
 
 def _curve(layers: Sequence[LayerFound], measure: str, y_label: str) -> Curve:

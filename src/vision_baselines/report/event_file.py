@@ -10,6 +10,7 @@ TensorBoard moves on to it and a new one finds only it.
 from __future__ import annotations
 
 import io
+import struct
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -53,6 +54,14 @@ def replace_events(folder: Path, summaries: Sequence[Summary], *, step: int, kin
         if older.name < newest.name:
             older.unlink(missing_ok=True)
     return newest
+
+
+def image(tag: str, png: bytes) -> Summary.Value:
+    """A PNG file as TensorBoard's message."""
+    # Width and height are the first fields of a PNG's first chunk (PNG specification, 11.2.1).
+    width, height = struct.unpack(">II", png[16:24])
+    content = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
+    return Summary.Value(tag=tag, image=content)
 
 
 def _records(messages: Iterable[bytes]) -> bytes:

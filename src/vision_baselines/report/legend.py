@@ -13,9 +13,9 @@ from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
 
-@lru_cache(maxsize=1)  # the page, Markdown and the checklist each ask for that of one table
-def legend(table: ComparisonTable) -> str:
-    """Two to eight sentences."""
+@lru_cache(maxsize=2)  # the page, Markdown and the checklist each ask for that of one table
+def legend(table: ComparisonTable, best: str = "bold") -> str:
+    """Two to eight sentences; `best` is how the table shows the best group, in words."""
     is_resampled = any(row.averaged_over(table.metric.name) for row in table.rows)
     said = [
         "± is the standard deviation over finished jobs.",
@@ -28,7 +28,7 @@ def legend(table: ComparisonTable) -> str:
     ]
     if table.best_groups and table.selection is not None:
         shown = "" if table.selection == table.metric else f"; {table.metric.title} ranks nothing"
-        said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best is bold{shown}.")
+        said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best is {best}{shown}.")
     elif len(table.measured) > 1 and table.not_ranked:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
     if table.reference is not None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.decided import looks
-from vision_baselines.comparison.formatting import capital, one_line
+from vision_baselines.comparison.formatting import aligned, capital, one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.against import READ_AGAINST
@@ -29,6 +30,7 @@ from vision_baselines.report.tables import (
 # Brackets make a link only in front of these, underscores emphasis only at a word's edge, and some signs a block
 # only at the start: elsewhere they stay readable.
 _SPECIAL = re.compile(r"[\\`*|~]|\](?=[(\[:])|(?<!\w)_|_(?!\w)|^[-+#>=]")
+_HEAD_WIDTH, _CODE_WIDTH = 13, 100
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -36,6 +38,8 @@ def markdown(
     table: ComparisonTable,
     names: Sequence[str] = RESULT + COSTS,
     sureness: Sequence[Sequence[str]] = (OTHER_IMAGES, SIZE),
+    *,
+    as_code: bool = False,
 ) -> str:
     """Headline, table, caveats and failures; ends with a newline.
 
@@ -43,23 +47,25 @@ def markdown(
         table: The comparison.
         names: The columns of the table of groups.
         sureness: Those of each table of "How sure".
+        as_code: Whether tables are text of a fixed width, for TensorBoard, which breaks words in the cells of others.
     """
+    tabled = _code if as_code else _table
     found = look_columns(table)
-    over = table.series and _table(series_columns(table), series_rows(table))
+    over = table.series and tabled(series_columns(table), series_rows(table))
     columns = group_columns(table)
     epochs, against = epochs_of(table), chosen(columns, READ_AGAINST)
-    by_epoch = epochs and _table(epoch_columns(epochs), epochs.rows)
+    by_epoch = epochs and tabled(epoch_columns(epochs), epochs.rows)
     sure = [of for of in (chosen(columns, wanted) for wanted in sureness) if is_shown(of)]
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
-        _table(chosen(columns, names), table.shown()) if table.rows else "",
-        escaped(legend(table)) if table.rows else "",
+        tabled(chosen(columns, names), table.shown()) if table.rows else "",
+        escaped(legend(table, "the first" if as_code else "bold")) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
-        f"## {TITLE}\n\n{_table(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
-        f"## What the accuracy is read against\n\n{_table(against, table.best_first())}" if len(against) > 3 else "",
+        f"## {TITLE}\n\n{tabled(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
+        f"## What the accuracy is read against\n\n{tabled(against, table.best_first())}" if len(against) > 3 else "",
         "## How sure" if sure else "",
-        *(_table(of, table.shown()) for of in sure),
+        *(tabled(of, table.shown()) for of in sure),
         escaped(sureness_legend(table)) if sure else "",
         f"## {escaped(table.metric.title)} over {escaped(table.over)}\n\n{over}" if over else "",
         f"## {escaped(capital(epochs.metric.axis_label))} by epoch, from 0\n\n{by_epoch}" if epochs else "",
@@ -84,6 +90,29 @@ def _table(columns: Sequence[Column[Item]], items: Iterable[Item]) -> str:
         *([_cell(column, item) for column in columns] for item in items),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _code(columns: Sequence[Column[Item]], items: Iterable[Item]) -> str:
+    """The table as code, indented by four blanks, which nothing in it can end.
+
+    Where it would be too wide it is continued below, with its first column again.
+    """
+    rows = list(items)
+    parts: list[list[Column[Item]]] = [[columns[0]]]
+    for column in columns[1:]:
+        if len(parts[-1]) > 1 and max(map(len, _code_lines([*parts[-1], column], rows))) > _CODE_WIDTH:
+            parts.append([columns[0]])
+        parts[-1].append(column)
+    return "\n\n".join("\n".join(f"    {line}" for line in _code_lines(part, rows)) for part in parts)
+
+
+def _code_lines(columns: Sequence[Column[Item]], items: Sequence[Item]) -> list[str]:
+    """Aligned lines; headings are wrapped, their last lines beside each other."""
+    heads = [textwrap.wrap(column.head, _HEAD_WIDTH, break_long_words=False) for column in columns]
+    height = max(map(len, heads))
+    lines = list(zip(*([""] * (height - len(head)) + head for head in heads), strict=True))
+    rows = [[one_line(column.write(item)) for column in columns] for item in items]
+    return aligned([*lines, [], *rows], [column.is_number for column in columns])
 
 
 def _cell(column: Column[Item], item: Item) -> str:

@@ -6,7 +6,6 @@ is the number of finished jobs.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.text.metadata import create_summary_metadata
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.report.event_file import COLUMNS, COMPARISON, replace_events
+from vision_baselines.report.event_file import COLUMNS, COMPARISON, image, replace_events
 from vision_baselines.report.hparams import experiment
 
 TAG = "comparison"
@@ -37,7 +36,7 @@ def write_events(folder: Path, *, step: int, table: str, pictures: Mapping[str, 
     """
     values = [
         _text(f"{TAG}/table", table),
-        *(_image(f"{TAG}/{name}", content) for name, content in pictures.items()),
+        *(image(f"{TAG}/{name}", content) for name, content in pictures.items()),
     ]
     return replace_events(folder, [Summary(value=[value]) for value in values], step=step, kind=COMPARISON)
 
@@ -54,10 +53,3 @@ def _text(tag: str, markdown: str) -> Summary.Value:
         tensor_shape=TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)]),
     )
     return Summary.Value(tag=tag, metadata=create_summary_metadata(display_name="", description=""), tensor=tensor)
-
-
-def _image(tag: str, png: bytes) -> Summary.Value:
-    # Width and height are the first fields of a PNG's first chunk (PNG specification, 11.2.1).
-    width, height = struct.unpack(">II", png[16:24])
-    content = Summary.Image(height=height, width=width, colorspace=4, encoded_image_string=png)
-    return Summary.Value(tag=tag, image=content)

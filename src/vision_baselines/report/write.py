@@ -264,7 +264,6 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
             write_atomically(files[-1], content)
-        # TensorBoard breaks words to fit a table of many columns
-        brief = markdown(table, TERMINAL, [TERMINAL_SURENESS])
+        brief = markdown(table, TERMINAL, [TERMINAL_SURENESS], as_code=True)
         files.append(write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs()))
     return files

@@ -10,6 +10,7 @@ from torch import nn
 
 from vision_baselines.analysis.layer_trace import LayerInfo
 from vision_baselines.analysis.net_size import NetSize, net_size
+from vision_baselines.comparison.formatting import aligned
 
 
 class ParameterTable(pl.Callback):
@@ -25,7 +26,7 @@ class ParameterTable(pl.Callback):
             logger.log_metrics(scalars(size), step=0)
             experiment: Any = getattr(logger, "experiment", None)
             if hasattr(experiment, "add_text"):
-                experiment.add_text("parameters", markdown_table(size), global_step=0)
+                experiment.add_text("parameters", text_table(size), global_step=0)
 
 
 def scalars(size: NetSize) -> dict[str, float]:
@@ -39,22 +40,29 @@ def scalars(size: NetSize) -> dict[str, float]:
     return found
 
 
-def markdown_table(size: NetSize) -> str:
-    """Layers as a Markdown table, with the totals in its last rows."""
-    lines = [
-        "| layer | kind | output shape | parameters | FLOPs per image | receptive field |",
-        "|---|---|---|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {layer.name} | {layer.kind} | {shape_text(layer.output_shape)} | {layer.num_params:,} | {layer.flops:,} "
-        f"| {field_text(layer)} |"
+def text_table(size: NetSize) -> str:
+    """Layers as text of a fixed width, with the totals in its last rows, indented as Markdown's code.
+
+    TensorBoard breaks words in the cells of a table of Markdown's.
+    """
+    heads = ["layer", "kind", "output shape", "parameters", "FLOPs per image", "receptive field"]
+    rows = [
+        [
+            layer.name,
+            layer.kind,
+            shape_text(layer.output_shape),
+            f"{layer.num_params:,}",
+            f"{layer.flops:,}",
+            field_text(layer),
+        ]
         for layer in size.layers
     ]
-    lines += [
-        f"| **total** | | | **{size.num_params:,}** | **{size.flops:,}** | |",
-        f"| **trainable** | | | **{size.num_params_trainable:,}** | | |",
+    totals = [
+        ["total", "", "", f"{size.num_params:,}", f"{size.flops:,}", ""],
+        ["trainable", "", "", f"{size.num_params_trainable:,}", "", ""],
     ]
-    return "\n".join(lines)
+    lines = aligned([heads, [], *rows, [], *totals], [False, False, False, True, True, True])
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def shape_text(shape: Sequence[int] | None) -> str:

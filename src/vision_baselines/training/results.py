@@ -19,6 +19,7 @@ from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.tasks.names import in_words
+from vision_baselines.training.result_pictures import result_pictures
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 FILTERS_PICTURE = "filters.png"
@@ -46,6 +47,8 @@ def log_result(record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: 
                 write_atomically(folder / name, content)
     for logger in trainer.loggers:
         if isinstance(logger, RunTensorBoardLogger):
+            for name, png in result_pictures(record) if logger.pictures else ():
+                logger.log_png(name, png, step=trainer.global_step)
             logger.log_result(session(record, folder), measurements(record))
 
 

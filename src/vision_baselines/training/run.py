@@ -182,6 +182,7 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals, more: Sequence[C
     classifier = build.classifier(cfg)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
+    callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)

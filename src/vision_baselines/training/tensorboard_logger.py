@@ -7,12 +7,22 @@ values vanish. Here the writer is flushed where Lightning would close it, and cl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from vision_baselines.report.event_file import image
+from vision_baselines.training.curves_layout import CurvesLayout
+from vision_baselines.training.net_graph import NetGraph
+from vision_baselines.training.net_histograms import NetHistograms
+from vision_baselines.training.result_pictures import FeatureMaps
 
 _EVENT_FILES = "events.out.tfevents.*"
 
@@ -22,10 +32,19 @@ class RunTensorBoardLogger(TensorBoardLogger):
 
     Args:
         save_dir: The run's folder.
+        pictures: Whether the confusion matrix and feature maps of three test images are drawn once a run is tested.
+        histograms: Whether histograms of weights and gradients are logged after each epoch.
+        graph: Whether the net's graph is logged when training starts.
     """
 
-    def __init__(self, save_dir: str) -> None:
+    def __init__(self, save_dir: str, pictures: bool = True, histograms: bool = False, graph: bool = False) -> None:
         super().__init__(save_dir, name="", version="", default_hp_metric=False)
+        self.pictures = pictures
+        self._watches = {FeatureMaps: pictures, NetHistograms: histograms, NetGraph: graph, CurvesLayout: True}
+
+    def callbacks(self) -> list[Callback]:
+        """What looks at the run for this logger, to be among the trainer's callbacks."""
+        return [kind(self) for kind, is_wanted in self._watches.items() if is_wanted]
 
     @rank_zero_only
     def save(self) -> None:
@@ -72,6 +91,16 @@ class RunTensorBoardLogger(TensorBoardLogger):
             path.unlink()
 
     @rank_zero_only
+    def log_event(self, event: Event) -> None:
+        """Write an event as it is."""
+        self.experiment._get_file_writer().add_event(event)
+
+    @rank_zero_only
+    def log_png(self, tag: str, png: bytes, *, step: int) -> None:
+        """Show a PNG file as an image, without drawing it again."""
+        self.log_event(Event(step=step, wall_time=time.time(), summary=Summary(value=[image(tag, png)])))
+
+    @rank_zero_only
     def log_result(self, row: Sequence[Any], metrics: Mapping[str, float]) -> None:
         """A finished run's row of TensorBoard's HParams table (`report.hparams`), with its result.
 
@@ -90,8 +119,12 @@ def _events_before(paths: list[Path], step: int) -> Iterator[Any]:
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
     seen: set[tuple[str, int]] = set()
+    has_graph = False
     for path in paths:
         for event in LegacyEventFileLoader(str(path)).Load():
+            if event.HasField("graph_def") and step > 0 and not has_graph:
+                has_graph = True
+                yield event
             if not event.HasField("summary") or event.step >= step:
                 continue
             tags = [(value.tag, event.step) for value in event.summary.value]
