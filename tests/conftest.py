@@ -226,7 +226,9 @@ def events() -> Callable[[Path], Any]:
 def event_accumulator(folder: Path) -> Any:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accumulator = EventAccumulator(str(folder), size_guidance=dict.fromkeys(("scalars", "images", "tensors", "histograms"), 0))
+    accumulator = EventAccumulator(
+        str(folder), size_guidance=dict.fromkeys(("scalars", "images", "tensors", "histograms"), 0)
+    )
     return accumulator.Reload()
 
 

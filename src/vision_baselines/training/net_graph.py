@@ -54,7 +54,5 @@ def graph_def(nodes: Sequence[CallNode]) -> GraphDef:
 
 
 def _shapes(node: CallNode) -> AttrValue:
-    shapes = [
-        TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (-1, *shape)]) for shape in node.shapes
-    ]
+    shapes = [TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in (-1, *shape)]) for shape in node.shapes]
     return AttrValue(list=AttrValue.ListValue(shape=shapes))
