@@ -28,34 +28,13 @@ def run(train_tiny, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def timed_once(monkeypatch):
-    """What is timed is called as often as it takes to have a number."""
-    monkeypatch.setattr("vision_baselines.evaluation.export_check._MOST_CALLS", 1)
-    monkeypatch.setattr("vision_baselines.evaluation.export_check._WARM_UP", 0)
-
-
 @pytest.fixture
 def export(called):
     """``export(*words)``: exit code, what was printed and what was complained of."""
     return called(main)
 
 
-def answers(path: Path, images: np.ndarray) -> np.ndarray:
-    """What a file answers, opened as anybody would."""
-    if path.suffix == ".pt2":
-        return torch.export.load(path).module()(torch.from_numpy(images)).detach().numpy()
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
-
-
-def pictures(n: int, shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
-
-
-def test_a_pt2_file_answers_what_the_run_does_whatever_the_number_of_pictures(run, export, tmp_path):
+def test_a_pt2_file_answers_what_the_run_does_whatever_the_number_of_pictures(run, export, tmp_path, answers, pictures):
     target = tmp_path / "net.pt2"
     code, out, err = export(run, target, "--json")
     found = json.loads(out)
@@ -134,7 +113,7 @@ def test_onnx_that_is_not_installed_is_one_line_that_says_what_to_install(run, e
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_the_cards_programs_run_without_this_package_and_give_the_runs_classes(run, export, tmp_path):
+def test_the_cards_programs_run_without_this_package_and_give_the_runs_classes(run, export, tmp_path, pictures):
     for suffix in SUFFIXES:
         assert export(run, tmp_path / f"a net{suffix}")[0] == 0
     card = (tmp_path / "a net.md").read_text()
@@ -162,7 +141,9 @@ def test_the_cards_programs_run_without_this_package_and_give_the_runs_classes(r
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_an_onnx_file_says_what_it_is_takes_any_batch_and_names_no_file_of_this_machine(run, export, tmp_path):
+def test_an_onnx_file_says_what_it_is_takes_any_batch_and_names_no_file_of_this_machine(
+    run, export, tmp_path, answers, pictures
+):
     import onnx
 
     target = tmp_path / "net.onnx"

@@ -18,18 +18,19 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vision_baselines.comparison.formatting import plural
+from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.config.restore import restored
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.split_changes import pixel_permutation
 from vision_baselines.errors import ConfigError, DataError, StorageError
+from vision_baselines.evaluation.card_file import other_files, read_card
 from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.export_check import BATCHES, TOLERANCES, Answer, agreement, latency_s
 from vision_baselines.evaluation.export_facts import metadata
 from vision_baselines.evaluation.export_formats import Format, format_of
 from vision_baselines.evaluation.export_net import PicturesToProbabilities
 from vision_baselines.evaluation.exported import Exported
-from vision_baselines.evaluation.model_card import card, other_files, read_card
+from vision_baselines.evaluation.model_card import card
 from vision_baselines.runs.environment import process_kept
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, finished_record
 from vision_baselines.seeding import generator
@@ -100,8 +101,7 @@ def _exported(
     others = other_files(card_path, target, record.weights_sha256, force=force)
     images, targets = _pictures(record, overrides, trusted_packages) if check else (_random(datamodule), None)
     net = _as_tested(classifier, datamodule)
-    with torch.inference_mode():
-        net(images[:2])  # what is wrong with the net itself is said before the exporter looks at it
+    _try(net, classifier, images[:2])
     # another copy: the exporter lays weights out anew, and ONNX has them in float32
     copy = PicturesToProbabilities(*load_classifier(ckpt_path, trusted_packages=trusted_packages)).eval()
     trained_in = copy.dtype
@@ -229,6 +229,20 @@ def _as_tested(classifier: TaskModule, datamodule: ImageDataModule) -> Answer:
     return answer
 
 
+def _try(net: Answer, classifier: TaskModule, images: Tensor) -> None:
+    """Say what is wrong with the net itself before the exporter looks at it.
+
+    Raises:
+        ConfigError: It changes its buffers also in evaluation mode, which a file cannot.
+    """
+    before = {name: buffer.clone() for name, buffer in classifier.net.named_buffers()}
+    with torch.inference_mode():
+        net(images)
+    changed = [name for name, buffer in classifier.net.named_buffers() if not torch.equal(buffer, before[name])]
+    if changed:
+        raise ConfigError(f"this net cannot be exported: it changes its own state with every batch ({listed(changed)})")
+
+
 def _latency(net: Answer, file: Answer, images: Tensor) -> dict[int, tuple[float, float]]:
     found = {}
     for size in BATCHES:
@@ -241,7 +255,10 @@ def _latency(net: Answer, file: Answer, images: Tensor) -> dict[int, tuple[float
 def _write(target: Path, content: bytes, card_path: Path, text: str) -> None:
     try:
         with ExitStack() as files:  # both are written out before either is renamed
-            files.enter_context(staged(card_path)).write(text.encode())
-            files.enter_context(staged(target)).write(content)
+            for path, written in ((card_path, text.encode()), (target, content)):
+                file = files.enter_context(staged(path))
+                file.write(written)
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
         raise StorageError(f"{str(target)!r} cannot be written: {error.strerror or error}") from error

@@ -21,6 +21,7 @@ from vision_baselines.errors import ConfigError, is_out_of_memory
 from vision_baselines.training.task_module import TaskModule
 
 _LONGEST = 240
+_FIXED = "Constraints violated (batch)"  # what torch says of a batch that cannot be of any size
 _CALL = re.compile(r'The following call raised this error:\s+File "([^"]+)", line (\d+)')
 
 
@@ -81,22 +82,27 @@ def traced(module: PicturesToProbabilities, images: Tensor) -> ExportedProgram:
     """
     # strides are no part of the graph's meaning, and the archive's writer warns of weights that are not contiguous
     module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    shapes = ({0: Dim("batch", min=1)},)
     try:
-        with quiet(), torch.no_grad():
-            program = torch.export.export(module, (images,), dynamic_shapes=shapes)
+        program = _followed(module, images)
     except Exception as error:  # torch has no common class for what it cannot trace
         if is_out_of_memory(error):
             raise
         raise ConfigError(f"torch.export cannot take this net: {_reason(error)}") from error
-    if program.graph_signature.buffers_to_mutate:
-        changed = ", ".join(sorted(program.graph_signature.buffers_to_mutate.values()))
-        raise ConfigError(
-            f"this net cannot be exported: it changes its own state with every batch ({one_line(changed, 80)})"
-        )
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names files of this machine
     return program
+
+
+def _followed(module: nn.Module, images: Tensor) -> ExportedProgram:
+    shapes = ({0: Dim("batch", min=1)},)
+    with quiet(), torch.no_grad():
+        try:
+            return torch.export.export(module, (images,), dynamic_shapes=shapes)
+        except Exception as error:
+            if _FIXED not in str(error):
+                raise
+            # Python's len() of a tensor is a plain number; read from the bytecode it is not
+            return torch.export.export(module, (images,), dynamic_shapes=shapes, strict=True)
 
 
 @contextmanager
@@ -114,7 +120,7 @@ def quiet() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    if "specialized it to be a constant" in text:
+    if _FIXED in text:
         return (
             "its forward is made for one number of pictures: it decides by that number, goes through them one by one, "
             "or has it in a shape; expected code that holds for any batch"

@@ -6,20 +6,17 @@ follows Mitchell et al. 2019, Model Cards for Model Reporting, arXiv:1810.03993,
 
 from __future__ import annotations
 
-import hashlib
 import math
-import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.formatting import capital, plural, size
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.data.datamodule import ImageDataModule
-from vision_baselines.errors import ConfigError
 from vision_baselines.evaluation import export_facts as facts
+from vision_baselines.evaluation.card_file import as_section, signed
 from vision_baselines.evaluation.card_snippets import snippet
 from vision_baselines.evaluation.exported import Exported
 from vision_baselines.evaluation.known_data import origin_of
@@ -27,45 +24,8 @@ from vision_baselines.report.markdown import escaped
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.environment import cpu_model
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.storage.reading import read_regular
 
-_FIRST = re.compile(r"<!-- model card by vision-baselines export, ([0-9a-f]{64}) -->\n")
-_SECTION = re.compile(r"<!-- file (\S+) ([0-9a-f]{64}) of (\S*) -->\n.*?<!-- end of file -->\n", re.DOTALL)
-_MOST_BYTES = 2**24
 _MOST_CLASSES = 100
-
-
-def read_card(path: Path) -> str | None:
-    """A card's text below its first line; None where the file is no card, or was changed after it was written."""
-    try:
-        text = read_regular(path, most_bytes=_MOST_BYTES).decode()
-    except (OSError, ValueError):
-        return None
-    first = _FIRST.match(text)
-    body = text[first.end() :] if first else ""
-    return body if first and hashlib.sha256(body.encode()).hexdigest() == first[1] else None
-
-
-def other_files(path: Path, target: Path, weights: str, *, force: bool = False) -> list[str]:
-    """Sections of the card at `path` about other files than `target` that are still as they were.
-
-    Raises:
-        ConfigError: One of them holds another net, whose card would be lost.
-    """
-    found = []
-    for section in _SECTION.finditer(read_card(path) or ""):
-        name, sha256, of = unquote(section[1]), section[2], section[3]
-        other = path.with_name(name)
-        if name == target.name or not other.is_file() or _sha256(other) != sha256:
-            continue
-        if of == weights:
-            found.append(section[0])
-        elif not force:
-            raise ConfigError(
-                f"{str(path)!r} is the model card of {name}, which holds another net; choose another name for "
-                f"{target.name}, or --force to replace it"
-            )
-    return found
 
 
 def card(exported: Exported, record: RunRecord, folder: Path, data: ImageDataModule, others: Sequence[str] = ()) -> str:
@@ -91,7 +51,7 @@ def card(exported: Exported, record: RunRecord, folder: Path, data: ImageDataMod
         "## Limits\n\n" + _limits(exported, record),
     ]
     body = "\n\n".join(block.strip("\n") for block in blocks) + "\n"
-    return f"<!-- model card by vision-baselines export, {hashlib.sha256(body.encode()).hexdigest()} -->\n{body}"
+    return signed(body)
 
 
 def _what_it_is(exported: Exported, record: RunRecord) -> str:
@@ -129,16 +89,15 @@ def _section(exported: Exported, record: RunRecord) -> str:
         precision += f" (the net was trained in {exported.trained_in})"
     rows = [[str(batch), *(f"{s * 1000:.3g} ms" for s in of)] for batch, of in exported.latency_s.items()]
     threads = plural(exported.threads, "thread")
-    marker = f"{quote(name)} {exported.sha256} of {record.weights_sha256 or ''}"
     blocks = [
-        f"<!-- file {marker} -->\n### {escaped(name)}",
+        f"### {escaped(name)}",
         f"{exported.format.name}, {size(exported.size_bytes)}, {precision}, SHA-256 `{exported.sha256}`.",
         compared,
         f"Median time of a call, {threads} of {escaped(cpu_model() or 'this processor')}, side by side:",
         _table(["pictures", "the net in PyTorch", "this file"], rows),
-        f"```python\n{snippet(exported, crop=_crop(record))}```\n<!-- end of file -->\n",
+        f"```python\n{snippet(exported, crop=_crop(record))}```\n",
     ]
-    return "\n\n".join(blocks)
+    return as_section(name, exported.sha256, record.weights_sha256 or "", "\n\n".join(blocks))
 
 
 def _input_output(exported: Exported, record: RunRecord, data: ImageDataModule) -> str:
@@ -259,11 +218,6 @@ def _limits(exported: Exported, record: RunRecord) -> str:
     lines += [f"{capital(escaped(caveat))}." for caveat in record.caveats]
     lines.append("No licence of the weights is stated; whoever passes them on decides, and the data's may bind.")
     return _list(lines)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _crop(record: RunRecord) -> bool:

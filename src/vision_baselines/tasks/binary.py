@@ -41,10 +41,10 @@ class Binary(Classification):
             ConfigError: The net puts out something else than one number an image.
         """
         found = net(images)
-        if not isinstance(found, Tensor) or found.numel() != len(images):
+        if not isinstance(found, Tensor) or found.numel() != images.shape[0]:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise ConfigError(f"task=binary needs one output an image; the net's are {shape}: set model.num_classes=1")
-        logit = found.reshape(len(images), 1)
+        logit = found.reshape(-1, 1)
         return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
