@@ -194,7 +194,7 @@ def test_every_model_of_the_configs_is_exported_and_answers_as_it_was_trained(mo
             "data.mean=[0.5,0.5,0.5]",
             "data.std=[1,1,1]",
         ],
-        [*SMALL, "checkpoint=last", "data.folds=3", "data.fold=1"],
+        [*SMALL, "checkpoint=last", "data.folds=2", "data.fold=1"],
         [*SMALL, "trainer.precision=bf16-mixed"],
         [*SMALL, "trainer.precision=64-true"],
     ],
