@@ -113,3 +113,152 @@ def test_long_labels_hide_no_verdict_and_nothing_is_set_a_letter_a_line(opened, 
     page.locator("#figures figure").last.scroll_into_view_if_needed()
     assert 0 <= legend.bounding_box()["y"] < 400
     assert legend.bounding_box()["height"] <= 0.3 * 800
+
+
+@pytest.fixture(scope="module")
+def forty(tmp_path_factory, full_sweep):
+    """Forty groups of two jobs, and the page without Matplotlib's figures."""
+    extras = [
+        {"optimizer.lr": str(lr), "optimizer.weight_decay": str(d)}
+        for lr in (0.1, 0.01, 0.001, 0.0001, 1e-5)
+        for d in (0.0, 1e-4)
+    ]
+    models = ["cnn", "fc", "gated_mlp", "residual_mlp"]
+    folder = full_sweep(
+        tmp_path_factory.mktemp("outputs") / "odd #1%", models, 2, extras=extras, epochs=4, filters=False
+    )
+    return compare([folder], pictures=False)
+
+
+def visible(page, section):
+    """The groups that a section's first table shows, in its order."""
+    return page.evaluate(
+        "section => [...document.querySelector(section + ' table').tBodies[0].rows]"
+        ".filter(row => row.offsetHeight).map(row => row.cells[0].innerText.replace(/\\s+/g, ' ').trim())",
+        section,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_the_page_can_be_sorted_filtered_and_coloured_from_the_keyboard(opened, forty):
+    page, requests, complaints = opened(forty.page, viewport={"width": 1280, "height": 900})
+    given = visible(page, "#results")
+    head = page.locator("#results table").first.locator("th", has_text="test accuracy")
+    exact = "[...document.querySelector('#results table').tBodies[0].rows].map(r => +r.cells[%d].dataset.value)"
+    place = head.evaluate("node => node.cellIndex")
+    assert len(given) == 12
+
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    values = page.evaluate(exact % place)
+    assert head.get_attribute("aria-sort") == "descending"
+    assert values == sorted(values, reverse=True)
+    assert len(visible(page, "#results")) == 12
+    page.keyboard.press("Space")
+    values = page.evaluate(exact % place)
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert values == sorted(values)
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") is None
+    assert visible(page, "#results") == given
+
+    page.get_by_label("Filter groups").focus()
+    page.keyboard.type("cnn lr=0.01")
+    assert set(visible(page, "#results")) == {
+        "model=cnn, lr=0.01, weight_decay=0.0",
+        "model=cnn, lr=0.01, weight_decay=0.0001",
+    }
+    assert page.locator("#figure-accuracy .dot:visible").count() == 2
+    assert page.locator("#tools [role=status]").inner_text() == "2 of 40 groups shown, 6 coloured"
+    page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
+    assert visible(page, "#results") == given
+
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")  # opens the choice
+    page.get_by_role("button", name="None").press("Enter")
+    assert "0 coloured" in page.locator("#tools [role=status]").inner_text()
+    grey = page.evaluate("getComputedStyle(document.querySelector('#results .mark')).fill")
+    box = page.locator("#tools li input").nth(20)
+    box.focus()
+    page.keyboard.press("Space")
+    chosen = page.locator("#tools li").nth(20).get_attribute("data-choice")
+    colored = page.evaluate(f"getComputedStyle(document.querySelector('.dot[data-group=\"{chosen}\"] .mark')).fill")
+    assert colored != grey
+    page.get_by_label("Hide the others").press("Space")
+    assert len(visible(page, "#results")) == 1
+    page.get_by_role("button", name="As it was").press("Enter")
+    assert visible(page, "#results") == given
+
+    assert requests == [forty.page.as_uri()]
+    assert complaints == []
+
+
+@pytest.mark.slow
+def test_a_job_opens_and_closes_from_the_keyboard_and_the_focus_returns(opened, forty):
+    page, requests, complaints = opened(forty.page, viewport={"width": 1280, "height": 900})
+    page.get_by_label("Find jobs").fill("gated seed=1 lr=0.001")
+    link = page.locator("#job-table a:visible").first
+    assert page.locator("#job-table a:visible").count() == 2
+    name = link.inner_text()
+    link.focus()
+    page.keyboard.press("Enter")
+    panel = page.locator(".job:target")
+    panel.wait_for(state="visible")
+    assert name.split(",")[0] in panel.inner_text()
+    assert "weight_decay" in panel.locator("dl").first.inner_text()
+    assert panel.evaluate("node => node === document.activeElement")
+    for href in panel.locator("a[href*='run.json']").evaluate_all("links => links.map(link => link.href)"):
+        other, _, _ = opened(forty.page)
+        other.goto(href)
+        assert '"schema_version"' in other.content()
+
+    page.keyboard.press("Escape")
+    panel.wait_for(state="detached")
+    assert link.evaluate("node => node === document.activeElement")
+    assert requests == [forty.page.as_uri()]
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_a_script_everything_is_there_and_folds_open(opened, forty, width, scheme):
+    page, _, complaints = opened(
+        forty.page, viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=False
+    )
+    rows = page.locator("#results table").first.locator("tbody tr")
+    box = page.locator("#results .more").first.get_by_role("checkbox")
+
+    assert not page.locator("#tools").is_visible()
+    assert page.locator("button.sort").count() == 0
+    assert sum(rows.nth(at).is_visible() for at in range(40)) == 12
+    box.press("Space")
+    assert sum(rows.nth(at).is_visible() for at in range(40)) == 40
+    page.locator("#job-table a").first.click()
+    assert page.locator("#job-0").is_visible()
+    page.locator("#job-0 a.close").click()
+    assert not page.locator("#job-0").is_visible()
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_forty_groups_fit_the_window_and_every_image_has_words(opened, forty, width):
+    page, _, _ = opened(forty.page, viewport={"width": width, "height": 900})
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.querySelectorAll('img:not([alt]), svg[role=img]:not([aria-label])').length") == 0
+    assert page.evaluate("document.querySelectorAll('[role=region]:not([aria-label])').length") == 0
+    assert forty.page.stat().st_size < 2e6
+
+
+@pytest.mark.slow
+def test_on_paper_nothing_is_folded_away(opened, forty):
+    page, _, _ = opened(forty.page)
+    page.emulate_media(media="print")
+    rows = page.locator("#results table").first.locator("tbody tr")
+
+    assert all(rows.nth(at).is_visible() for at in range(40))
+    assert not page.locator("#tools").is_visible()

@@ -81,9 +81,23 @@ def train_task(cfg: DictConfig) -> float:
             for line in probe_lines(record):
                 log.info("%s", line)
             log.info("%s", cfg.paths.run_dir)
+            _write_run_page(Path(cfg.paths.run_dir))
         return record.metrics.get(record.selection_metric, float("nan"))
 
     return _guarded(verb, float("nan"))
+
+
+def _write_run_page(folder: Path) -> None:
+    """Leave the page of a single run in its folder, and say where; a run is as finished without it."""
+    from vision_baselines.comparison.errors import NoRecordsError
+    from vision_baselines.report.run_page import write_run_page
+
+    try:
+        page = write_run_page(folder)
+    except (OSError, NoRecordsError) as error:
+        log.warning("the page of the run could not be written: %s", error)
+    else:
+        log.info("Look at it: %s", page)
 
 
 _TASKS: dict[str, Callable[[DictConfig], Any]] = {"train": train_task}

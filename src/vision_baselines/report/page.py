@@ -6,34 +6,27 @@ escaping could not act; and it holds no time of its own making, so the same reco
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.configuration import setting_differences
 from vision_baselines.comparison.decided import looks
-from vision_baselines.comparison.formatting import ABSENT, capital, one_line, plural, printable
-from vision_baselines.comparison.mistake_lists import LABEL_ERRORS
-from vision_baselines.comparison.mistakes import short_name
-from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
+from vision_baselines.comparison.formatting import ABSENT
 from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
-from vision_baselines.report.cells import Cells, breakable
+from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
 from vision_baselines.report.job_details import job_details, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
-from vision_baselines.report.marks import color_rules, mark, places_of, shape, short_names, signs
+from vision_baselines.report.marks import color_rules, mark, places_of, short_names, signs
 from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
@@ -42,19 +35,17 @@ from vision_baselines.report.tables import (
     STALE,
     epoch_columns,
     epochs_of,
-    failure_reason,
     group_columns,
     job_columns,
     job_rows,
     series_columns,
     series_rows,
 )
+from vision_baselines.report.templates import provenance, script, template
 
 if TYPE_CHECKING:
     from vision_baselines.report.pictures import Pictures
 
-_VARIANTS_SHOWN = 6
-_COMMANDS_SHOWN = 4
 _RECALLS_OF = 6  # groups, beside each other
 
 
@@ -70,12 +61,11 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     recalls_of = [row for row in table.best_first() if row.counted][:_RECALLS_OF]
     classes = recall_rows(recalls_of)
     found_signs, names = signs(table), short_names(row.label for row in table.rows)
-    script, digest = _script()
     line_marks = {line.label: mark(index) for index, line in enumerate(table.series)}
     of_jobs = job_rows(table)
     details = job_details(of_jobs, out)
     keys = {folder: job.key for folder, job in details.items()}
-    text: str = _template().render(
+    text: str = template("page.html.j2").render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
         proof=found.proof,
@@ -109,49 +99,12 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         names=names,
         signs=found_signs,
         color_rules=color_rules(found_signs),
-        script=Markup(script),
-        script_sha256=Markup(digest),
         line_marks=line_marks,
-        commands=[dict(variant.facts)["command"] for variant in commands(table.jobs)],
-        commands_shown=_COMMANDS_SHOWN,
-        code=_variants(commits(table.jobs)),
-        data=_variants(datasets(table.jobs)),
-        environments=_variants(environments(table.jobs)),
         failed_states=FAILED,
+        **script(),
+        **provenance(table.jobs),
     )
     return f"{text}\n"
-
-
-@cache
-def _script() -> tuple[str, str]:
-    """The page's script, and the hash by which its policy allows it and nothing else."""
-    text = (Path(__file__).parent / "page.js").read_text("utf-8")
-    return text, base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("vision_baselines", "report"),
-        autoescape=True,
-        finalize=_finalized,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    for function in (plural, one_line, capital, breakable, png_source, described, image_name):
-        environment.filters[function.__name__] = function
-    environment.globals |= {
-        "failure_reason": failure_reason,
-        "shape": shape,
-        "label_errors": LABEL_ERRORS,
-    }
-    return environment.get_template("page.html.j2")
-
-
-def _finalized(value: Any) -> Any:
-    """What the template writes: markup as it is, text without what cannot be printed."""
-    return value if isinstance(value, Markup) or (type(value) is str and value.isprintable()) else printable(value)
 
 
 def _settings(table: ComparisonTable) -> dict[str, list[str]]:
@@ -162,36 +115,7 @@ def _settings(table: ComparisonTable) -> dict[str, list[str]]:
     return {key: [values.get(row.label, ABSENT) for row in table.best_first()] for key, values in found.items()}
 
 
-def _variants(found: list[Variant]) -> dict[str, Any]:
-    """The first variants side by side: how many jobs had each, and for each fact its values and whether they differ."""
-    shown = found[:_VARIANTS_SHOWN]
-    different = differing(found)
-    names = dict.fromkeys(name for variant in shown for name, _ in variant.facts)
-    return {
-        "n_jobs": [variant.n_jobs for variant in shown],
-        "n_left_out": len(found) - len(shown),
-        "facts": [
-            (name, [dict(variant.facts).get(name, "absent") for variant in shown], name in different) for name in names
-        ],
-    }
-
-
 def _marks(table: ComparisonTable) -> dict[str, Markup]:
     """The sign of each group by its label; runs on fresh seeds have their group's."""
     nothing = {STALE: Markup("")} | {row.label: Markup("") for row in table.fresh}
     return nothing | {label: mark(place) for label, place in places_of(table).items()}
-
-
-def png_source(content: bytes) -> str:
-    """A PNG as the source of an image."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def image_name(image: str) -> str:
-    """What an image is called, with its middle left out where it is long."""
-    return short_name(image, 40)
-
-
-def described(svg: str, text: str) -> Markup:
-    """A figure's own markup, as an image that a screen reader can name."""
-    return Markup(svg.replace("<svg", Markup('<svg role="img" aria-label="{}"').format(printable(text)), 1))

@@ -17,11 +17,13 @@ from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import LOCK_FILE
 
 FILTERS_FILE = "filters.npy"
+RUN_PAGE = "run.html"
+"""The page of a single run, made from its record."""
 CONFIG_FILE = "config.yaml"
 
 # Everything that a run writes, by its path below the run's folder.
 _WRITTEN = re.compile(
-    r"run\.json|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|mistakes\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
+    r"run\.(json|html)|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|mistakes\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
@@ -118,7 +120,7 @@ def _removable(record: RunRecord, there: Set[str]) -> list[str]:
     """Of the files that are `there`, those that the run wrote; where its record lists its files, only these."""
     own = sorted(name for name in there if _WRITTEN.fullmatch(name))
     if record.files:
-        own = [name for name in own if name in {*record.files, RECORD_FILE}]
+        own = [name for name in own if name in {*record.files, RECORD_FILE, RUN_PAGE}]
     return own + [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
 
 
