@@ -84,6 +84,14 @@ def test_steps_are_doubled_until_complete_and_no_further_than_allowed():
     assert (flat.steps, flat.violation) == (64, 0.0)
 
 
+def test_a_net_may_change_its_input_in_place():
+    def score(images):
+        return images.mul_(2).relu_().sum(dim=(1, 2, 3))
+
+    found = integrated_gradients(score, torch.tensor([[[3.0, 5.0]]]), torch.zeros(1, 1, 2), **OPTIONS)
+    assert found.values.flatten().tolist() == pytest.approx([6.0, 10.0])
+
+
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.floats(0, 1)), min_size=1), st.integers(1, 6))
 def test_of_each_class_the_first_that_is_right_and_the_surest_that_is_wrong(rows, most):
@@ -114,6 +122,11 @@ class WithoutGradient(nn.Linear):
         return super().forward(images.flatten(1))
 
 
+class InPlace(nn.Linear):
+    def forward(self, images):
+        return super().forward(images.flatten(1).mul_(2).relu_())
+
+
 @pytest.mark.parametrize("kind", [Detached, Rounded, WithoutGradient])
 def test_a_net_without_the_gradient_is_known_before_training(kind):
     reason = _why_no_gradient(kind(4, 3), Classification(3), (1, 2, 2))
@@ -122,10 +135,11 @@ def test_a_net_without_the_gradient_is_known_before_training(kind):
 
 
 def test_a_net_with_the_gradient_or_that_does_not_run_is_left_to_training():
-    net = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3))
+    net, in_place = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3)), InPlace(4, 3)
     before = torch.get_rng_state()
     assert _why_no_gradient(net, Classification(3), (1, 2, 2)) is None
     assert _why_no_gradient(net, Classification(3), (1, 9, 9)) is None
+    assert _why_no_gradient(in_place, Classification(3), (1, 2, 2)) is None
     assert net[1].training
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.grad is None for parameter in net.parameters())

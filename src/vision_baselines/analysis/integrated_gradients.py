@@ -89,6 +89,7 @@ def _attributed(score: Score, image: Tensor, baseline: Tensor, steps: int, batch
         along = part.to(image.device, image.dtype).view(-1, 1, 1, 1)
         points = (baseline + along * difference).requires_grad_()
         with torch.enable_grad():
-            [gradient] = torch.autograd.grad(score(points).sum(), points)
+            # a copy, because a net may change its input in place
+            [gradient] = torch.autograd.grad(score(points.clone()).sum(), points)
         total += gradient.sum(dim=0).cpu().double()
     return total / steps * difference.cpu().double()

@@ -49,6 +49,11 @@ class Metric:
         return names.is_share(self.quantity) or names.is_share(self._unconditional)
 
     @property
+    def is_difference(self) -> bool:
+        """Whether values are differences, which lie on both sides of 0."""
+        return names.is_difference(self.quantity)
+
+    @property
     def unit(self) -> str:
         """The unit of `scaled` values; empty for plain numbers."""
         return "%" if self.is_share else ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vision_baselines.analysis.statistics import PairedDifference, Summary
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.plots.scale import keep_within, scale_logarithmic, short_tick
-from vision_baselines.plots.style import Look, about, finish, new_axes
+from vision_baselines.plots.style import MUTED, Look, about, finish, new_axes
 
 _SAID = 10  # values of a line, when it is pointed at
 
@@ -71,7 +71,9 @@ def bands_figure(
         axes.plot(band.x, middle, color=band.look.color, marker=marker, markersize=3.5, zorder=3, gid=gid)
         axes.fill_between(band.x, low, high, color=band.look.color, alpha=0.18, linewidth=0, zorder=2, gid=gid)
     lowest, highest = (float(end(end(band.middle) for band in bands)) for end in (min, max))
-    if not metric.is_share and lowest > 0 and highest > 30 * lowest:  # a loss that falls far
+    if metric.is_difference:
+        axes.axhline(0, color=MUTED, linewidth=1.0, zorder=1)
+    elif not metric.is_share and lowest > 0 and highest > 30 * lowest:  # a loss that falls far
         scale_logarithmic(axes.yaxis, lowest, highest, pad=1.3)
     keep_within(axes.yaxis, metric, bounds)
     finish(axes, x_label, y_label or metric.axis_label)

@@ -80,8 +80,8 @@ class Saliency(Probe):
         reason = None if net is None else _why_no_gradient(net, pl_module.task, trainer.datamodule.image_shape)  # type: ignore[arg-type, attr-defined]
         if reason is not None:
             raise ConfigError(
-                f"probe.saliency needs the gradient of the net's outputs with respect to the image ({reason}); "
-                "expected a net that has it, or probes without saliency, such as probe=[depth,units]"
+                "probe.saliency needs the gradient of the net's outputs with respect to the image, and this net has "
+                f"none ({reason}); expected probes without saliency, such as probe=[depth,units]"
             )
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -136,9 +136,9 @@ class Saliency(Probe):
         self.log_metrics(pl_module, {f"saliency/{name}": float(value) for name, value in numbers.items()})
         if violation > self.tolerance:
             log.warning(
-                "probe.saliency: after %d steps attributions still miss completeness by %.2g of their absolute sum; "
+                "probe.saliency: after %d steps attributions still miss completeness by %.2g %% of their absolute sum; "
                 "probe.saliency.max_steps=%d takes more, and a net that rounds or cuts off gradients stays so",
-                *(steps, violation, 4 * self.max_steps),
+                *(steps, 100 * violation, 4 * self.max_steps),
             )
 
     def _draw(
@@ -239,16 +239,18 @@ def _why_no_gradient(net: nn.Module, task: Task, image_shape: Sequence[int]) -> 
     fork = torch.random.fork_rng([example.device] if example.device.type == "cuda" else [])
     with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(net), fork:
         try:
-            outputs = task.outputs(net, image)
+            outputs = task.outputs(net, image.clone())  # it may be changed in place
             if not isinstance(outputs, Tensor) or outputs.ndim != 2:
                 return None
         except Exception:
             return None
+        if not outputs.requires_grad:
+            return "its outputs have no gradient at all"
         try:
-            torch.autograd.grad(outputs.sum(), image)
-        except Exception as error:
+            [gradient] = torch.autograd.grad(outputs.sum(), image, allow_unused=True)
+        except Exception as error:  # of a user's own function
             return _line(error)
-    return None
+    return "between image and outputs something has no gradient" if gradient is None else None
 
 
 def _line(error: Exception) -> str:

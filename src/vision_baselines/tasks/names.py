@@ -13,6 +13,7 @@ _SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auro
     "switching",
     "dead",  # of units
 }
+_DIFFERENCES = ("gap", "residual")
 _LOWER_IS_BETTER = ("loss", "error", "ece", "brier", "nll", "mse", "mae", "rmse")
 _WORDS = {"acc": "accuracy", "val": "validation", "train": "training"}
 _ACRONYMS = {"nll": "NLL", "ece": "ECE", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "f1": "F1"}
@@ -36,6 +37,15 @@ def is_share(quantity: str) -> bool:
     """
     last = quantity.rpartition("_")[2]
     return quantity in _SHARES or last in _SHARES - {"error"} or (last.startswith("top") and last[3:].isdigit())
+
+
+def is_difference(quantity: str) -> bool:
+    """Whether values are differences, which lie on both sides of 0, from a name without its split.
+
+    >>> is_difference("gap"), is_difference("gap_scaled"), is_difference("loss")
+    (True, True, False)
+    """
+    return quantity.startswith(_DIFFERENCES)
 
 
 def is_accuracy(name: str) -> bool:
