@@ -122,11 +122,14 @@ def test_csv_has_a_row_for_each_image_of_each_list_and_top_cuts_both(two, mistak
 def test_the_terminal_says_what_is_wrong_by_name_and_that_labels_may_be(two, mistakes):
     code, out, _ = mistakes(two, "--top", "1")
     assert code == 0
-    assert "model=cnn: 2 runs, 1.5 of 6 test images misclassified by a run (25.00%), 2 by any, 1 by every one" in out
+    assert (
+        "model=cnn: 2 runs, 1.5 of 6 test images misclassified by a run (25.00%); 2 by at least one run, 1 by all"
+        in out
+    )
     assert "Most surely misclassified by model=cnn: 2 images, the first 1" in out
     assert re.search(r"#1 +bee +ant +0\.80 +2 of 2", out)
     assert "often labelled wrongly" in out
-    assert re.search(r"bee +1\.0 +2 +50\.0% +ant \(100%\)", out)
+    assert re.search(r"bee +1\.0 of 2 +50\.0% +ant \(100%\)", out)
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ def summary(group: GroupMistakes) -> str:
     always = int(found.always.sum())
     mean = total / found.runs
     return (
-        f"{runs}, {mean:,.1f} of {plural(n, 'test image')} misclassified by a run ({mean / n:.2%}), "
-        f"{int((found.wrong > 0).sum()):,} by any, {always:,} by every one{left_out}"
+        f"{runs}, {mean:,.1f} of {plural(n, 'test image')} misclassified by a run ({mean / n:.2%}); "
+        f"{int((found.wrong > 0).sum()):,} by at least one run, {always:,} by all{left_out}"
     )
 
 

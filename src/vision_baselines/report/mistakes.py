@@ -41,18 +41,18 @@ def _cells(entry: Entry) -> Iterable[str]:
 
 def class_table(group: GroupMistakes, most: int) -> Table:
     """A line for each of the classes with the largest shares of mistakes."""
-    table = _table(["class", "misclassified", "of", "share", "mostly as"], right=("misclassified", "of", "share"))
+    table = _table(["class", "misclassified", "share", "mostly as"], right=("misclassified", "share"))
     for one in group.by_class[:most]:
         table.add_row(*(Text(cell) for cell in class_cells(group, one)))
     return table
 
 
 def class_cells(group: GroupMistakes, one: ClassMistakes) -> tuple[str, ...]:
-    """Class, images that a run misclassifies on average, images, share, and what it is mostly taken for."""
+    """Class, how many of its images a run misclassifies on average, their share, and what they are mostly taken for."""
     mean = f"{one.wrong:,.0f}" if group.found.runs == 1 else f"{one.wrong:,.1f}"
     taken = shortened(one_line(group.name(one.taken_for)), _CLASS)
     mostly = f"{taken} ({one.taken_for_share:.0%})" if one.wrong else ABSENT
-    return shortened(one_line(group.name(one.label)), _CLASS), mean, f"{one.images:,}", f"{one.share:.1%}", mostly
+    return shortened(one_line(group.name(one.label)), _CLASS), f"{mean} of {one.images:,}", f"{one.share:.1%}", mostly
 
 
 def mistakes_frame(lists: Sequence[MistakeList], top: int | None = None) -> pd.DataFrame:

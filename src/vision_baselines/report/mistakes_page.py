@@ -19,7 +19,8 @@ from vision_baselines.plots.mistakes import mistakes_sheet, part_of
 from vision_baselines.plots.sheet import Pixels, in_palette
 from vision_baselines.report.mistakes import class_cells
 
-SHOWN = 12  # of each list
+SHOWN = 16  # of a list
+_IN_PAIRS = 8
 _CLASSES = 12
 _IN_SHEET = 16
 
@@ -103,18 +104,19 @@ def _pairs(found: Sequence[GroupMistakes], reference: str | None) -> list[tuple[
 
 def _shown(found: MistakeList) -> ListShown:
     pictures, group = found.pictures, found.group
+    most = _IN_PAIRS if found.kind == DISAGREE else SHOWN
     is_group = found.kind == WRONG
     classes = [one for one in group.by_class if one.wrong] if is_group else []
     return ListShown(
         heading=found.heading,
         label=group.label,
         kind=found.kind,
-        count=found.counted(SHOWN),
-        is_cut=len(found.places) > SHOWN,
+        count=found.counted(most),
+        is_cut=len(found.places) > most,
         summary=summary(group),
         images=tuple(
             Shown(entry, _png(pictures[entry.place]) if entry.place in pictures else b"")
-            for entry in found.entries(SHOWN)
+            for entry in found.entries(most)
         ),
         classes=tuple(class_cells(group, one) for one in classes[:_CLASSES]),
         n_classes_left_out=max(len(classes) - _CLASSES, 0),
