@@ -14,7 +14,10 @@ from PIL import Image
 
 from vision_baselines.cli.mistakes import main
 from vision_baselines.comparison import outcomes
-from vision_baselines.comparison.mistakes import short_name
+from vision_baselines.comparison.collection import collect
+from vision_baselines.comparison.mistake_lists import DISAGREE, MistakeList, mistake_lists
+from vision_baselines.comparison.mistakes import group_mistakes, short_name
+from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.write import compare
 from vision_baselines.runs.mistake_pictures import (
     MOST_BYTES,
@@ -325,3 +328,18 @@ def test_names_are_one_line_and_short(image, shown):
 def test_a_file_of_pictures_is_bounded():
     pixels = np.random.default_rng(0).integers(0, 256, (MOST_BYTES // (64 * 64 * 3), 64, 64, 3), dtype=np.uint8)
     assert len(packed_pictures(np.arange(len(pixels)), pixels, predictions_sha256="a" * 64)) < 1.1 * MOST_BYTES
+
+
+def test_images_with_a_picture_come_first_but_never_before_a_larger_difference(two):
+    jobs = {row.label: row.counted for row in tabulate(collect([two])).rows}
+    cnn, fc = (group_mistakes(f"model={name}", jobs[f"model={name}"]) for name in ("cnn", "fc"))
+    wrong = mistake_lists([fc])[0]
+    assert wrong.pictured().places.tolist() == wrong.places.tolist() == [1, 2]
+    fc.__dict__["pictures"] = {2: None}
+    moved = mistake_lists([fc])[0].pictured()
+    assert (moved.places.tolist(), moved.pictures_first) == ([2, 1], True)
+    assert moved.counted(1) == "2 images, the first 1 whose picture was kept"
+    cnn.__dict__["pictures"] = {}
+    found = MistakeList(DISAGREE, fc, np.array([2, 1, 3]), cnn).pictured()
+    gaps = (fc.found.shares - cnn.found.shares)[found.places].tolist()
+    assert gaps == sorted(gaps, reverse=True)

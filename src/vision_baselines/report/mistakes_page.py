@@ -22,7 +22,7 @@ from vision_baselines.report.mistakes import class_cells
 SHOWN = 16  # of a list
 _IN_PAIRS = 8
 _CLASSES = 12
-_IN_SHEET = 16
+_IN_SHEET, _FEW = 16, 3
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ListShown:
     kind: str
     count: str
     is_cut: bool
+    pictures_first: bool
     summary: str
     images: tuple[Shown, ...]
     classes: tuple[tuple[str, ...], ...]
@@ -79,8 +80,10 @@ class MistakesSection:
         made = {}
         for name, kinds in named.items():
             found = [one for one in self.lists if one.kind in kinds]
+            found = [one for one in found if one.kind == WRONG or len(one.places)]
             if any(len(one.places) for one in found):
-                made[name] = mistakes_sheet(titles[name], [part_of(one, _IN_SHEET) for one in found])
+                top = _IN_SHEET if len(found) <= _FEW else _IN_SHEET // 2
+                made[name] = mistakes_sheet(titles[name], [part_of(one, top) for one in found])
         return made
 
 
@@ -94,7 +97,8 @@ def mistakes_section(rows: Sequence[GroupRow], reference: str | None) -> Mistake
     found = [one for row in rows if (one := group_mistakes(row.label, row.counted, strict=False)) is not None]
     if not found:
         return None
-    return MistakesSection(tuple(mistake_lists(found, _pairs(found, reference))))
+    lists = mistake_lists(found, _pairs(found, reference))
+    return MistakesSection(tuple(one.pictured() for one in lists))
 
 
 def _pairs(found: Sequence[GroupMistakes], reference: str | None) -> list[tuple[GroupMistakes, GroupMistakes]]:
@@ -112,6 +116,7 @@ def _shown(found: MistakeList) -> ListShown:
         label=group.label,
         kind=found.kind,
         count=found.counted(most),
+        pictures_first=found.pictures_first,
         is_cut=len(found.places) > most,
         summary=summary(group),
         images=tuple(
