@@ -7,10 +7,15 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
+from tests.conftest import CONF
 
 import vision_baselines as vb
 from vision_baselines.cli.predict import main
@@ -223,3 +228,44 @@ def test_many_classes_are_shown_line_by_line(called, sweep, digits):
     shares = [float(line[-2]) for line in lines]
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.slow
+def test_a_net_of_ones_own_is_asked_only_where_its_package_is_trusted(called, train, digits, tmp_path, monkeypatch):
+    package = f"own_{tmp_path.name.replace('-', '_')}"
+    net = "import torch\n\n\nclass Net(torch.nn.Sequential):\n    def __init__(self, num_classes):\n"
+    net += "        super().__init__(torch.nn.Flatten(), torch.nn.Linear(256, num_classes))\n"
+    (tmp_path / f"{package}.py").write_text(net)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = ["model=fc", f"model._target_={package}.Net", "data=digits", "trainer.max_epochs=1"]
+    keys = yaml.safe_load((CONF / "model" / "fc.yaml").read_text())
+    others = [f"~model.{key}" for key in keys if key not in ("_target_", "num_classes", "defaults")]
+    train(tmp_path / "run", *own, *others, f"trusted_packages=[{package}]")
+
+    code, out, err = called(main)(tmp_path / "run", digits)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"{package}.Net" in err
+    code, out, _ = called(main)(tmp_path / "run", digits, "--trust", package)
+    assert code == 0
+    assert out.count(" %") == 3 * 40
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_nobody_reading_on_and_ctrl_c_end_it_quietly(sweep, digits, root):
+    many = [shutil.copytree(digits, digits.parent / f"{sweep.parent.name}_{index}") for index in range(40)]
+    command = [sys.executable, root / "scripts" / "predict.py", sweep / "seed=0", *many]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
+    with subprocess.Popen(command, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() in ("loading …\n".encode(), b"")
+    assert process.returncode == 0
+
+    with subprocess.Popen([*command, "--html", sweep.parent / "never.html"], **pipes) as process:
+        assert process.stderr.read(7) == b"loading"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read().endswith(b"ended by SIGINT\n")
+    assert process.returncode == 130
+    assert not (sweep.parent / "never.html").exists()

@@ -150,6 +150,10 @@ def _exit_code(run: Callable[[], None]) -> int:
     except BrokenPipeError:
         # whoever read our output has seen enough; without this, Python complains once more while it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich's own answer to the same
+            return 0
+        raise
     except Exception as error:
         if (signal := messages.interruption(error)) is not None:
             return _say_interrupted(signal)
