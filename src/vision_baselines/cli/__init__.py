@@ -8,6 +8,8 @@ VERBS = {
     "export": "vision_baselines.cli.export",
     "reproduce": "vision_baselines.cli.reproduce",
     "receipt": "vision_baselines.cli.receipt",
+    "status": "vision_baselines.cli.status",
+    "collect": "vision_baselines.cli.collect",
     "clean": "vision_baselines.cli.clean",
     "filters": "vision_baselines.cli.filters",
     "mistakes": "vision_baselines.cli.mistakes",

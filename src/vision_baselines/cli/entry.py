@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, messages
+from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
@@ -171,5 +172,6 @@ def _say_interrupted(error: BaseException) -> int:
 def _say(message: str, code: int) -> int:
     if os.environ.get(messages.TRACEBACK):
         print(traceback.format_exc(), file=sys.stderr)
-    print(f"error: {message}" if code not in (130, 143) else message, file=sys.stderr)
+    shown = printable(message)  # names of files, classes and runs are foreign text
+    print(f"error: {shown}" if code not in (130, 143) else shown, file=sys.stderr)
     return code

@@ -10,14 +10,16 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from vision_baselines.comparison.formatting import one_line, printable
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.progress import progress_line
 
 
 def say(text: str) -> None:
     """Print a line that is between the jobs of a sweep; what stands in brackets is text."""
-    Console(highlight=False, markup=False).print(Text(text), soft_wrap=True)
+    Console(highlight=False, markup=False).print(Text(printable(text)), soft_wrap=True)
 
 
 class SweepConsole:
@@ -47,8 +49,11 @@ class SweepConsole:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._live:
-            self._live.update(Text(""))
-            self._live.stop()
+            try:
+                self._live.update(Text(""))
+                self._live.stop()
+            finally:  # a second Ctrl-C may come in the midst of it
+                self._console.show_cursor(True)
 
     def started(self, name: str) -> None:
         """A job has begun."""
@@ -56,39 +61,63 @@ class SweepConsole:
 
     def progress(self, name: str, line: str) -> None:
         """A job has said how far it is."""
-        begun, _ = self.running[name]
+        begun, _ = self.running.get(name, (time.monotonic(), ""))
         self.running[name] = (begun, line)
 
     def ended(self, name: str, folder: Path, outcome: Outcome) -> None:
         """A job is over: one line, with its headline number or its reason."""
-        begun, _ = self.running.pop(name)
+        begun, _ = self.running.pop(name, (time.monotonic(), ""))
         seconds = time.monotonic() - begun
+        name = one_line(name)
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            text = Text.assemble(("✗ ", "red"), f"{name}  {outcome.message}")
+            text = Text.assemble(("✗ ", "red"), f"{name}  {one_line(outcome.message)}")
         else:
             self._durations.append(seconds)
-            text = Text.assemble(("✓ ", "green"), f"{name}  {_result(folder)}  {seconds:.1f} s")
+            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(_result(folder))}  {seconds:.1f} s")
         self._console.print(text, soft_wrap=True)
 
     def note(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(Text(line), soft_wrap=True)
+        self._console.print(Text(one_line(line)), soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw what runs."""
         if self._live:
-            lines = [Text(f"  {name}  {line}", style="dim", no_wrap=True) for name, (_, line) in self.running.items()]
+            width, room = self._console.width - 2, max(1, self._console.height - 3)
+            longest = max(map(len, self.running), default=0)
+            shown = list(self.running.items())[: room if len(self.running) <= room else room - 1]
+            lines = [progress_line(name, line, width, name_width=longest) for name, (_, line) in shown]
+            if hidden := len(self.running) - len(shown):
+                lines.append(f"and {hidden} more")
             left = self._seconds_left()
             note = f"{self.done}/{self.total} done" + (f", {self.failed} failed" if self.failed else "")
-            self._live.update(Group(*lines, Text(note + (f", about {left:.0f} s left" if left else ""))))
+            note += f", about {_duration(left)} left" if left else ""
+            # drawn in one piece: a line that is wrapped would leave its rest behind
+            drawn = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in lines]
+            self._live.update(Group(*drawn, Text(note, no_wrap=True, overflow="ellipsis")))
 
     def _seconds_left(self) -> float | None:
         if not self._durations:
             return None
         mean = sum(self._durations) / len(self._durations)
         return mean * (self.total - self.done) / max(1, min(self.slots, self.total))
+
+
+def _duration(seconds: float) -> str:
+    """A time that is left.
+
+    >>> _duration(42.4), _duration(600), _duration(90_000)
+    ('42 s', '10 min', '25 h')
+    """
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )
 
 
 def _result(folder: Path) -> str:

@@ -85,11 +85,12 @@ def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraC
     jobs = _jobs(chosen, everything, seeds, config, hydra_context)
     verb = "was" if _are_finished(chosen, seeds, everything) else "is"
     say(f"{chosen.label} was chosen; it {verb} trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
-    said = list(SweepCallback.last_words)
+    before = SweepCallback.last_words
     try:
         returned = launch(jobs, len(everything))
     finally:
-        SweepCallback.last_words = [*said, *SweepCallback.last_words] if said != SweepCallback.last_words else said
+        if SweepCallback.last_words is not before:  # a launcher that says something at its end
+            SweepCallback.last_words = [*before, *SweepCallback.last_words]
     for job in returned:
         _ = job.return_value  # raises where the job failed
 

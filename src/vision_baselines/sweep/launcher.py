@@ -31,8 +31,9 @@ from vision_baselines.sweep.console import SweepConsole
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import fitting, job_bytes
 from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.sweep.planned import noted
 from vision_baselines.sweep.pool import Pool, start_server
-from vision_baselines.sweep.summary import failures, labels
+from vision_baselines.sweep.summary import failures, labels, last_words
 from vision_baselines.sweep.worker_entry import run
 from vision_baselines.training.signals import StopSignals
 
@@ -84,7 +85,12 @@ def launch(
         job.label = label
     to_run = [job for job in jobs if job.outcome is None]
     slots, too_many = fitting(slots, (job.need_bytes for job in to_run))
-    with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots) as console:
+    sweep_folder = Path(str(config.hydra.sweep.dir))
+    with (
+        noted(sweep_folder, [job.folder for job in jobs]),
+        StopSignals() as stop,
+        SweepConsole(total=len(to_run), slots=slots) as console,
+    ):
         stop.deferring = True
         if to_run:
             console.note(f"{plural(len(to_run), 'job')}, {min(slots, len(to_run))} at a time")
@@ -97,9 +103,10 @@ def launch(
             if to_run:
                 Pool(sweep, slots=slots, target=run, preload=_PRELOAD).run(to_run)
         finally:
-            counts, lines = failures([(job.label, job.outcome, job.is_started) for job in jobs])
+            ended = [(job.label, job.outcome, job.is_started) for job in jobs]
+            counts, lines = failures(ended)
             # shown below the table, which would push them out of sight
-            SweepCallback.last_words = [counts, *lines] if counts else []
+            SweepCallback.last_words = last_words(ended, [job.folder for job in jobs], sweep_folder)
     summary = f"{counts}; {lines[0]}" if lines else counts
     by_fingerprint = {job.fingerprint: job for job in jobs}
     return [_job_return(by_fingerprint[job.fingerprint], job.overrides, summary) for job in asked]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
+from vision_baselines.comparison.formatting import one_line
 from vision_baselines.runs.fingerprint import is_irrelevant, key_of
 from vision_baselines.sweep.outcome import Outcome
+
+_SHOWN = 20
 
 
 def labels(overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -46,6 +50,45 @@ def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, lis
         for (label, outcome, _), state in zip(jobs, states, strict=True)
         if outcome is not None and state in ("failed", "interrupted")
     ]
+
+
+def last_words(
+    jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path] = (), sweep: Path | None = None
+) -> list[str]:
+    """What is said when a sweep ends: how its jobs went, and of each without a result why, and where it lies.
+
+    Args:
+        jobs: As for `failures`.
+        folders: Of the jobs, in the same order.
+        sweep: The sweep's folder, named where there are more than are shown.
+
+    >>> last_words([("seed=0", Outcome(0), False), ("seed=1", Outcome(0), True)])
+    ['2 of 2 jobs finished (1 of them before, skipped)']
+    >>> last_words([("seed=0", Outcome(4, message="diverged"), True)], [Path("outputs/demo/seed=0")])
+    ['1 of 1 jobs failed', 'seed=0: diverged (outputs/demo/seed=0)']
+    """
+    counts, lines = failures(jobs)
+    skipped = sum(outcome is not None and outcome.exit_code == 0 and not started for _, outcome, started in jobs)
+    said = (counts or f"{len(jobs)} of {len(jobs)} jobs finished") + (
+        f" ({skipped} of them before, skipped)" if skipped else ""
+    )
+    places = [
+        f" ({near(folder)})"
+        for (_, outcome, started), folder in zip(jobs, folders, strict=False)
+        if outcome is not None and _state(outcome, started) in ("failed", "interrupted")
+    ]
+    shown = [line + place for line, place in zip(lines, places or [""] * len(lines), strict=True)]
+    if sweep is not None and len(shown) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more: vision-baselines status {near(sweep)}"]
+    return [one_line(text) for text in (said, *shown)]
+
+
+def near(folder: Path) -> str:
+    """A folder as it would be typed from here: relative where it lies below the current one."""
+    try:
+        return folder.relative_to(Path.cwd()).as_posix()
+    except (ValueError, OSError):
+        return str(folder)
 
 
 def _state(outcome: Outcome | None, is_started: bool) -> str:

@@ -239,6 +239,8 @@ def _raise_failures(results: Sequence[Sequence[JobReturn]], lines: Sequence[str]
         counts = f"{len(failed)} of {len(jobs)} jobs failed, {len(jobs) - len(failed)} finished"
         SweepCallback.last_words = [counts, *lines]
         raise TrainingError(f"{counts}; {lines[0]}")
+    if SweepCallback.last_words:  # of the last round alone
+        SweepCallback.last_words = [f"{len(jobs)} of {len(jobs)} jobs finished"]
 
 
 def _say_what_may_follow(plan: Sequential, n_settings: int) -> None:

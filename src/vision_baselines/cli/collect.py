@@ -1,0 +1,37 @@
+"""``collect SWEEP``: the comparison of whatever lies in a sweep's folder, as the sweep itself would have written it.
+
+For a sweep whose process is gone: `comparison/` in its folder is made again from the records, with the sweep's own
+options. `compare` does the same with other options, or for several folders.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from vision_baselines.cli.arguments import Parser, file_path
+from vision_baselines.cli.entry import exit_with
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Write the comparison; exits."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    exit_with(lambda: _collect(given))
+
+
+def _collect(arguments: list[str]) -> None:
+    parser = Parser(prog="collect.py", description=__doc__)
+    parser.add_argument("sweep", type=file_path, help="the folder of a sweep, such as outputs/demo")
+    options = parser.parse_args(arguments)
+
+    from vision_baselines.comparison.formatting import one_line
+    from vision_baselines.report.write import compare
+    from vision_baselines.sweep.status import State, status_of
+
+    compare([options.sweep]).show()
+    found = status_of(options.sweep)
+    print(one_line(found.headline))
+    for run in found.runs:
+        if run.state is not State.FINISHED:
+            print(one_line(f"{run.place}: {run.state}" + (f": {run.said}" if run.said else "")))

@@ -1,0 +1,157 @@
+"""How far the runs of a folder are: those that are done, that run, that ended badly, and that are still to come.
+
+Nothing is written. What runs is known by its lock, so a run whose process is gone is not called running, whatever its
+record says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from vision_baselines.comparison.collection import Collection, collect
+from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.metric import headline_value
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.record import RunRecord, Status
+from vision_baselines.storage.lock import holder
+from vision_baselines.sweep.planned import planned_jobs, sweep_process
+
+_LOG = "train.log"
+_TAIL_BYTES = 2**16
+_PROGRESS = re.compile(rb"\[vision_baselines\.progress\]\[INFO\] (epoch [^\n]+)")
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    QUEUED = "queued"
+    NOT_STARTED = "not started"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    UNREADABLE = "unreadable"
+    FINISHED = "finished"
+
+
+BAD = (State.FAILED, State.DIVERGED, State.UNREADABLE)
+OPEN = (State.RUNNING, State.QUEUED, State.NOT_STARTED, State.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run: its folder below the one asked for, and what is known of it: its metric, its epoch, or its reason."""
+
+    place: str
+    state: State
+    said: str = ""
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """All runs of a folder, and the process of the sweep that runs there; 0 where its id is not known."""
+
+    folder: Path
+    runs: tuple[RunStatus, ...]
+    pid: int | None
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """Number of runs by state, those that there are."""
+        found = Counter(run.state for run in self.runs)
+        return {state: found[state] for state in State if found[state]}
+
+    @property
+    def is_live(self) -> bool:
+        """Whether anything is still being trained."""
+        return self.pid is not None or State.RUNNING in self.counts
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every run is finished, 4 where one ended badly, 1 where there is more to come or to resume."""
+        if any(state in BAD for state in self.counts):
+            return 4
+        return 1 if any(state in OPEN for state in self.counts) else 0
+
+    @property
+    def headline(self) -> str:
+        """All counts in a line, and whether a sweep is running."""
+        n = len(self.runs)
+        said = f"{n} {'run' if n == 1 else 'runs'}: " + ", ".join(f"{k} {state}" for state, k in self.counts.items())
+        return said + (f"; a sweep is running (process {self.pid or 'unknown'})" if self.pid is not None else "")
+
+
+def status_of(folder: Path) -> SweepStatus:
+    """How far the runs at or below a folder are.
+
+    Raises:
+        NoRecordsError: There is no such folder, or no run in it and none is planned.
+        ConfigError: It is not a folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; expected the folder of a sweep, such as outputs/demo")
+    planned = planned_jobs(folder)
+    try:
+        found = collect([folder])
+    except NoRecordsError:
+        if not planned:
+            raise
+        found = Collection(())
+    pid = sweep_process(folder)
+    runs = [_run(job.folder, _place(job.folder, folder), job.record) for job in found.jobs]
+    runs += [
+        RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason) for one in found.unreadable
+    ]
+    known = {run.place for run in runs}
+    for name in planned:
+        if name not in known:
+            runs.append(_without_record(folder / name, name, is_live=pid is not None))
+    order = list(State)
+    return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid)
+
+
+def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:
+    pid = holder(folder)
+    if pid is not None:
+        return RunStatus(place, State.RUNNING, latest_progress(folder) or "starting", pid)
+    reason = one_line(record.failure.message) if record.failure is not None else ""
+    if record.status is Status.FINISHED:
+        return RunStatus(place, State.FINISHED, headline_value(record))
+    if record.status is Status.RUNNING:
+        return RunStatus(place, State.INTERRUPTED, "its process is gone; the same command resumes it")
+    return RunStatus(place, State(str(record.status)), reason)
+
+
+def _without_record(folder: Path, name: str, *, is_live: bool) -> RunStatus:
+    pid = holder(folder)
+    if pid is not None:
+        return RunStatus(name, State.RUNNING, "starting", pid)
+    return RunStatus(name, State.QUEUED if is_live else State.NOT_STARTED)
+
+
+def _place(folder: Path, top: Path) -> str:
+    return folder.relative_to(top).as_posix() if folder != top else folder.resolve().name
+
+
+def latest_progress(folder: Path) -> str:
+    """The last line of progress in a run's log; empty where there is none."""
+    try:
+        descriptor = os.open(folder / _LOG, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            return ""
+        file.seek(max(0, facts.st_size - _TAIL_BYTES))
+        found: Sequence[bytes] = _PROGRESS.findall(file.read(_TAIL_BYTES))
+    return found[-1].decode(errors="replace") if found else ""
