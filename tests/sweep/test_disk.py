@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
 from vision_baselines.cli.clean import main
 from vision_baselines.errors import StorageError
-from vision_baselines.runs.fingerprint import fingerprint
-from vision_baselines.runs.record import Environment, Failure, RunRecord, Status
+from vision_baselines.runs.record import Status
 from vision_baselines.storage.lock import exclusive, holder
 from vision_baselines.sweep.disk import Kind, look, remove
 
-WRITTEN = {
-    "checkpoints/best.ckpt": b"weights",
-    "checkpoints/best.ckpt.sha256": hashlib.sha256(b"weights").hexdigest().encode(),
-    "checkpoints/resume-step=00000300.ckpt": b"state" * 100,
-    "checkpoints/resume-step=00000300.ckpt.sha256": b"x",
-    "filters.npy": b"filters",
-    "train.log": b"",
-    "output.txt": b"",
-    ".hydra/overrides.yaml": b"",
-    ".lock": b"",
-    "edges/overview.png": b"",
-}
-STATES = {name for name in WRITTEN if "resume" in name}
+STATES = {"checkpoints/resume-step=00000300.ckpt", "checkpoints/resume-step=00000300.ckpt.sha256"}
 THEIRS = {"notes.txt": b"mine", "checkpoints/mine.ckpt": b"", "edges/holiday.png": b"", "thesis.log": b""}
 LEFT_OVER = {".run.json.1234": b"{", "checkpoints/.best.ckpt.77": b""}
-
-
-def run(folder: Path, status: Status, files: dict[str, bytes] | None = None, seed: int = 0) -> Path:
-    config = {"seed": seed, "name": "demo", "model": {"features": 4}}
-    for name, content in {**WRITTEN, **(files or {})}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    RunRecord(
-        name=folder.name,
-        sweep="demo",
-        status=status,
-        overrides=[f"seed={seed}"],
-        config=config,
-        fingerprint=fingerprint(config),
-        seed=seed,
-        started_at=datetime(2026, 1, 1, tzinfo=UTC),
-        environment=Environment(versions={}, python="", platform="", cpu_capability="", threads=1, device="cpu"),
-        failure=Failure(kind="E", message="why") if status is Status.FAILED else None,
-        files=["config.yaml", "filters.npy", "edges/overview.png", *(n for n in WRITTEN if "checkpoints" in n)],
-    ).write(folder)
-    return folder
 
 
 def files(folder: Path) -> set[str]:
@@ -83,7 +45,7 @@ OF_STATUS = {
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("asked", [(kind,) for kind in Kind] + [tuple(Kind)])
-def test_of_every_state_only_what_was_asked_for_goes(tmp_path, clean, status, asked):
+def test_of_every_state_only_what_was_asked_for_goes(run, tmp_path, clean, status, asked):
     folder = run(tmp_path / "demo" / "seed=0", status, {**THEIRS, **LEFT_OVER})
     before = files(folder)
     code, out, err = clean(tmp_path, *(f"--{kind}" for kind in asked), "--dry-run")
@@ -101,13 +63,13 @@ def test_of_every_state_only_what_was_asked_for_goes(tmp_path, clean, status, as
         assert kinds(tmp_path) == {Kind.RESUME_STATES, Kind.LEFTOVERS} - set(asked)
 
 
-def test_a_failed_run_that_nobody_added_to_leaves_no_folder(tmp_path, clean):
+def test_a_failed_run_that_nobody_added_to_leaves_no_folder(run, tmp_path, clean):
     run(tmp_path / "seed=0", Status.FAILED)
     assert clean(tmp_path, "--failed")[0] == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_kind_it_is_shown_and_nothing_goes(tmp_path, clean):
+def test_without_a_kind_it_is_shown_and_nothing_goes(run, tmp_path, clean):
     for seed, status in enumerate(Status):
         run(tmp_path / f"seed={seed}", status, seed=seed)
     before = files(tmp_path)
@@ -122,7 +84,7 @@ def test_without_a_kind_it_is_shown_and_nothing_goes(tmp_path, clean):
     assert not any(one["removed"] for one in found["removable"])
 
 
-def test_a_run_that_is_being_trained_is_left_alone(tmp_path, clean):
+def test_a_run_that_is_being_trained_is_left_alone(run, tmp_path, clean):
     folder = run(tmp_path / "seed=0", Status.RUNNING, LEFT_OVER)
     before = files(folder)
     [found] = [one for one in look(tmp_path).removable if one.kind is Kind.INTERRUPTED]
@@ -137,7 +99,7 @@ def test_a_run_that_is_being_trained_is_left_alone(tmp_path, clean):
     assert files(folder) == before
 
 
-def test_a_run_that_has_finished_since_it_was_found_is_left_alone(tmp_path):
+def test_a_run_that_has_finished_since_it_was_found_is_left_alone(run, tmp_path):
     folder = run(tmp_path / "seed=0", Status.INTERRUPTED)
     [found] = look(tmp_path).removable
     run(folder, Status.FINISHED)
@@ -152,7 +114,7 @@ def test_a_run_that_has_finished_since_it_was_found_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered", "without checksum"])
-def test_states_stay_where_the_best_weights_are_not_whole(tmp_path, clean, damage):
+def test_states_stay_where_the_best_weights_are_not_whole(run, tmp_path, clean, damage):
     folder = run(tmp_path / "seed=0", Status.FINISHED)
     best = folder / "checkpoints" / "best.ckpt"
     if damage == "missing":
@@ -217,7 +179,7 @@ HOSTILE += [_queue_for_a_record, _half_a_record]
 
 @pytest.mark.parametrize("status", [Status.FINISHED, Status.FAILED])
 @pytest.mark.parametrize("change", HOSTILE)
-def test_nothing_of_somebody_elses_goes_whatever_a_folder_says(tmp_path, clean, change, status):
+def test_nothing_of_somebody_elses_goes_whatever_a_folder_says(run, tmp_path, clean, change, status):
     outside = tmp_path / "outside"
     outside.mkdir()
     for name in ("best.ckpt", "best.ckpt.sha256", "resume-step=00000300.ckpt"):
@@ -234,7 +196,7 @@ def test_nothing_of_somebody_elses_goes_whatever_a_folder_says(tmp_path, clean, 
         assert files(folder) >= STATES
 
 
-def test_a_comparison_goes_where_its_runs_can_make_it_again(tmp_path, clean):
+def test_a_comparison_goes_where_its_runs_can_make_it_again(run, tmp_path, clean):
     mine = {"comparison/jobs.csv": b"1", "comparison/pictures/accuracy.png": b"2", "comparison/.outcomes.npz": b""}
     theirs = {"comparison/notes.md", "comparison/metric=val_acc/page.css"}
     for name in [*mine, *theirs, "comparison/metric=val_acc/jobs.csv"]:
@@ -248,7 +210,7 @@ def test_a_comparison_goes_where_its_runs_can_make_it_again(tmp_path, clean):
     assert before - files(tmp_path) == {*mine, "comparison/metric=val_acc/jobs.csv"}
 
 
-def test_control_characters_in_names_are_shown_escaped(tmp_path, clean):
+def test_control_characters_in_names_are_shown_escaped(run, tmp_path, clean):
     folder = tmp_path / "a\x1b]0;x\x07b\nremoved: everything"
     run(folder, Status.FAILED)
     _, out, _ = clean(tmp_path)

@@ -129,9 +129,12 @@ class _Sweep:
         self.console = console
         self.stop = stop
         self.fail_fast = fail_fast
+        self.has_started = False
 
     def arguments(self, job: Job) -> tuple[Any, ...]:
-        """See `worker.run`."""
+        """See `worker.run`. A signal ends the sweep at once until the first job runs, which waits for all imports."""
+        self.stop.raise_if_received()
+        self.stop.deferring = self.has_started
         return job.pickled_config, self.hydra_context, self.task_function, Singleton.get_state()["instances"]
 
     def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
@@ -146,7 +149,7 @@ class _Sweep:
 
     def started(self, job: Job) -> None:
         """Show it as running."""
-        job.is_started = True
+        job.is_started = self.has_started = self.stop.deferring = True
         self.console.started(job.label)
 
     def progress(self, job: Job, line: str) -> None:

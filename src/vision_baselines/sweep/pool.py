@@ -19,9 +19,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
@@ -256,8 +256,33 @@ def start_server(preload: Sequence[str] = ()) -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # the server starts it otherwise, and it ends a block of SIGINT
+    with _sigint_held_back():
+        forkserver.ensure_running()
     return context
+
+
+@contextlib.contextmanager
+def _sigint_held_back() -> Iterator[None]:
+    """What is started inside begins with SIGINT blocked.
+
+    The terminal's Ctrl-C would end the server in the midst of its imports, with a traceback; once it has imported it
+    ignores the signal. Its jobs inherit the block, and get what was sent to them once they can answer: `hear_sigint`.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def hear_sigint() -> None:
+    """Called in a job when it can answer a SIGINT, which may have been sent before."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def end_with_parent(grace_s: float = GRACE_S) -> None:

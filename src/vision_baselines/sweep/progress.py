@@ -22,9 +22,9 @@ def progress_line(name: str, said: str, width: int, *, name_width: int = 0) -> s
     >>> progress_line("seed=0", "epoch 1 (last 2)  train/loss 0.5000  val/loss 0.4000  val/acc 0.9000", 80)
     'seed=0  epoch 1 (last 2)  val/acc 0.9000  train/loss 0.5000  val/loss 0.4000'
     >>> progress_line("model=cnn, seed=0", "epoch 1 (last 2)  train/loss 0.5000  val/acc 0.9000", 40)
-    'model=cnn, seed=0  epoch 1/2  val/acc 0…'
+    'model=cn… seed=0  epoch 1/2  acc 0.900 …'
     """
-    room = max(8, width // 2 - 2) if width < _NARROW else max(8, width // 2)
+    room = max(8, width // 2 - 4 if width < _NARROW else width // 2)
     shown = shortened(one_line(name), room).ljust(min(name_width, room))
     return cut(f"{shown}  {'  '.join(_parts(said, width))}", width)
 
@@ -34,10 +34,21 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
+def _short(part: str) -> str:
+    """A metric without its split, to three digits.
+
+    >>> _short("val/acc 0.9833"), _short("val/what")
+    ('acc 0.983', 'what')
+    """
+    return re.sub(r"(\.\d{3})\d+$", r"\1", part.partition("/")[2])
+
+
 def _parts(said: str, width: int) -> list[str]:
     first, *rest = [one_line(part) for part in said.split("  ") if part.strip()] or [""]
     found = _EPOCH.fullmatch(first)
     if found and width < _NARROW:
         first = f"epoch {found[1]}" + (f"/{found[2]}" if found[2] else "")
     decides = [part for part in rest if part.startswith("val/") and not part.startswith("val/loss")][-1:]
+    if width < _NARROW:
+        decides = [_short(part) for part in decides]
     return [first, *decides, *(part for part in rest if part not in decides)]

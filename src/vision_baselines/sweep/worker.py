@@ -26,7 +26,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.sweep.outcome import Outcome
-from vision_baselines.sweep.pool import end_with_parent
+from vision_baselines.sweep.pool import end_with_parent, hear_sigint
 from vision_baselines.training.signals import Interrupted
 
 OUTPUT_FILE = "output.txt"
@@ -67,6 +67,7 @@ def run(
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": BaseContainer._resolvers})
     folder = Path(str(config.hydra.sweep.dir)) / str(OmegaConf.select(config, "hydra.sweep.subdir"))
     _redirect_output(folder)
+    hear_sigint()
     connection.send(_outcome(config, hydra_context, _reporting(task_function, connection)))
     connection.close()
     sys.stdout.flush()

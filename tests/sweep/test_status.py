@@ -1,0 +1,136 @@
+"""What `status` says of folders in every state, and the exit code that scripts read; nothing is written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+
+import pytest
+
+from vision_baselines.cli.status import main
+from vision_baselines.runs.record import Status
+from vision_baselines.storage.lock import exclusive
+from vision_baselines.sweep.planned import PLANNED_FILE, noted, planned_jobs
+from vision_baselines.sweep.status import State, latest_progress, status_of
+
+LOG = "[2026-01-01 00:00:00,000][vision_baselines.progress][INFO] epoch 3 (last 9)  train/loss 0.5000  val/acc 0.9000\n"
+
+
+@pytest.fixture
+def status(called):
+    """``status(*words)``: exit code, what was printed and what was complained of."""
+    return called(main)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+SAID = {
+    Status.FINISHED: (State.FINISHED, 0),
+    Status.FAILED: (State.FAILED, 4),
+    Status.DIVERGED: (State.DIVERGED, 4),
+    Status.INTERRUPTED: (State.INTERRUPTED, 1),
+    Status.RUNNING: (State.INTERRUPTED, 1),  # nobody holds it
+}
+
+
+@pytest.mark.parametrize("there", [pair for n in (1, 2) for pair in itertools.combinations(Status, n)])
+def test_the_exit_code_is_that_of_the_worst_run(run, status, tmp_path, there):
+    for seed, one in enumerate(there):
+        run(tmp_path / f"seed={seed}", one, seed=seed, message="" if one is Status.FINISHED else "why it ended")
+    before = contents(tmp_path)
+    code, out, err = status(tmp_path)
+    codes = {SAID[one][1] for one in there}
+    assert (code, err) == (4 if 4 in codes else max(codes), "")
+    for seed, one in enumerate(there):
+        [line] = [line for line in out.splitlines() if f"seed={seed}" in line]
+        assert SAID[one][0] in line
+        if one in (Status.FAILED, Status.DIVERGED, Status.INTERRUPTED):
+            assert "why it ended" in line
+    found = json.loads(status(tmp_path, "--json")[1])
+    assert sum(found["counts"].values()) == len(there)
+    assert contents(tmp_path) == before
+
+
+def test_a_run_whose_lock_is_held_is_running_and_says_its_epoch(run, status, tmp_path):
+    folder = run(tmp_path / "seed=0", Status.FAILED, {"train.log": LOG.encode() * 3}, message="before")
+    with exclusive(folder):
+        code, out, _ = status(tmp_path)
+        assert json.loads(status(tmp_path, "--json")[1])["runs"][0]["process"] == os.getpid()
+    assert code == 1
+    assert "1 running" in out
+    assert "epoch 3 (last 9)  val/acc 0.9000" in out
+    assert status(tmp_path)[0] == 4
+
+
+def test_jobs_without_a_record_are_queued_while_the_sweep_runs_and_not_started_after(run, status, tmp_path):
+    run(tmp_path / "seed=0", Status.FINISHED)
+    with noted(tmp_path, [tmp_path / f"seed={seed}" for seed in range(3)]):
+        code, out, _ = status(tmp_path)
+        assert code == 1
+        assert "3 runs: 2 queued, 1 finished; a sweep is running (process" in out
+        with noted(tmp_path, [tmp_path / "seed=2", tmp_path / "seed=3"]):
+            assert status_of(tmp_path).counts == {State.QUEUED: 3, State.FINISHED: 1}
+    code, out, _ = status(tmp_path)
+    assert code == 1
+    assert "3 not started" in out
+    assert "a sweep is running" not in out
+    with noted(tmp_path, [tmp_path / "seed=0"]):
+        pass
+    assert status(tmp_path)[0] == 0
+
+
+def test_a_sweep_that_has_left_no_record_yet_has_a_status(status, tmp_path):
+    with noted(tmp_path, [tmp_path / "seed=0"]):
+        assert status_of(tmp_path).counts == {State.QUEUED: 1}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"jobs": 3}', '{"jobs": [1, null, "/etc", "../x", "a/../../b", ""]}', "[" * 100_000],
+)
+def test_a_plan_that_is_none_says_nothing(tmp_path, content):
+    (tmp_path / PLANNED_FILE).write_text(content)
+    assert planned_jobs(tmp_path) == []
+
+
+def test_a_plan_that_cannot_be_written_stops_no_sweep(tmp_path):
+    (tmp_path / ".sweep.lock").symlink_to(tmp_path / "elsewhere")
+    with noted(tmp_path, [tmp_path / "seed=0"]):
+        assert planned_jobs(tmp_path) == []
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_log_that_is_no_file_is_not_read(tmp_path):
+    assert latest_progress(tmp_path) == ""
+    os.mkfifo(tmp_path / "train.log")
+    assert latest_progress(tmp_path) == ""
+
+
+def test_foreign_text_cannot_act_on_the_terminal(run, status, tmp_path):
+    name = "a\x1b[2Jb\r\n\x07c"
+    run(tmp_path / name, Status.FAILED, message="died \x1b]0;owned\x07\x9b2J\nfinished  everything")
+    (tmp_path / "bad\x1b[31m").mkdir()
+    (tmp_path / "bad\x1b[31m" / "run.json").write_text('"\x1b[2J"')
+    code, out, _ = status(tmp_path)
+    assert code == 4
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in out.replace("\n", ""))
+    assert len(out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], 2, "folder"),
+        (["nowhere"], 3, "no folder nowhere"),
+        (["{tmp}"], 3, "nothing to compare in"),
+        (["{tmp}/file"], 2, "is a file; expected the folder of a sweep"),
+    ],
+)
+def test_what_cannot_be_is_refused(tmp_path, status, words, code, message):
+    (tmp_path / "file").touch()
+    found, _, err = status(*(word.format(tmp=tmp_path) for word in words))
+    assert found == code
+    assert message in err
