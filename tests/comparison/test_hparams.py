@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from vision_baselines.comparison.collection import collect
-from vision_baselines.report.hparams import measurements, session, settings, varied, write_row
+from vision_baselines.report.hparams import Row, experiment, measurements, session, settings, varied, write_row
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import Parameters, Status
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
@@ -165,7 +165,19 @@ def test_values_of_several_kinds_make_a_column_that_lists_them_all(tmp_path, job
 
 def test_a_setting_that_only_some_have_is_varied(tmp_path, job):
     folder = leave(tmp_path / "x", job("model.width=3"), job("model=fc", choices={"model": "fc"}))
-    assert varied(collect([folder]).jobs) == ["model", "model.width"]
+    assert varied([Row.of(job.record) for job in collect([folder]).jobs]) == ["model", "model.width"]
+
+
+def test_the_columns_of_planned_runs_are_those_that_they_have_once_they_ran(tmp_path, job):
+    jobs = [job("model=fc", f"optimizer.lr={lr}", choices={"model": "fc"}) for lr in (0.1, 0.2)]
+    jobs = [
+        found.model_copy(update={"metrics": {f"{s}/{n}": 0.5 for s in ("val", "test") for n in ("acc", "loss")}})
+        for found in jobs
+    ]
+    planned = [
+        Row.planned({**found.config, "task": {"headline": "acc"}}, found.overrides, found.choices) for found in jobs
+    ]
+    assert experiment(planned) == experiment([Row.of(found) for found in jobs])
 
 
 @pytest.mark.slow

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +21,85 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf_text
 from vision_baselines.comparison.formatting import one_line
-from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.grouping import experiment_overrides, latest_overrides
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.report.event_file import ROW, replace_events
-from vision_baselines.runs.dotted import walk
+from vision_baselines.runs.dotted import select, walk
 from vision_baselines.runs.fingerprint import group_name, is_irrelevant
 from vision_baselines.runs.record import FRESH_SEEDS, RunRecord, Status
 
 STATUS = "status"
-_PREFIX = "hparams/"
+_PREFIX, _SPLITS = "hparams/", ("val/", "test/")
 _LONGEST = 200
 _LOGGER = "RunTensorBoardLogger"
 Setting = bool | float | str
 
 
-def settings(record: RunRecord) -> dict[str, Setting]:
-    """Every setting of a run that can change its result, and its status: plain values, the rest as Hydra writes it.
+@dataclass(frozen=True)
+class Row:
+    """What a comparison has to know of a run, or of one that is planned, to find the columns.
 
-    Values are the record's, so what was taken from the environment is a reference. A group such as ``model`` is the
-    name of its option. Copies inside ``classifier`` are left out.
+    Attributes:
+        settings: As `settings_of`, by key.
+        chosen: Keys that were set on the command line, without the axes of chance.
+        first: Names of the metrics that one looks for first.
+        metrics: Names of all metrics of validation and test.
+        is_over: Whether it ended, and otherwise than finished.
+    """
+
+    settings: Mapping[str, Setting]
+    chosen: Sequence[str]
+    first: Sequence[str]
+    metrics: Collection[str]
+    is_over: bool = False
+
+    @classmethod
+    def of(cls, record: RunRecord) -> Row:
+        """Of a run that has a record."""
+        return cls(
+            settings(record),
+            list(experiment_overrides(record)),
+            (record.selection_metric, record.headline_metric),
+            [name for name in record.metrics if name.startswith(_SPLITS)],
+            record.status not in (Status.FINISHED, Status.RUNNING),
+        )
+
+    @classmethod
+    def planned(cls, config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str]) -> Row:
+        """Of a run that is still to come, from what it will record."""
+        headline = select(config, "task.headline", "loss")
+        return cls(
+            settings_of(config, overrides, choices),
+            list(latest_overrides(overrides)),
+            tuple(f"{split}{headline}" for split in _SPLITS),
+            [f"{split}loss" for split in _SPLITS],
+        )
+
+
+def settings_of(config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str]) -> dict[str, Setting]:
+    """Every setting that can change a result: plain values, the rest as Hydra writes it.
+
+    Values are those that are recorded, so what was taken from the environment is a reference. A group such as ``model``
+    is the name of its option. Copies inside ``classifier`` are left out.
     """
     leaves = {
         key: value
-        for key, value in walk(record.config, into_lists=False)
+        for key, value in walk(config, into_lists=False)
         if not isinstance(value, Mapping) and not is_irrelevant(key)
     }
     found = {key: _plain(value) for key, value in leaves.items() if _is_shown(key, leaves)}
-    found |= {key: text for key, text in record.choices.items() if not is_irrelevant(key)}
-    for key, override in experiment_overrides(record).items():
+    found |= {key: text for key, text in choices.items() if not is_irrelevant(key)}
+    for key, override in latest_overrides(overrides).items():
         if key not in found and not override.startswith("~"):
             found[key] = _from_text(override.partition("=")[2])
+    return found
+
+
+def settings(record: RunRecord) -> dict[str, Setting]:
+    """The settings of a run, its seed and its status."""
+    found = settings_of(record.config, record.overrides, record.choices)
     return {**found, "seed": float(record.seed), STATUS: record.status.value}
 
 
@@ -99,50 +146,47 @@ def write_row(record: RunRecord, folder: Path) -> None:
         replace_events(folder, session(record, folder), step=0, kind=ROW)
 
 
-def experiment(jobs: Sequence[Job]) -> Summary:
-    """The columns of the rows of `jobs`: what is not the same in all, and what was measured."""
-    rows = [settings(job.record) for job in jobs]
+def experiment(rows: Sequence[Row]) -> Summary:
+    """The columns of rows: what is not the same in all, and what was measured."""
     return _summary(
         metadata.EXPERIMENT_TAG,
         HParamsPluginData(
             experiment=api_pb2.Experiment(
-                hparam_infos=[_column(key, [row[key] for row in rows if key in row]) for key in varied(jobs)],
+                hparam_infos=[
+                    _column(key, [row.settings[key] for row in rows if key in row.settings]) for key in varied(rows)
+                ],
                 metric_infos=[
                     api_pb2.MetricInfo(name=api_pb2.MetricName(tag=_tag(name)), display_name=title)
-                    for name, title in _measured(jobs)
+                    for name, title in _measured(rows)
                 ],
             )
         ),
     )
 
 
-def varied(jobs: Sequence[Job]) -> list[str]:
-    """The keys of settings that were chosen on a command line and are not the same in all jobs, sorted.
+def varied(rows: Sequence[Row]) -> list[str]:
+    """The keys of settings that were chosen on a command line and are not the same in all rows, sorted.
 
-    Seeds and folds are averaged over, so they are none of them. The status is one where a job has ended otherwise than
-    finished.
-    Where nothing differs it is what was chosen at all, else the model: TensorBoard shows no table without a column.
+    Seeds and folds are averaged over, so they are none of them. The status is one where a run has ended otherwise than
+    finished. Where nothing differs it is what was chosen at all, else the model: TensorBoard shows no table without a
+    column.
     """
-    rows = [settings(job.record) for job in jobs]
-    keys = sorted({key for job in jobs for key in experiment_overrides(job.record)})
-    found = [key for key in keys if len({repr(row.get(key)) for row in rows}) > 1]
-    found = found or [key for key in keys if any(key in row for row in rows)] or ["model"]
-    has_ended = any(job.record.status not in (Status.FINISHED, Status.RUNNING) for job in jobs)
-    return [*found, STATUS] if has_ended else found
+    keys = sorted({key for row in rows for key in row.chosen})
+    found = [key for key in keys if len({repr(row.settings.get(key)) for row in rows}) > 1]
+    found = found or [key for key in keys if any(key in row.settings for row in rows)] or ["model"]
+    return [*found, STATUS] if any(row.is_over for row in rows) else found
 
 
-def _measured(jobs: Sequence[Job]) -> Iterator[tuple[str, str]]:
+def _measured(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     """Names and titles, those first that one looks for: TensorBoard shows the first five."""
-    finished = [job.record for job in jobs if job.record.finished]
-    names = {name for record in finished for name in record.metrics if name.startswith(("val/", "test/"))}
-    first = [name for record in finished for name in (record.selection_metric, record.headline_metric)]
+    first = {name for row in rows for name in row.first}
+    names = {name for row in rows for name in row.metrics} | first
     ranked = sorted(names, key=lambda name: (name not in first, not name.startswith("val/"), name))
-    chosen = [name for name in ranked if name in first]
-    for name in chosen:
+    for name in ranked[: len(first)]:
         yield name, Metric(name).title
     yield "parameters", "parameters"
     yield "seconds", "seconds"
-    for name in ranked[len(chosen) :]:
+    for name in ranked[len(first) :]:
         yield name, Metric(name).title
 
 

@@ -15,9 +15,8 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.text.metadata import create_summary_metadata
 
-from vision_baselines.comparison.collection import Job
 from vision_baselines.report.event_file import COLUMNS, COMPARISON, image, replace_events
-from vision_baselines.report.hparams import experiment
+from vision_baselines.report.hparams import Row, experiment
 
 TAG = "comparison"
 
@@ -41,9 +40,9 @@ def write_events(folder: Path, *, step: int, table: str, pictures: Mapping[str, 
     return replace_events(folder, [Summary(value=[value]) for value in values], step=step, kind=COMPARISON)
 
 
-def write_columns(folder: Path, jobs: Sequence[Job]) -> Path:
-    """Replace the columns of the HParams rows of `jobs` in `folder`, and return the new file."""
-    return replace_events(folder, [experiment(jobs)], step=0, kind=COLUMNS)
+def write_columns(folder: Path, rows: Sequence[Row]) -> Path:
+    """Replace the columns of HParams rows in `folder`, and return the new file."""
+    return replace_events(folder, [experiment(rows)], step=0, kind=COLUMNS)
 
 
 def _text(tag: str, markdown: str) -> Summary.Value:

@@ -128,6 +128,7 @@ def compare(
             where seeds were added until decided.
         StorageError: The result cannot be written.
     """
+    from vision_baselines.report.hparams import Row
     from vision_baselines.report.tensorboard import write_columns
 
     folders = [Path(folder) for folder in folders]
@@ -157,7 +158,7 @@ def compare(
             target.mkdir(parents=True, exist_ok=True)
             files = _write(table, target, pictures, used)
             if target == own_folder:  # where TensorBoard finds it beside the jobs
-                files.append(write_columns(target, collection.jobs))
+                files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
             written = Comparison(table, target, tuple(files))
             if outcomes.derived_of(collection.jobs) != before:
                 cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE

@@ -170,6 +170,16 @@ def key_of(override: str) -> str:
     return override.split("=", 1)[0].lstrip("+~").split("@")[0].replace("/", ".")
 
 
+def chosen_options(choices: Mapping[Any, Any]) -> dict[str, str]:
+    """Of the options that Hydra chose of config groups, those that can change a result.
+
+    >>> chosen_options({"model": "cnn", "experiment": None, "logger": "csv", "hydra/output": "default"})
+    {'model': 'cnn'}
+    """
+    named = {str(key): value for key, value in choices.items() if isinstance(value, str)}
+    return {key: value for key, value in named.items() if TOP_LEVEL.get(key_of(key).split(".")[0], False)}
+
+
 @cache
 def is_irrelevant(key: str) -> bool:
     """Whether a dotted key says where a run is kept, logged or shown, and not what is run."""

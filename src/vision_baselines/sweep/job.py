@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vision_baselines.report.hparams import Row
 from vision_baselines.runs.record import RunRecord
 from vision_baselines.sweep.outcome import Outcome
 
@@ -29,6 +30,7 @@ class Job:
     label: str = ""
     starts_from: Path | None = None
     previous: RunRecord | None = None
+    row: Row | None = None
     is_started: bool = False
     outcome: Outcome | None = None
 

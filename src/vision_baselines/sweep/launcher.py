@@ -20,13 +20,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.report.hparams import write_row
-from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.report.hparams import Row, write_row
+from vision_baselines.runs.fingerprint import chosen_options, key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import comparison_keys, require_a_beginning, require_one_sweep, without_repeats
+from vision_baselines.sweep.columns import write_planned_columns
 from vision_baselines.sweep.console import SweepConsole
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import fitting, job_bytes
@@ -101,6 +102,7 @@ def launch(
         sweep = _Sweep(hydra_context, task_function, console, stop, fail_fast=fail_fast)
         try:
             if to_run:
+                write_planned_columns(Path(str(config.hydra.sweep.dir)), jobs)
                 Pool(sweep, slots=slots, target=run, preload=_PRELOAD).run(to_run)
         finally:
             ended = [(job.label, job.outcome, job.is_started) for job in jobs]
@@ -218,6 +220,7 @@ def _job(
         job_bytes(plan.resolved),
         starts_from=plan.starts_from,
         previous=plan.decision.previous,
+        row=Row.planned(plan.config, plan.overrides, chosen_options(composed.hydra.runtime.choices)),
     )
     if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
         job.outcome = _result(job.previous)

@@ -19,7 +19,7 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs import environment
 from vision_baselines.runs.code import code_of, code_of_all_attempts
-from vision_baselines.runs.fingerprint import TOP_LEVEL, key_of
+from vision_baselines.runs.fingerprint import chosen_options
 from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.tasks.task import Task
@@ -45,20 +45,12 @@ def new_record(plan: RunPlan) -> RunRecord:
         environment=environment.observe("cpu").model_copy(update={"threads": cfg.threads}),
         code=code_of_all_attempts(previous.code if previous else {}, code_of(config)),
         attempts=previous.attempts + 1 if previous else 1,
-        choices=_choices(),
+        choices=chosen_options(HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}),
     )
     if previous:
         record.timings, record.data_sha256 = previous.timings, previous.data_sha256
         record.init_weights_sha256 = previous.init_weights_sha256
     return record
-
-
-def _choices() -> dict[str, str]:
-    """The options chosen of config groups that can change a result."""
-    chosen = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-    return {
-        str(key): value for key, value in chosen.items() if isinstance(value, str) and TOP_LEVEL.get(key_of(key), False)
-    }
 
 
 def note_data(record: RunRecord, datamodule: ImageDataModule, *, listing_sha256: str | None) -> None:
