@@ -338,7 +338,7 @@ def test_images_with_a_picture_come_first_but_never_before_a_larger_difference(t
     fc.__dict__["pictures"] = {2: None}
     moved = mistake_lists([fc])[0].pictured()
     assert (moved.places.tolist(), moved.pictures_first) == ([2, 1], True)
-    assert moved.counted(1) == "2 images, the first 1 whose picture was kept"
+    assert moved.counted(1) == "2 images, the first 1 (those with a picture first)"
     cnn.__dict__["pictures"] = {}
     found = MistakeList(DISAGREE, fc, np.array([2, 1, 3]), cnn).pictured()
     gaps = (fc.found.shares - cnn.found.shares)[found.places].tolist()

@@ -69,7 +69,7 @@ class MistakeList:
         """How many images there are, and how many of them are shown where that is fewer."""
         n = len(self.places)
         found = plural(n, "image") if n else "none"
-        kept = " whose picture was kept" if self.pictures_first else ""
+        kept = " (those with a picture first)" if self.pictures_first else ""
         return found if top is None or top >= n else f"{found}, the first {top:,}{kept}"
 
     def entries(self, top: int | None = None) -> list[Entry]:
