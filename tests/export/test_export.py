@@ -16,6 +16,7 @@ from PIL import Image
 from vision_baselines.api import load_run
 from vision_baselines.cli.export import main
 from vision_baselines.runs.record import Status, read_record
+from vision_baselines.training.run import train
 
 SUFFIXES = (".pt2", ".onnx")
 
@@ -136,6 +137,68 @@ def test_the_cards_programs_run_without_this_package_and_give_the_runs_classes(r
         assert [(path, name) for path, name, _ in lines] == list(zip(map(str, paths), expected.labels, strict=True))
         np.testing.assert_allclose(
             [float(share) for *_, share in lines], expected.probabilities.max(axis=1), atol=1e-4 + 5e-5
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crop", ["true", "false"])
+def test_a_net_of_ones_own_pictures_takes_them_from_outside_as_it_was_trained_on_them(
+    crop, compose, export, tmp_path, pictures
+):
+    names = ["a|b `c`", "ü<i>*x*", "plain"]
+    draw = np.random.default_rng(3)
+    for index, name in enumerate(names):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(20):
+            height, width = draw.integers(7, 40, 2)
+            pixels = (pictures(1, (height, width, 3), seed=number)[0] // 2) + 40 * index
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+    overrides = [
+        "model=cnn",
+        "model.channels=[2,3]",
+        "model.hidden_features=4",
+        "trainer.max_epochs=1",
+        "logger=none",
+        "data.batch_size=8",
+        "data=image_folder",
+        f"data.source.root={tmp_path / 'data'}",
+        f"data.source.cache_dir={tmp_path / 'cache'}",
+        "data.source.image_size=12",
+        f"data.source.crop={crop}",
+        "data.image_shape=[3,12,12]",
+        "data.num_classes=3",
+        "data.mean=[0.3,0.3,0.4]",
+        "data.std=[0.2,0.2,0.3]",
+    ]
+    train(compose(*overrides, run_dir=tmp_path / "run"))
+    paths = [str(tmp_path / "data" / name / f"{number}.png") for name in names for number in (0, 1)]
+    turned = Image.fromarray(pictures(1, (30, 9, 3), seed=9)[0])
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "turned.jpg", exif=exif)
+    paths.append(str(tmp_path / "turned.jpg"))
+    expected = load_run(tmp_path / "run").predict(paths)
+    for suffix in SUFFIXES:
+        assert export(tmp_path / "run", tmp_path / f"net{suffix}")[0] == 0
+    card = (tmp_path / "net.md").read_text()
+    assert r"a\|b \`c\`" in card
+    assert "ü&lt;i&gt;" in card
+    assert str(tmp_path) not in card
+    for program in re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL):
+        (tmp_path / "program.py").write_text(program)
+        done = subprocess.run(
+            [sys.executable, "program.py", *paths],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={"PYTHONIOENCODING": "utf-8"},
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        rows = [line.split("\t") for line in done.stdout.splitlines()]
+        assert [row[:2] for row in rows] == [list(pair) for pair in zip(paths, expected.labels, strict=True)]
+        np.testing.assert_allclose(
+            [float(row[2]) for row in rows], expected.probabilities.max(axis=1), atol=1e-4 + 5e-5
         )
 
 

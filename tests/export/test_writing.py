@@ -22,7 +22,7 @@ def runs(train_tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
     for seed in (0, 1):
         train_tiny(folder / "sweep" / f"seed={seed}", f"seed={seed}", "name=sweep")
-    train_tiny(folder / "other", "data.classes=[4,2]")
+    train_tiny(folder / "other", "data.num_classes=2", "data.classes=[4,2]")
     return folder
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scipy import special
 
@@ -40,12 +41,8 @@ class Measured:
 
 
 def measured(record: RunRecord, name: str) -> Measured:
-    """A metric of the record with its interval over the images that it was measured on.
-
-    Raises:
-        KeyError: The record has none of this name.
-    """
-    value, (split, _, quantity) = record.metrics[name], name.partition("/")
+    """A metric of the record with its interval over the images that it was measured on; NaN where it has none."""
+    value, (split, _, quantity) = record.metrics.get(name, math.nan), name.partition("/")
     specs = [spec for spec in (record.config.get("task") or {}).get("metrics") or () if isinstance(spec, str)]
     is_share = quantity in {_SHARES_OF_IMAGES.get(spec, spec if _TOP.fullmatch(spec) else "") for spec in specs}
     images = _images(record, split)
@@ -96,7 +93,8 @@ def title(record: RunRecord) -> str:
 def metadata(record: RunRecord, image_shape: Sequence[int], class_names: Sequence[str]) -> dict[str, str]:
     """What the file says of itself: text by name; lists and numbers as JSON."""
     headline = measured(record, record.headline_metric)
-    metric = {"name": headline.name, "value": headline.value, "images": headline.images}
+    value = headline.value if math.isfinite(headline.value) else None
+    metric: dict[str, Any] = {"name": headline.name, "value": value, "images": headline.images}
     if math.isfinite(headline.low):
         metric |= {"interval_95": [headline.low, headline.high], "interval_of": "Wilson, over images"}
     versions = {"export": package_versions(), "training": record.environment.versions}
