@@ -15,7 +15,7 @@ from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.plots.curves import timed_curves_figure
-from vision_baselines.plots.measured import curve_figure, curve_points, over_figure
+from vision_baselines.plots.measured import curve_figure, curve_names, curve_points, over_figure
 from vision_baselines.report.pictures import draw
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import Curve, EpochRow, Timings
@@ -87,6 +87,20 @@ def test_the_page_and_tensorboard_show_the_curve_and_none_without(tmp_path, prob
     assert "images moved by, px" in page
     assert "curve_shift_acc" in draw(tabulate(collect([tmp_path / "with"]))).pngs()
     assert "Shift accuracy" not in compare([tmp_path / "without"]).page.read_text()
+
+
+def test_differences_are_drawn_about_zero_on_a_linear_axis_however_far_they_spread(tmp_path, record):
+    def curves(of, y):
+        return {of: Curve(x=[50.0, 90.0], y=y, x_label="confidence, %", y_label="gap, points")}
+
+    both = {**curves("calibration/gap", [0.1, 40.0]), **curves("calibration/gap_scaled", [-3.0, -0.1])}
+    table = table_of(tmp_path, record("model=cnn,seed=0", curves=both), record("model=cnn,seed=1", curves=both))
+    figure = curve_figure(table, table.rows, "calibration/gap")
+    low, high = figure.axes[0].get_ylim()
+    assert figure.axes[0].get_yscale() == "linear"
+    assert low <= -3 < 40 <= high
+    assert [0.0, 0.0] in [y for _, y in lines(figure)]
+    assert curve_names(table.rows) == ["calibration/gap"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from torch import nn
 
 from vision_baselines.analysis.integrated_gradients import integrated_gradients
 from vision_baselines.errors import ConfigError
-from vision_baselines.plots.saliency import Explained, saliency_sheet, scale_limit
+from vision_baselines.plots.saliency import Explained, _seen, saliency_sheet, scale_limit
 from vision_baselines.probes.saliency import Saliency, _why_no_gradient, chosen
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.training.run import train
@@ -170,6 +170,9 @@ def test_the_scale_is_shared_symmetric_and_not_that_of_a_single_pixel():
     assert scale_limit([np.zeros((2, 2))]) == 1.0
 
     image = np.zeros((4, 4, 3), dtype=np.uint8)
+    assert _seen(np.ones((224, 100))).shape == (112, 50)
+    checks = np.indices((448, 448)).sum(axis=0) % 2 * 2.0 - 1  # what cancels is not shown as strong
+    assert np.abs(_seen(checks)).max() < 1e-6
     plus_minus = np.array([[1.0, -1.0], [0.0, 0.0]]).repeat(2, axis=0).repeat(2, axis=1)
     rows = [("a", [Explained(image, plus_minus, "caption"), None])]
     png = saliency_sheet("title", "note", rows, ("first", "second"))

@@ -52,7 +52,7 @@ def diagram(lines: Sequence[tuple[Look, NDArray[np.float64]]], groups: Sequence[
         # on the edge of the axes, a mark is whole and the axes end where values do
         axes.scatter(x, y, s=areas, marker=look.marker, alpha=0.75, linewidths=0, zorder=3, clip_on=False, **style)
         low = min(low, *x.tolist(), *y.tolist())
-    low = 10 * (low // 10)
+    low = min(90.0, 10 * (low // 10))  # some length also where all are sure and right
     axes.set_xlim(low, 100)
     axes.set_ylim(low, 100)
     finish(axes, "confidence, %", "right answers, %")
