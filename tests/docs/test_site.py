@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 pytest.importorskip("sphinx")
 pytest.importorskip("docutils")
@@ -13,8 +14,11 @@ pytest.importorskip("docutils")
 from documentation import command_pages, config_pages, extension, refusals
 from documentation.config_keys import SYNTAX, groups, merged, options
 
+import vision_baselines
 from vision_baselines.cli import VERBS
-from vision_baselines.config.compose import composed, conf_dir
+from vision_baselines.config.checks import check_targets
+from vision_baselines.config.compose import composed, conf_dir, extra_config_dir
+from vision_baselines.config.written_paths import check_written_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -68,9 +72,7 @@ def _keys(node, prefix=""):
 def test_every_key_of_a_composed_config_is_in_the_reference(reference):
     entries = set(re.findall(r"^::::\{confval\} (\S+)$", reference, re.MULTILINE))
     everything = composed(["probe=all", "scheduler=plateau", "augment=photo", "logger=csv"])
-    import omegaconf
-
-    plain = omegaconf.OmegaConf.to_container(everything, resolve=False)
+    plain = OmegaConf.to_container(everything, resolve=False)
     wanted = {key for key in _keys(plain) if key.rpartition(".")[2] not in SYNTAX}
     # in a place where another group is put as a whole
     wanted -= {"experiment", "debug", "transfer", "logger", "probe", "callbacks"}
@@ -121,6 +123,13 @@ def test_a_keys_comment_is_found_where_people_write_it(tmp_path, monkeypatch, ya
     assert (key.default, key.comment) == (default, said)
 
 
+def test_every_public_name_is_on_the_page_of_the_api():
+    page = (DOCS / "reference" / "api" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\.\. auto(?:function|class):: (\w+)$", page, re.MULTILINE)) == set(
+        vision_baselines.__all__
+    )
+
+
 def test_what_is_refused_is_said_beside_the_key():
     assert refusals.refusals("trainer.devices") == ["Refused: `2` (one device)."]
     assert "expected a whole number of at least 1" in " ".join(refusals.refusals("data.batch_size"))
@@ -131,6 +140,30 @@ def test_the_page_of_commands_has_every_verb():
     for verb in VERBS:
         assert f"\n## {verb}\n" in f"\n{page}"
         assert verb == "train" or "usage: " in page.split(f"## {verb}\n")[1].split("\n## ")[0]
+
+
+def _shown(folder: Path) -> dict[str, Path]:
+    """The config files that the how-to pages show, written below a folder, by the page that shows each."""
+    found = {}
+    for page in (DOCS / "howto").glob("*.md"):
+        for body in re.findall(
+            r"^```yaml\n(# my_conf/.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            file = folder / body.split("\n")[0].removeprefix("# my_conf/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(body, encoding="utf-8")
+            found[f"{file.parent.name}={file.stem}"] = file
+    return found
+
+
+def test_every_config_file_that_a_how_to_page_shows_composes_and_names_classes_that_may_be_built(tmp_path):
+    shown = _shown(tmp_path)
+    assert {"logger=mlflow", "logger=wandb", "callbacks=stopping", "model=two_convs"} <= set(shown)
+    for choice in shown:
+        with extra_config_dir(tmp_path):
+            plain = OmegaConf.to_container(composed([choice]), resolve=False)
+        check_targets({key: plain[key] for key in ("model", "callbacks", "logger")}, ["my_lab"])
+        check_written_paths(plain)
 
 
 @pytest.mark.slow
