@@ -32,6 +32,11 @@ def setup(app: Any) -> dict[str, bool]:
 def _fill(app: Any, name: str, source: list[str]) -> None:
     """Replace the marks of a page by what they stand for."""
     folder = Path(app.env.doc2path(name)).parent
+    for kind, _, words in _MARK.findall(source[0]):
+        if kind == "made":
+            app.env.note_reread()  # what it is made from may have changed
+        elif "*" in words:
+            app.env.glob_toctrees.add(name)  # another page may match
     source[0] = _MARK.sub(lambda mark: filled(*mark.groups(), folder=folder, page=name), source[0])
 
 
