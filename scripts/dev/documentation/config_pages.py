@@ -12,7 +12,7 @@ _FILLERS = frozenset(re.findall(r"\w+", "a an the of it is are in for these thos
 _WORD = r"(?:'[\w.+~@/]+=[^']*'|[\w.+~@/]+=[^\s,;:()]*[^\s,;:().])"
 # overrides, one or several; dotted keys and file names; a command; constants of YAML
 _CODE = re.compile(
-    rf"python scripts/\S+(?: (?:{_WORD}|-m|…))*|{_WORD}(?: {_WORD})*"
+    rf"python scripts/\S+(?: (?:{_WORD}|-m|--[\w-]+(?: \w+)?|…))*|{_WORD}(?: {_WORD})*"
     r"|(?<![\w.])\w+(?:\.[a-z_]\w*)+|\b(?:null|true|false)\b"
 )
 
@@ -56,7 +56,7 @@ def experiments_page(_: str = "") -> str:
     parts = []
     for option in groups()["experiment"]:
         command, _, rest = option.about.partition("\n")
-        parts += [f"## {option.name}", f"```sh\n{command}\n```", _prose(rest)]
+        parts += [f"## {option.name}", f"```sh\n{command}\n```", _prose(" ".join(rest.split()))]
         shown = [key for key in option.sets if not key.name.startswith("expected.") and key.name != "name"]
         rows = [f"`{key.name}` = {_code(key.default)}" for key in shown]
         parts.append("Sets " + " · ".join([*rows, *(_base(name) for name in option.based_on)]) + ".")
