@@ -43,6 +43,9 @@ def test_a_table_of_the_three_likeliest_classes_and_three_files_of_all(called, s
     expected = vb.load_run(sweep / "seed=0").predict(digits)
 
     assert (code, err) == (0, "")
+    written = [file.read_bytes() for file in outputs.values()]
+    assert called(main)(sweep / "seed=0", digits, *options) == (code, out, err)
+    assert [file.read_bytes() for file in outputs.values()] == written
     head, _, *rows = [line for line in out.splitlines() if line.strip()]
     assert head.split() == ["picture", "likeliest", "2nd", "3rd"]
     for row, (label, share) in enumerate(zip(expected.labels, expected.probabilities, strict=True)):
@@ -269,3 +272,29 @@ def test_nobody_reading_on_and_ctrl_c_end_it_quietly(sweep, digits, root):
         assert process.stderr.read().endswith(b"ended by SIGINT\n")
     assert process.returncode == 130
     assert not (sweep.parent / "never.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_opens_from_the_disk_and_fits(opened, called, sweep, tmp_path, width, scheme):
+    _hostile(tmp_path / "h")
+    Image.new("RGB", (900, 30), "red").save(tmp_path / "h" / f"{'long_name_' * 12}.png")
+    called(main)(sweep, tmp_path / "h", "--html", tmp_path / "p.html")
+    page, requests, complaints = opened(
+        tmp_path / "p.html", viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=True
+    )
+    assert requests == [(tmp_path / "p.html").as_uri()]
+    assert complaints == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".cards > li").count() == 14
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth && image.alt)")
+    boxes = page.evaluate("[...document.images].map(image => [image.clientWidth, image.clientHeight])")
+    assert max(box[0] for box in boxes) <= 168
+    assert max(box[1] for box in boxes) <= 150
+    ink, paper = page.evaluate(
+        "[getComputedStyle(document.querySelector('.shares th')).color,"
+        " getComputedStyle(document.body).backgroundColor]"
+        ".map(color => color.match(/\\d+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0))"
+    )
+    assert abs(ink - paper) > 500

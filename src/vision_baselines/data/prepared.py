@@ -83,9 +83,9 @@ class Preparation(NamedTuple):
         return self._changed(prepared(image, size=self.size, channels=self.channels, crop=self.crop))
 
     def in_words(self) -> str:
-        """What is done to a picture of another size, as in ``scaled to cover 16×16 pixels, their centre cropped``."""
+        """What is done to a picture of another size, as in ``scaled to cover 16×16 pixels, the centre cropped``."""
         height, width = self.size or (self.resize, self.resize)
-        how = f"scaled to cover {width}×{height} pixels, their centre cropped"
+        how = f"scaled to cover {width}×{height} pixels, the centre cropped"
         if self.size is None or not self.crop:
             how = f"stretched to {width}×{height} pixels"
         return f"{how}, {'in colour' if self.channels == 3 else 'in grey'}"

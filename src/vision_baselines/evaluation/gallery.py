@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,8 +30,17 @@ from vision_baselines.evaluation.trained import Trained
 from vision_baselines.inspection.own_picture import own_picture
 
 MOST_PICTURES = 1_000  # some 10 kB each
-_LONGEST_PX = 240
+_LONGEST_PX = 336  # twice what is shown, for fine screens
+_LARGE, _SMALL = (168, 150), (64, 64)  # width and height on the page
 _AS_THEY_ARE_PX = 64  # as PNG; a larger picture as JPEG
+
+
+class Shown(NamedTuple):
+    """An image's source, and its width and height on the page in pixels."""
+
+    source: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,8 @@ class Card:
     """A picture on the page: its name, its pixels, what the net is given, the likeliest classes, the disagreement."""
 
     name: str
-    picture: str | None
-    seen: str | None
+    picture: Shown | None
+    seen: Shown | None
     likeliest: list[tuple[str, str, float]]
     agreement: tuple[str, str] | None
 
@@ -50,6 +59,9 @@ def gallery(found: Predictions, members: Sequence[Trained], faults: Sequence[Fau
     shown = min(len(found), MOST_PICTURES)
     with quiet_pillow():
         cards = [_card(found, row, members[0].preparation, top) for row in range(shown)]
+    prepared: dict[str, list[str]] = {}
+    for member in members:
+        prepared.setdefault(member.preparation.in_words(), []).append(member.folder.name)
     counts = Counter(found.labels).most_common()
     text: str = _template().render(
         names=[member.folder.name for member in members],
@@ -61,7 +73,7 @@ def gallery(found: Predictions, members: Sequence[Trained], faults: Sequence[Fau
         n_left_out=len(found) - shown,
         faults=faults,
         n_members=len(members),
-        prepared=[(member.folder.name, member.preparation.in_words()) for member in members],
+        prepared=list(prepared.items()),
     )
     return f"{text}\n".encode()
 
@@ -80,7 +92,7 @@ def _card(found: Predictions, row: int, how: Preparation, top: int) -> Card:
     )
 
 
-def _pictures(path: Path, how: Preparation) -> tuple[str | None, str | None]:
+def _pictures(path: Path, how: Preparation) -> tuple[Shown | None, Shown | None]:
     """A picture, and what the net is given where that is another; None where it can no longer be read."""
     try:
         own = own_picture(path, longest_px=_LONGEST_PX, colour=True).pixels
@@ -88,16 +100,18 @@ def _pictures(path: Path, how: Preparation) -> tuple[str | None, str | None]:
     except (DataError, PictureError, OSError):
         return None, None
     in_colour = np.broadcast_to(seen, own.shape) if seen.shape[1:] == own.shape[1:] else seen
-    return _source(own), None if np.array_equal(in_colour, own) else _source(seen)
+    return _shown(own, _LARGE), None if np.array_equal(in_colour, own) else _shown(seen, _SMALL)
 
 
-def _source(pixels: PixelArray) -> str:
-    """Pixels (C, H, W) as the source of an image."""
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0).squeeze()))
+def _shown(pixels: PixelArray, box: tuple[int, int]) -> Shown:
+    """Pixels (C, H, W) in a box of a width and a height."""
+    image = Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
     kind = "png" if max(image.size) <= _AS_THEY_ARE_PX else "jpeg"
     buffer = io.BytesIO()
     image.save(buffer, format=kind, quality=85)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    scale = min(box[0] / image.width, box[1] / image.height)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return Shown(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}", width, height)
 
 
 @cache
