@@ -210,6 +210,43 @@ def test_a_comparison_goes_where_its_runs_can_make_it_again(run, tmp_path, clean
     assert before - files(tmp_path) == {*mine, "comparison/metric=val_acc/jobs.csv"}
 
 
+def test_what_a_killed_comparison_left_goes_too(run, tmp_path, clean):
+    run(tmp_path / "seed=0", Status.FINISHED)
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / ".jobs.csv.12").write_bytes(b"1")
+    assert clean(tmp_path, "--leftovers")[0] == 0
+    assert not (tmp_path / "comparison" / ".jobs.csv.12").exists()
+
+
+def test_a_removal_that_is_killed_can_be_repeated(run, tmp_path, clean, monkeypatch):
+    folder = run(tmp_path / "seed=0", Status.FAILED)
+    everything = len(files(folder))
+    unlink = Path.unlink
+    for after in range(1, everything):
+        left = iter(range(after))
+
+        def killed(path, missing_ok=False, left=left):
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            unlink(path, missing_ok=missing_ok)
+
+        monkeypatch.setattr(Path, "unlink", killed)
+        assert clean(tmp_path, "--failed")[0] == 130
+        monkeypatch.setattr(Path, "unlink", unlink)
+        if (folder / "run.json").exists():
+            assert kinds(tmp_path) == {Kind.FAILED}
+        run(folder, Status.FAILED)
+    assert clean(tmp_path, "--failed")[0] == 0
+    assert not folder.exists()
+
+
+def test_a_folder_that_is_named_by_a_link_is_looked_into(run, tmp_path, clean):
+    folder = run(tmp_path / "disk" / "seed=0", Status.FAILED)
+    (tmp_path / "outputs").symlink_to(folder)
+    assert clean(tmp_path / "outputs", "--failed")[0] == 0
+    assert not folder.exists()
+
+
 def test_control_characters_in_names_are_shown_escaped(run, tmp_path, clean):
     folder = tmp_path / "a\x1b]0;x\x07b\nremoved: everything"
     run(folder, Status.FAILED)

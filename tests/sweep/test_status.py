@@ -82,6 +82,15 @@ def test_jobs_without_a_record_are_queued_while_the_sweep_runs_and_not_started_a
     assert status(tmp_path)[0] == 0
 
 
+def test_a_folder_of_sweeps_knows_what_each_has_planned(run, status, tmp_path):
+    run(tmp_path / "a" / "seed=0", Status.FINISHED)
+    with noted(tmp_path / "a", [tmp_path / "a" / "seed=0"]), noted(tmp_path / "b", [tmp_path / "b" / "seed=0"]):
+        code, out, _ = status(tmp_path)
+    assert code == 1
+    assert "2 runs: 1 queued, 1 finished; a sweep is running" in out
+    assert "b/seed=0" in out
+
+
 def test_a_sweep_that_has_left_no_record_yet_has_a_status(status, tmp_path):
     with noted(tmp_path, [tmp_path / "seed=0"]):
         assert status_of(tmp_path).counts == {State.QUEUED: 1}

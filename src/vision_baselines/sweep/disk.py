@@ -79,6 +79,7 @@ class Disk:
 
 def look(top: Path) -> Disk:
     """Find what could be removed at or below `top`; nothing is written and no link below it is followed."""
+    top = top.resolve() if top.is_symlink() else top
     disk = Disk(top)
     for folder, names in _folders(top, disk):
         disk.size_bytes += sum(_size(folder / name) for name in names)
@@ -101,7 +102,7 @@ def remove(found: Removable) -> int:
     try:
         with exclusive(place):
             now = Disk(place)
-            (_look_at_comparison if found.kind is Kind.COMPARISONS else _look_at_run)(place, now, held=True)
+            (_look_at_run if (place / RECORD_FILE).exists() else _look_at_comparison)(place, now, held=True)
             files = [name for one in now.of(found.kind) for name in one.files]
             if not files:
                 raise StorageError(f"{place}: {now.left_alone[0][1] if now.left_alone else 'it has changed meanwhile'}")
@@ -116,9 +117,10 @@ def remove(found: Removable) -> int:
 
 
 def _removed(folder: Path, files: Sequence[str]) -> int:
-    """Remove files of a folder that is held, its record before its lock and all others before its record."""
+    """Remove files of a folder that is held; what tells whose they are goes last, so that a kill leaves it known."""
     freed = 0
-    for name in sorted(files, key=lambda name: (name == LOCK_FILE, name == RECORD_FILE, name)):
+    last = {CONFIG_FILE: 1, RECORD_FILE: 2, LOCK_FILE: 3}
+    for name in sorted(files, key=lambda name: (last.get(name, 0), name)):
         size = _size(folder / name)
         with suppress(OSError) if name == LOCK_FILE else nullcontext():  # Windows keeps a file that is open
             (folder / name).unlink(missing_ok=True)
@@ -142,10 +144,11 @@ def _look_at_run(folder: Path, disk: Disk, *, held: bool = False) -> None:
         disk.left_alone.append((folder, one_line(error, 200)))
         return
     disk.n_runs += 1
-    if (problem := _not_its_own(folder, record)) is not None:
+    own = [name for name in own_files(folder, record) if _is_regular(folder / name)]
+    is_bare = set(own) <= {RECORD_FILE, LOCK_FILE}  # of a removal that was killed
+    if not is_bare and (problem := _not_its_own(folder, record)) is not None:
         disk.left_alone.append((folder, problem))
         return
-    own = [name for name in own_files(folder, record) if _is_regular(folder / name)]
     _add(disk, Kind.LEFTOVERS, folder, [name for name in _below(folder) if is_leftover(name.rpartition("/")[2])])
     if record.status is Status.FINISHED:
         states = [name for name in written_files(folder) if RESUME_STATE.fullmatch(name)]

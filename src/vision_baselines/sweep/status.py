@@ -22,7 +22,7 @@ from vision_baselines.comparison.metric import headline_value
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
-from vision_baselines.sweep.planned import planned_jobs, sweep_process
+from vision_baselines.sweep.planned import PLANNED_FILE, planned_jobs, sweep_process
 
 _LOG = "train.log"
 _TAIL_BYTES = 2**16
@@ -99,24 +99,31 @@ def status_of(folder: Path) -> SweepStatus:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; expected the folder of a sweep, such as outputs/demo")
-    planned = planned_jobs(folder)
+    pids = {sweep: sweep_process(sweep) for sweep in _sweeps(folder)}
+    planned = {sweep / name: pid is not None for sweep, pid in pids.items() for name in planned_jobs(sweep)}
     try:
         found = collect([folder])
     except NoRecordsError:
         if not planned:
             raise
         found = Collection(())
-    pid = sweep_process(folder)
     runs = [_run(job.folder, _place(job.folder, folder), job.record) for job in found.jobs]
     runs += [
         RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason) for one in found.unreadable
     ]
     known = {run.place for run in runs}
-    for name in planned:
-        if name not in known:
-            runs.append(_without_record(folder / name, name, is_live=pid is not None))
+    for job, is_live in planned.items():
+        place = job.relative_to(folder).as_posix()
+        if place not in known:
+            runs.append(_without_record(job, place, is_live=is_live))
+    pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)
     return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid)
+
+
+def _sweeps(folder: Path) -> list[Path]:
+    """The folder, and those in it that a sweep has left its plan in."""
+    return [folder, *sorted(path.parent for path in folder.glob(f"*/{PLANNED_FILE}") if not path.parent.is_symlink())]
 
 
 def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:

@@ -233,6 +233,7 @@ def _root_cause(error: BaseException) -> BaseException:
 def quieten_lightning() -> None:
     """Leave out what Lightning says of every run and what does not hold here."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("torch").setLevel(logging.WARNING)  # it reports on its caches where a process ends in Ctrl-C
     for message in (
         ".*does not have many workers.*",  # the data is in memory: workers only add a copy
         ".*smaller than the logging interval.*",  # epoch metrics are logged whatever the interval
