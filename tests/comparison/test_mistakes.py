@@ -18,6 +18,7 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.mistake_lists import DISAGREE, MistakeList, mistake_lists
 from vision_baselines.comparison.mistakes import group_mistakes, short_name
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.report.run_page import write_run_page
 from vision_baselines.report.write import compare
 from vision_baselines.runs.mistake_pictures import (
     MOST_BYTES,
@@ -343,3 +344,11 @@ def test_images_with_a_picture_come_first_but_never_before_a_larger_difference(t
     found = MistakeList(DISAGREE, fc, np.array([2, 1, 3]), cnn).pictured()
     gaps = (fc.found.shares - cnn.found.shares)[found.places].tolist()
     assert gaps == sorted(gaps, reverse=True)
+
+
+def test_the_page_of_a_single_run_shows_its_mistakes(two):
+    page = write_run_page(two / "model=fc,seed=0").read_text()
+    section = page[page.index('<section id="mistakes">') : page.index('<section id="settings">')]
+    assert section.count("<img ") == 2
+    assert "cat → bee" in section
+    assert 'href="#mistakes"' in page

@@ -15,7 +15,7 @@ from vision_baselines.comparison.formatting import ABSENT, one_line, shortened
 from vision_baselines.comparison.mistake_lists import MistakeList
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, short_name
 
-_NAME, _CLASS = 40, 18
+_NAME, _CLASS = 28, 17
 
 
 def list_table(found: MistakeList, entries: Sequence[Entry]) -> Table:

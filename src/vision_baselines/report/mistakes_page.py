@@ -15,9 +15,8 @@ from PIL import Image
 from vision_baselines.comparison.mistake_lists import DISAGREE, EVERY_RUN, WRONG, MistakeList, mistake_lists, summary
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, group_mistakes
 from vision_baselines.comparison.rows import GroupRow
-from vision_baselines.plots.mistakes import mistakes_sheet, part_of
-from vision_baselines.plots.sheet import Pixels, in_palette
 from vision_baselines.report.mistakes import class_cells
+from vision_baselines.runs.mistake_pictures import Pixels
 
 SHOWN = 16  # of a list
 _IN_PAIRS = 8
@@ -72,6 +71,8 @@ class MistakesSection:
 
     def sheets(self) -> dict[str, bytes]:
         """The same as PNG by name, for TensorBoard."""
+        from vision_baselines.plots.mistakes import mistakes_sheet, part_of  # the page of a run needs no Matplotlib
+
         named = {"mistakes": (WRONG,), "mistakes_disagreement": (DISAGREE, EVERY_RUN)}
         titles = {
             "mistakes": "Misclassified test images",
@@ -132,5 +133,6 @@ def _png(pixels: Pixels) -> bytes:
     """A picture as PNG, grey where it has no colours, else in at most 256 colours."""
     buffer = io.BytesIO()
     is_grey = bool((pixels == pixels[..., :1]).all())
-    Image.fromarray(pixels[..., 0] if is_grey else pixels).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue() if is_grey else in_palette(buffer.getvalue())
+    image = Image.fromarray(pixels[..., 0]) if is_grey else Image.fromarray(pixels).quantize(256)
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -18,6 +18,7 @@ from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import limits, ticks
 from vision_baselines.report.job_details import JobDetails, job_details, shared_settings
+from vision_baselines.report.mistakes_page import mistakes_section
 from vision_baselines.report.tables import group_columns, job_rows
 from vision_baselines.report.templates import provenance, script, template
 from vision_baselines.runs.files import RUN_PAGE
@@ -60,6 +61,7 @@ def run_page(job: Job, out: Path) -> str:
     rows = job_rows(table)
     details: JobDetails = job_details(rows, out)[job.folder]
     columns = [column for column in chosen(group_columns(table), READ_AGAINST) if column.name not in _NOT_ALONE]
+    section = mistakes_section(table.rows, None)
     confusion = record.confusion if record.confusion and len(record.confusion) <= _CLASSES else None
     text: str = template("run.html.j2").render(
         title=record.name,
@@ -72,6 +74,7 @@ def run_page(job: Job, out: Path) -> str:
         costs=_costs(record),
         lines=[line for name in _curve_names(record) if (line := _line(record, name))],
         confusion=confusion,
+        mistakes=section.groups[0] if section is not None else None,
         classes=record.class_names or [str(place) for place in range(len(record.confusion or []))],
         settings=shared_settings([record]),
         **script(),
