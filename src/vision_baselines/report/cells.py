@@ -16,8 +16,7 @@ from vision_baselines.comparison.formatting import printable
 from vision_baselines.report.columns import Column
 from vision_baselines.report.marks import SHOWN, is_folded
 
-_LONG_PART = 24
-_INSIDE = re.compile(r"(?<=_)|(?<=\.)(?=[A-Za-z])")
+_LONG_PART, _VERY_LONG_PART = 14, 24
 
 
 @dataclass
@@ -83,5 +82,10 @@ def label_of(item: Any) -> str:
 def breakable(label: str) -> Markup:
     """A group's label that may be broken where its parts end, in a long part also inside it, and not in a number."""
     parts = re.split(r"(?<=[,/])", printable(label))
-    pieces = [piece for part in parts for piece in (re.split(_INSIDE, part) if len(part) > _LONG_PART else [part])]
-    return Markup("<wbr>").join(pieces)
+    return Markup("<wbr>").join(piece for part in parts for piece in _pieces(part))
+
+
+def _pieces(part: str) -> list[str]:
+    if len(part) > _VERY_LONG_PART:
+        return re.split(r"(?<=[_=])|(?<=\.)(?=[A-Za-z])", part)
+    return re.split(r"(?<==)", part) if len(part) > _LONG_PART else [part]

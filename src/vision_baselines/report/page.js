@@ -75,7 +75,7 @@
         shown += visible;
         choice.item.hidden = !found;
         rules.push(`[data-group="${place}"]{--g${slot}:var(${color === null ? "--other" : `--c${color}`})}`);
-        if (!visible) rules.push(`:is(tr,g,figure,li,.dot,.legend span)[data-group="${place}"]{display:none}`);
+        if (!visible) rules.push(`:is(tr,g,figure,div,.legend span)[data-group="${place}"]{display:none}`);
       }
       sheet.textContent = rules.join("\n");
       document.body.classList.toggle("filtered", words.length > 0 || onlyChosen.checked);

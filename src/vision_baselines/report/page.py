@@ -6,8 +6,10 @@ escaping could not act; and it holds no time of its own making, so the same reco
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -97,6 +99,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         shared=shared_settings([row.job.record for row in of_jobs]),
         cells=Cells(table, names, places_of(table), _marks(table), line_marks, keys),
         names=names,
+        best_first=partial(_best_first, [sign.label for sign in found_signs]),
         signs=found_signs,
         color_rules=color_rules(found_signs),
         line_marks=line_marks,
@@ -113,6 +116,11 @@ def _settings(table: ComparisonTable) -> dict[str, list[str]]:
     if len(table.rows) < 2:
         return {}
     return {key: [values.get(row.label, ABSENT) for row in table.best_first()] for key, values in found.items()}
+
+
+def _best_first(labels: Sequence[str], items: Iterable[Any]) -> list[Any]:
+    """Labels, or what has one, in the order of `labels`."""
+    return sorted(items, key=lambda item: labels.index(getattr(item, "label", item)))
 
 
 def _marks(table: ComparisonTable) -> dict[str, Markup]:
