@@ -16,7 +16,7 @@ import pytest
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.page import page
-from vision_baselines.report.write import compare
+from vision_baselines.report.write import compare, is_comparison_file
 from vision_baselines.runs.record import DataFacts, EpochRow, Failure, SplitFacts
 
 ATTACKS = [
@@ -69,6 +69,13 @@ def made(tmp_path_factory, full_sweep, failed, write):
     folder = full_sweep(tmp_path_factory.mktemp("outputs") / "fashion", ["cnn", "fc"], 3, epochs=4)
     write(folder, failed("model=fc,seed=3", sweep="fashion"))
     return compare([folder])
+
+
+def test_every_file_of_a_comparison_is_known_as_one_for_its_removal(made):
+    left = {path.relative_to(made.out).as_posix() for path in made.out.rglob("*") if path.is_file()}
+    assert {"jobs.csv", "comparison.html", ".lock"} <= left
+    assert [name for name in left if not is_comparison_file(name)] == []
+    assert not any(map(is_comparison_file, ["notes.md", "pictures/../jobs.csv", "jobs.csv.bak", "a/jobs.csv"]))
 
 
 def test_the_page_has_every_section_with_its_content(made):

@@ -28,7 +28,7 @@ LATEX_FILE = "comparison.tex"
 # What `compare` leaves in a folder, by path below it.
 _WRITTEN = re.compile(
     rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
-    rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.comparison"
+    rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
     rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}"
 )
 
