@@ -207,6 +207,9 @@ def test_runs_that_cannot_answer_are_refused_before_a_picture_is_read(called, co
         assert says in err
 
     record, content = (run / "run.json").read_bytes(), best.read_bytes()
+    altered(run, class_names=["cat", "dog"])
+    refused(3, "and the 2 classes of its record")
+    (run / "run.json").write_bytes(record)
     best.write_bytes(other.read_bytes())
     best.with_name("best.ckpt.sha256").write_bytes(other.with_name("best.ckpt.sha256").read_bytes())
     refused(5, "does not hold the weights of this run's record")
@@ -221,6 +224,14 @@ def test_runs_that_cannot_answer_are_refused_before_a_picture_is_read(called, co
     refused(3, "learned numbers, not classes")
     (run / "run.json").write_text("{")
     refused(3, "is not a run record")
+
+
+def test_a_page_says_how_many_pictures_it_leaves_out(called, sweep, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("vision_baselines.evaluation.gallery.MOST_PICTURES", 7)
+    called(main)(sweep / "seed=0", digits, "--html", tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text()
+    assert text.count("<li>") == 7
+    assert "The first 7 pictures; 33 more are in" in text
 
 
 def test_many_classes_are_shown_line_by_line(called, sweep, digits):

@@ -13,7 +13,6 @@ from vision_baselines.errors import ConfigError
 RELATIVE = 2**-11  # a float16's rounding
 PLACES = "data.place={train: left, test: right}"
 COLOUR = ["++data.source.image_shape=[3,8,8]", "data.image_shape=[3,8,8]"]
-TWO = [*(word.replace("[3,", "[2,") for word in COLOUR), "data.mean=[.5,.5]", "data.std=[.3,.3]"]
 VARIANTS = {
     "plain": [],
     "resized": ["data.resize=12", "data.image_shape=[1,12,12]"],
@@ -91,10 +90,14 @@ def test_pictures_of_a_folder_are_prepared_as_they_were_for_the_test(options, tr
     np.testing.assert_allclose(found.probabilities, kept.probabilities, rtol=RELATIVE, atol=1e-6)
 
 
-def test_a_net_that_takes_neither_grey_nor_colour_is_refused(run_tiny, tmp_path):
-    run_tiny("two", *TWO, "trainer.max_epochs=1")
-    with pytest.raises(ConfigError, match=r"two: its net takes 2 channels .* 1 or 3"):
-        vb.load_run(tmp_path / "outputs" / "two").predict(np.zeros((1, 8, 8), np.uint8))
+def test_a_net_that_takes_neither_grey_nor_colour_is_refused():
+    from vision_baselines.data.datamodule import ImageDataModule
+    from vision_baselines.data.prepared import preparation_of
+    from vision_baselines.data.sources import Circles
+
+    points = ImageDataModule(Circles(), image_shape=[2, 1, 1], num_classes=2, mean=[0.5, 0.5], std=[0.3, 0.3])
+    with pytest.raises(ConfigError, match=r"its net takes 2 channels .* 1 or 3"):
+        preparation_of(points)
 
 
 def test_pictures_of_other_sizes_are_scaled_as_those_of_a_folder_are(sweep, tmp_path, caplog):

@@ -29,7 +29,7 @@ from vision_baselines.evaluation.predictions import Predictions
 from vision_baselines.evaluation.trained import Trained
 from vision_baselines.inspection.own_picture import own_picture
 
-MOST_PICTURES = 1_000  # some 10 kB each
+MOST_PICTURES = 1_000  # 10 to 60 kB each
 _LONGEST_PX = 336  # twice what is shown, for fine screens
 _LARGE, _SMALL = (168, 150), (64, 64)  # width and height on the page
 _AS_THEY_ARE_PX = 64  # as PNG; a larger picture as JPEG

@@ -47,7 +47,7 @@ class Trained:
         of logits that are at least 32 bits wide.
 
         Raises:
-            DataError: They are not finite.
+            DataError: They are not finite, or not of the classes that the record names.
         """
         normal = self.datamodule.normalize(images.to(self.device))
         with torch.inference_mode(), _autocast(str(self.record.precision), self.device):
@@ -56,6 +56,11 @@ class Trained:
         shares = self.classifier.task.probabilities(exact)
         if shares is None:
             raise DataError(f"{self.folder} learned no classes (task {type(self.classifier.task).__name__})")
+        if shares.shape != (len(images), len(self.class_names)):
+            raise DataError(
+                f"the net of {self.folder} gives probabilities of shape {tuple(shares.shape)} for {len(images)} "
+                f"pictures and the {len(self.class_names)} classes of its record"
+            )
         if not bool(torch.isfinite(shares).all()):
             raise DataError(f"the outputs of {self.folder} are not finite numbers")
         return shares.cpu()
