@@ -164,13 +164,20 @@ NAMES = ["a b", "50%", "a#b", "x=1,y=2", 'it\'s "so"', "q?x", "ü", "a&b", "c;d"
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_to_the_run_s_files_whatever_its_folder_is_called(tmp_path, record, name):
     folder, out = tmp_path / "out #1" / name, tmp_path / "out #1" / "comparison"
-    made = record("seed=0", files=["filters.png", "features/a b.png", "../../secret.png", "/etc/x.png"])
+    made = record(
+        "seed=0",
+        files=["filters.png", "features/a b.png", "gone.png", "../../secret.png", "/etc/hosts.png", "x" * 999 + ".png"],
+    )
     made.write(folder)
+    (folder / "features").mkdir()
+    for found in ("filters.png", "features/a b.png", "train.log"):
+        (folder / found).touch()
     table = tabulate(Collection((Job(folder, name, made),)))
     html = page(table, None, out)
     [details] = job_details(job_rows(table), out).values()
 
     assert [link.name for link in details.pictures] == ["filters.png", "features/a b.png"]
+    assert [link.name for link in details.files] == ["run.json", "train.log"]
     for link in (*details.pictures, *details.files):
         address = urlsplit(urljoin((out / "comparison.html").as_uri(), link.href))
         assert Path(unquote(address.path)) == folder / link.name

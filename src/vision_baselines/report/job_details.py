@@ -75,7 +75,7 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
             results={Metric(name).title: Metric(name).written(value) for name, value in _metrics(row.job.record)},
             curve=_curve(row.job.record),
             pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
-            files=_links(row.job, _texts(row.job) if out is not None else [], out),
+            files=_links(row.job, [RECORD_FILE, *_LOGS], out),
         )
         for place, row in enumerate(rows)
     }
@@ -141,17 +141,22 @@ def _curve(record: RunRecord) -> JobCurve | None:
     return JobCurve(points, says)
 
 
-def _texts(job: Job) -> list[str]:
-    return [RECORD_FILE, *(name for name in _LOGS if (job.folder / name).is_file())]
-
-
 def _links(job: Job, names: Sequence[str], out: Path | None) -> list[Link]:
-    """Links to files below the run's folder; a name that leads out of it is left out."""
-    inside = [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
-    if out is None or not inside:
+    """Links to those files that are there; a name that leads out of the run's folder is left out."""
+    if out is None:
         return []
+    inside = [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
+    inside = [name for name in inside if _is_file(job.folder / name)]
     try:
         way = os.path.relpath(job.folder.absolute(), out.absolute())
     except ValueError:  # on another drive
         return []
     return [Link(name, quote(os.fsencode(Path(way, name).as_posix()), safe="/")) for name in inside]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have names none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
