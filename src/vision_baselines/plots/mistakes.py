@@ -57,9 +57,10 @@ def mistakes_sheet(title: str, parts: Sequence[Part]) -> bytes:
 
 def _draw(sheet: Sheet, top: int, part: Part) -> None:
     sheet.write(top, _MARGIN, shortened(part.heading, 120), size=8.5, bold=True)
+    line_px = _TILE + _caption_px(part)
     for place, entry in enumerate(part.entries):
         left = _MARGIN + place % _COLUMNS * _CELL
-        y = top + _HEADING - 8 + place // _COLUMNS * (_TILE + _caption_px(part))
+        y = top + _HEADING - 8 + place // _COLUMNS * line_px
         pixels = part.pictures.get(entry.place)
         shown = np.full((_TILE, _TILE, 3), _NO_PICTURE, np.uint8) if pixels is None else tile(pixels, _TILE)
         sheet.paste(y, left, shown)
