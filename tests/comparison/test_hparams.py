@@ -15,8 +15,9 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from vision_baselines.comparison.collection import collect
-from vision_baselines.report.hparams import Row, experiment, measurements, session, settings, varied, write_row
-from vision_baselines.report.write import compare
+from vision_baselines.report.hparam_rows import Row, settings, varied
+from vision_baselines.report.hparams import experiment, measurements, session, write_row
+from vision_baselines.report.tensorboard import write_columns
 from vision_baselines.runs.record import Parameters, Status
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
@@ -65,9 +66,15 @@ def leave(folder, *records):
     return folder
 
 
+def write(folder):
+    """The columns of a sweep, as its comparison writes them."""
+    (folder / "comparison").mkdir(exist_ok=True)
+    write_columns(folder / "comparison", [Row.of(job.record) for job in collect([folder]).jobs])
+
+
 def columns(folder):
     """Names of the columns in the comparison's events."""
-    compare([folder], pictures=False)
+    write(folder)
     content = EventAccumulator(str(folder / "comparison")).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
     found = HParamsPluginData.FromString(content.plugin_data.content).experiment
     return [info.name for info in found.hparam_infos], [info.display_name for info in found.metric_infos]
@@ -156,7 +163,7 @@ def test_a_value_of_any_kind_is_a_number_a_truth_or_short_text(job, value, expec
 def test_values_of_several_kinds_make_a_column_that_lists_them_all(tmp_path, job):
     values = ["null", "0.1", "[1,2]", "true", '"a b"']
     folder = leave(tmp_path / "x", *(job(f"optimizer.lr={v}", name=f"lr{i}") for i, v in enumerate(values)))
-    compare([folder], pictures=False)
+    write(folder)
     content = EventAccumulator(str(folder / "comparison")).Reload().SummaryMetadata(metadata.EXPERIMENT_TAG)
     [info] = HParamsPluginData.FromString(content.plugin_data.content).experiment.hparam_infos
     assert info.type == api_pb2.DATA_TYPE_STRING
@@ -187,8 +194,8 @@ def test_tensorboards_own_server_tells_rows_apart_averages_seeds_and_shows_no_do
     jobs = [job(f"optimizer.weight_decay={wd}", f"seed={s}", acc=next(accuracy)) for wd in (0, 0.1) for s in (0, 1)]
     lost = job("optimizer.weight_decay=1", "seed=0", acc=None, status=Status.FAILED)
     folder = leave(tmp_path / "x", *jobs, lost)
-    compare([folder], pictures=False)
-    compare([folder], pictures=False)
+    write(folder)
+    write(folder)
     with Served(folder) as ask:
         experiment = ask("experiment", {"experimentName": "", "hparamsLimit": 100})
         names = [info["name"] for info in experiment["hparamInfos"]]

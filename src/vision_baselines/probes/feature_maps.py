@@ -62,7 +62,7 @@ def draw_maps(
     for index in images or _first_of_classes(test.target, len(names)):
         image = test.images[index].cpu()
         maps = maps_of(net, units, ready(trainer, image[None]))
-        of = f", {names[int(test.target[index])]}" if names else ""
+        of = f", class {names[int(test.target[index])]}" if names else ""
         yield index, maps_picture(f"test image {index}{of}", image, units, maps)
 
 

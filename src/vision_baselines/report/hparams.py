@@ -10,97 +10,21 @@ The messages are TensorBoard's own; its functions that make them need TensorFlow
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from vision_baselines.comparison.configuration import leaf_text
-from vision_baselines.comparison.formatting import one_line
-from vision_baselines.comparison.grouping import experiment_overrides, latest_overrides
-from vision_baselines.comparison.metric import Metric
 from vision_baselines.report.event_file import ROW, replace_events
-from vision_baselines.runs.dotted import select, walk
-from vision_baselines.runs.fingerprint import group_name, is_irrelevant
-from vision_baselines.runs.record import FRESH_SEEDS, RunRecord, Status
+from vision_baselines.report.hparam_rows import Row, Setting, measured, settings, varied
+from vision_baselines.runs.fingerprint import group_name
+from vision_baselines.runs.record import FRESH_SEEDS, RunRecord
 
-STATUS = "status"
-_PREFIX, _SPLITS = "hparams/", ("val/", "test/")
-_LONGEST = 200
+_PREFIX = "hparams/"
 _LOGGER = "RunTensorBoardLogger"
-Setting = bool | float | str
-
-
-@dataclass(frozen=True)
-class Row:
-    """What a comparison has to know of a run, or of one that is planned, to find the columns.
-
-    Attributes:
-        settings: As `settings_of`, by key.
-        chosen: Keys that were set on the command line, without the axes of chance.
-        first: Names of the metrics that one looks for first.
-        metrics: Names of all metrics of validation and test.
-        is_over: Whether it ended, and otherwise than finished.
-    """
-
-    settings: Mapping[str, Setting]
-    chosen: Sequence[str]
-    first: Sequence[str]
-    metrics: Collection[str]
-    is_over: bool = False
-
-    @classmethod
-    def of(cls, record: RunRecord) -> Row:
-        """Of a run that has a record."""
-        return cls(
-            settings(record),
-            list(experiment_overrides(record)),
-            (record.selection_metric, record.headline_metric),
-            [name for name in record.metrics if name.startswith(_SPLITS)],
-            record.status not in (Status.FINISHED, Status.RUNNING),
-        )
-
-    @classmethod
-    def planned(cls, config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str]) -> Row:
-        """Of a run that is still to come, from what it will record."""
-        headline = select(config, "task.headline", "loss")
-        return cls(
-            settings_of(config, overrides, choices),
-            list(latest_overrides(overrides)),
-            tuple(f"{split}{headline}" for split in _SPLITS),
-            [f"{split}loss" for split in _SPLITS],
-        )
-
-
-def settings_of(config: Mapping[str, Any], overrides: Sequence[str], choices: Mapping[str, str]) -> dict[str, Setting]:
-    """Every setting that can change a result: plain values, the rest as Hydra writes it.
-
-    Values are those that are recorded, so what was taken from the environment is a reference. A group such as ``model``
-    is the name of its option. Copies inside ``classifier`` are left out.
-    """
-    leaves = {
-        key: value
-        for key, value in walk(config, into_lists=False)
-        if not isinstance(value, Mapping) and not is_irrelevant(key)
-    }
-    found = {key: _plain(value) for key, value in leaves.items() if _is_shown(key, leaves)}
-    found |= {key: text for key, text in choices.items() if not is_irrelevant(key)}
-    for key, override in latest_overrides(overrides).items():
-        if key not in found and not override.startswith("~"):
-            found[key] = _from_text(override.partition("=")[2])
-    return found
-
-
-def settings(record: RunRecord) -> dict[str, Setting]:
-    """The settings of a run, its seed and its status."""
-    found = settings_of(record.config, record.overrides, record.choices)
-    return {**found, "seed": float(record.seed), STATUS: record.status.value}
 
 
 def measurements(record: RunRecord) -> dict[str, float]:
@@ -157,37 +81,11 @@ def experiment(rows: Sequence[Row]) -> Summary:
                 ],
                 metric_infos=[
                     api_pb2.MetricInfo(name=api_pb2.MetricName(tag=_tag(name)), display_name=title)
-                    for name, title in _measured(rows)
+                    for name, title in measured(rows)
                 ],
             )
         ),
     )
-
-
-def varied(rows: Sequence[Row]) -> list[str]:
-    """The keys of settings that were chosen on a command line and are not the same in all rows, sorted.
-
-    Seeds and folds are averaged over, so they are none of them. The status is one where a run has ended otherwise than
-    finished. Where nothing differs it is what was chosen at all, else the model: TensorBoard shows no table without a
-    column.
-    """
-    keys = sorted({key for row in rows for key in row.chosen})
-    found = [key for key in keys if len({repr(row.settings.get(key)) for row in rows}) > 1]
-    found = found or [key for key in keys if any(key in row.settings for row in rows)] or ["model"]
-    return [*found, STATUS] if any(row.is_over for row in rows) else found
-
-
-def _measured(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """Names and titles, those first that one looks for: TensorBoard shows the first five."""
-    first = {name for row in rows for name in row.first}
-    names = {name for row in rows for name in row.metrics} | first
-    ranked = sorted(names, key=lambda name: (name not in first, not name.startswith("val/"), name))
-    for name in ranked[: len(first)]:
-        yield name, Metric(name).title
-    yield "parameters", "parameters"
-    yield "seconds", "seconds"
-    for name in ranked[len(first) :]:
-        yield name, Metric(name).title
 
 
 def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
@@ -201,34 +99,6 @@ def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
         column.type = api_pb2.DATA_TYPE_BOOL if is_bool else api_pb2.DATA_TYPE_STRING
         column.domain_discrete.extend(distinct)
     return column
-
-
-def _is_shown(key: str, leaves: Mapping[str, Any]) -> bool:
-    """Whether a leaf is a setting of its own: nothing of how a class is called, and no copy inside the classifier."""
-    name = key.rpartition(".")[2]
-    if name in ("_partial_", "_convert_", "_recursive_"):
-        return False
-    return not key.startswith("classifier.") or not any(
-        other.rpartition(".")[2] == name and leaves[other] == leaves[key]
-        for other in leaves
-        if not other.startswith("classifier.")
-    )
-
-
-def _plain(value: Any) -> Setting:
-    """A value as HParams can hold it; numbers that JSON cannot are text."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    return one_line(leaf_text(value), _LONGEST)
-
-
-def _from_text(text: str) -> Setting:
-    try:
-        return _plain(float(text))
-    except ValueError:
-        return one_line(text, _LONGEST)
 
 
 def _tag(name: str) -> str:

@@ -1,7 +1,7 @@
 """The comparison as TensorBoard sees it: its pictures as images, its table as text, and the columns of HParams.
 
-Pictures and table are one event file, the columns another, which is also written where no picture is drawn. The step
-is the number of finished jobs.
+Pictures and table are one event file, the columns another, which a sweep that begins writes too (`sweep.columns`). The
+step is the number of finished jobs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.text.metadata import create_summary_metadata
 
 from vision_baselines.report.event_file import COLUMNS, COMPARISON, image, replace_events
-from vision_baselines.report.hparams import Row, experiment
+from vision_baselines.report.hparam_rows import Row
+from vision_baselines.report.hparams import experiment
 
 TAG = "comparison"
 

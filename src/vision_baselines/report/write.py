@@ -128,9 +128,6 @@ def compare(
             where seeds were added until decided.
         StorageError: The result cannot be written.
     """
-    from vision_baselines.report.hparams import Row
-    from vision_baselines.report.tensorboard import write_columns
-
     folders = [Path(folder) for folder in folders]
     require_records(folders)
     own_folder = folders[0] / OUTPUT_FOLDER
@@ -157,7 +154,10 @@ def compare(
             target = Path(out) if out is not None else own_folder / _folder_name(others)
             target.mkdir(parents=True, exist_ok=True)
             files = _write(table, target, pictures, used)
-            if target == own_folder:  # where TensorBoard finds it beside the jobs
+            if pictures and target == own_folder:  # where TensorBoard finds it beside the jobs
+                from vision_baselines.report.hparam_rows import Row
+                from vision_baselines.report.tensorboard import write_columns
+
                 files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
             written = Comparison(table, target, tuple(files))
             if outcomes.derived_of(collection.jobs) != before:
@@ -238,7 +238,6 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
     from vision_baselines.report.page import page
     from vision_baselines.report.sureness import TERMINAL_SURENESS
     from vision_baselines.report.tables import TERMINAL
-    from vision_baselines.report.tensorboard import write_events
 
     drawn = None
     if pictures:
@@ -261,6 +260,8 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
         write_atomically(out / name, content)
     files = [out / name for name in contents]
     if drawn is not None:
+        from vision_baselines.report.tensorboard import write_events
+
         (out / PICTURES).mkdir(exist_ok=True)
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")

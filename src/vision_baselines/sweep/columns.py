@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, collect
 from vision_baselines.comparison.errors import NoRecordsError
-from vision_baselines.report.hparams import Row
+from vision_baselines.report.hparam_rows import Row
 from vision_baselines.sweep.job import Job
 
 log = logging.getLogger(__name__)

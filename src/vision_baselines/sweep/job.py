@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vision_baselines.report.hparams import Row
+from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.record import RunRecord
 from vision_baselines.sweep.outcome import Outcome
 

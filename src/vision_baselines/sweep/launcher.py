@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.errors import ConfigError, TrainingError
-from vision_baselines.report.hparams import Row, write_row
+from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.fingerprint import chosen_options, key_of
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
@@ -260,6 +260,8 @@ def _without_a_word(job: Job, exit_code: int | None) -> Outcome:
     if record.status is Status.RUNNING:
         record.status, record.ended_at = Status.FAILED, now()
         record.failure = Failure(kind="ProcessDied", message=message)
+        from vision_baselines.report.hparams import write_row  # it imports TensorBoard's messages
+
         try:
             write_row(record, job.folder)
             record.write(job.folder)
