@@ -12,7 +12,6 @@ project = "vision-baselines"
 version = release = vision_baselines.__version__
 project_copyright = ""
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "documentation.extension"]
-smartquotes = False  # `--help` stays as it is typed
 exclude_patterns = ["_build"]
 root_doc = "index"
 
