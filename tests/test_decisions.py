@@ -173,3 +173,18 @@ def test_a_finished_run_is_probed_where_a_probe_is_asked_that_it_has_not_had(tmp
     assert decide(tmp_path, {**CONFIG, "probe": {}}).action is Action.SKIP
     assert decide(tmp_path, {**CONFIG, "probe": {"shift": {"max_px": 2}}}).action is Action.PROBE
     assert decide(tmp_path, {**CONFIG, "probe": {"edges": {}, "depth": {"x": 1}}}).action is Action.PROBE
+
+
+def test_more_epochs_of_a_finished_run_are_refused_with_what_there_is_instead(tmp_path):
+    config = {**CONFIG, "trainer": {"max_epochs": 3}}
+    longer = {**CONFIG, "trainer": {"max_epochs": 5}}
+    left(tmp_path, Status.FINISHED, config)
+    with pytest.raises(
+        ConfigError, match=r"max_epochs: 3 → 5.*\n.*is not resumed for more epochs, and init_from="
+    ) as error:
+        decide(tmp_path, longer)
+    assert len(str(error.value).splitlines()) == 2
+    left(tmp_path, Status.INTERRUPTED, config)
+    with pytest.raises(ConfigError) as error:
+        decide(tmp_path, longer)
+    assert "init_from" not in str(error.value)
