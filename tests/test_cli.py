@@ -190,12 +190,15 @@ def test_what_a_class_refuses_is_a_mistake_in_the_config(started, case):
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_run_that_comes_to_its_result_ends_with_its_headline_and_folder(started):
+def test_a_run_that_comes_to_its_result_ends_with_its_headline_folder_and_page(started):
     answer = started[0]["fine"]
     assert answer["code"] == 0, answer
-    *_, headline, folder = answer["out"].strip().splitlines()
+    *_, headline, folder, place = answer["out"].strip().splitlines()
     assert "test/acc" in headline
     assert folder.startswith(str(started[1] / "fine"))
+    page = Path(place.removeprefix("Look at it: "))
+    assert page == Path(folder) / "run.html"
+    assert page.read_text(encoding="utf-8").endswith("</html>\n")
 
 
 @pytest.mark.slow
