@@ -24,6 +24,7 @@ from vision_baselines.report.markdown import escaped
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.environment import cpu_model
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.tasks.names import ACCURACY
 
 _MOST_CLASSES = 100
 
@@ -170,7 +171,7 @@ def _classes(exported: Exported, record: RunRecord) -> str:
         rows = sorted(rows, key=lambda row: (math.isnan(row[1].recall), row[1].recall))[:_MOST_CLASSES]
         note += f" Shown are the {_MOST_CLASSES} of {len(known):,} classes with the lowest; the metadata has all names."
     cells = [
-        [str(index), of.name, f"{of.n_images:,}", *(_share(of.recall), Metric("test/acc").interval(of.low, of.high))]
+        [str(index), of.name, f"{of.n_images:,}", *(_share(of.recall), Metric(ACCURACY).interval(of.low, of.high))]
         for index, of in rows
     ]
     return _table(["column", "class", "test images", "recall, %", "95% interval"], cells) + f"\n\n{note}"
