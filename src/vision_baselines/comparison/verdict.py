@@ -79,7 +79,10 @@ def against_baseline(row: GroupRow, baseline: str, metric: Metric) -> Finding:
     if difference.conclusion == "identical":
         return Finding(f"equals {baseline} in {metric.title} for every seed", proof)
     if difference.conclusion == "no spread":
-        reason = "which leaves nothing to test; perhaps the seed did not reach the runs"
+        own = row.metrics[metric.name]
+        reason = "which leaves nothing to test; " + (
+            "perhaps the seed did not reach the runs" if own.min == own.max else "add seeds"
+        )
         return Finding(f"differs from {baseline} in {metric.title} by {by} for every seed, {reason}", proof)
     if difference.conclusion == "too few pairs":
         needed = f"it takes at least {MIN_PAIRS} to tell"
