@@ -48,7 +48,7 @@ def curves_of(scalars, folder):
     """Every scalar but the seconds; Lightning writes ``epoch`` beside each group of metrics, so twice at one step."""
     curves = scalars(folder)
     curves["epoch"] = sorted(set(curves["epoch"]))
-    del curves["hparams/seconds"]  # no two runs take the same
+    del curves["whole_run/seconds"]  # no two runs take the same
     return curves
 
 

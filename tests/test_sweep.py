@@ -332,7 +332,7 @@ def test_twelve_jobs_in_one_process_keep_one_event_file_each_with_their_results(
     for name, record in result.records.items():
         folder = result.folder / name
         assert len(list(folder.rglob("events.out.tfevents.*"))) == 1
-        [accuracy] = events(folder).Scalars("hparams/test_acc")
+        [accuracy] = events(folder).Scalars("test/acc")
         assert accuracy.value == pytest.approx(record.metrics["test/acc"])
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision_baselines.report.hparams import settings
+from vision_baselines.report.hparam_rows import settings
+from vision_baselines.report.hparams import OWN_SCALARS, measurements
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 JOBS = 6
@@ -85,16 +86,19 @@ def test_the_learning_rate_is_a_curve(sweep, scalars):
 def test_the_hparams_table_has_every_jobs_real_result_and_size(sweep, events):
     for folder, record in zip(sweep.folders, sweep.records, strict=True):
         found = events(folder)
-        [accuracy], [size] = found.Scalars("hparams/test_acc"), found.Scalars("hparams/parameters")
+        [accuracy], [size] = found.Scalars("test/acc"), found.Scalars("parameters/total")
         assert accuracy.value == pytest.approx(record.metrics["test/acc"])
         assert size.value == record.parameters.total
 
 
 def test_a_job_leaves_the_columns_to_the_comparison_and_has_all_metrics(first, sweep):
     assert "_hparams_/experiment" not in first.Tags()["tensors"] + list(first.summary_metadata)
-    names = {"parameters", "seconds", *(f"{split}_{name}" for split in ("val", "test") for name in ("acc", "loss"))}
-    assert {f"hparams/{name}" for name in names} <= set(first.Tags()["scalars"])
-    [kept] = first.Scalars("hparams/val_acc")
+    scalars = first.Tags()["scalars"]
+    assert set(measurements(sweep.records[0])) <= set(scalars)
+    own = [tag for tag in scalars if tag.startswith(OWN_SCALARS)]
+    assert set(own) == {f"{OWN_SCALARS}{name}" for name in ("seconds", "val_acc", "val_loss")}  # and no other twice
+    assert max(set(scalars) - set(own)) < min(own)
+    [kept] = first.Scalars(f"{OWN_SCALARS}val_acc")
     assert kept.value == pytest.approx(sweep.records[0].metrics["val/acc"])
 
 
@@ -218,6 +222,23 @@ def test_rewinding_keeps_the_events_before_a_step_once_in_one_file(tmp_path, sca
     second.close()
     assert scalars(tmp_path)["x"] == [(0, 0), (1, 1), (2, 2), (3, 3), (4, 40)]
     assert len(list(tmp_path.glob("events*"))) == 1
+
+
+def test_a_result_is_logged_once_also_where_the_process_began_anew(tmp_path, scalars):
+    results = {"test/acc": 0.5, "parameters/total": 7.0, "whole_run/val_acc": 0.6}
+    first = RunTensorBoardLogger(str(tmp_path))
+    first.log_metrics({"parameters/total": 7.0}, step=0)
+    first.log_result([], results | {"whole_run/val_acc": 0.1})  # killed before its record said so
+    first.close()
+    second = RunTensorBoardLogger(str(tmp_path))
+    second.rewind(4)
+    second.log_metrics({"val/acc": 0.4}, step=4)
+    second.log_result([], results)
+    second.close()
+    found = scalars(tmp_path)
+    assert {tag: [value for _, value in found[tag]] for tag in results} == {
+        tag: pytest.approx([value]) for tag, value in results.items()
+    }
 
 
 def test_rewinding_drops_what_two_files_both_hold(tmp_path, scalars):

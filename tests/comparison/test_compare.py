@@ -106,11 +106,15 @@ def test_options_of_one_s_own_leave_the_sweep_s_page_alone(tmp_path, record, wri
     sweep = write(tmp_path / "s", *records)
     own = compare([sweep], pictures=False, as_given=True, baseline="model=cnn").page
     before = own.read_bytes()
+    older = sweep / "comparison" / folder / "events.out.tfevents.1795700027.298107870.comparison"
+    older.parent.mkdir(exist_ok=True)
+    older.touch()
     found = compare([sweep], pictures=False, **options)
 
     assert found.out == sweep / "comparison" / folder
     assert found.page.is_file()
     assert own.read_bytes() == before
+    assert older.exists() == (found.out == own.parent)  # TensorBoard would show it as one more run
     assert found.table.baseline == options.get("baseline", "model=cnn")
     assert len(compare([sweep], pictures=False).table.jobs) == 4  # what was written is no job
 

@@ -18,7 +18,7 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.report.hparam_rows import Row, settings, varied
 from vision_baselines.report.hparams import experiment, measurements, session, write_row
 from vision_baselines.report.tensorboard import write_columns
-from vision_baselines.runs.record import Parameters, Status
+from vision_baselines.runs.record import EpochRow, Parameters, Status
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 LOGGER = {"tensorboard": {"_target_": "x.RunTensorBoardLogger", "save_dir": "${paths.run_dir}"}}
@@ -53,12 +53,14 @@ def job(record):
 
 
 def leave(folder, *records):
-    """The records in folders of a sweep, each with its row, as a run leaves them."""
+    """The records in folders of a sweep, each with its curves and its row, as a run leaves them."""
     for found in records:
         place = folder / found.name
         found.write(place)
         if found.finished:
             logger = RunTensorBoardLogger(str(place))
+            for epoch in found.history:
+                logger.log_metrics(epoch.metrics, step=epoch.epoch)
             logger.log_result(session(found, place), measurements(found))
             logger.close()
         else:
@@ -94,7 +96,7 @@ def test_columns_are_what_the_sweep_varies_then_metrics_size_and_seconds(tmp_pat
     jobs = [job(f"optimizer.weight_decay={wd}", fixed, f"seed={s}") for wd in (0, 0.1) for s in (0, 1)]
     assert columns(leave(tmp_path / "x", *jobs)) == (
         ["optimizer.weight_decay"],
-        ["validation accuracy", "test accuracy", "parameters", "seconds", "test loss"],
+        ["validation accuracy", "test accuracy", "parameters", "seconds, mean", "test loss"],
     )
 
 
@@ -192,6 +194,7 @@ def test_the_columns_of_planned_runs_are_those_that_they_have_once_they_ran(tmp_
 def test_tensorboards_own_server_tells_rows_apart_averages_seeds_and_shows_no_double(tmp_path, job):
     accuracy = iter([0.5, 0.7, 0.8, 0.9])
     jobs = [job(f"optimizer.weight_decay={wd}", f"seed={s}", acc=next(accuracy)) for wd in (0, 0.1) for s in (0, 1)]
+    jobs = [best_before_last(found) for found in jobs]
     lost = job("optimizer.weight_decay=1", "seed=0", acc=None, status=Status.FAILED)
     folder = leave(tmp_path / "x", *jobs, lost)
     write(folder)
@@ -220,10 +223,23 @@ def test_tensorboards_own_server_tells_rows_apart_averages_seeds_and_shows_no_do
     }
     assert names == ["optimizer.weight_decay", "status"]
     assert rows.keys() == {(0.0, "finished"), (0.1, "finished"), (1.0, "failed")}
-    assert [rows[wd, "finished"][0]["hparams/test_acc"] for wd in (0.0, 0.1)] == pytest.approx([0.6, 0.85])
-    assert rows[0.0, "finished"][0]["hparams/parameters"] == 1000
+    assert [rows[wd, "finished"][0]["test/acc"] for wd in (0.0, 0.1)] == pytest.approx([0.6, 0.85])
+    assert rows[0.0, "finished"][0]["parameters/total"] == 1000
+    shown = {info["name"]["tag"] for info in experiment["metricInfos"] if "val" in info["displayName"]}
+    for tag in shown:  # of the epoch that was kept, which is not the last
+        assert rows[0.0, "finished"][0][tag] == pytest.approx(0.75)
+    assert shown == {"whole_run/val_acc", "whole_run/val_loss"}
     assert rows[0.1, "finished"][1] == ["STATUS_SUCCESS"] * 2
     assert rows[1.0, "failed"][1] == ["STATUS_FAILURE"]
+
+
+def best_before_last(found):
+    """The record with learning curves whose best epoch, the kept one, is the first of two."""
+    rows = [
+        EpochRow(epoch=i, step=i, lr=0.1, metrics={"val/acc": v, "val/loss": v}) for i, v in enumerate((0.75, 0.25))
+    ]
+    kept = found.metrics | {"val/acc": 0.75, "val/loss": 0.75}
+    return found.model_copy(update={"history": rows, "best_epoch": 0, "metrics": kept})
 
 
 class Served:

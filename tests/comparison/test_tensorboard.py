@@ -74,3 +74,19 @@ def test_without_pictures_the_last_ones_stay(made):
 
     assert events(made.out) == before
     assert len(events(made.out, "columns")) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_comparison_with_other_options_is_no_run_more_unless_it_has_a_folder_of_its_own(tmp_path, full_sweep):
+    sweep = full_sweep(tmp_path / "fashion", ["cnn"], 1, epochs=2, filters=False)
+    below = compare([sweep], metric="val/acc")
+    apart = compare([sweep], tmp_path / "apart", metric="val/acc")
+
+    assert below.out.parent == sweep / "comparison"
+    assert (below.out / "pictures" / "accuracy.png").is_file()
+    assert not list(sweep.rglob("events.*"))
+    assert len(events(apart.out)) == 1
+    assert sorted(apart.files) == sorted(
+        path for path in apart.out.rglob("*") if path.name[0] != "." and path.is_file()
+    )

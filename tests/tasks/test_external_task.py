@@ -57,8 +57,8 @@ def test_it_trains_is_tested_and_speaks_of_its_own_metric(run_angles, tmp_path, 
     assert record.curves["test/residual"].x_label == "target, rad"
     assert f"test/mae {record.metrics['test/mae']:.4}"[:14] in run_headline(record)
     curves = scalars(tmp_path / "outputs" / "run")
-    assert "test/mae" in curves
-    assert curves["hparams/test_mae"][0][1] == pytest.approx(record.metrics["test/mae"])
+    assert [value for _, value in curves["test/mae"]] == pytest.approx([record.metrics["test/mae"]])
+    assert curves["whole_run/val_mae"][0][1] == pytest.approx(record.metrics["val/mae"])
     assert not [tag for tag in curves if "acc" in tag]
 
 

@@ -50,10 +50,19 @@ def replace_events(folder: Path, summaries: Sequence[Summary], *, step: int, kin
     target = folder / f"{_PREFIX}{moment_ns // 10**9:010d}.{moment_ns % 10**9:09d}.{kind}"
     write_atomically(target, _records(event.SerializeToString() for event in events))
     newest = max(folder.glob(f"{_PREFIX}*.{kind}"))
-    for older in folder.glob(f"{_PREFIX}*.{kind}"):
-        if older.name < newest.name:
-            older.unlink(missing_ok=True)
+    remove_events(folder, kind=kind, before=newest.name)
     return newest
+
+
+def remove_events(folder: Path, *, kind: str, before: str | None = None) -> None:
+    """Remove the event files of a kind: all, or those whose names sort before `before`.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    for path in folder.glob(f"{_PREFIX}*.{kind}"):
+        if before is None or path.name < before:
+            path.unlink(missing_ok=True)
 
 
 def image(tag: str, png: bytes) -> Summary.Value:

@@ -111,7 +111,7 @@ def measured(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     for name in ranked[: len(first)]:
         yield name, Metric(name).title
     yield "parameters", "parameters"
-    yield "seconds", "seconds"
+    yield "seconds", "seconds, mean"  # of a group's runs, as all that HParams shows of one; the page has the median
     for name in ranked[len(first) :]:
         yield name, Metric(name).title
 

@@ -5,6 +5,9 @@ that can change a result. The columns, which are TensorBoard's "experiment" and 
 them, are written by whoever sees all records: those that are not the same in all. Rows of one group are averaged there.
 A run that did not finish has a row apart, with its status, so that it does not stand in the average of the others.
 
+A metric is read from the last value of a scalar, so test metrics and the size are read where they are anyhow. The last
+value of a validation metric is that of the last epoch and not of the best one, so these have scalars of their own.
+
 The messages are TensorBoard's own; its functions that make them need TensorFlow, and torch's leave the group out.
 """
 
@@ -23,12 +26,14 @@ from vision_baselines.report.hparam_rows import Row, Setting, measured, settings
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import FRESH_SEEDS, RunRecord
 
-_PREFIX = "hparams/"
+# Of scalars that only HParams needs. It sorts last, after train, val and test: charts are in the order of their names.
+OWN_SCALARS = "whole_run/"
+_TOTAL = "parameters/total"  # as `training.parameter_table` logs it
 _LOGGER = "RunTensorBoardLogger"
 
 
 def measurements(record: RunRecord) -> dict[str, float]:
-    """A run's results as the scalars that HParams reads: validation and test metrics, size and time."""
+    """A run's results by the scalar that HParams reads: validation and test metrics, size and time in seconds."""
     found = {_tag(name): value for name, value in record.metrics.items() if name.startswith(("val/", "test/"))}
     if record.parameters:
         found[_tag("parameters")] = float(record.parameters.total)
@@ -102,7 +107,10 @@ def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
 
 
 def _tag(name: str) -> str:
-    return _PREFIX + name.replace("/", "_")
+    """The scalar of a metric: the run's own where its last value is the result."""
+    if name == "parameters":
+        return _TOTAL
+    return name if name.startswith("test/") else OWN_SCALARS + name.replace("/", "_")
 
 
 def _summary(tag: str, data: HParamsPluginData) -> Summary:

@@ -106,7 +106,8 @@ def compare(
     Args:
         folders: Sweeps, or folders of sweeps.
         out: Where to write; by default ``comparison/`` in the first folder, where the sweep has its own page, or for
-            other options or several folders a folder in it that is named after them.
+            other options or several folders a folder in it that is named after them, which TensorBoard is not
+            shown: it would have every figure twice.
         group_by: Override keys or dotted config keys that make a group; by default all that was
             overridden but the seed.
         metric: What is compared; by default the headline metric of the runs' task.
@@ -153,7 +154,9 @@ def compare(
                 others["with"] = [folder.name for folder in folders[1:]]
             target = Path(out) if out is not None else own_folder / _folder_name(others)
             target.mkdir(parents=True, exist_ok=True)
-            files = _write(table, target, pictures, used)
+            # Below the sweep's own comparison TensorBoard would show every figure twice, in a run more.
+            is_shown = out is not None or target == own_folder
+            files = _write(table, target, pictures, used, in_tensorboard=is_shown)
             if pictures and target == own_folder:  # where TensorBoard finds it beside the jobs
                 from vision_baselines.report.hparam_rows import Row
                 from vision_baselines.report.tensorboard import write_columns
@@ -230,7 +233,9 @@ def _folder_name(options: Mapping[str, Any]) -> str:
     return name if len(name) <= 80 else f"{name[:70]}~{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any]) -> list[Path]:
+def _write(
+    table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any], *, in_tensorboard: bool
+) -> list[Path]:
     from vision_baselines.report.checklist import checklist
     from vision_baselines.report.frames import classes_frame, csv, epochs_frame, groups_frame, jobs_frame
     from vision_baselines.report.latex import latex
@@ -259,13 +264,18 @@ def _write(table: ComparisonTable, out: Path, pictures: bool, options: Mapping[s
     for name, content in contents.items():
         write_atomically(out / name, content)
     files = [out / name for name in contents]
-    if drawn is not None:
-        from vision_baselines.report.tensorboard import write_events
+    if not in_tensorboard:
+        from vision_baselines.report.event_file import COMPARISON, remove_events
 
+        remove_events(out, kind=COMPARISON)
+    if drawn is not None:
         (out / PICTURES).mkdir(exist_ok=True)
         for key, content in drawn.pngs().items():
             files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
             write_atomically(files[-1], content)
+    if drawn is not None and in_tensorboard:
+        from vision_baselines.report.tensorboard import write_events
+
         brief = markdown(table, TERMINAL, [TERMINAL_SURENESS], as_code=True)
         files.append(write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs()))
     return files

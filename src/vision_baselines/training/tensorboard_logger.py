@@ -19,6 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from vision_baselines.report.event_file import image
+from vision_baselines.report.hparams import OWN_SCALARS
 from vision_baselines.training.curves_layout import CurvesLayout
 from vision_baselines.training.net_graph import NetGraph
 from vision_baselines.training.net_histograms import NetHistograms
@@ -40,11 +41,18 @@ class RunTensorBoardLogger(TensorBoardLogger):
     def __init__(self, save_dir: str, pictures: bool = True, histograms: bool = False, graph: bool = False) -> None:
         super().__init__(save_dir, name="", version="", default_hp_metric=False)
         self.pictures = pictures
+        self._logged: set[str] = set()
         self._watches = {FeatureMaps: pictures, NetHistograms: histograms, NetGraph: graph, CurvesLayout: True}
 
     def callbacks(self) -> list[Callback]:
         """What looks at the run for this logger, to be among the trainer's callbacks."""
         return [kind(self) for kind, is_wanted in self._watches.items() if is_wanted]
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log scalars, and note that they are there."""
+        super().log_metrics(dict(metrics), step)
+        self._logged.update(metrics)
 
     @rank_zero_only
     def save(self) -> None:
@@ -86,6 +94,7 @@ class RunTensorBoardLogger(TensorBoardLogger):
         writer = self.experiment._get_file_writer()
         for event in events:
             writer.event_writer.add_event(event)
+            self._logged.update(value.tag for value in event.summary.value)
         self.experiment.flush()
         for path in old_files:
             path.unlink()
@@ -106,9 +115,9 @@ class RunTensorBoardLogger(TensorBoardLogger):
 
         Args:
             row: The messages of the row.
-            metrics: Results; each is logged as a scalar, for HParams finds its values there.
+            metrics: Results by the scalar where HParams finds them; those that the run has not logged are logged now.
         """
-        self.log_metrics(dict(metrics), step=0)
+        self.log_metrics({tag: value for tag, value in metrics.items() if tag not in self._logged}, step=0)
         writer = self.experiment._get_file_writer()
         for summary in row:
             writer.add_summary(summary)
@@ -129,7 +138,7 @@ def _events_before(paths: list[Path], step: int) -> Iterator[Any]:
                 continue
             tags = [(value.tag, event.step) for value in event.summary.value]
             # the HParams row stands at step 0 but is written at the end of a run
-            if any(tag.startswith(("_hparams_", "hparams/")) or (tag, at) in seen for tag, at in tags):
+            if any(tag.startswith(("_hparams_", OWN_SCALARS)) or (tag, at) in seen for tag, at in tags):
                 continue
             seen.update(tags)
             yield event
