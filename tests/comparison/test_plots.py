@@ -199,7 +199,9 @@ def test_no_two_figures_share_a_definition_and_every_reference_is_defined(small)
 @pytest.mark.slow
 @pytest.mark.ci
 def test_svg_is_well_formed_and_takes_its_colours_from_the_page(small):
-    for picture in draw(table_of(*small)).figures:
+    drawn = [picture for picture in draw(table_of(*small)).figures if picture.svg]  # the page draws others itself
+    assert len(drawn) > 2
+    for picture in drawn:
         markup = picture.svg.replace("<svg", '<svg xmlns:xlink="x"', 1)
         ElementTree.fromstring(markup)
         assert "var(--g0)" in markup

@@ -60,7 +60,7 @@ def _events(folder: Path) -> Iterator[tuple[str, int, Any]]:
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for event in LegacyEventFileLoader(str(path)).Load():
             for value in event.summary.value if event.HasField("summary") else ():
-                if value.tag.startswith("_hparams_"):
-                    continue  # holds the time of day
+                if value.tag.startswith("_hparams_") or value.tag.endswith("/seconds"):
+                    continue  # hold the time of day, and how long it took
                 scalar = value.HasField("simple_value")
                 yield value.tag, event.step, value.simple_value if scalar else value.SerializeToString()
