@@ -287,6 +287,17 @@ def test_nobody_reading_on_and_ctrl_c_end_it_quietly(sweep, digits, root):
 
 
 @pytest.mark.slow
+def test_that_there_is_no_run_is_said_before_torch_is_imported(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    program = "import sys; sys.modules['torch'] = None; from vision_baselines.cli.predict import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "nosuch", "pictures"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "error: no run among nosuch, pictures; expected a run and pictures" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_the_page_opens_from_the_disk_and_fits(opened, called, sweep, tmp_path, width, scheme):

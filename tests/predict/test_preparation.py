@@ -109,6 +109,33 @@ def test_pictures_of_other_sizes_are_scaled_as_those_of_a_folder_are(sweep, tmp_
 
     np.testing.assert_array_equal(found.probabilities, run.predict(expected).probabilities)
     assert "pictures of another size: 1 of 1, scaled to cover 16×16 pixels" in caplog.text
+    assert "in grey; they were 30×40" in caplog.text
+
+
+def test_pictures_that_do_not_fill_the_frame_are_noticed():
+    from types import SimpleNamespace
+
+    from sklearn.datasets import load_digits
+
+    from vision_baselines.data.prepared import Preparation
+    from vision_baselines.evaluation.predict import _Seen
+
+    digits = (load_digits().images * 255 / 16).astype(np.uint8)
+    kind = Preparation(1, (8, 8))
+    member = SimpleNamespace(preparation=kind, datamodule=SimpleNamespace(mean=[digits.mean() / 255]))
+
+    def notes(pictures):
+        seen = _Seen(member)
+        seen.look_at([{kind: kind.of_array(picture)} for picture in pictures])
+        return list(seen.notes([kind]))
+
+    by_light = digits[np.argsort(digits.mean(axis=(1, 2)))]
+    for ours in (digits[-360:], by_light[:5], by_light[-5:]):
+        assert notes(ours) == []
+        framed = np.pad(ours, ((0, 0), (4, 4), (4, 4)))
+        (note,) = notes(framed)
+        assert note.endswith("do they fill the frame as those do?")
+        assert notes(framed[:4]) == []
 
 
 def test_dark_digits_on_light_paper_are_noticed(sweep, digits, caplog):

@@ -22,6 +22,10 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--config-dir", type=file_path, metavar="DIR", help="a folder with config files of your own")
         self.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
 
+    def format_help(self) -> str:
+        """The help, in which docstrings' marks for code mean nothing."""
+        return super().format_help().replace("`", "")
+
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments."""
         raise ConfigError(f"{message} ({self.prog} --help lists what it takes)")

@@ -67,6 +67,8 @@ def _predict(arguments: list[str]) -> None:
         require_writable(target, option)
         if target and os.path.realpath(target) in map(os.path.realpath, options.paths):
             raise ConfigError(f"{option} is {str(target)!r}, which is also to be read; choose another")
+    if not any(map(_may_hold_a_run, options.paths)):  # said before torch is imported
+        _require_both([], options.paths)
     register_resolvers()
     find_in_start_folder(options.trust)
 
@@ -100,6 +102,17 @@ def _predict(arguments: list[str]) -> None:
     sys.stdout.flush()
     if faults:
         raise DataError(f"not read: {len(faults):,}, named above; predicted: {plural(len(found), 'picture')}")
+
+
+def _may_hold_a_run(path: Path) -> bool:
+    from vision_baselines.runs.record import RECORD_FILE
+
+    try:
+        if os.path.lexists(path / RECORD_FILE):
+            return True
+        return any(next(path.glob(f"{inner}/{RECORD_FILE}"), None) for inner in ("*", "*/*"))
+    except (OSError, ValueError):  # what is wrong with the name is said later
+        return True
 
 
 def _require_both(runs: Sequence[Path], pictures: Sequence[Path]) -> None:

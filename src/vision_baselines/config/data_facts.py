@@ -7,6 +7,7 @@ numbers that a person gave. Folders of data are made absolute, so that a record 
 from __future__ import annotations
 
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,14 @@ def _found(source_json: str, listing: str | None, preview: bool) -> tuple[list[i
         raise ConfigError(f"data.source cannot be built: {' '.join(str(error.__cause__ or error).split())}") from error
     if not preview:  # which downloads nothing
         source.prepare()
-    splits = source.load()
+    notes = logging.getLogger("vision_baselines.data")
+    level = notes.level
+    try:
+        if not preview:
+            notes.setLevel(logging.ERROR)  # the run loads the same again, and says then what there is to say
+        splits = source.load()
+    finally:
+        notes.setLevel(level)
     mean, std = channel_statistics(splits.train.images)
     shape = [int(side) for side in splits.train.images.shape[1:]]
     return shape, len(splits.class_names), [round(m, 4) for m in mean], [round(s, 4) for s in std]

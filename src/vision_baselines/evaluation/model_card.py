@@ -96,6 +96,7 @@ def _section(exported: Exported, record: RunRecord) -> str:
         compared,
         f"Median time of a call, {threads} of {escaped(cpu_model() or 'this processor')}, side by side:",
         _table(["pictures", "the net in PyTorch", "this file"], rows),
+        *(["The file is for running the net elsewhere; opened as below it is not compiled."] * (name.endswith(".pt2"))),
         f"```python\n{snippet(exported, crop=_crop(record))}```\n",
     ]
     return as_section(name, exported.sha256, record.weights_sha256 or "", "\n\n".join(blocks))
@@ -118,6 +119,7 @@ def _input_output(exported: Exported, record: RunRecord, data: ImageDataModule) 
             else "stretched to it, whatever their shape"
         )
         lines.insert(1, f"Pictures of another size than {width}×{height} are {fitted}, bilinear with antialiasing.")
+        lines.insert(2, "What they show must fill the frame as in the training images; margins are not cut off.")
     if data.permute_pixels:
         lines.append(
             "The run trained on pixels in another order, the same for all pictures; the file brings them into it."
