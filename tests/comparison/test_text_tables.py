@@ -41,14 +41,15 @@ about others. Costs are medians over finished jobs. Differences are paired by se
 | group | verdict | p | p without pairs | correlation of pairs | effect size g | P(beats) | could find, points \
 | seeds needed |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| model=cnn | better | 0.002 | 0.21 | 1.00 | 0.98 | 1.00 [0.97, 1.00] | 0.33 | 3 for 1.20 points |
+| model=cnn | better | 0.002 | 0.21 | 1.00 | 0.98 | 1.00 [0.97, 1.00] | 0.33 | 3 to find 1.20 points |
 | model=fc | baseline | – | – | – | – | – | – | – |
 
 What other test images would say is unknown: it takes 3 runs with predictions.npz. P(beats): the chance that a \
 new run is the better one where both get the same new seed. g: the difference in standard deviations of a run. \
 Could find: the smallest true difference that so many seeds find at the level of 0.05 with 80% power. \
-Seeds needed: for that power, \
-if pairs spread as these do; with few seeds that is known badly. See docs/statistics.md.
+Seeds needed: how many seeds find \
+a difference as large as the one named beside it with that power, if pairs spread as these do; with few seeds that \
+is known badly. What each number means is in the project's documentation, under Statistics (docs/statistics.md).
 
 ## Failed jobs
 

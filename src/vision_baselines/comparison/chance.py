@@ -11,8 +11,10 @@ from statistics import fmean
 import numpy as np
 
 from vision_baselines.analysis import per_class
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.tasks.names import is_accuracy
 
 
 def largest_class_share(record: RunRecord) -> float | None:
@@ -24,6 +26,15 @@ def largest_class_share(record: RunRecord) -> float | None:
 def tested_images(record: RunRecord) -> int:
     """Number of test images in the record's confusion matrix; 0 where it has none."""
     return int(np.sum(record.confusion or []))
+
+
+def compared_images(record: RunRecord, metric: Metric) -> int:
+    """Number of images that an accuracy is over; 0 where `metric` is no share of right answers, or that is unknown."""
+    if metric.is_accuracy:
+        return tested_images(record)
+    split, _, quantity = metric.name.partition("/")
+    splits = record.data.splits if record.data else {}
+    return splits[split].size if split in splits and is_accuracy(f"test/{quantity}") else 0
 
 
 def balanced_accuracy(row: GroupRow) -> float | None:

@@ -156,10 +156,11 @@ def capital(text: str) -> str:
 def plural(n: int, noun: str) -> str:
     """`n` and its noun.
 
-    >>> plural(1, "job"), plural(3, "job"), plural(2, "class")
-    ('1 job', '3 jobs', '2 classes')
+    >>> plural(1, "job"), plural(3, "job"), plural(2, "class"), plural(15, "epoch")
+    ('1 job', '3 jobs', '2 classes', '15 epochs')
     """
-    return f"{n:,} {noun}{'' if n == 1 else 'es' if noun.endswith(('s', 'ch')) else 's'}"
+    hisses = noun.endswith(("s", "x", "z", "sh", "ch")) and not noun.endswith("epoch")
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if hisses else 's'}"
 
 
 def listed(names: Sequence[str], limit: int = 6) -> str:

@@ -39,6 +39,15 @@ class Metric:
         return self.name.rpartition("/")[2]
 
     @property
+    def images(self) -> str:
+        """The split whose images values are of, in words.
+
+        >>> Metric("val/acc").images, Metric("test/loss").images, Metric("shift/acc_4px").images
+        ('validation', 'test', 'test')
+        """
+        return {"val": "validation", "train": "training"}.get(self.name.partition("/")[0], "test")
+
+    @property
     def title(self) -> str:
         """The name in words."""
         return names.in_words(self.name)

@@ -14,7 +14,7 @@ from vision_baselines.comparison.read_against import ClassRecall, class_recalls,
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.columns import Column, plain_column
-from vision_baselines.tasks.names import ACCURACY
+from vision_baselines.tasks.names import ACCURACY, is_accuracy
 
 READ_AGAINST = (
     "group", "mean", "largest class", "balanced accuracy", "macro F1", "lowest recall", "calibration error",
@@ -29,6 +29,14 @@ class RecallRow:
 
     name: str
     recalls: dict[str, ClassRecall | None]
+
+
+def why_not_read_against(table: ComparisonTable) -> str:
+    """Why the page has no section on what the accuracy is read against; empty where no accuracy is compared."""
+    if table.metric.is_accuracy:
+        return "it is computed from the confusion matrix on the test images, and no finished run has one"
+    is_share = is_accuracy(f"test/{table.metric.quantity}")
+    return f"it is computed from test predictions, and this page compares {table.metric.title}" if is_share else ""
 
 
 def read_against_columns(table: ComparisonTable) -> list[Column[GroupRow]]:

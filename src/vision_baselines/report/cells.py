@@ -58,19 +58,25 @@ class Cells:
         tone, plain = column.tone(item), escape(printable(text))
         return Markup(f'<span class="{tone}">{plain}</span>') if tone else plain
 
-    def rows(self, columns: Sequence[Column[Any]], items: Sequence[Any], limit: int = SHOWN) -> Iterator[Markup]:
-        """A row an item; those beyond `limit` can be folded away."""
+    def rows(
+        self, columns: Sequence[Column[Any]], items: Sequence[Any], limit: int = SHOWN, narrow: Sequence[str] = ()
+    ) -> Iterator[Markup]:
+        """A row an item; those beyond `limit` can be folded away, in a narrow window also columns not in `narrow`."""
         for position, item in enumerate(items):
             folded = is_folded(position, item, self.table, limit)
             kept = ' class="rest"' if folded else ' data-kept="1"' if position >= limit else ""
-            cells = "".join(self._in_row(column, item) for column in columns)
+            cells = "".join(self._in_row(column, item, narrow) for column in columns)
             yield Markup(f"<tr{self.data_group(label_of(item))}{kept}>{cells}</tr>")
 
-    def _in_row(self, column: Column[Any], item: Any) -> str:
+    def classes(self, column: Column[Any], narrow: Sequence[str] = ()) -> Markup:
+        """The attribute of a column's cells and of its head."""
+        names = ["number"] * column.is_number + ["minor"] * (bool(narrow) and column.name not in narrow)
+        return Markup(' class="{}"').format(" ".join(names)) if names else Markup("")
+
+    def _in_row(self, column: Column[Any], item: Any, narrow: Sequence[str]) -> str:
         value = column.sort_value(item)
         exact = "" if value is None else f' data-value="{value}"'
-        number = ' class="number"' if column.is_number else ""
-        return f"<td{number}{exact}>{self.cell(column, item)}</td>"
+        return f"<td{self.classes(column, narrow)}{exact}>{self.cell(column, item)}</td>"
 
 
 def label_of(item: Any) -> str:

@@ -15,11 +15,15 @@ from vision_baselines.plots.interval_rows import IntervalChart, IntervalRow
 _TICKS = 6
 _ROOM = 0.04
 _RUNS_SHOWN = 60
+_EXACT = 1e-9
 
 
 @dataclass(frozen=True)
 class Dots:
-    """One row; `mean`, `low`, `high` and `runs` are percentages of the width, the ends None without one."""
+    """One row; places are percentages of the width, `low` and `high` None without an interval.
+
+    `ends` are those ends of the interval that get a mark: all but those beyond what a value can be.
+    """
 
     label: str
     place: int
@@ -30,6 +34,7 @@ class Dots:
     high: str | None
     runs: tuple[str, ...]
     is_best: bool
+    ends: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,12 +70,13 @@ def dots_chart(chart: IntervalChart) -> DotsChart:
             row.label,
             row.place,
             row.note,
-            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}\nruns: {runs}",
+            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}{_at_bounds(chart, row)}\nruns: {runs}",
             at(row.mean),
             at(row.low) if has_interval else None,
             at(row.high) if has_interval else None,
             tuple(at(run) for run in row.runs[:_RUNS_SHOWN] if math.isfinite(run)),
             row.is_best,
+            tuple(at(end) for end in (row.low, row.high) if has_interval and not _is_beyond(end, chart.bounds)),
         )
 
     return DotsChart(
@@ -82,6 +88,21 @@ def dots_chart(chart: IntervalChart) -> DotsChart:
         tuple((at(metric.unscaled(tick)), f"{tick:g}".replace("-", "−")) for tick in ticks(low, high)),
         at(0.0) if chart.has_zero and low <= 0 <= high else None,
     )
+
+
+def _is_beyond(value: float, bounds: tuple[float, float]) -> bool:
+    return not bounds[0] - _EXACT <= value <= bounds[1] + _EXACT
+
+
+def _at_bounds(chart: IntervalChart, row: IntervalRow) -> str:
+    """What is said of an interval that reaches the least or the most that is possible."""
+    said = ""
+    for end, bound, side in zip((row.low, row.high), chart.bounds, ("least", "most"), strict=True):
+        if _is_beyond(end, chart.bounds) and (end < bound) is (side == "least"):
+            said += f", drawn up to {chart.metric.scaled(bound):g}, the {side} that is possible"
+        elif math.isclose(end, bound, abs_tol=_EXACT):
+            said += f", ends at {chart.metric.scaled(bound):g}, the {side} that is possible"
+    return said
 
 
 def limits(values: list[float], bounds: tuple[float, float]) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.report.tables import JobRow, failure_reason
 from vision_baselines.runs.factored import factored
+from vision_baselines.runs.files import RUN_PAGE
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
@@ -47,7 +48,7 @@ class JobCurve:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job's panel: `settings` are those that not all jobs share."""
+    """A job's panel: `settings` are those that not all jobs share, `page` is one of its own."""
 
     key: str
     name: str
@@ -57,6 +58,7 @@ class JobDetails:
     settings: Mapping[str, str]
     results: Mapping[str, str]
     curve: JobCurve | None
+    page: Link | None
     pictures: Sequence[Link]
     files: Sequence[Link]
 
@@ -74,6 +76,7 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
             settings=own[place],
             results={Metric(name).title: Metric(name).written(value) for name, value in _metrics(row.job.record)},
             curve=_curve(row.job.record),
+            page=next(iter(_links(row.job, [RUN_PAGE], out)), None),
             pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
             files=_links(row.job, [RECORD_FILE, *_LOGS], out),
         )

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 from vision_baselines.analysis.multiple import LEVEL
-from vision_baselines.comparison.chance import largest_class_share, tested_images
+from vision_baselines.comparison.chance import compared_images, largest_class_share
 from vision_baselines.comparison.evidence import Evidence
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.selection import settings_tested
@@ -20,10 +20,10 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
     said = [
         "± is the standard deviation over finished jobs.",
         "95% intervals are Student's t over folds or split seeds, the seeds of each averaged, with a variance that is "
-        "corrected for the images that they share (docs/statistics.md)."
+        "corrected for the images that they share (see Statistics in the project's documentation)."
         if is_resampled
         else "95% intervals are Student's t over seeds: they say where the mean of many more seeds would be on these "
-        "test images, and nothing about others.",
+        f"{table.metric.images} images, and nothing about others.",
         "Costs are medians over finished jobs.",
     ]
     if table.best_groups and table.selection is not None:
@@ -47,7 +47,7 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
         guessed = low if low == high else f"{low} to {high}"
         said.append(f"Always guessing the largest class would be right for {guessed} of the test images.")
-    if tested := settings_tested(table.jobs):
+    if table.metric.images == "test" and (tested := settings_tested(table.jobs)):
         where = "this sweep" if len(table.sweeps) == 1 else "these sweeps"
         if len(tested) == 1:
             verb = "has" if tested[0] == 1 else "have"
@@ -55,10 +55,10 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         else:
             counts = listed([str(n) for n in tested])
             said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
-    images = {size for row in table.rows for job in row.counted if (size := tested_images(job.record))}
-    if images and table.metric.is_accuracy:
+    images = {size for row in table.rows for job in row.counted if (size := compared_images(job.record, table.metric))}
+    if images:
         points = " to ".join(dict.fromkeys(f"{100 / size:.2g}" for size in (max(images), min(images))))
-        said.append(f"One test image is {points} points.")
+        said.append(f"One {table.metric.images} image is {points} points.")
     return " ".join(said)
 
 
@@ -90,13 +90,14 @@ def sureness_legend(table: ComparisonTable) -> str:
         unpaired = " They are not given where groups share no seed." if any(not of.is_paired for of in tested) else ""
         said.append(
             f"Could find: the smallest true difference that so many seeds find{level} with 80% power. Seeds needed: "
-            f"for that power, if pairs spread as these do; with few seeds that is known badly.{unpaired}"
+            "how many seeds find a difference as large as the one named beside it with that power, if pairs spread as "
+            f"these do; with few seeds that is known badly.{unpaired}"
         )
     if any(row.evidence and row.evidence.comparisons > 1 and _has_plain_p(row.evidence) for row in table.rows):
         said.append(
             "p-values that are headed as not corrected are each of one comparison alone; no verdict follows them."
         )
-    said.append("See docs/statistics.md.")
+    said.append("What each number means is in the project's documentation, under Statistics (docs/statistics.md).")
     return " ".join(said)
 
 

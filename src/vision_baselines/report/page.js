@@ -144,6 +144,14 @@
 
   // A job's panel: closed by Escape, and the focus returns to where it was opened.
   let opener = null;
+  const unfold = () => {  // a target inside a closed part, where the browser does not open it by itself
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const part = target?.closest("details");
+    if (part && !part.open) part.open = true;
+    part?.scrollIntoView();
+    return Boolean(part);
+  };
+  unfold();
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#job-"]');
     if (link) opener = link;
@@ -151,6 +159,7 @@
   const panel = () => document.querySelector(".job:target");
   addEventListener("hashchange", () => {
     if (panel()) panel().focus();
+    else if (unfold()) opener = null;
     else if (opener) { opener.focus(); opener = null; }
   });
   addEventListener("keydown", (event) => {

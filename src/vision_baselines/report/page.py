@@ -21,7 +21,7 @@ from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
-from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows
+from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows, why_not_read_against
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
@@ -33,6 +33,7 @@ from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
     JOB,
+    NARROW,
     RESULT,
     STALE,
     epoch_columns,
@@ -77,9 +78,11 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         groups=table.best_first(),
         shown=table.shown(),
         result=chosen(columns, RESULT),
+        narrow=NARROW,
         costs=chosen(columns, ("group", *COSTS)),
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
         read_against=(against, table.best_first()) if len(against) > 3 else None,
+        why_not_read_against=why_not_read_against(table) if table.n_finished else "",
         recalls=(recall_columns(recalls_of), lowest_recalls(classes)),
         recalls_of=[row.label for row in recalls_of],
         n_classes_left_out=max(len(classes) - CLASSES_SHOWN, 0),

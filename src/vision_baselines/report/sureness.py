@@ -181,7 +181,7 @@ def _needed(evidence: Evidence | None, metric: Metric) -> str:
     if evidence is None or not is_nonzero(metric.bare(evidence.wanted)):
         return ABSENT
     seeds = "over 100,000" if evidence.needed is None else f"{evidence.needed:,}"
-    return f"{seeds} for {metric.written_difference(evidence.wanted)}"
+    return f"{seeds} to find {metric.written_difference(evidence.wanted)}"
 
 
 def _equal(row: GroupRow) -> str:

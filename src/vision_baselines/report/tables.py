@@ -23,6 +23,7 @@ RESULT = (
     "group", "selection", "control", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs",
     "median", "best", "balanced accuracy",
 )  # fmt: skip
+NARROW = ("group", "verdict", "mean", "interval", "difference")  # of RESULT, in a narrow window
 COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
 TERMINAL = ("group", "selection", "control", "jobs", "mean", "interval", "versus", "parameters")
 STALE = "seeds that are fresh no longer"
