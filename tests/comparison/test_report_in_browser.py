@@ -262,3 +262,35 @@ def test_on_paper_nothing_is_folded_away(opened, forty):
 
     assert all(rows.nth(at).is_visible() for at in range(40))
     assert not page.locator("#tools").is_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_link_to_the_shared_settings_opens_them(opened, comparison, scripts):
+    page, _, complaints = opened(comparison.page, java_script_enabled=scripts)
+    page.locator("#job-table a").first.click()
+    shared = page.locator("#settings")
+    assert not shared.is_visible()
+    page.locator(".job:target a[href='#settings']").click()
+
+    shared.wait_for(state="visible")
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_narrow_window_shows_the_answer_and_the_rest_when_asked(opened, comparison, scripts):
+    page, _, _ = opened(comparison.page, viewport={"width": 390, "height": 800}, java_script_enabled=scripts)
+    heads = page.locator("#results table").first.locator("th")
+    shown = [head for head in heads.all_inner_texts() if head]
+    everything = page.get_by_label("Every column")
+    boxes = [box["x"] + box["width"] for head in heads.all() if (box := head.bounding_box())]
+
+    assert len(boxes) == 5 and max(boxes) <= 390
+    assert any("test accuracy" in head for head in shown)
+    everything.check()
+    assert all(head.is_visible() for head in heads.all())
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert not everything.is_visible()
+    page.locator("#jobs").scroll_into_view_if_needed()
+    assert page.get_by_role("link", name="Top").bounding_box()["y"] >= 0
