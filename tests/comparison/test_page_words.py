@@ -54,7 +54,9 @@ def runs(record):
         for seed in range(3):
             acc = 0.9 + 0.01 * seed + 0.02 * (model == "a")
             metrics = {"test/acc": acc, "val/acc": acc, "val/loss": 1 - acc}
-            made.append(record(f"model={model},seed={seed}", metrics=metrics, data=data, confusion=[[150, 50], [40, 160]]))
+            made.append(
+                record(f"model={model},seed={seed}", metrics=metrics, data=data, confusion=[[150, 50], [40, 160]])
+            )
     return made
 
 
@@ -117,5 +119,7 @@ def test_a_job_s_panel_leads_to_its_page_or_says_that_it_has_none(tmp_path, reco
     (folder / "run.html").write_text("")
     with_page = page(tabulate(Collection(jobs)), None, tmp_path / "comparison")
 
-    assert "has no page of its own" in without and "The page of this run" not in without
-    assert "has no page of its own" not in with_page and 'run.html">The page of this run' in with_page
+    assert "has no page of its own" in without
+    assert "The page of this run" not in without
+    assert "has no page of its own" not in with_page
+    assert 'run.html">The page of this run' in with_page

@@ -286,7 +286,8 @@ def test_a_narrow_window_shows_the_answer_and_the_rest_when_asked(opened, compar
     everything = page.get_by_label("Every column")
     boxes = [box["x"] + box["width"] for head in heads.all() if (box := head.bounding_box())]
 
-    assert len(boxes) == 5 and max(boxes) <= 390
+    assert len(boxes) == 5
+    assert max(boxes) <= 390
     assert any("test accuracy" in head for head in shown)
     everything.check()
     assert all(head.is_visible() for head in heads.all())

@@ -21,7 +21,14 @@ from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
-from vision_baselines.report.against import CLASSES_SHOWN, READ_AGAINST, lowest_recalls, recall_columns, recall_rows, why_not_read_against
+from vision_baselines.report.against import (
+    CLASSES_SHOWN,
+    READ_AGAINST,
+    lowest_recalls,
+    recall_columns,
+    recall_rows,
+    why_not_read_against,
+)
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
