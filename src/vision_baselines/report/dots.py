@@ -65,12 +65,12 @@ def dots_chart(chart: IntervalChart) -> DotsChart:
         has_interval = math.isfinite(row.low) and math.isfinite(row.high)
         write = metric.signed if chart.has_zero else metric.bare
         runs = ", ".join(write(run) for run in row.runs[:_RUNS_SHOWN])
-        interval = metric.interval(row.low, row.high, signed=chart.has_zero)
+        interval = metric.interval(row.low, row.high, signed=chart.has_zero) + _at_bounds(chart, row)
         return Dots(
             row.label,
             row.place,
             row.note,
-            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}{_at_bounds(chart, row)}\nruns: {runs}",
+            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}\nruns: {runs}",
             at(row.mean),
             at(row.low) if has_interval else None,
             at(row.high) if has_interval else None,
