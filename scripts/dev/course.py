@@ -109,7 +109,7 @@ def _plain(text: str, folder: Path | None) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     for place in (folder, ROOT):
         text = text.replace(f"{place}/", "") if place else text
-    text = re.sub(r"^loading …\n", "", text, flags=re.MULTILINE)  # which is said to whoever waits
+    text = re.sub(r"^loading …\r?\n", "", text, flags=re.MULTILINE)  # which is said to whoever waits
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
