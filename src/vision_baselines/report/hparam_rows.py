@@ -77,7 +77,7 @@ def settings_of(config: Mapping[str, Any], overrides: Sequence[str], choices: Ma
         if not isinstance(value, Mapping) and not is_irrelevant(key)
     }
     found = {key: _plain(value) for key, value in leaves.items() if _is_shown(key, leaves)}
-    found |= {key: text for key, text in choices.items() if not is_irrelevant(key)}
+    found |= {key: one_line(text, _LONGEST) for key, text in choices.items() if not is_irrelevant(key)}
     for key, override in latest_overrides(overrides).items():
         if key not in found and not override.startswith("~"):
             found[key] = _from_text(override.partition("=")[2])

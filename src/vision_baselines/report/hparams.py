@@ -21,6 +21,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
+from vision_baselines.comparison.formatting import printable
 from vision_baselines.report.event_file import ROW, replace_events
 from vision_baselines.report.hparam_rows import Row, Setting, measured, settings, varied
 from vision_baselines.runs.fingerprint import group_name
@@ -47,12 +48,12 @@ def session(record: RunRecord, folder: Path) -> list[Summary]:
         group = f"fresh seeds of {group}"
     if not record.finished:
         group = f"{group} ({record.status.value})"
-    start = SessionStartInfo(group_name=group, start_time_secs=record.started_at.timestamp())
+    start = SessionStartInfo(group_name=printable(group), start_time_secs=record.started_at.timestamp())
     for key, value in settings(record).items():
         field = (
             "bool_value" if isinstance(value, bool) else "string_value" if isinstance(value, str) else "number_value"
         )
-        setattr(start.hparams[key], field, value)
+        setattr(start.hparams[printable(key)], field, value)
     end = SessionEndInfo(
         status=api_pb2.STATUS_SUCCESS if record.finished else api_pb2.STATUS_FAILURE,
         end_time_secs=record.ended_at.timestamp() if record.ended_at else time.time(),
@@ -85,7 +86,7 @@ def experiment(rows: Sequence[Row]) -> Summary:
                     _column(key, [row.settings[key] for row in rows if key in row.settings]) for key in varied(rows)
                 ],
                 metric_infos=[
-                    api_pb2.MetricInfo(name=api_pb2.MetricName(tag=_tag(name)), display_name=title)
+                    api_pb2.MetricInfo(name=api_pb2.MetricName(tag=_tag(name)), display_name=printable(title))
                     for name, title in measured(rows)
                 ],
             )
@@ -95,7 +96,7 @@ def experiment(rows: Sequence[Row]) -> Summary:
 
 def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
     distinct = sorted(set(values), key=lambda value: (isinstance(value, str), str(value)))
-    column = api_pb2.HParamInfo(name=key, differs=True)
+    column = api_pb2.HParamInfo(name=printable(key), differs=True)
     if all(isinstance(value, float) for value in distinct) and distinct:
         column.type = api_pb2.DATA_TYPE_FLOAT64
         column.domain_interval.min_value, column.domain_interval.max_value = min(distinct), max(distinct)
@@ -108,6 +109,7 @@ def _column(key: str, values: Iterable[Setting]) -> api_pb2.HParamInfo:
 
 def _tag(name: str) -> str:
     """The scalar of a metric: the run's own where its last value is the result."""
+    name = printable(name)  # messages take UTF-8 alone
     if name == "parameters":
         return _TOTAL
     return name if name.startswith("test/") else OWN_SCALARS + name.replace("/", "_")
