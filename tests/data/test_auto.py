@@ -29,11 +29,13 @@ def words(pets, *more):
     return ["data=image_folder", *where, "model=fc", "data.batch_size=8", *more]
 
 
-def test_what_is_auto_is_found_and_reaches_the_net(compose, pets):
+def test_what_is_auto_is_found_and_reaches_the_net_and_the_data_are_described_once(compose, pets, caplog):
     cfg = compose(*words(pets, "data.mean=auto", "data.std=auto", "data.source.image_size=auto"))
     config = checked_config(cfg)
     data = build.datamodule(cfg)
+    assert "test folder" not in caplog.text  # said once, by the run that reads the data
     data.setup()
+    assert caplog.text.count("has no train folder") == caplog.text.count("no test folder under") == 1
     assert config["data"]["num_classes"] == config["model"]["num_classes"] == cfg.data.num_classes == 3
     assert config["data"]["image_shape"] == [3, 7, 7]
     mean, std = channel_statistics(data.splits.train.images)
