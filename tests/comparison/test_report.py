@@ -17,6 +17,7 @@ from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.page import page
 from vision_baselines.report.write import compare, is_comparison_file
+from vision_baselines.report.written import read_written
 from vision_baselines.runs.record import DataFacts, EpochRow, Failure, SplitFacts
 
 ATTACKS = [
@@ -75,6 +76,10 @@ def test_every_file_of_a_comparison_is_known_as_one_for_its_removal(made):
     left = {path.relative_to(made.out).as_posix() for path in made.out.rglob("*") if path.is_file()}
     assert {"jobs.csv", "comparison.html", ".lock"} <= left
     assert [name for name in left if not is_comparison_file(name)] == []
+    listed = read_written(made.out)
+    assert set(listed) == left - {".lock", ".files.json"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((made.out / name).read_bytes()).hexdigest() == digest
     assert not any(map(is_comparison_file, ["notes.md", "pictures/../jobs.csv", "jobs.csv.bak", "a/jobs.csv"]))
 
 

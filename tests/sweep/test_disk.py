@@ -11,6 +11,7 @@ import pytest
 
 from vision_baselines.cli.clean import main
 from vision_baselines.errors import StorageError
+from vision_baselines.report.written import note_written
 from vision_baselines.runs.record import Status
 from vision_baselines.storage.lock import exclusive, holder
 from vision_baselines.sweep.disk import Kind, look, remove
@@ -202,12 +203,34 @@ def test_a_comparison_goes_where_its_runs_can_make_it_again(run, tmp_path, clean
     for name in [*mine, *theirs, "comparison/metric=val_acc/jobs.csv"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"1")
-    assert kinds(tmp_path) == set()
     run(tmp_path / "seed=0", Status.FINISHED)
+    assert kinds(tmp_path) == {Kind.RESUME_STATES}  # nothing says who wrote them
+    assert ".files.json" in clean(tmp_path)[1]
+    note_written(tmp_path / "comparison", {name.partition("/")[2]: b"1" for name in mine})
+    note_written(tmp_path / "comparison" / "metric=val_acc", {"jobs.csv": b"1"})
+    (tmp_path / "comparison" / "pictures" / "my.png").write_bytes(b"mine")
+    (tmp_path / "comparison" / "pictures" / "accuracy.png").write_bytes(b"touched up")
     assert kinds(tmp_path) == {Kind.RESUME_STATES, Kind.COMPARISONS}
     before = files(tmp_path)
-    assert clean(tmp_path, "--comparisons")[0] == 0
-    assert before - files(tmp_path) == {*mine, "comparison/metric=val_acc/jobs.csv"}
+    found = json.loads(clean(tmp_path, "--json")[1])
+    for one in look(tmp_path).of(Kind.COMPARISONS):
+        assert remove(one) == one.size_bytes
+    lists = {"comparison/.files.json", "comparison/metric=val_acc/.files.json"}
+    gone = {"comparison/jobs.csv", "comparison/.outcomes.npz", "comparison/metric=val_acc/jobs.csv"}
+    assert before - files(tmp_path) == gone | lists
+    left = json.dumps(found["left_alone"])
+    assert "changed since the comparison wrote it: pictures/accuracy.png" in left
+    assert "not of this comparison: notes.md, pictures/my.png" in left
+    assert "not of this comparison: page.css" in left
+
+
+def test_links_and_files_of_others_are_named(run, tmp_path, clean):
+    folder = run(tmp_path / "seed=0", Status.FAILED, THEIRS)
+    (tmp_path / "linked").symlink_to(folder)
+    out = clean(tmp_path, "--failed", "--dry-run")[1]
+    assert f"left alone: {tmp_path / 'linked'}: a link" in out
+    assert "not of this run: checkpoints/mine.ckpt, edges/holiday.png, notes.txt and 1 more" in out
+    assert "nothing was removed (--dry-run)" in out
 
 
 def test_what_a_killed_comparison_left_goes_too(run, tmp_path, clean):
@@ -260,11 +283,13 @@ def test_control_characters_in_names_are_shown_escaped(run, tmp_path, clean):
     ("words", "code", "message"),
     [
         ([], 2, "folder"),
-        (["nowhere"], 2, "no folder nowhere; expected a folder of runs"),
+        (["{tmp}/a.csv"], 2, "a.csv is a file; expected a folder of runs"),
+        (["nowhere"], 3, "no folder nowhere; expected a folder of runs"),
         (["{tmp}", "--everything"], 2, "unrecognized arguments: --everything"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, clean, words, code, message):
+    (tmp_path / "a.csv").write_bytes(b"")
     found, _, err = clean(*(word.format(tmp=tmp_path) for word in words))
     assert found == code
     assert message in err

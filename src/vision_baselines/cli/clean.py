@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import ConfigError, DataError, StorageError
 
 if TYPE_CHECKING:
     from vision_baselines.sweep.disk import Disk, Kind, Removable
@@ -40,8 +40,10 @@ def _clean(arguments: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print what was found, and what was removed, as JSON")
     options = parser.parse_args(arguments)
+    if options.folder.is_file():
+        raise ConfigError(f"{options.folder} is a file; expected a folder of runs, such as outputs or outputs/demo")
     if not options.folder.is_dir():
-        raise ConfigError(f"no folder {options.folder}; expected a folder of runs, such as outputs or outputs/demo")
+        raise DataError(f"no folder {options.folder}; expected a folder of runs, such as outputs or outputs/demo")
     chosen = [kind for kind in Kind if getattr(options, kind.replace("-", "_"))]
     disk = look(options.folder)
     in_order = sorted(chosen, key=lambda kind: kind is not Kind.LEFTOVERS)  # they lie in folders that may go as a whole
@@ -99,6 +101,8 @@ def _show(disk: Disk, chosen: Sequence[Kind], freed: dict[Removable, int], *, is
         say(f"left alone: {plural(len(disk.left_alone) - _SHOWN, 'more folder')}")
     if not is_dry:
         say(f"removed: {size(sum(freed.values()))} from {plural(len(freed), 'folder')}")
+    elif chosen:
+        say("nothing was removed (--dry-run)")
     elif disk.removable:
         say(f"nothing was removed; name the kinds that may go, such as --{disk.removable[0].kind}")
 

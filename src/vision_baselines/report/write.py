@@ -17,6 +17,7 @@ from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
+from vision_baselines.report.written import WRITTEN_FILE, note_written
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import LOCK_FILE, exclusive
 
@@ -29,7 +30,7 @@ LATEX_FILE = "comparison.tex"
 _WRITTEN = re.compile(
     rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
-    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}"
+    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}|{re.escape(WRITTEN_FILE)}"
 )
 
 
@@ -162,10 +163,13 @@ def compare(
                 from vision_baselines.report.tensorboard import write_columns
 
                 files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
+            note_written(target, {path.relative_to(target).as_posix(): path.read_bytes() for path in files})
             written = Comparison(table, target, tuple(files))
             if outcomes.derived_of(collection.jobs) != before:
                 cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
-                write_atomically(cache, outcomes.cache_content(collection.jobs))
+                content = outcomes.cache_content(collection.jobs)
+                write_atomically(cache, content)
+                note_written(cache.parent, {outcomes.CACHE_FILE: content})
             return written
     except NoRecordsError:
         raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,7 +19,8 @@ from pathlib import Path
 from vision_baselines.comparison.collection import OUTPUT_FOLDER
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import StorageError
-from vision_baselines.report.write import is_comparison_file
+from vision_baselines.report.write import PICTURES, is_comparison_file
+from vision_baselines.report.written import WRITTEN_FILE, read_written
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, own_files, written_files
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
@@ -82,6 +83,7 @@ def look(top: Path) -> Disk:
     top = top.resolve() if top.is_symlink() else top
     disk = Disk(top)
     for folder, names in _folders(top, disk):
+        disk.left_alone += [(folder / name, "a link") for name in names if (folder / name).is_symlink()]
         disk.size_bytes += sum(_size(folder / name) for name in names)
         if RECORD_FILE in names:
             _look_at_run(folder, disk)
@@ -119,9 +121,9 @@ def remove(found: Removable) -> int:
 def _removed(folder: Path, files: Sequence[str]) -> int:
     """Remove files of a folder that is held; what tells whose they are goes last, so that a kill leaves it known."""
     freed = 0
-    last = {CONFIG_FILE: 1, RECORD_FILE: 2, LOCK_FILE: 3}
+    last = {CONFIG_FILE: 1, RECORD_FILE: 2, WRITTEN_FILE: 2, LOCK_FILE: 3}
     for name in sorted(files, key=lambda name: (last.get(name, 0), name)):
-        size = _size(folder / name)
+        size = _size_of(folder, [name])
         with suppress(OSError) if name == LOCK_FILE else nullcontext():  # Windows keeps a file that is open
             (folder / name).unlink(missing_ok=True)
         freed += size
@@ -149,7 +151,11 @@ def _look_at_run(folder: Path, disk: Disk, *, held: bool = False) -> None:
     if not is_bare and (problem := _not_its_own(folder, record)) is not None:
         disk.left_alone.append((folder, problem))
         return
-    _add(disk, Kind.LEFTOVERS, folder, [name for name in _below(folder) if is_leftover(name.rpartition("/")[2])])
+    below = _below(folder)
+    leftovers = [name for name in below if is_leftover(name.rpartition("/")[2])]
+    _add(disk, Kind.LEFTOVERS, folder, leftovers)
+    if not record.finished:
+        _leave(disk, folder, set(below) - set(own) - set(leftovers), "not of this run")
     if record.status is Status.FINISHED:
         states = [name for name in written_files(folder) if RESUME_STATE.fullmatch(name)]
         if states and not _is_regular(folder / _BEST):
@@ -168,9 +174,22 @@ def _look_at_comparison(folder: Path, disk: Disk, *, held: bool = False) -> None
     files = [name for name in _below(folder) if name.count("/") < 2]
     if held or holder(folder) is None:
         _add(disk, Kind.LEFTOVERS, folder, [name for name in files if is_leftover(name.rpartition("/")[2])])
-    own = [name for name in files if is_comparison_file(name)]
-    if set(own) - {LOCK_FILE} and any(_is_finished(path.parent) for path in top.parent.glob(f"*/{RECORD_FILE}")):
-        _add(disk, Kind.COMPARISONS, folder, own)
+    files = [name for name in files if "/" not in name or name.startswith(f"{PICTURES}/")]
+    files = [name for name in files if not is_leftover(name.rpartition("/")[2])]
+    listed = read_written(folder)
+    if listed is None:
+        is_like_one = set(filter(is_comparison_file, files)) - {LOCK_FILE}
+        if is_like_one and not (folder != top and folder.name == PICTURES):
+            reason = f"it has no {WRITTEN_FILE}, which names what a comparison wrote; `collect` writes it anew"
+            disk.left_alone.append((folder, reason))
+        return
+    known = [name for name in files if name in listed and is_comparison_file(name)]
+    same = [name for name in known if _digest(folder / name) == listed[name]]
+    ours = {LOCK_FILE, WRITTEN_FILE}
+    _leave(disk, folder, set(known) - set(same), "changed since the comparison wrote it")
+    _leave(disk, folder, set(files) - set(known) - ours, "not of this comparison")
+    if same and any(_is_finished(path.parent) for path in top.parent.glob(f"*/{RECORD_FILE}")):
+        _add(disk, Kind.COMPARISONS, folder, [*same, *(name for name in files if name in ours)])
 
 
 def _not_its_own(folder: Path, record: RunRecord) -> str | None:
@@ -199,9 +218,15 @@ def _is_finished(folder: Path) -> bool:
         return False
 
 
+def _leave(disk: Disk, folder: Path, names: Collection[str], reason: str) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        disk.left_alone.append((folder, f"{reason}: {', '.join(sorted(names)[:3])}{more}"))
+
+
 def _add(disk: Disk, kind: Kind, folder: Path, names: Sequence[str]) -> None:
     if names:
-        size = sum(_size(folder / name) for name in names)
+        size = _size_of(folder, names)
         disk.removable.append(Removable(kind, folder, tuple(sorted(names)), size))
 
 
@@ -211,6 +236,8 @@ def _folders(top: Path, disk: Disk) -> Iterator[tuple[Path, list[str]]]:
 
     for path, folders, names in os.walk(top, onerror=refused):
         folders.sort()
+        links = [Path(path) / name for name in folders if (Path(path) / name).is_symlink()]
+        disk.left_alone += [(link, "a link") for link in links]
         yield Path(path), names
 
 
@@ -227,6 +254,11 @@ def _below(folder: Path) -> list[str]:
         prefix = f"{below.as_posix()}/" if below.parts else ""
         found += [prefix + name for name in names if _is_regular(Path(path) / name)]
     return found
+
+
+def _size_of(folder: Path, names: Sequence[str]) -> int:
+    """Without the lock's few bytes: the removal itself writes it."""
+    return sum(_size(folder / name) for name in names if name != LOCK_FILE)
 
 
 def _size(path: Path) -> int:
@@ -250,10 +282,18 @@ def _is_whole(path: Path) -> bool:
         return False
     try:
         known = read_regular(path.with_name(f"{path.name}.sha256"), most_bytes=1000).decode("ascii").split()
-        digest = hashlib.sha256()
+    except (OSError, ValueError):
+        return False
+    return _digest(path) in known
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a regular file; None where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
-    except (OSError, ValueError):
-        return False
-    return digest.hexdigest() in known
+    except OSError:
+        return None
+    return digest.hexdigest()
