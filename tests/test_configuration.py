@@ -141,6 +141,8 @@ def test_refusing_a_target_imports_nothing(tmp_path, monkeypatch):
         check_targets({"_target_": "explosive.Thing"})
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @given(st.text(max_size=30))
 def test_a_name_that_passes_is_one_folder_below_the_outputs(text):
     from pathlib import PurePosixPath

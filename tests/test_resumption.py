@@ -100,11 +100,12 @@ def test_each_step_and_epoch_is_in_the_curves_once(uninterrupted):
 
 
 # In mid-epoch, at a last batch, before its validation, in validation, at the start of an epoch, and in the first step.
+CI = [pytest.mark.slow, pytest.mark.ci]
 MOMENTS = [
     ("on_train_batch_end", 9),
-    ("on_validation_end", 6),
-    ("on_train_epoch_start", 12),
-    ("on_train_end", 18),
+    pytest.param("on_validation_end", 6, marks=CI),
+    pytest.param("on_train_epoch_start", 12, marks=CI),
+    pytest.param("on_train_end", 18, marks=CI),
 ]
 RARER = [
     ("on_train_batch_end", 1),
@@ -250,7 +251,7 @@ def killed(code):
     ("schedule", "step", "every"),
     [
         ("cosine", 9, 1),
-        ("plateau", 13, 4),
+        pytest.param("plateau", 13, 4, marks=CI),
         *(pytest.param("plateau", step, 1, marks=pytest.mark.slow) for step in range(1, 18, 2)),
     ],
 )

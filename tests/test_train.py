@@ -293,6 +293,8 @@ def test_data_on_the_training_device_gives_the_same_bits(run_tiny):
     assert records[0].metrics == records[1].metrics
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_every_file_that_a_run_leaves_is_in_its_record_and_is_removed_before_it_is_trained_anew(run_tiny, tmp_path):
     record = run_tiny("run", "logger=tensorboard", pictures=True)
     folder = tmp_path / "outputs" / "run"

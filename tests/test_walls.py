@@ -44,6 +44,8 @@ def test_ruff_refuses_the_other_lightning(line):
     assert "Use pytorch_lightning" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_no_module_imports_the_other_lightning():
     found = [
         path
