@@ -17,7 +17,7 @@ from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
-from vision_baselines.report.written import WRITTEN_FILE, note_written
+from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import LOCK_FILE, exclusive
 
@@ -165,8 +165,9 @@ def compare(
                 files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
             note_written(target, {path.relative_to(target).as_posix(): path.read_bytes() for path in files})
             written = Comparison(table, target, tuple(files))
-            if outcomes.derived_of(collection.jobs) != before:
-                cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
+            cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
+            is_unlisted = cache.is_file() and cache.name not in (read_written(cache.parent) or {})
+            if is_unlisted or outcomes.derived_of(collection.jobs) != before:
                 content = outcomes.cache_content(collection.jobs)
                 write_atomically(cache, content)
                 note_written(cache.parent, {outcomes.CACHE_FILE: content})
