@@ -19,6 +19,7 @@ from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.write import compare
+from vision_baselines.report.written import WRITTEN_FILE, read_written
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, packed
 from vision_baselines.runs.record import read_record
 
@@ -119,6 +120,9 @@ def test_what_was_derived_is_read_from_the_cache_and_the_predictions_are_not(swe
     assert np.array_equal(outcomes.correct_table(again), tables)
     assert [found.reliability.tolist() for found in outcomes.usable_outcomes(again)] == bins
     assert cache.read_bytes() == content
+    (cache.parent / WRITTEN_FILE).unlink()  # of an earlier version
+    compare([folder], pictures=False)
+    assert read_written(cache.parent)[cache.name] == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("how", ["empty", "text", "cut", "flipped", "version", "bins", "folder"])
