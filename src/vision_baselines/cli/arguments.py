@@ -103,6 +103,7 @@ def require_writable(path: Path | None, option: str) -> None:
     """
     if path is None:
         return
+    not_of_a_run(path, option)
     reason = ""
     if path.is_dir():
         reason = "it is a folder"
@@ -126,9 +127,27 @@ def not_the_input(out: Path | None, given: Path | None, option: str) -> None:
         )
 
 
+def not_of_a_run(path: Path | None, option: str) -> None:
+    """Refuse to write over a file that a run wrote, such as its record.
+
+    Raises:
+        ConfigError: It lies in a run's folder, or one below it, under a name that a run writes.
+    """
+    from vision_baselines.runs.files import is_written
+    from vision_baselines.runs.record import RECORD_FILE
+
+    if path is None:
+        return
+    path = path.resolve()
+    for folder in (path.parent, path.parent.parent):
+        if (folder / RECORD_FILE).is_file() and is_written(path.relative_to(folder).as_posix()):
+            raise ConfigError(f"{option} is {str(path)!r}, a file of a run, which would be lost; choose another")
+
+
 def _checked(path: Path | None, option: str, kind: str, example: str) -> Path | None:
     if path and path.suffix != Path(example).suffix:
         raise ConfigError(f"{option} is {str(path)!r}; expected the name of {kind}, such as {example}")
+    not_of_a_run(path, option)
     return path
 
 

@@ -47,6 +47,11 @@ def written_files(folder: Path) -> list[str]:
     return sorted(name for name in _files(folder) if _WRITTEN.fullmatch(name) and not (folder / name).is_symlink())
 
 
+def is_written(name: str) -> bool:
+    """Whether a run writes a file of this name, a path below its folder."""
+    return bool(_WRITTEN.fullmatch(name) or _PICTURE.fullmatch(name))
+
+
 def require_own_folder(folder: Path) -> None:
     """Refuse to start a run among files of somebody else, such as a folder of documents; for one without a record.
 
