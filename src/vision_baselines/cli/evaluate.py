@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, file_path
+from vision_baselines.cli.arguments import Parser, file_path, not_of_a_run
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
@@ -53,6 +53,7 @@ def _evaluate(arguments: list[str]) -> None:
         )
     if nameless := [word for word in overrides if word.startswith(("=", "+="))]:
         raise ConfigError(f"{nameless[0]!r} has no key; expected key=value, such as probe=shift")
+    not_of_a_run(options.json, "--json")
     register_resolvers()
     find_in_start_folder(options.trust)
     from vision_baselines.evaluation.evaluate import evaluate

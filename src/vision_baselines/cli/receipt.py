@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vision_baselines.cli.arguments import Parser, file_path, writing
+from vision_baselines.cli.arguments import Parser, file_path, not_of_a_run, writing
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.errors import ConfigError
 
@@ -27,6 +27,7 @@ def _receipt(arguments: list[str]) -> None:
     if options.out and options.out.suffix != ".json":
         raise ConfigError(f"--out is {str(options.out)!r}; expected the name of a JSON file, such as receipt.json")
 
+    not_of_a_run(options.out, "--out")
     from vision_baselines.comparison.formatting import plural
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
     from vision_baselines.report.write import table_of
