@@ -219,6 +219,16 @@ def test_a_stranger_trains_the_runs_again_from_the_file_alone(sweep, tmp_path, c
     assert "2 runs: the same bits" in said
 
 
+def test_a_run_that_does_not_count_is_left_out_by_name_and_reason(sweep, tmp_path, called):
+    folder = shutil.copytree(sweep, tmp_path / "sweep")
+    path = folder / "data.permute_pixels=true,seed=1" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "diverged"}))
+    code, said, _ = called(receipt_main)(folder)
+    assert code == 0
+    assert "left out, for the comparison does not count it: data.permute_pixels=true,seed=1 (diverged)\n" in said
+    assert "3 runs in 2 groups" in said
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_other_weights_fail_and_another_manifest_is_held_to_an_interval(made, written):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, checked_png, console, file_path, positive, writing
+from vision_baselines.cli.arguments import Parser, checked_png, console, file_path, positive, require_writable, writing
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.config.compose import register_resolvers
@@ -57,6 +57,7 @@ def _run(arguments: list[str]) -> None:
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     png = checked_png(options.png, "--png")
+    require_writable(png, "--png")
     if options.json and options.csv:
         raise ConfigError("--json and --csv both print; leave one of them out")
     folders = [Path(word) for word in options.runs if Path(word).is_dir()]

@@ -28,7 +28,7 @@ def _receipt(arguments: list[str]) -> None:
         raise ConfigError(f"--out is {str(options.out)!r}; expected the name of a JSON file, such as receipt.json")
 
     not_of_a_run(options.out, "--out")
-    from vision_baselines.comparison.formatting import plural
+    from vision_baselines.comparison.formatting import listed, plural
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
     from vision_baselines.report.write import table_of
     from vision_baselines.storage.atomic import write_atomically
@@ -39,7 +39,8 @@ def _receipt(arguments: list[str]) -> None:
     with writing(out):
         write_atomically(out, json.dumps(content, indent=1, ensure_ascii=False).encode())
     runs, rows = content["runs"], content["rows"]
-    if left_out := len(table.jobs) - len(runs):
-        print(f"left out: {plural(left_out, 'job')} that stand in no number of the comparison")
+    counted = {job.folder for row in table.shown() for job in row.counted}
+    if left_out := [f"{job.record.name} ({job.record.status})" for job in table.jobs if job.folder not in counted]:
+        print(f"left out, for the comparison does not count it: {listed(left_out, 5)}")
     print(f"{out}: {plural(len(runs), 'run')} in {plural(len(rows), 'group')}, {content['metric']}")
     print(f"SHA-256 {content['sha256']}\ncheck it anywhere: vision-baselines reproduce {out.name}")
