@@ -48,6 +48,13 @@ def test_numbers_that_are_not_finite_survive(tmp_path):
     assert read_record(tmp_path).metrics == {"a": float("inf"), "b": float("-inf")}
 
 
+def test_text_that_is_not_utf_8_survives(tmp_path):
+    made = record(overrides=["data.source.root=caf\udce9"], command=["train.py", "\udcff"])
+    made.write(tmp_path)
+    assert read_record(tmp_path) == made
+    (tmp_path / "run.json").read_text("utf-8")
+
+
 def test_the_schema_holds_what_issue_and_design_name():
     wanted = {"name", "status", "overrides", "config", "seed", "parameters", "metrics", "timings", "environment"}
     assert wanted | {"schema_version", "failure", "history", "confusion"} <= set(RunRecord.model_fields)

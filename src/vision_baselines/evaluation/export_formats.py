@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vision_baselines.comparison.formatting import listed, one_line
+from vision_baselines.comparison.formatting import listed, one_line, printable
 from vision_baselines.errors import ConfigError, is_out_of_memory
 from vision_baselines.evaluation.export_net import PicturesToProbabilities, quiet, traced
 
@@ -48,8 +48,10 @@ def format_of(target: Path) -> Format:
     """The format that a file's name asks for.
 
     Raises:
-        ConfigError: It asks for none, or something is not installed.
+        ConfigError: It asks for none, is not UTF-8, or something is not installed.
     """
+    if printable(target.name) != target.name:
+        raise ConfigError(f"{printable(str(target))} cannot stand in a model card; expected a name of plain UTF-8 text")
     found = {form.suffix: form for form in FORMATS}.get(target.suffix)
     if found is None:
         expected = " or ".join(f"{form.suffix} ({form.name})" for form in FORMATS)

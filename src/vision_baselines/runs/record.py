@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
 
 from vision_baselines.errors import DataError
 from vision_baselines.runs.dotted import select
@@ -237,7 +238,11 @@ class RunRecord(_Part):
         """Put the record into `folder` so that a reader sees the old one or the new one, never a part."""
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / RECORD_FILE
-        write_atomically(target, self.model_dump_json(indent=1).encode())
+        try:
+            content = self.model_dump_json(indent=1)
+        except PydanticSerializationError:  # text that is not UTF-8, such as a folder's name, which JSON can escape
+            content = json.dumps(self.model_dump(mode="json"), indent=1)
+        write_atomically(target, content.encode())
         return target
 
 
