@@ -115,6 +115,18 @@ def test_each_bad_file_is_named_in_one_line_and_the_others_go_on(called, sweep, 
     assert "<b>" not in text.replace("<b>1</b>", "").replace(f'<b class="bad">{len(named)}', "")
 
 
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_dash_prints_one_of_them_alone(called, sweep, digits, tmp_path, kind):
+    file = tmp_path / f"p.{kind}"
+    words = (sweep / "seed=0", digits / "0000.png")
+    assert called(main)(*words, f"--{kind}", file)[0] == 0
+    code, out, _ = called(main)(*words, f"--{kind}", "-")
+    assert (code, out) == (0, file.read_text("utf-8"))
+    code, _, err = called(main)(*words, "--json", "-", "--csv", "-")
+    assert code == 2
+    assert "choose one of them" in err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names there are text")
 def test_a_name_that_is_not_utf_8_goes_everywhere(called, sweep, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a long path would be wrapped in the table

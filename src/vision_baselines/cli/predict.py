@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vision_baselines.evaluation.predictions import Predictions
     from vision_baselines.evaluation.trained import Trained
 
+_PRINTED = Path("-")
 _EXAMPLE = "predict.py outputs/demo/model=cnn,seed=0 pictures/"
 
 
@@ -49,20 +50,22 @@ def _predict(arguments: list[str]) -> None:
         help="folders of finished runs, or of a sweep for all runs in it; pictures, and folders of pictures",
     )
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many classes to show; default: 3")
-    parser.add_argument("--json", type=file_path, metavar="FILE", help="write every probability there")
-    parser.add_argument("--csv", type=file_path, metavar="FILE", help="the same, a row a picture")
+    parser.add_argument("--json", type=file_path, metavar="FILE", help="write every probability there; - prints it alone")
+    parser.add_argument("--csv", type=file_path, metavar="FILE", help="the same, a row a picture; - prints it alone")
     parser.add_argument("--html", type=file_path, metavar="FILE", help="a page with the pictures")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, … or mps")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="pictures at a time; default: as in the test")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     outputs = {
-        "--json": checked_table(options.json, "--json"),
-        "--csv": checked_table(options.csv, "--csv"),
+        "--json": options.json if options.json == _PRINTED else checked_table(options.json, "--json"),
+        "--csv": options.csv if options.csv == _PRINTED else checked_table(options.csv, "--csv"),
         "--html": checked_html(options.html),
     }
     if not options.paths:
         raise ConfigError(f"expected a run and pictures: {_EXAMPLE}")
+    if options.json == options.csv == _PRINTED:
+        raise ConfigError("--json - and --csv - are both to be printed; choose one of them")
     for option, target in outputs.items():
         require_writable(target, option)
         if target and os.path.realpath(target) in map(os.path.realpath, options.paths):
@@ -92,13 +95,14 @@ def _predict(arguments: list[str]) -> None:
         members = load_trained(runs, trusted_packages=options.trust, device=device)
         found = predict(members, pictures, batch_size=options.batch_size, on_fault=refuse, on_note=_say)
     _write(found, members, faults, outputs, options.top)
-    terminal = console()
-    if len(found):
-        terminal.print(prediction_table(found, options.top, terminal))
-    if len(found) and len(members) > 1:
-        terminal.print(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}", soft_wrap=True)
-    for target in filter(None, outputs.values()):
-        print(target)
+    if _PRINTED not in outputs.values():
+        terminal = console()
+        if len(found):
+            terminal.print(prediction_table(found, options.top, terminal))
+        if len(found) and len(members) > 1:
+            terminal.print(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}", soft_wrap=True)
+        for target in filter(None, outputs.values()):
+            print(target)
     sys.stdout.flush()
     if faults:
         raise DataError(f"not read: {len(faults):,}, named above; predicted: {plural(len(found), 'picture')}")
@@ -132,27 +136,32 @@ def _require_both(runs: Sequence[Path], pictures: Sequence[Path]) -> None:
 def _write(
     found: Predictions, members: Sequence[Trained], faults: Sequence[Fault], outputs: dict[str, Path | None], top: int
 ) -> None:
-    from vision_baselines.storage.atomic import write_atomically
-
     if (target := outputs["--json"]) is not None:
         from vision_baselines.evaluation.predictions import as_json
 
         runs = [
             {"folder": str(member.folder), "image_shape": list(member.datamodule.image_shape)} for member in members
         ]
-        with writing(target):
-            write_atomically(target, (json.dumps(as_json(found, runs, faults), indent=1) + "\n").encode())
+        _deliver(target, (json.dumps(as_json(found, runs, faults), indent=1) + "\n").encode())
     if (target := outputs["--csv"]) is not None:
         from vision_baselines.evaluation.predictions import flat_frame
         from vision_baselines.report.frames import csv
 
-        with writing(target):
-            write_atomically(target, csv(flat_frame(found)))
+        _deliver(target, csv(flat_frame(found)))
     if (target := outputs["--html"]) is not None:
         from vision_baselines.evaluation.gallery import gallery
 
-        with writing(target):
-            write_atomically(target, gallery(found, members, faults, top))
+        _deliver(target, gallery(found, members, faults, top))
+
+
+def _deliver(target: Path, content: bytes) -> None:
+    from vision_baselines.storage.atomic import write_atomically
+
+    if target == _PRINTED:
+        sys.stdout.write(content.decode())
+        return
+    with writing(target):
+        write_atomically(target, content)
 
 
 def _say(line: str) -> None:
