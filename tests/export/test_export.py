@@ -69,7 +69,11 @@ def test_a_pt2_file_answers_what_the_run_does_whatever_the_number_of_pictures(ru
     [
         (["{run}", "net.pth"], 2, "expected a file name that ends in .pt2 (torch.export) or .onnx (ONNX)"),
         (["{run}", "net"], 2, "does not say in which format"),
-        (["{run}", "n\udce9t.pt2"], 2, "n\\udce9t.pt2 cannot stand in a model card; expected a name of plain UTF-8 text"),
+        (
+            ["{run}", "n\udce9t.pt2"],
+            2,
+            "n\\udce9t.pt2 cannot stand in a model card; expected a name of plain UTF-8 text",
+        ),
         (["{run}/run.json", "net.pt2"], 2, "is a file; expected the folder of a finished run"),
         (["{sweep}", "net.pt2"], 3, "holds 1 run; expected one of them, such as"),
         (["{run}/checkpoints", "net.pt2"], 3, "has no run.json"),

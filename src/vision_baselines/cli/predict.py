@@ -50,7 +50,9 @@ def _predict(arguments: list[str]) -> None:
         help="folders of finished runs, or of a sweep for all runs in it; pictures, and folders of pictures",
     )
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many classes to show; default: 3")
-    parser.add_argument("--json", type=file_path, metavar="FILE", help="write every probability there; - prints it alone")
+    parser.add_argument(
+        "--json", type=file_path, metavar="FILE", help="write every probability there; - prints it alone"
+    )
     parser.add_argument("--csv", type=file_path, metavar="FILE", help="the same, a row a picture; - prints it alone")
     parser.add_argument("--html", type=file_path, metavar="FILE", help="a page with the pictures")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, … or mps")
