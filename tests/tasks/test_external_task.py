@@ -80,7 +80,8 @@ def test_its_runs_are_compared_lowest_first(run_angles, tmp_path, events):
     for lr in ("0.01", "0.00001"):
         for seed in range(3):
             run_angles(f"lr{lr}-{seed}", "logger=none", f"optimizer.lr={lr}", f"seed={seed}")
-    found = compare([tmp_path / "outputs"], group_by="optimizer.lr", baseline="optimizer.lr=1e-05")
+    asked = {"group_by": "optimizer.lr", "baseline": "optimizer.lr=1e-05"}
+    found = compare([tmp_path / "outputs"], tmp_path / "compared", **asked)  # beside the sweep TensorBoard has its own
     assert found.table.metric.name == "test/mae"
     assert found.table.ranked()[0].label == "optimizer.lr=0.01"
     assert headline(found.table).startswith("optimizer.lr=0.01 beats optimizer.lr=1e-05 by")
