@@ -11,8 +11,9 @@ import pytest
 from vision_baselines.cli.compare import main
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.data.known_data import KNOWN
 from vision_baselines.errors import DataError
-from vision_baselines.report.checklist import LICENCES, checklist
+from vision_baselines.report.checklist import checklist
 from vision_baselines.report.latex import RECEIPT, latex
 from vision_baselines.report.paper import check_paper
 from vision_baselines.runs.record import Status
@@ -180,7 +181,7 @@ def test_every_data_set_of_the_project_has_its_licence_or_is_ones_own(root):
         for path in (root / "conf" / "data").glob("*.yaml")
         if (found := re.search(r"_target_: vision_baselines\.data\..*\.(\w+)", path.read_text()))
     }
-    assert targets - {"ImageFolder", "Npz", "CsvPixels"} == LICENCES.keys()
+    assert targets - {"ImageFolder", "Npz", "CsvPixels"} == KNOWN.keys()
 
 
 def test_from_the_command_line(outputs, tmp_path, monkeypatch, called):

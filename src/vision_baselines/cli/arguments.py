@@ -13,6 +13,8 @@ from rich.console import Console
 
 from vision_baselines.errors import ConfigError, StorageError
 
+PRINTED = Path("-")
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, like all others, instead of following the whole usage."""
@@ -86,11 +88,13 @@ def checked_html(path: Path | None) -> Path | None:
 
 
 def checked_table(path: Path | None, option: str) -> Path | None:
-    """The file of numbers to write, if any: what ``--json`` or ``--csv`` names.
+    """The file of numbers to write, if any: what ``--json`` or ``--csv`` names; `PRINTED` stands for standard output.
 
     Raises:
         ConfigError: Its name does not end as the option is called.
     """
+    if path == PRINTED:
+        return path
     kind = option.removeprefix("--")
     return _checked(path, option, f"a {kind.upper()} file", f"table.{kind}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import (
+    PRINTED,
     Parser,
     checked_html,
     checked_table,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from vision_baselines.evaluation.predictions import Predictions
     from vision_baselines.evaluation.trained import Trained
 
-_PRINTED = Path("-")
 _EXAMPLE = "predict.py outputs/demo/model=cnn,seed=0 pictures/"
 
 
@@ -60,13 +60,13 @@ def _predict(arguments: list[str]) -> None:
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     outputs = {
-        "--json": options.json if options.json == _PRINTED else checked_table(options.json, "--json"),
-        "--csv": options.csv if options.csv == _PRINTED else checked_table(options.csv, "--csv"),
+        "--json": checked_table(options.json, "--json"),
+        "--csv": checked_table(options.csv, "--csv"),
         "--html": checked_html(options.html),
     }
     if not options.paths:
         raise ConfigError(f"expected a run and pictures: {_EXAMPLE}")
-    if options.json == options.csv == _PRINTED:
+    if options.json == options.csv == PRINTED:
         raise ConfigError("--json - and --csv - are both to be printed; choose one of them")
     for option, target in outputs.items():
         require_writable(target, option)
@@ -97,7 +97,7 @@ def _predict(arguments: list[str]) -> None:
         members = load_trained(runs, trusted_packages=options.trust, device=device)
         found = predict(members, pictures, batch_size=options.batch_size, on_fault=refuse, on_note=_say)
     _write(found, members, faults, outputs, options.top)
-    if _PRINTED not in outputs.values():
+    if PRINTED not in outputs.values():
         terminal = console()
         if len(found):
             terminal.print(prediction_table(found, options.top, terminal))
@@ -159,7 +159,7 @@ def _write(
 def _deliver(target: Path, content: bytes) -> None:
     from vision_baselines.storage.atomic import write_atomically
 
-    if target == _PRINTED:
+    if target == PRINTED:
         sys.stdout.write(content.decode())
         return
     with writing(target):

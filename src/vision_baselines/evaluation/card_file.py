@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from vision_baselines.errors import ConfigError
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.storage.reading import file_sha256, read_regular
 
 _FIRST = re.compile(r"<!-- model card by vision-baselines export, ([0-9a-f]{64}) -->\n")
 _SECTION = re.compile(r"<!-- file (\S+) ([0-9a-f]{64}) of (\S*) -->\n.*?<!-- end of file -->\n", re.DOTALL)
@@ -50,7 +50,7 @@ def other_files(path: Path, target: Path, weights: str, *, force: bool = False) 
     for section in _SECTION.finditer(read_card(path) or ""):
         name, sha256, of = unquote(section[1]), section[2], section[3]
         other = path.with_name(name)
-        if name == target.name or not other.is_file() or _sha256(other) != sha256:
+        if name == target.name or not other.is_file() or file_sha256(other) != sha256:
             continue
         if of == weights:
             found.append(section[0])
@@ -60,8 +60,3 @@ def other_files(path: Path, target: Path, weights: str, *, force: bool = False) 
                 f"{target.name}, or --force to replace it"
             )
     return found
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

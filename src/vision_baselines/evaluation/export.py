@@ -38,6 +38,7 @@ from vision_baselines.storage.atomic import staged
 from vision_baselines.training import build
 from vision_baselines.training.best_weights import kept_path
 from vision_baselines.training.load import load_classifier
+from vision_baselines.training.measure import require_same_weights
 from vision_baselines.training.results import weights_sha256
 from vision_baselines.training.task_module import TaskModule
 
@@ -97,7 +98,9 @@ def _exported(
     there = restored(record.config, folder, trusted_packages=trusted_packages, writes=False)
     ckpt_path = kept_path(there)
     classifier, datamodule = load_classifier(ckpt_path, trusted_packages=trusted_packages)
-    record.weights_sha256 = _checked_weights(classifier, record, ckpt_path)
+    found_sha256 = weights_sha256(classifier.net)
+    require_same_weights(ckpt_path, found_sha256, record)
+    record.weights_sha256 = found_sha256
     others = other_files(card_path, target, record.weights_sha256, force=force)
     images, targets = _pictures(record, overrides, trusted_packages) if check else (_random(datamodule), None)
     net = _as_tested(classifier, datamodule)
@@ -168,13 +171,6 @@ def _check_target(target: Path, card_path: Path, force: bool) -> None:
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise StorageError(f"the folder {str(parent)!r} cannot be written; choose another")
-
-
-def _checked_weights(classifier: TaskModule, record: RunRecord, path: Path) -> str:
-    found = weights_sha256(classifier.net)
-    if record.weights_sha256 and found != record.weights_sha256:
-        raise StorageError(f"{path} does not hold the weights of this run's record; rerun=true trains it again")
-    return found
 
 
 def _pictures(record: RunRecord, overrides: Sequence[str], trusted_packages: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,11 @@ from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.formatting import capital, plural, size
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.data.known_data import origin_of
 from vision_baselines.evaluation import export_facts as facts
 from vision_baselines.evaluation.card_file import as_section, signed
 from vision_baselines.evaluation.card_snippets import snippet
 from vision_baselines.evaluation.exported import Exported
-from vision_baselines.evaluation.known_data import origin_of
 from vision_baselines.report.markdown import escaped
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.environment import cpu_model

@@ -54,8 +54,8 @@ def predict(
         members: One or more, of the same classes.
         pictures: uint8 array (N, H, W), (N, H, W, 1) or (N, H, W, 3), or picture files and folders of them.
         batch_size: Pictures at a time; by default as many as the first run was tested with.
-        on_fault: Is told of each file that cannot be used, and the others go on.
-        on_note: Is told what was done that one might not expect, in a line.
+        on_fault: Called with each file that cannot be used; the others are predicted.
+        on_note: Called with a line for each thing that was done and one might not expect.
 
     Raises:
         DataError: A file cannot be used and there is no `on_fault`, or the array has another type or shape.

@@ -107,6 +107,7 @@ class Corruptions(Probe):
         return metrics
 
     def _draw(self, trainer: pl.Trainer, name: str, words: str, found: dict[Place, float]) -> None:
+        from vision_baselines.comparison.formatting import capital
         from vision_baselines.comparison.metric import Metric as Written  # a run without probes need not wait for it
         from vision_baselines.data.displayed import displayed
         from vision_baselines.plots.corruptions import corruptions_sheet
@@ -122,7 +123,6 @@ class Corruptions(Probe):
             values = [found[_CLEAN], *(found[kind, strength] for strength in range(1, STRENGTHS + 1))]
             captions = [Written(name).written(value) for value in values]
             rows.append((kind, [displayed(picture[0]) for picture in pictures], captions))
-        capital = f"{words[:1].upper()}{words[1:]}"
         with house_style():
             sheet = corruptions_sheet("The first test image, made worse", f"Below each: {words} of all of them.", rows)
         first = next(iter(self.curves))
@@ -131,7 +131,9 @@ class Corruptions(Probe):
             for kind, curve in zip(self.kinds, self.curves.values(), strict=True)
         ]
         self.pictures = {}
-        self.add_picture(trainer, "corruptions/curves", curves_png(first, f"{capital} of pictures made worse", lines))
+        self.add_picture(
+            trainer, "corruptions/curves", curves_png(first, f"{capital(words)} of pictures made worse", lines)
+        )
         self.add_picture(trainer, "corruptions/pictures", sheet)
 
 

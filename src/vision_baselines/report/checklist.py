@@ -18,24 +18,13 @@ from vision_baselines.comparison.provenance import commands, commits, datasets, 
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
+from vision_baselines.data.known_data import KNOWN, UNKNOWN
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import look_note
 from vision_baselines.report.markdown import escaped
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.record import Status
 
-# By the class of the source; as the authors of each state it.
-LICENCES = {
-    "Digits": "Optical Recognition of Handwritten Digits, Alpaydin and Kaynak 1998, UCI repository: CC BY 4.0",
-    "Mnist": "LeCun, Cortes and Burges: CC BY-SA 3.0",
-    "FashionMnist": "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747: MIT",
-    "Kmnist": "Clanuwat et al. 2018, arXiv:1812.01718: CC BY-SA 4.0",
-    "Cifar10": "Krizhevsky 2009; its authors state no licence",
-    "Cifar100": "Krizhevsky 2009; its authors state no licence",
-    "Noise": "made by this program; none",
-    "Circles": "made by this program; none",
-    "GaussianCircle": "made by this program; none",
-}
 _FIXED = (
     "optimizer",
     "scheduler",
@@ -95,7 +84,7 @@ def _fixed(jobs: Sequence[Job]) -> Iterable[str]:
 def _data(jobs: Sequence[Job]) -> Iterable[str]:
     names = dict.fromkeys(_source(job) for job in jobs)
     for name in names:
-        yield f"{escaped(name)}: {LICENCES.get(name, 'its licence is for the authors to name')}"
+        yield f"{escaped(name)}: {KNOWN.get(name, UNKNOWN).cited}"
     for variant in datasets(jobs):
         yield escaped(
             f"{plural(variant.n_jobs, 'job')}: " + "; ".join(f"{key} {value}" for key, value in variant.facts)

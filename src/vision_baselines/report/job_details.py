@@ -74,7 +74,7 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
             facts=_facts(row.job.record),
             reason=failure_reason(row.job),
             settings=own[place],
-            results={Metric(name).title: Metric(name).written(value) for name, value in _metrics(row.job.record)},
+            results={Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(row.job.record)},
             curve=_curve(row.job.record),
             page=next(iter(_links(row.job, [RUN_PAGE], out)), None),
             pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
@@ -114,7 +114,8 @@ def _facts(record: RunRecord) -> str:
     return " · ".join(said)
 
 
-def _metrics(record: RunRecord) -> list[tuple[str, float]]:
+def finite_metrics(record: RunRecord) -> list[tuple[str, float]]:
+    """A run's metrics that are numbers, by name, sorted."""
     return sorted((name, value) for name, value in record.metrics.items() if math.isfinite(value))
 
 

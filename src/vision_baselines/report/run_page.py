@@ -17,7 +17,7 @@ from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import limits, ticks
-from vision_baselines.report.job_details import JobDetails, job_details, shared_settings
+from vision_baselines.report.job_details import JobDetails, finite_metrics, job_details, shared_settings
 from vision_baselines.report.mistakes_page import mistakes_section
 from vision_baselines.report.tables import group_columns, job_rows
 from vision_baselines.report.templates import provenance, script, template
@@ -69,7 +69,7 @@ def run_page(job: Job, out: Path) -> str:
         claim=_claim(record),
         record=record,
         job=details,
-        results=[(capital(Metric(name).title), Metric(name).written(value)) for name, value in _metrics(record)],
+        results=[(capital(Metric(name).title), Metric(name).written(value)) for name, value in finite_metrics(record)],
         read_against=[(column.head, column.write(row)) for row in table.rows for column in columns if row.counted],
         costs=_costs(record),
         lines=[line for name in _curve_names(record) if (line := _line(record, name))],
@@ -90,10 +90,6 @@ def _claim(record: RunRecord) -> str:
         return f"{record.status.value.capitalize()}, without a result"
     metric = Metric(name, record.task.mode)
     return f"{capital(metric.title)} of {metric.written(value)}"
-
-
-def _metrics(record: RunRecord) -> list[tuple[str, float]]:
-    return sorted((name, value) for name, value in record.metrics.items() if math.isfinite(value))
 
 
 def _costs(record: RunRecord) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ before a byte is taken in.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -30,6 +31,16 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         if facts.st_size > most_bytes:
             raise ValueError(f"{path} has {facts.st_size:,} bytes; expected at most {most_bytes:,}")
         return file.read(facts.st_size)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's content, read piece by piece.
+
+    Raises:
+        OSError: It is missing or cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_archive(content: bytes, *, most_bytes: int | None = None) -> None:

@@ -7,7 +7,6 @@ record says.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
@@ -26,11 +25,10 @@ from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
 from vision_baselines.storage.atomic import is_leftover
 from vision_baselines.storage.lock import LOCK_FILE, RunLockedError, exclusive, holder
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.storage.reading import file_sha256, read_regular
 
 _BEST = "checkpoints/best.ckpt"
 _MOST_BYTES = 2**25
-_BLOCK_BYTES = 2**20
 
 
 class Kind(StrEnum):
@@ -289,11 +287,7 @@ def _is_whole(path: Path) -> bool:
 
 def _digest(path: Path) -> str | None:
     """SHA-256 of a regular file; None where it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        return file_sha256(path)
     except OSError:
         return None
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vision_baselines.comparison.collection import Collection, collect
 from vision_baselines.comparison.errors import NoRecordsError
-from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.formatting import one_line, plural
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RunRecord, Status
@@ -85,8 +85,7 @@ class SweepStatus:
     @property
     def headline(self) -> str:
         """All counts in a line, and whether a sweep is running."""
-        n = len(self.runs)
-        said = f"{n} {'run' if n == 1 else 'runs'}: " + ", ".join(f"{k} {state}" for state, k in self.counts.items())
+        said = f"{plural(len(self.runs), 'run')}: " + ", ".join(f"{k} {state}" for state, k in self.counts.items())
         return said + (f"; a sweep is running (process {self.pid or 'unknown'})" if self.pid is not None else "")
 
 
