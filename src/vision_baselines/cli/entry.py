@@ -64,9 +64,11 @@ def train_task(cfg: DictConfig) -> float:
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
             stop.raise_if_received()
-        from vision_baselines.training.results import headline, probe_lines
-        from vision_baselines.training.run import run
+            # an exception that a signal raises inside of torch's own initialisation aborts the process
+            from vision_baselines.training.results import headline, probe_lines
+            from vision_baselines.training.run import run
 
+            stop.raise_if_received()
         if cfg.preview:
             from vision_baselines.sweep.preview import show
             from vision_baselines.sweep.untouched import remove_empty
