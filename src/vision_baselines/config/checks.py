@@ -40,6 +40,7 @@ _ALLOWED = tuple(
 )
 _OUR_PACKAGES = (
     "models",
+    "optim",
     "tasks",
     "data",
     "probes",
@@ -162,6 +163,11 @@ def check_groups(cfg: DictConfig) -> None:
         if not (isinstance(value, DictConfig) and all(part in value for part in needed)):
             wanted = "a class (_target_) and its arguments" if key in _CLASSES else "keys with values"
             raise ConfigError(f"{key} is {value!r}; expected {wanted}, such as {example}")
+    own_groups = cfg.get("parameter_groups")
+    if own_groups is not None and not isinstance(own_groups, DictConfig):
+        raise ConfigError(
+            f"parameter_groups is {own_groups!r}; expected names with keys, such as parameter_groups=no_decay"
+        )
     for group in ("callbacks", "logger", "probe"):
         made = OmegaConf.select(cfg, group)
         if made is not None and not isinstance(made, DictConfig):

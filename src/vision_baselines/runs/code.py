@@ -22,7 +22,7 @@ from vision_baselines.runs.fingerprint import is_irrelevant
 from vision_baselines.runs.migrations import current_config
 from vision_baselines.runs.targets import targets
 
-_OURS = ("models", "data", "tasks", "training", "seeding")
+_OURS = ("models", "optim", "data", "tasks", "training", "seeding")
 _START = ("vision_baselines.training.run",)
 _PIECE = re.compile(
     r'''"""(?:\\.|[^\\])*?"""|\'\'\'(?:\\.|[^\\])*?\'\'\'|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*\''''

@@ -27,6 +27,7 @@ TOP_LEVEL: dict[str, bool] = {
     "augment": True,
     "model": True,
     "optimizer": True,
+    "parameter_groups": True,
     "scheduler": True,
     "task": True,
     "trainer": True,

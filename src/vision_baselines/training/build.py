@@ -38,7 +38,6 @@ from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
-from vision_baselines.training.trial_step import check_optimizer
 
 # Errors whose text says what is wrong without their name.
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def classifier(cfg: DictConfig) -> TaskModule:
         freeze_backbone(made.net)
     # Lightning converts the net only after it has loaded a checkpoint into it, which rounds 64-bit weights to 32
     made = made.to(_DTYPES[precision]) if (precision := str(cfg.trainer.get("precision"))) in _DTYPES else made
-    check_optimizer(made._make_optimizer, made._make_scheduler, made.net)
+    made.check_optimizer()
     return made
 
 

@@ -17,10 +17,12 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.optim.groups import assigned
+from vision_baselines.optim.make import optimizer_of
 from vision_baselines.seeding import draw_seed, seed_default_generator
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
-from vision_baselines.training.trial_step import accepts
+from vision_baselines.training.trial_step import accepts, check_optimizer
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +55,10 @@ class TaskModule(pl.LightningModule):
         task: What is learned; none is `Classification` of `num_classes`.
         optimizer: Makes the optimizer from the parameters.
         scheduler: Makes the learning-rate schedule from the optimizer; none keeps the rate. One that takes
-            ``total_steps`` is given the number of steps of the whole run.
+            ``total_steps`` is given the length of the whole run, in optimizer steps or in epochs as it moves on.
         scheduler_interval: ``epoch`` or ``step``: when the schedule moves on.
+        parameter_groups: Parameters with settings or an optimizer of their own; see `optim.groups.assigned`.
+        lookahead: Arguments of `optim.joint.Lookahead` around the optimizer; none for none.
         seed: The run's seed.
         channels_last: Whether 4-D weights are laid out channels last.
         compile: Options of `torch.compile` for the net, ``{}`` for its defaults; none leaves it as it is. On CUDA
@@ -70,6 +74,8 @@ class TaskModule(pl.LightningModule):
         task: Task | None = None,
         scheduler: Callable[..., Any] | None = None,
         scheduler_interval: str = "epoch",
+        parameter_groups: Mapping[str, Mapping[str, Any]] | None = None,
+        lookahead: Mapping[str, Any] | None = None,
         seed: int = 0,
         channels_last: bool = True,
         compile: Mapping[str, Any] | None = None,
@@ -84,6 +90,7 @@ class TaskModule(pl.LightningModule):
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self._scheduler_interval = scheduler_interval
+        self._parameter_groups, self._lookahead = parameter_groups, lookahead
         if task is None:
             if num_classes is None:
                 raise ConfigError("classifier has neither num_classes nor a task; expected one of them")
@@ -191,12 +198,13 @@ class TaskModule(pl.LightningModule):
         if clips_mixed and getattr(make, "keywords", {}).get("fused"):
             # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
             make = functools.partial(make, fused=False)  # type: ignore[call-arg]
-        optimizer = make(p for p in self.net.parameters() if p.requires_grad)
+        trained = {name: parameter for name, parameter in self.net.named_parameters() if parameter.requires_grad}
+        optimizer = optimizer_of(trained, make, assigned(self.net, self._parameter_groups), self._lookahead)
         if self._make_scheduler is None:
             return optimizer
         options: dict[str, Any] = {}
         if accepts(self._make_scheduler, "total_steps"):
-            options["total_steps"] = int(trainer.estimated_stepping_batches)
+            options["total_steps"] = self._length_of_schedule()
         scheduler = self._make_scheduler(optimizer, **options)
         follows_validation = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
         return {
@@ -208,6 +216,18 @@ class TaskModule(pl.LightningModule):
                 "frequency": (trainer.check_val_every_n_epoch or 1) if follows_validation else 1,
             },
         }
+
+    def check_optimizer(self) -> None:
+        """Try the optimizer and its schedule on small parameters; see `trial_step.check_optimizer`."""
+        check_optimizer(self._make_optimizer, self._make_scheduler, self.net, self._parameter_groups, self._lookahead)
+
+    def _length_of_schedule(self) -> int:
+        """Length of the run in what its schedule moves on by: optimizer steps or epochs."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self._scheduler_interval == "step":
+            return steps
+        steps_an_epoch = -(-int(self.trainer.num_training_batches) // self.trainer.accumulate_grad_batches)
+        return -(-steps // max(1, steps_an_epoch))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would reset them."""

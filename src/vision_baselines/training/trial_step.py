@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,31 +15,45 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.optim.groups import Group, assigned
+from vision_baselines.optim.make import optimizer_of
 
 _STEPS = 3
 
 
 def check_optimizer(
-    make_optimizer: Callable[..., Any], make_scheduler: Callable[..., Any] | None, net: torch.nn.Module
+    make_optimizer: Callable[..., Any],
+    make_scheduler: Callable[..., Any] | None,
+    net: torch.nn.Module,
+    groups: Mapping[str, Mapping[str, Any]] | None = None,
+    lookahead: Mapping[str, Any] | None = None,
 ) -> None:
     """Build the optimizer of small parameters and its schedule, and take three steps.
 
     Args:
         make_optimizer: Parameters to an optimizer.
         make_scheduler: An optimizer to its schedule, if there is one.
-        net: There is a small parameter of each number of dimensions, type and layout that its trainable ones have.
+        net: There is a small parameter of each number of dimensions, type and layout that its trainable ones have, in
+            each group of parameters.
+        groups: See `vision_baselines.optim.groups.assigned`.
+        lookahead: See `vision_baselines.optim.make.optimizer_of`.
 
     Raises:
         ConfigError: One of them cannot be built, or cannot do a step as Lightning asks for it.
     """
-    alike = {(p.dim(), p.dtype, _layout(p)): None for p in net.parameters() if p.requires_grad}
-    parameters = [
-        torch.nn.Parameter(torch.zeros((2,) * dim, dtype=dtype, device="cpu").to(memory_format=layout))
-        for dim, dtype, layout in alike
-    ]
-    if not parameters:
+    trainable = {name: parameter for name, parameter in net.named_parameters() if parameter.requires_grad}
+    if not trainable:
         raise ConfigError("model has no parameter that is trained; expected a net with weights")
-    optimizer = _tried("optimizer", make_optimizer, parameters)
+    small: dict[str, torch.nn.Parameter] = {}
+    small_groups: list[Group] = []
+    for group in assigned(net, groups):
+        alike = {(trainable[name].dim(), trainable[name].dtype, _layout(trainable[name])): name for name in group.names}
+        for (dim, dtype, layout), name in alike.items():
+            empty = torch.zeros((2,) * dim, dtype=dtype, device="cpu").to(memory_format=layout)
+            small[name] = torch.nn.Parameter(empty)
+        small_groups.append(replace(group, names=tuple(alike.values())))
+    parameters = list(small.values())
+    optimizer = _tried("optimizer", optimizer_of, small, make_optimizer, small_groups, lookahead)
     if not isinstance(optimizer, Optimizer):
         raise ConfigError(f"optimizer makes a {type(optimizer).__name__}; expected a torch.optim.Optimizer")
     if not _accepts_closure(optimizer):
@@ -56,6 +71,12 @@ def check_optimizer(
 
     scheduler = None
     if make_scheduler is not None:
+        rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
+        if getattr(make_scheduler, "func", make_scheduler) is torch.optim.lr_scheduler.OneCycleLR and len(rates) > 1:
+            raise ConfigError(
+                "scheduler=one_cycle gives all groups of parameters one rate, and here they have several; "
+                "expected another, such as scheduler=triangular, which keeps their ratio"
+            )
         options: Mapping[str, Any] = {"total_steps": 10} if accepts(make_scheduler, "total_steps") else {}
         scheduler = _tried("scheduler.schedule", make_scheduler, optimizer, **options)
         if not isinstance(scheduler, LRScheduler | ReduceLROnPlateau):
@@ -73,6 +94,8 @@ def check_optimizer(
 def _tried(key: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
         return function(*arguments, **options)
+    except ConfigError:
+        raise
     except Exception as error:
         kind = "" if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: "
         text = " ".join(str(error).split())
