@@ -71,7 +71,9 @@ def _keys(node, prefix=""):
 
 def test_every_key_of_a_composed_config_is_in_the_reference(reference):
     entries = set(re.findall(r"^::::\{confval\} (\S+)$", reference, re.MULTILINE))
-    everything = composed(["probe=all", "scheduler=plateau", "augment=photo", "logger=csv", "parameter_groups=no_decay"])
+    everything = composed(
+        ["probe=all", "scheduler=plateau", "augment=photo", "logger=csv", "parameter_groups=no_decay"]
+    )
     plain = OmegaConf.to_container(everything, resolve=False)
     wanted = {key for key in _keys(plain) if key.rpartition(".")[2] not in SYNTAX}
     # in a place where another group is put as a whole
