@@ -167,7 +167,7 @@ class MultiStep(Schedule):
     def __init__(
         self, optimizer: Optimizer, *, total_steps: int, at: Sequence[float] = (0.5, 0.75), gamma: float = 0.1
     ) -> None:
-        if isinstance(at, str) or not isinstance(at, Sequence) or not at:
+        if not isinstance(at, list | tuple) or not at:
             raise ConfigError(f"scheduler.schedule.at is {at!r}; expected a list, such as [0.5,0.75] or [30,60]")
         self.at = [length("at", place, total_steps) for place in at]
         self.gamma = share("gamma", gamma)
