@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -51,6 +52,22 @@ TINY_DATA = [
 TINY_NET = ["model=cnn", "model.channels=[2,3]", "model.hidden_features=4"]
 # What takes most of a tiny run's time and changes nothing in it.
 PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where ``-m`` asks for CI's tests, of ``@pytest.mark.ci(every=n)`` only each nth variant is kept."""
+    if "ci" not in config.option.markexpr.split():
+        return
+    seen: Counter[str] = Counter()
+    kept, left = [], []
+    for item in items:
+        every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
+        name = item.nodeid.partition("[")[0]
+        (left if seen[name] % every else kept).append(item)
+        seen[name] += 1
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
 
 
 @pytest.fixture(autouse=True)

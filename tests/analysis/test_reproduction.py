@@ -11,7 +11,7 @@ from vision_baselines.analysis.reproduction import reproduction_margin
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("groups", [1, 7, 28])
 @pytest.mark.parametrize(("n", "accuracy", "size"), [(3, 0.97, 360), (3, 0.5, 100), (5, 0.9, 10_000)])
 def test_a_baseline_of_any_number_of_groups_raises_a_false_alarm_in_one_of_twenty_at_most(groups, n, accuracy, size):

@@ -169,7 +169,7 @@ IN_ITS_PLACE: dict[str, Callable[[Path], object]] = {
     "a pickle": lambda path: path.write_bytes(pickle.dumps(Touch(path.parent / "ran"))),
     "a zip archive that unpacks to much": _zip_bomb,
 }
-RARE = [pytest.mark.slow, pytest.mark.ci]
+RARE = [pytest.mark.slow, pytest.mark.ci(every=3)]
 DEFAULT = {"a FIFO", "a link to /dev/zero", "a terabyte of nothing"}
 PLACES = [
     pytest.param(

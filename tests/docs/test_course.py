@@ -86,7 +86,7 @@ def _commands() -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_of_the_index_is_one_that_runs(command, tmp_path, monkeypatch, capsys):
     picture = course.ROOT / "docs" / "demo" / "filters.png"

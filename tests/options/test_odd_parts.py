@@ -95,7 +95,7 @@ def _brought(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("join", ["view", "view_after_relu", "view_of_images", "reshape", "flatten"])
 def test_a_net_may_view_its_images_and_is_evaluated_as_it_was_tested(join, run_tiny, tmp_path):
     from vision_baselines.evaluation.evaluate import evaluate
@@ -115,7 +115,7 @@ def test_a_net_of_another_precision_trains_and_its_record_says_so(dtype, precisi
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [

@@ -102,7 +102,7 @@ def with_callback(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("row", essential, ids=name_of)
 def test_a_kill_in_mid_epoch_changes_nothing(row, run_tiny, with_callback, tmp_path):
     try_row(row, 9, run_tiny, with_callback, tmp_path)
@@ -117,7 +117,7 @@ def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_ti
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize("row", rows.REFUSED, ids=name_of)
 def test_every_other_option_is_refused_in_a_line_before_training(row, run_tiny, tmp_path):
     with pytest.raises(ConfigError, match=row.says) as caught:
