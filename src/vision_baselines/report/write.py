@@ -30,7 +30,7 @@ LATEX_FILE = "comparison.tex"
 _WRITTEN = re.compile(
     rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
-    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}|{re.escape(WRITTEN_FILE)}"
+    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}(\.lease)?|{re.escape(WRITTEN_FILE)}"
 )
 
 

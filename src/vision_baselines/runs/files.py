@@ -31,9 +31,9 @@ RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
 # A picture of a probe: written where a record lists it.
 _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What a run leaves beside these, and that goes with it only where it is removed for good.
-_BESIDE = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
+_BESIDE = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
 # What is there before a run begins, and stays when it is trained anew: the lock, Hydra's own files, logs.
-_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
+_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
 
 
 def own_files(folder: Path, record: RunRecord) -> list[str]:

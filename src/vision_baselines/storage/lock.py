@@ -1,8 +1,8 @@
 """One process at a time in a folder: a lock that dies with the process that holds it.
 
-An advisory lock on an open file is let go by the operating system however the process ends, SIGKILL included.
-Rejected: a file with a process id in it, or one whose existence is the lock; both outlive their process and then have
-to be judged.
+An advisory lock on an open file is let go by the operating system however the process ends, SIGKILL included. On a
+shared file system it may hold on one host only, or not at all, so a lease goes with it, which has to be judged where its
+holder ended without giving it back; see `lease`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vision_baselines.errors import StorageError
+from vision_baselines.storage import lease
 
 
 def _module(name: str) -> Any:
@@ -27,11 +28,15 @@ def _module(name: str) -> Any:
         return None
 
 
-# Unix locks a file, Windows a byte of it; where there is neither, two runs of one folder are not kept apart.
+# Unix locks a file, Windows a byte of it; where there is neither, the lease alone decides.
 fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 LOCK_FILE = ".lock"
+LEASE_FILE = f"{LOCK_FILE}.lease"
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# What a file system without locks answers.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EREMOTEIO}
+_LONGEST_NAP_S = 2.0
 # Who only looks whether a lock is held (`holder`) holds it for a moment.
 _LOOK_S = 0.02
 _LOCKED_BYTE = 2**30  # far behind the process id, which others may read while it is locked
@@ -41,11 +46,19 @@ _held: set[TextIO] = set()
 
 
 class RunLockedError(Exception):
-    """Another process holds the folder; `pid` is that process's id, 0 if it is not known."""
+    """Another process holds the folder.
 
-    def __init__(self, folder: Path, pid: int) -> None:
-        super().__init__(f"{folder} is being trained by process {pid or '(unknown)'}")
-        self.pid = pid
+    Args:
+        folder: The folder.
+        pid: That process's id, 0 if it is not known.
+        host: Where it runs, if that is another host.
+        quiet_s: Seconds since the last sign of life of a process on another host.
+    """
+
+    def __init__(self, folder: Path, pid: int, host: str = "", quiet_s: float = 0.0) -> None:
+        where = f" on {host}, last heard of {max(0.0, quiet_s):.0f} s ago" if host else ""
+        super().__init__(f"{folder} is being trained by process {pid or '(unknown)'}{where}")
+        self.pid, self.host, self.quiet_s = pid, host, quiet_s
 
 
 @contextmanager
@@ -74,6 +87,7 @@ def exclusive(
             yield
         finally:
             _held.discard(file)
+            lease.release(_lease(folder, name))
             if not file.closed:
                 file.truncate(0)
                 _unlock(file)
@@ -84,6 +98,8 @@ def holder(folder: Path, *, name: str = LOCK_FILE) -> int | None:
 
     Nothing is written. A process that has only just taken the lock may be overlooked.
     """
+    if (found := lease.peek(_lease(folder, name), time.time())) is not None:
+        return found.pid
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(folder / name, flags if fcntl is not None else os.O_RDWR)
@@ -99,8 +115,10 @@ def holder(folder: Path, *, name: str = LOCK_FILE) -> int | None:
             return None
         try:  # shared, so that no two who look disturb each other
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return pid
+        except OSError:
+            return None
         return None
 
 
@@ -118,7 +136,9 @@ def _acquired(folder: Path, name: str, *, wait: bool, on_wait: Callable[[], None
                     on_wait = None
                 while not _locked(file, wait=True):
                     pass
-            if os.path.samestat(os.fstat(file.fileno()), os.lstat(folder / name)):
+            if os.path.samestat(os.fstat(file.fileno()), os.lstat(folder / name)) and _leased(
+                folder, name, wait=wait, on_wait=on_wait
+            ):
                 return file
         except FileNotFoundError:
             pass
@@ -126,6 +146,27 @@ def _acquired(folder: Path, name: str, *, wait: bool, on_wait: Callable[[], None
             file.close()
             raise
         file.close()
+
+
+def _lease(folder: Path, name: str) -> Path:
+    return folder / f"{name}.lease"
+
+
+def _leased(folder: Path, name: str, *, wait: bool, on_wait: Callable[[], None] | None) -> bool:
+    """Take the lease; whether that was done without a wait, after which the lock file may be another one."""
+    path, nap_s, waited = _lease(folder, name), _LOOK_S, False
+    while (other := lease.acquire(path)) is not None:
+        if not wait and waited:
+            elsewhere = not other.is_here and bool(other.host)
+            found = lease.read(path) if elsewhere else None
+            quiet_s = found[1] if found is not None else 0.0
+            raise RunLockedError(folder, other.pid, other.host if elsewhere else "", quiet_s)
+        if wait and waited and on_wait is not None:
+            on_wait()
+            on_wait = None
+        time.sleep(nap_s)
+        nap_s, waited = min(2 * nap_s, _LONGEST_NAP_S), True
+    return True
 
 
 def _locked_soon(file: TextIO) -> bool:
@@ -160,6 +201,9 @@ def _locked(file: TextIO, *, wait: bool) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
     elif msvcrt is not None:
         os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
         try:  # LK_LOCK itself gives up after ten seconds
@@ -181,6 +225,7 @@ def _let_go() -> None:
     for file in _held:
         file.close()
     _held.clear()
+    lease.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vision_baselines.errors import (
@@ -19,10 +20,13 @@ from vision_baselines.errors import (
 from vision_baselines.report.hparams import write_row
 from vision_baselines.runs.files import written_files
 from vision_baselines.runs.record import Failure, RunRecord, Status, now
+from vision_baselines.storage.lease import STALE_S
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 2.0
 
 
 def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:
@@ -48,12 +52,25 @@ def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:
 
 @contextmanager
 def sole_trainer(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the run's folder. In a sweep wait for it: when another sweep has finished the job, it is skipped."""
-    try:
-        with exclusive(folder, wait=wait):
-            yield
-    except RunLockedError as error:
-        raise ConfigError(f"{error}; wait for it, or choose another name=…") from error
+    """Hold the run's folder. In a sweep wait for it: when another sweep has finished the job, it is skipped.
+
+    A holder on another host may be gone, as the attempt of a job before a node failed: it is waited for until it gives
+    a sign of life.
+    """
+    with ExitStack() as held:
+        quiet_s = 0.0
+        while True:
+            try:
+                held.enter_context(exclusive(folder, wait=wait))
+                break
+            except RunLockedError as error:
+                if not error.host or error.quiet_s < quiet_s:
+                    raise ConfigError(f"{error}; wait for it, or choose another name=…") from error
+                if not quiet_s:
+                    log.info("%s; waiting for a sign of life, at most %.0f s in all", error, STALE_S)
+                quiet_s = max(error.quiet_s, 0.001)
+            time.sleep(_LOOK_AGAIN_S)
+        yield
 
 
 @contextmanager

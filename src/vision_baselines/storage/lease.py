@@ -1,0 +1,322 @@
+"""A lease on a folder for file systems where the system's own lock does nothing: a file that one process at a time has.
+
+The file is made by a hard link, or by an exclusive creation where there are none; both hold on NFS and Lustre without a
+lock daemon. It says who holds the folder: host, boot, process and when that began, and its time of change is the
+holder's sign of life, renewed every `BEAT_S` seconds. Ages are measured with the file system's own clock, so that the
+clocks of hosts may differ. Of a holder on this machine the system knows whether it lives, and a dead one's lease is
+taken at once; that of another host is taken when there was no sign of life for `STALE_S` seconds, or when this process
+is a later attempt of the same job of Slurm, which starts one only when the attempt before has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import stat
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from vision_baselines.errors import StorageError
+
+BEAT_S = 20.0
+"""Seconds between two signs of life of a holder."""
+STALE_S = 300.0
+"""Seconds without a sign of life after which a holder on another host counts as gone."""
+_MOST_BYTES = 4096
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
+_LOST = 5
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a folder.
+
+    `machine` is the same for processes that see each other's ids; `started` tells a process from a later one of the
+    same id; `job` and `restarts` are Slurm's. Of a file that nobody can read all is empty.
+    """
+
+    token: str = ""
+    host: str = ""
+    machine: str = ""
+    pid: int = 0
+    started: str = ""
+    job: str = ""
+    restarts: int = 0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this machine knows of the process."""
+        return bool(self.machine) and self.machine == machine()
+
+    @property
+    def is_earlier_attempt(self) -> bool:
+        """Whether it is an attempt of this process's job that Slurm has ended."""
+        job, restarts = _attempt()
+        return bool(job) and job == self.job and restarts > self.restarts
+
+
+@cache
+def machine() -> str:
+    """What processes have in common that see each other's ids: the boot of a kernel, and a namespace of processes."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{socket.gethostname()} {sys.platform}"
+
+
+def acquire(path: Path) -> Holder | None:
+    """Make the lease this process's.
+
+    Returns:
+        None where that is done; else who has it.
+
+    Raises:
+        StorageError: It is a link, a folder or something else that is not a file.
+        OSError: The folder cannot be written.
+    """
+    own, path = _own(), path.absolute()
+    _claimed.add(own.token)
+    try:
+        while True:
+            if _made(path, own):
+                _watch(path, own.token)
+                return None
+            found = read(path)
+            if found is not None and (_is_alive(*found) or not _removed(path, found[0])):
+                return found[0]
+    finally:
+        if own.token not in _held.values():
+            _claimed.discard(own.token)
+
+
+def release(path: Path) -> None:
+    """Give the lease back, if it is this process's still."""
+    path = path.absolute()
+    with _lock:
+        token = _held.pop(path, None)
+    found = _read(path) if token else None
+    if found is not None and found[0].token == token:
+        path.unlink(missing_ok=True)
+    _claimed.discard(token or "")
+
+
+def forget() -> None:
+    """Called in a child that was forked: what its parent holds is not the child's to renew or give back."""
+    global _lock, _beating
+    _lock, _beating = threading.Lock(), None
+    _held.clear()
+    _claimed.clear()
+
+
+def read(path: Path) -> tuple[Holder, float] | None:
+    """Who has a lease, and the seconds since the last sign of life by the file system's clock; None where nobody has.
+
+    A file is made beside it for a moment, to read that clock.
+    """
+    found = _read(path)
+    if found is None:
+        return None
+    return found[0], _file_system_time(path) - found[1]
+
+
+def peek(path: Path, now: float) -> Holder | None:
+    """Who has a lease and is alive, as far as that can be told at `now` without writing anything; None where nobody."""
+    try:
+        found = _read(path)
+    except (OSError, StorageError):
+        return None
+    return found[0] if found is not None and _is_alive(found[0], now - found[1]) else None
+
+
+def _own() -> Holder:
+    pid = os.getpid()
+    job, restarts = _attempt()
+    return Holder(secrets.token_hex(8), socket.gethostname(), machine(), pid, _started(pid) or "", job, restarts)
+
+
+def _attempt() -> tuple[str, int]:
+    restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
+    return os.environ.get("SLURM_JOB_ID", ""), int(restarts) if restarts.isdecimal() else 0
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, in the kernel's ticks; empty where that is not told, None if it is gone.
+
+    Source: the fields `state` and `starttime` of proc(5).
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        if Path("/proc/self/stat").exists() or sys.platform == "win32":
+            return None  # on Windows the system's own lock has been asked before
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except OSError:
+            pass
+        return ""
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _is_alive(holder: Holder, age_s: float) -> bool:
+    if holder.is_earlier_attempt:
+        return False
+    if holder.is_here:
+        if holder.pid == os.getpid():
+            return holder.token in _claimed
+        return _started(holder.pid) == holder.started
+    return abs(age_s) <= STALE_S  # a time far in the future is no sign of life either
+
+
+def _made(path: Path, own: Holder) -> bool:
+    content = json.dumps(asdict(own)).encode()
+    beside = path.with_name(f"{path.name}.{secrets.randbits(48)}")
+    try:
+        with os.fdopen(os.open(beside, _MAKE, 0o666), "wb") as file:
+            file.write(content)
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            # an answer that was lost on the way is an error although the link was made
+            if beside.stat().st_nlink == 2:
+                return True
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return True
+    finally:
+        beside.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(path, _MAKE, 0o666), "wb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _read(path: Path) -> tuple[Holder, float] | None:
+    """Who has a lease, and its time of change."""
+    try:
+        descriptor = os.open(path, _READ)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_a_file(path) from error
+        raise
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise _not_a_file(path)
+        return _parsed(os.read(descriptor, _MOST_BYTES)), facts.st_mtime
+    finally:
+        os.close(descriptor)
+
+
+def _parsed(content: bytes) -> Holder:
+    try:
+        raw = json.loads(content)
+        kinds = {"pid": int, "restarts": int}
+        known = {name: raw[name] for name in Holder.__dataclass_fields__}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return Holder()
+    right = all(type(value) is kinds.get(name, str) for name, value in known.items())
+    return Holder(**known) if right and known["pid"] >= 0 else Holder()
+
+
+def _not_a_file(path: Path) -> StorageError:
+    return StorageError(f"{path} is not a regular file; expected a lock that this project made")
+
+
+def _file_system_time(path: Path) -> float:
+    """The present time as the file system would write it, in seconds."""
+    probe = path.with_name(f"{path.name}.{secrets.randbits(48)}")
+    try:
+        descriptor = os.open(probe, _MAKE, 0o666)
+        try:
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _removed(path: Path, dead: Holder) -> bool:
+    """Remove the lease of a dead holder, unless somebody else is doing so.
+
+    Who may is decided by another file that one process alone can make; under it the lease is looked at once more, for
+    it may be somebody's new one by now.
+    """
+    mark = path.with_name(f"{path.name}.{int(dead.token or '0', 16) if _is_hex(dead.token) else 0}")
+    try:
+        os.close(os.open(mark, _MAKE, 0o666))
+    except FileExistsError:
+        with contextlib.suppress(OSError):  # of a process that died in the midst of this
+            if _file_system_time(path) - mark.stat().st_mtime > STALE_S:
+                mark.unlink()
+        return False
+    try:
+        found = read(path)
+        if found is not None and found[0] == dead and not _is_alive(*found):
+            path.unlink(missing_ok=True)
+        return True
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _is_hex(text: str) -> bool:
+    return bool(text) and all(character in "0123456789abcdef" for character in text)
+
+
+# The leases of this process, by path, and the thread that renews them.
+_held: dict[Path, str] = {}
+_claimed: set[str] = set()  # those, and what this process tries to make its own
+_lock = threading.Lock()
+_beating: threading.Thread | None = None
+_wake = threading.Event()
+
+
+def _watch(path: Path, token: str) -> None:
+    global _beating
+    with _lock:
+        _held[path] = token
+        if _beating is None or not _beating.is_alive():
+            _beating = threading.Thread(target=_beat, name="lock-heartbeat", daemon=True)
+            _beating.start()
+
+
+def _beat() -> None:
+    while not _wake.wait(BEAT_S):
+        with _lock:
+            leases = dict(_held)
+        for path, token in leases.items():
+            _renew(path, token)
+
+
+def _renew(path: Path, token: str) -> None:
+    """A sign of life; a process that finds its lease another's was asleep for minutes and must not write any more."""
+    try:
+        found = _read(path)
+        if found is None or found[0].token == token:  # removed with the folder, or still its own
+            os.utime(path)
+            return
+    except (OSError, StorageError):
+        return  # the file system does not answer now
+    with _lock:
+        if _held.get(path) != token:
+            return  # given back meanwhile
+    print(f"error: {path.parent} was taken by another process while this one was suspended", file=sys.stderr, flush=True)
+    os._exit(_LOST)
