@@ -13,6 +13,7 @@ import time
 import pytest
 
 from vision_baselines.errors import StorageError
+from vision_baselines.storage import holder as holders
 from vision_baselines.storage import lease, lock
 from vision_baselines.storage.lock import RunLockedError, exclusive, holder
 
@@ -20,11 +21,11 @@ from vision_baselines.storage.lock import RunLockedError, exclusive, holder
 OTHER = """
 import sys, time, fcntl
 from pathlib import Path
-from vision_baselines.storage import lease
+from vision_baselines.storage import holder, lease
 from vision_baselines.storage.lock import exclusive, RunLockedError
 fcntl.flock = lambda *_: None
 if sys.argv[2] != "here":
-    lease.machine = lambda: sys.argv[2]
+    holder.machine = lambda: sys.argv[2]
 lease.BEAT_S = 0.05
 try:
     with exclusive(Path(sys.argv[1])):
@@ -51,9 +52,7 @@ def other(tmp_path, environment):
 
     def start(host):
         command = [sys.executable, "-c", OTHER, str(tmp_path), host]
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         started.append(process)
         assert process.stdout.readline() == "held\n"
         return process
@@ -67,7 +66,15 @@ def other(tmp_path, environment):
 def left(folder, **facts):
     """A lease as a holder left it."""
     path = folder / ".lock.lease"
-    own = {"token": "0123456789abcdef", "host": "node7", "machine": "x", "pid": 7, "started": "1", "job": "", "restarts": 0}
+    own = {
+        "token": "0123456789abcdef",
+        "host": "node7",
+        "machine": "x",
+        "pid": 7,
+        "started": "1",
+        "job": "",
+        "restarts": 0,
+    }
     path.write_text(json.dumps({**own, **facts}))
     return path
 
@@ -98,7 +105,7 @@ def test_of_a_process_killed_on_this_host_the_lock_is_taken_at_once(tmp_path, ot
 
 @pytest.mark.slow
 def test_of_a_process_killed_on_another_host_it_is_taken_when_it_was_quiet_long_enough(tmp_path, other, monkeypatch):
-    monkeypatch.setattr(lease, "STALE_S", 1.0)
+    monkeypatch.setattr(holders, "STALE_S", 1.0)
     process = other("another")
     time.sleep(1.2)
     with pytest.raises(RunLockedError), exclusive(tmp_path):  # its signs of life come
@@ -135,10 +142,10 @@ def test_a_later_attempt_of_the_same_job_takes_it_at_once(tmp_path, monkeypatch)
 
 
 def test_a_process_id_that_is_another_process_now_holds_nothing(tmp_path):
-    left(tmp_path, machine=lease.machine(), pid=os.getppid(), started="1")
+    left(tmp_path, machine=holders.machine(), pid=os.getppid(), started="1")
     with exclusive(tmp_path):
         pass
-    left(tmp_path, machine=lease.machine(), pid=os.getpid(), started=lease._started(os.getpid()))
+    left(tmp_path, machine=holders.machine(), pid=os.getpid(), started=holders._started(os.getpid()))
     with exclusive(tmp_path):
         pass
 
@@ -166,7 +173,7 @@ def test_what_is_no_file_is_refused_in_a_line(tmp_path, make):
 
 
 def test_of_many_who_find_a_dead_one_one_has_it_at_a_time(tmp_path):
-    left(tmp_path, machine=lease.machine(), pid=2**22 + 1)
+    left(tmp_path, machine=holders.machine(), pid=2**22 + 1)
     inside, most, done = [], [], []
 
     def take():

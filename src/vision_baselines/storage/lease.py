@@ -15,63 +15,22 @@ import errno
 import json
 import os
 import secrets
-import socket
 import stat
 import sys
 import threading
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict
 from pathlib import Path
 
 from vision_baselines.errors import StorageError
+from vision_baselines.storage.holder import STALE_S, Holder, is_alive, own_holder, parsed
 
 BEAT_S = 20.0
 """Seconds between two signs of life of a holder."""
-STALE_S = 300.0
-"""Seconds without a sign of life after which a holder on another host counts as gone."""
 _MOST_BYTES = 4096
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.EACCES, errno.EINVAL}
 _LOST = 5
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a folder.
-
-    `machine` is the same for processes that see each other's ids; `started` tells a process from a later one of the
-    same id; `job` and `restarts` are Slurm's. Of a file that nobody can read all is empty.
-    """
-
-    token: str = ""
-    host: str = ""
-    machine: str = ""
-    pid: int = 0
-    started: str = ""
-    job: str = ""
-    restarts: int = 0
-
-    @property
-    def is_here(self) -> bool:
-        """Whether this machine knows of the process."""
-        return bool(self.machine) and self.machine == machine()
-
-    @property
-    def is_earlier_attempt(self) -> bool:
-        """Whether it is an attempt of this process's job that Slurm has ended."""
-        job, restarts = _attempt()
-        return bool(job) and job == self.job and restarts > self.restarts
-
-
-@cache
-def machine() -> str:
-    """What processes have in common that see each other's ids: the boot of a kernel, and a namespace of processes."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return f"{socket.gethostname()} {sys.platform}"
 
 
 def acquire(path: Path) -> Holder | None:
@@ -84,7 +43,7 @@ def acquire(path: Path) -> Holder | None:
         StorageError: It is a link, a folder or something else that is not a file.
         OSError: The folder cannot be written.
     """
-    own, path = _own(), path.absolute()
+    own, path = own_holder(), path.absolute()
     _claimed.add(own.token)
     try:
         while True:
@@ -92,7 +51,7 @@ def acquire(path: Path) -> Holder | None:
                 _watch(path, own.token)
                 return None
             found = read(path)
-            if found is not None and (_is_alive(*found) or not _removed(path, found[0])):
+            if found is not None and (is_alive(*found, _claimed) or not _removed(path, found[0])):
                 return found[0]
     finally:
         if own.token not in _held.values():
@@ -104,10 +63,12 @@ def release(path: Path) -> None:
     path = path.absolute()
     with _lock:
         token = _held.pop(path, None)
-    found = _read(path) if token else None
-    if found is not None and found[0].token == token:
-        path.unlink(missing_ok=True)
-    _claimed.discard(token or "")
+    try:
+        found = _read(path) if token else None
+        if found is not None and found[0].token == token:
+            path.unlink(missing_ok=True)
+    finally:
+        _claimed.discard(token or "")
 
 
 def forget() -> None:
@@ -135,48 +96,7 @@ def peek(path: Path, now: float) -> Holder | None:
         found = _read(path)
     except (OSError, StorageError):
         return None
-    return found[0] if found is not None and _is_alive(found[0], now - found[1]) else None
-
-
-def _own() -> Holder:
-    pid = os.getpid()
-    job, restarts = _attempt()
-    return Holder(secrets.token_hex(8), socket.gethostname(), machine(), pid, _started(pid) or "", job, restarts)
-
-
-def _attempt() -> tuple[str, int]:
-    restarts = os.environ.get("SLURM_RESTART_COUNT", "0")
-    return os.environ.get("SLURM_JOB_ID", ""), int(restarts) if restarts.isdecimal() else 0
-
-
-def _started(pid: int) -> str | None:
-    """When a process of this machine started, in the kernel's ticks; empty where that is not told, None if it is gone.
-
-    Source: the fields `state` and `starttime` of proc(5).
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        if Path("/proc/self/stat").exists() or sys.platform == "win32":
-            return None  # on Windows the system's own lock has been asked before
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except OSError:
-            pass
-        return ""
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _is_alive(holder: Holder, age_s: float) -> bool:
-    if holder.is_earlier_attempt:
-        return False
-    if holder.is_here:
-        if holder.pid == os.getpid():
-            return holder.token in _claimed
-        return _started(holder.pid) == holder.started
-    return abs(age_s) <= STALE_S  # a time far in the future is no sign of life either
+    return found[0] if found is not None and is_alive(found[0], now - found[1], _claimed) else None
 
 
 def _made(path: Path, own: Holder) -> bool:
@@ -221,20 +141,9 @@ def _read(path: Path) -> tuple[Holder, float] | None:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise _not_a_file(path)
-        return _parsed(os.read(descriptor, _MOST_BYTES)), facts.st_mtime
+        return parsed(os.read(descriptor, _MOST_BYTES)), facts.st_mtime
     finally:
         os.close(descriptor)
-
-
-def _parsed(content: bytes) -> Holder:
-    try:
-        raw = json.loads(content)
-        kinds = {"pid": int, "restarts": int}
-        known = {name: raw[name] for name in Holder.__dataclass_fields__}
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return Holder()
-    right = all(type(value) is kinds.get(name, str) for name, value in known.items())
-    return Holder(**known) if right and known["pid"] >= 0 else Holder()
 
 
 def _not_a_file(path: Path) -> StorageError:
@@ -266,11 +175,11 @@ def _removed(path: Path, dead: Holder) -> bool:
     except FileExistsError:
         with contextlib.suppress(OSError):  # of a process that died in the midst of this
             if _file_system_time(path) - mark.stat().st_mtime > STALE_S:
-                mark.unlink()
+                mark.unlink(missing_ok=True)
         return False
     try:
         found = read(path)
-        if found is not None and found[0] == dead and not _is_alive(*found):
+        if found is not None and found[0] == dead and not is_alive(*found, _claimed):
             path.unlink(missing_ok=True)
         return True
     finally:
@@ -318,5 +227,6 @@ def _renew(path: Path, token: str) -> None:
     with _lock:
         if _held.get(path) != token:
             return  # given back meanwhile
-    print(f"error: {path.parent} was taken by another process while this one was suspended", file=sys.stderr, flush=True)
+    sys.stderr.write(f"error: {path.parent} was taken by another process while this one was suspended\n")
+    sys.stderr.flush()
     os._exit(_LOST)

@@ -1,8 +1,8 @@
 """One process at a time in a folder: a lock that dies with the process that holds it.
 
 An advisory lock on an open file is let go by the operating system however the process ends, SIGKILL included. On a
-shared file system it may hold on one host only, or not at all, so a lease goes with it, which has to be judged where its
-holder ended without giving it back; see `lease`.
+shared file system it may hold on one host only, or not at all, so a lease goes with it, which has to be judged where
+its holder ended without giving it back; see `lease`.
 """
 
 from __future__ import annotations
