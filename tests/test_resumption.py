@@ -10,8 +10,8 @@ import warnings
 import pytest
 import pytorch_lightning as pl
 
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.training.signals import Interrupted
 
 # Six steps an epoch, three epochs. The plateau schedule lowers the rate in every epoch that does not improve.
 SCHEDULES = {

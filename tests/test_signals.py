@@ -15,11 +15,11 @@ import pytest
 
 from vision_baselines.cli import entry, messages
 from vision_baselines.cli.start import main
+from vision_baselines.jobs.signals import Interrupted, StopSignals
 from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training import build
 from vision_baselines.training import run as run_module
-from vision_baselines.training.signals import Interrupted, StopSignals
 
 
 def after(function: Callable[..., Any], signum: int) -> Callable[..., Any]:

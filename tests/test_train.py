@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import ConfigError, DivergedError, TrainingError
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training.results import headline, weights_sha256
-from vision_baselines.training.signals import Interrupted
 
 
 class AtStep(pl.Callback):

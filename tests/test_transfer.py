@@ -17,8 +17,8 @@ from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.record import Status
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.sweep.checks import require_a_beginning
+from vision_baselines.sweep.hooks import RunHooks
 from vision_baselines.sweep.job import Job
-from vision_baselines.sweep.launcher import _Sweep
 from vision_baselines.training import build
 
 NEW_CLASSES = ["data.classes=[5,6,7]", "data.num_classes=3"]
@@ -155,17 +155,16 @@ def job(folder, starts_from=None):
     return Job(
         0,
         [],
-        [],
         b"",
         Path("/nowhere") / folder,
-        str(folder),
+        [],
+        fingerprint=str(folder),
         starts_from=starts_from and Path("/nowhere") / starts_from,
     )
 
 
 def may_start(one, *unfinished):
-    sweep = _Sweep(None, None, None, None, fail_fast=False)
-    return sweep.may_start(one, unfinished)
+    return RunHooks().may_start(one, unfinished)
 
 
 def test_a_job_waits_until_the_one_it_starts_from_has_ended():

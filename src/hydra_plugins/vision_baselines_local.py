@@ -1,6 +1,6 @@
-"""Hydra's side of ``hydra/launcher=local`` and ``hydra/sweeper=paired`` or ``until_decided``.
+"""Hydra's side of ``hydra/launcher=local`` and ``hydra/sweeper=paired`` or ``until_decided``, for any application.
 
-The work is done in `vision_baselines.sweep`.
+The work is done in `vision_baselines.jobs`; what runs of this project need is plugged in by its own configs.
 
 Hydra takes launchers and sweepers from this namespace only, and reads it at every start, so little is imported here.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
+from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -26,11 +27,26 @@ class LocalLauncher(Launcher):
     Args:
         n_jobs: Jobs at a time; none means one for each core this process may use.
         fail_fast: Start no further job, and stop those that run, after the first failure.
+        output: File in each job's folder for what it prints; none: it is printed where the sweep is.
+        preload: Modules that are imported once, for all jobs.
+        jobs: What the application adds: a `vision_baselines.jobs.hooks.Hooks`; none: nothing.
     """
 
-    def __init__(self, n_jobs: int | None = None, fail_fast: bool = False) -> None:
+    checks_jobs = True  # composes every job before it starts one
+
+    def __init__(
+        self,
+        n_jobs: int | None = None,
+        fail_fast: bool = False,
+        output: str | None = "output.txt",
+        preload: Sequence[str] = (),
+        jobs: Any = None,
+    ) -> None:
         self.n_jobs = n_jobs
         self.fail_fast = fail_fast
+        self.output = output
+        self.preload = preload
+        self.jobs = jobs
         self.config: DictConfig | None = None
         self.hydra_context: HydraContext | None = None
         self.task_function: TaskFunction | None = None
@@ -44,8 +60,8 @@ class LocalLauncher(Launcher):
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.task_function is not None
-        slots = self.n_jobs or _cores()
-        from vision_baselines.sweep.launcher import launch
+        from vision_baselines.jobs.hooks import Hooks
+        from vision_baselines.jobs.launch import launch
 
         return launch(
             job_overrides,
@@ -53,8 +69,11 @@ class LocalLauncher(Launcher):
             config=self.config,
             hydra_context=self.hydra_context,
             task_function=self.task_function,
-            slots=slots,
+            hooks=self.jobs or Hooks(),
+            slots=self.n_jobs or _cores(),
             fail_fast=self.fail_fast,
+            output=self.output,
+            preload=list(self.preload),
         )
 
 
@@ -73,6 +92,7 @@ class PairedSweeper(BasicSweeper):
         max_batch_size: Jobs handed to the launcher at a time; none means all.
         params: Sweeps that stand in the config, as for Hydra's own sweeper.
         groups: Lists of overrides; none is the plain grid.
+        runs: What the application adds: a `vision_baselines.sweep.around.AroundRuns`; none: nothing.
     """
 
     def __init__(
@@ -80,35 +100,23 @@ class PairedSweeper(BasicSweeper):
         max_batch_size: int | None = None,
         params: dict[str, str] | None = None,
         groups: Sequence[Sequence[str]] | None = None,
+        runs: Any = None,
     ) -> None:
         super().__init__(max_batch_size=max_batch_size, params=params)
         self.groups = [list(group) for group in groups or []]
+        self.runs = runs
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the sweep; a preview leaves its folder as it was."""
-        assert self.config is not None
-        if not self.config.preview:
-            return self._sweep_and_fresh_seeds(arguments)
-        from vision_baselines.sweep.untouched import untouched
-
-        with untouched(Path(self.config.hydra.sweep.dir)):
-            returned = self._sweep(arguments)
-        if self.config.comparison.get("fresh_seeds"):
-            from vision_baselines.sweep.fresh import preview
-
-            preview(self.config)
-        return returned
-
-    def _sweep_and_fresh_seeds(self, arguments: list[str]) -> Any:
-        assert self.config is not None
-        assert self.hydra_context is not None
-        assert self.launcher is not None
-        if not self.config.comparison.get("fresh_seeds"):
+        """Run the sweep."""
+        if self.runs is None:
             return self._sweep(arguments)
-        from vision_baselines.sweep.fresh import with_fresh_seeds
-
-        launch, context = self.launcher.launch, self.hydra_context
-        return with_fresh_seeds(lambda: self._sweep(arguments), launch, config=self.config, hydra_context=context)
+        assert self.launcher is not None
+        return self.runs.around(
+            lambda: self._sweep(arguments),
+            launch=self.launcher.launch,
+            config=self.config,
+            hydra_context=self.hydra_context,
+        )
 
     def _sweep(self, arguments: list[str]) -> Any:
         return super().sweep(arguments)
@@ -116,10 +124,8 @@ class PairedSweeper(BasicSweeper):
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""
         batches = self._split(overrides, max_batch_size)
-        if self.config is not None and self.config.comparison.get("fresh_seeds"):
-            from vision_baselines.sweep.fresh import require_a_choice
-
-            require_a_choice([job for batch in batches for job in batch], self.config)
+        if self.runs is not None:
+            self.runs.look_at([job for batch in batches for job in batch], self.config)
         return batches
 
     def _split(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:
@@ -135,8 +141,8 @@ class PairedSweeper(BasicSweeper):
         return [list(chunk) for chunk in self.split_overrides_to_chunks(jobs, max_batch_size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose every job to see whether that can be done; `LocalLauncher` does so before it starts one."""
-        if not isinstance(self.launcher, LocalLauncher):
+        """Compose every job to see whether that can be done, where the launcher does not."""
+        if not getattr(self.launcher, "checks_jobs", False):
             super().validate_batch_is_legal(batch)
 
 
@@ -146,12 +152,23 @@ class UntilDecidedSweeper(PairedSweeper):
     Args:
         params: As for `PairedSweeper`.
         groups: As for `PairedSweeper`.
+        runs: As for `PairedSweeper`, and needed here.
     """
 
-    def __init__(self, params: dict[str, str] | None = None, groups: Sequence[Sequence[str]] | None = None) -> None:
-        super().__init__(params=params, groups=groups)
+    def __init__(
+        self,
+        params: dict[str, str] | None = None,
+        groups: Sequence[Sequence[str]] | None = None,
+        runs: Any = None,
+    ) -> None:
+        super().__init__(params=params, groups=groups, runs=runs)
 
     def _sweep(self, arguments: list[str]) -> Any:
+        if self.runs is None:
+            raise CompactHydraException(
+                "hydra/sweeper=until_decided decides by the records that jobs leave, and the jobs of this application "
+                "leave none; hydra/sweeper=paired sweeps over a fixed list"
+            )
         assert self.config is not None
         assert self.hydra_context is not None
         assert self.launcher is not None

@@ -23,12 +23,12 @@ from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.compose import composed
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.report.looks import look_columns
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import TaskFacts
 from vision_baselines.sweep import until_decided
 from vision_baselines.sweep.callback import SweepCallback
-from vision_baselines.training.signals import Interrupted
 
 # Test accuracy, and its standard deviation over seeds.
 GROUPS = {"fc": (0.90, 0.002), "cnn": (0.97, 0.002), "same": (0.90, 0.002), "worse": (0.80, 0.002)}

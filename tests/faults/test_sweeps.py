@@ -299,7 +299,7 @@ def test_row_31_a_metric_that_does_not_exist_costs_no_job_its_result(open_comman
 
 @pytest.mark.slow
 def test_loaders_with_workers_run_inside_sweeps_and_the_live_view_follows(open_command, tiny, tmp_path, monkeypatch):
-    from vision_baselines.sweep.console import SweepConsole
+    from vision_baselines.jobs.console import SweepConsole
 
     told = []
     monkeypatch.setattr(SweepConsole, "progress", lambda self, name, line: told.append((name, line)))

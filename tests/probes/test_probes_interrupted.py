@@ -8,9 +8,9 @@ import signal
 import pytest
 import torch
 
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.probes import calibration, corruptions, saliency
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.training.signals import Interrupted
 
 WORDS = ["probe=[saliency,corruptions,calibration]", "probe.saliency.max_classes=3"]
 AT_WORK = [(saliency, "integrated_gradients", 2), (corruptions, "corrupted", 7), (calibration, "fitted_temperature", 1)]

@@ -8,11 +8,11 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from vision_baselines.sweep import console as console_module
-from vision_baselines.sweep.console import SweepConsole
-from vision_baselines.sweep.outcome import Outcome
-from vision_baselines.sweep.progress import progress_line
-from vision_baselines.sweep.summary import last_words
+from vision_baselines.jobs.console import SweepConsole
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.progress import progress_line
+from vision_baselines.jobs.summary import last_words
+from vision_baselines.jobs import console as console_module
 
 SAID = "epoch 3 (last 14)  train/loss 0.1234  train/acc 0.9500  val/loss 0.2000  val/acc 0.9333"
 NAMES = ["seed=0", "model=cnn, optimizer.lr=0.001, seed=12", "a\x1b[2Jb\x07\r\nc", "名前=値" * 9, "x" * 300]
@@ -20,7 +20,7 @@ CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 
 
 @pytest.fixture
-def shown(monkeypatch, tmp_path):
+def shown(monkeypatch):
     """``shown(names, width, is_terminal)``: all that a sweep with jobs of these names writes."""
 
     def show(names, width=80, *, is_terminal=True, height=24):
@@ -40,7 +40,7 @@ def shown(monkeypatch, tmp_path):
                 found._live.refresh()
             for index, name in enumerate(names):
                 message = "died of \x1b]0;x\x07\nevil" if index % 2 else ""
-                found.ended(name, tmp_path, Outcome(4 if message else 0, message=message))
+                found.ended(name, Outcome(4 if message else 0, message=message))
         return out.getvalue()
 
     return show
@@ -92,7 +92,7 @@ def test_in_a_pipe_there_are_plain_lines_alone(shown):
 
 def test_where_more_fail_than_are_shown_status_is_named(tmp_path):
     jobs = [(f"seed={seed}", Outcome(4, message="died\x1b[2J"), True) for seed in range(100)]
-    lines = last_words(jobs, [tmp_path / label for label, _, _ in jobs], tmp_path)
+    lines = last_words(jobs, [tmp_path / label for label, _, _ in jobs], see=f"vision-baselines status {tmp_path}")
     assert len(lines) == 22
     assert lines[0] == "100 of 100 jobs failed"
     assert lines[1] == f"seed=0: died ({tmp_path}/seed=0)"

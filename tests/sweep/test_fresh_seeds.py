@@ -21,6 +21,7 @@ from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
 from vision_baselines.runs.fingerprint import job_name, key_of
 from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, now
+from vision_baselines.sweep.around import AroundRuns
 from vision_baselines.sweep.fresh import preview, require_a_choice, run_fresh_seeds
 
 ACC = {"cnn": 0.95, "fc": 0.90, "mlp": 0.92}
@@ -262,7 +263,7 @@ def test_a_sweep_of_one_setting_is_refused_before_anything_is_trained(sweep, n):
 @pytest.mark.parametrize("is_preview", [False, True])
 def test_the_sweeper_refuses_a_single_setting(sweep, is_preview):
     sweeper = PairedSweeper.__new__(PairedSweeper)  # without Hydra's set-up of plugins
-    sweeper.groups = []
+    sweeper.groups, sweeper.runs = [], AroundRuns()
     sweeper.config = sweep.config()
     sweeper.config.preview = is_preview
     sweeper.config.hydra.sweep.dir = str(sweep.folder.parent / "new")

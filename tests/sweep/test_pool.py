@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from vision_baselines.sweep import pool
-from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.jobs import pool
+from vision_baselines.jobs.outcome import Outcome
 
 TARGETS = """
 import multiprocessing, os, signal, sys, time
-from vision_baselines.sweep.outcome import Outcome
-from vision_baselines.sweep.pool import end_with_parent
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.pool import end_with_parent
 
 
 def child():
@@ -62,7 +62,7 @@ class Collected:
         self.lines, self.ends, self.stops, self.batches, self.most = [], {}, {}, 0, 0
         self.running = set()
 
-    def arguments(self, job):
+    def arguments(self, job, slot):
         return job[1], self.folder
 
     def may_start(self, job, unfinished):
@@ -103,7 +103,7 @@ def targets(tmp_path, monkeypatch):
 
 
 def run(jobs, target, whats, slots=2):
-    made = pool.Pool(jobs, slots=slots, target=target, preload=["pytest", "vision_baselines.sweep.pool"])
+    made = pool.Pool(jobs, slots=slots, target=target, preload=["pytest", "vision_baselines.jobs.pool"])
     made.run(list(enumerate(whats)))
 
 
@@ -211,7 +211,7 @@ def test_what_is_raised_ends_every_job_even_one_that_does_not_listen(targets, tm
 def test_a_job_does_not_outlive_a_parent_that_is_killed(what, targets, tmp_path, environment):
     code = f"""
 import sys
-from vision_baselines.sweep import pool
+from vision_baselines.jobs import pool
 from tests_pool import Collected
 import pool_targets
 pool.GRACE_S = 0.5

@@ -14,8 +14,9 @@ from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed, conf_dir
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError
+from vision_baselines.jobs.launch import launch
 from vision_baselines.sweep.checks import require_a_beginning, require_one_sweep
-from vision_baselines.sweep.launcher import launch
+from vision_baselines.sweep.hooks import RunHooks
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_what_differs_between_jobs_otherwise_is_a_sweep() -> None:
 def test_a_sweep_without_jobs_is_refused() -> None:
     config = SimpleNamespace(hydra=SimpleNamespace(hydra_logging=None, verbose=False))
     with pytest.raises(ConfigError, match="the sweep has no job"):
-        launch([], 0, config=config, hydra_context=None, task_function=None, slots=1, fail_fast=False)  # type: ignore[arg-type]
+        launch([], 0, config=config, hydra_context=None, task_function=None, hooks=RunHooks(), slots=1)  # type: ignore[arg-type]
 
 
 def job(folder: Path, index: int = 0, starts_from: Path | None = None, previous: Any = None) -> Any:

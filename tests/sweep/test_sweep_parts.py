@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.jobs import memory
+from vision_baselines.jobs.memory import fitting
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.summary import failures
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.sweep import memory
-from vision_baselines.sweep.memory import fitting, job_bytes
-from vision_baselines.sweep.outcome import Outcome
-from vision_baselines.sweep.summary import failures
+from vision_baselines.sweep.memory import job_bytes
 
 GB = 2**30
 
@@ -78,29 +79,31 @@ def test_every_job_without_a_result_is_counted_and_named(outcomes, counts, lines
     assert len(named) == lines
 
 
-@pytest.mark.parametrize("name", ["sweep/pool.py", "sweep/outcome.py", "../hydra_plugins/vision_baselines_local.py"])
-def test_what_runs_processes_knows_nothing_of_training(root, name):
-    tree = ast.parse((root / "src" / "vision_baselines" / name).read_text())
+@pytest.mark.parametrize("name", ["vision_baselines_local", "vision_baselines_configs"])
+def test_the_plugins_know_nothing_of_runs(root, name):
+    tree = ast.parse((root / "src" / "hydra_plugins" / f"{name}.py").read_text())
     found = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     found |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     ours = {module for module in found if module.startswith("vision_baselines")}
-    assert all(module.startswith("vision_baselines.sweep.") for module in ours)
+    assert all(module.startswith(("vision_baselines.jobs.", "vision_baselines.sweep.until_decided")) for module in ours)
     assert not {module.split(".")[0] for module in found} & {"torch", "pytorch_lightning"}
 
 
 def test_a_job_that_could_not_say_it_is_finished_is_believed_by_its_record(run_tiny, tmp_path):
-    from vision_baselines.sweep.launcher import Job, _without_a_word
+    from vision_baselines.sweep.hooks import RunHooks
+    from vision_baselines.sweep.job import Job
 
     record = run_tiny("job", "trainer.max_epochs=1")
     folder = tmp_path / "outputs" / "job"
-    job = Job(0, [], [], b"", folder, "")
-    assert _without_a_word(job, None) == Outcome(0, value=record.metrics[record.selection_metric])
+    job = Job(0, [], b"", folder, [])
+    without_a_word = RunHooks().without_a_word
+    assert without_a_word(job, None) == Outcome(0, value=record.metrics[record.selection_metric])
     job.previous = record  # nothing new was written: what is there is an earlier run's
-    assert _without_a_word(job, None).exit_code == 4
+    assert without_a_word(job, None).exit_code == 4
     assert read_record(folder).finished
     record.status = Status.RUNNING
     record.write(folder)
-    assert "killed by SIGKILL" in _without_a_word(job, -9).message
+    assert "killed by SIGKILL" in without_a_word(job, -9).message
     assert read_record(folder).status is Status.FAILED
 
 
@@ -176,8 +179,9 @@ def test_jobs_are_announced_only_after_all_of_them_were_looked_at(capsys):
     from omegaconf import OmegaConf
 
     from hydra_plugins.vision_baselines_local import LocalLauncher
+    from vision_baselines.sweep.hooks import RunHooks
 
-    launcher = LocalLauncher(n_jobs=2)
+    launcher = LocalLauncher(n_jobs=2, jobs=RunHooks())
     config = OmegaConf.create({"preview": False, "comparison": {}, "hydra": {"hydra_logging": None, "verbose": False}})
     launcher.setup(hydra_context=SimpleNamespace(), task_function=lambda cfg: None, config=config)
     with pytest.raises(ConfigError, match="n_jobs is 1, 2"):

@@ -14,7 +14,7 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import read_record
-from vision_baselines.sweep.console import _result
+from vision_baselines.sweep.hooks import record_result
 
 EVERY = "task.metrics=[accuracy,macro_f1,balanced_accuracy,top5,ece]"
 
@@ -29,7 +29,7 @@ def test_every_metric_of_the_task_is_in_the_record_the_history_and_the_table(run
     assert record.best_epoch == scores.index(max(scores))
     table = tabulate(collect([tmp_path / "outputs"]))
     assert table.metric.name == "test/macro_f1"
-    assert _result(tmp_path / "outputs" / "run").startswith("test/macro_f1 ")
+    assert record_result(tmp_path / "outputs" / "run").startswith("test/macro_f1 ")
 
 
 def test_a_metric_that_is_better_lower_chooses_the_lowest_epoch_and_ranks_the_lowest_first(run_tiny, tmp_path):
@@ -144,7 +144,7 @@ def test_one_class_for_every_test_image_is_said_everywhere(run_tiny, wrapped, ca
     assert len(record.caveats) == 1
     assert read_record(tmp_path / "outputs" / "run").caveats == record.caveats
     assert any("in 1 of 1 job, every test prediction" in text for text in caveats(tabulate(collect([tmp_path]))))
-    assert "every test prediction" in _result(tmp_path / "outputs" / "run")
+    assert "every test prediction" in record_result(tmp_path / "outputs" / "run")
 
 
 def test_what_is_no_task_is_refused(run_tiny):

@@ -28,7 +28,7 @@ from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.errors import VisionBaselinesError
-from vision_baselines.training.signals import Interrupted, StopSignals
+from vision_baselines.jobs.signals import Interrupted, StopSignals
 
 log = logging.getLogger("vision_baselines")
 

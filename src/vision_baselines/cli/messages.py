@@ -14,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
 from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.dotted import walk
-from vision_baselines.training.signals import Interrupted
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
 _LONGEST = 400

@@ -90,7 +90,7 @@ def _lines(found: SweepStatus, console: Console) -> list[Text]:
     from rich.text import Text
 
     from vision_baselines.comparison.formatting import one_line
-    from vision_baselines.sweep.progress import cut, progress_line
+    from vision_baselines.jobs.progress import cut, progress_line
     from vision_baselines.sweep.status import BAD, State
 
     width = console.width if console.is_terminal else 10_000

@@ -29,7 +29,13 @@ from vision_baselines.runs.targets import targets
 
 # Made where a plugin is instantiated; the samplers of a search are classes of their own.
 _INSIDE_PLUGINS = re.compile(r"optuna\.(samplers|pruners)\.[A-Z]\w*")
-_OUR_CALLBACK = "vision_baselines.sweep.callback.SweepCallback"
+_OURS = frozenset(
+    {
+        "vision_baselines.sweep.callback.SweepCallback",
+        "vision_baselines.sweep.hooks.RunHooks",
+        "vision_baselines.sweep.around.AroundRuns",
+    }
+)
 _ADDS_SEEDS = "hydra_plugins.vision_baselines_local.UntilDecidedSweeper"
 _LOG_CLASSES = frozenset(
     {
@@ -166,7 +172,7 @@ def _check_environment(cfg: DictConfig, typed: Sequence[str]) -> None:
 
 
 def _is_harmless(target: str) -> bool:
-    return target == _OUR_CALLBACK or target in _plugin_classes() or bool(_INSIDE_PLUGINS.fullmatch(target))
+    return target in _OURS or target in _plugin_classes() or bool(_INSIDE_PLUGINS.fullmatch(target))
 
 
 @functools.cache

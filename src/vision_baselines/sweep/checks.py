@@ -30,16 +30,15 @@ def comparison_keys(config: DictConfig) -> dict[str, str]:
     return named
 
 
-def without_repeats(jobs: Sequence[Job]) -> list[Job]:
-    """Each run once, with a word on those that were asked for again: `seed=0,0`, or `optimizer.lr=1e-3,0.001`."""
+def same_runs(jobs: Sequence[Job]) -> list[Job]:
+    """For every job the first that is the same run, with a word on `seed=0,0`, or `optimizer.lr=1e-3,0.001`."""
     first = first_of_each(jobs, (job.fingerprint for job in jobs))
-    kept = [job for job, same in zip(jobs, first, strict=True) if job is same]
     for job, same in zip(jobs, first, strict=True):
         if job is not same:
             log.warning(
                 "job %d is the same run as job %d (%s); it runs once", job.index, same.index, ", ".join(same.task)
             )
-    return kept
+    return first
 
 
 def require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:

@@ -27,10 +27,10 @@ from vision_baselines.comparison.table import tabulate
 from vision_baselines.config.references import override_texts
 from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.console import say
 from vision_baselines.runs.fingerprint import is_irrelevant, key_of
 from vision_baselines.runs.record import FRESH_SEEDS
 from vision_baselines.sweep.callback import SweepCallback
-from vision_baselines.sweep.console import say
 from vision_baselines.sweep.launcher import Launch, planned_job
 
 _FOLDER = f"hydra.sweep.subdir='{FRESH_SEEDS}/${{job_name:${{hydra.overrides.task}}}}'"

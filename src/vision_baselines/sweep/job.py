@@ -1,41 +1,29 @@
-"""One job of a sweep, as the sweep's own process holds it."""
+"""One job of a sweep of runs, as the sweep's own process holds it."""
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import DictConfig
-
+from vision_baselines.jobs import job
 from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.sweep.outcome import Outcome
 
 
 @dataclass(eq=False)
-class Job:
-    """One job: what to run, and how it went.
+class Job(job.Job):
+    """A job that is a run.
 
-    Its config is kept pickled: as an object it takes ten times the memory, and a sweep may have thousands.
+    Attributes:
+        fingerprint: Two jobs with the same are the same run.
+        task: What was typed of it, in full.
+        starts_from: The run's folder or the checkpoint that its first weights come from.
+        previous: The record that lay in its folder when it was looked at.
+        row: Of TensorBoard's HParams.
     """
 
-    index: int
-    overrides: list[str]
-    task: list[str]
-    pickled_config: bytes
-    folder: Path
-    fingerprint: str
-    need_bytes: int = 0
-    label: str = ""
+    fingerprint: str = ""
+    task: list[str] = field(default_factory=list)
     starts_from: Path | None = None
     previous: RunRecord | None = None
     row: Row | None = None
-    is_started: bool = False
-    outcome: Outcome | None = None
-
-    @property
-    def config(self) -> DictConfig:
-        """Its composed config."""
-        config: DictConfig = pickle.loads(self.pickled_config)
-        return config

@@ -1,10 +1,8 @@
-"""How many jobs fit into memory at a time."""
+"""How much memory a run needs, as far as its config tells."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from vision_baselines.data.listing import estimated_bytes
@@ -12,47 +10,9 @@ from vision_baselines.data.listing import estimated_bytes
 # What a job takes beside its images and what it shares with the server it is forked from: an estimate for a small net
 # trained on a CPU.
 PROCESS_BYTES = 250 * 2**20
-_CGROUP = Path("/sys/fs/cgroup")
-_MEMINFO = Path("/proc/meminfo")
 
 
 def job_bytes(config: Mapping[str, Any]) -> int:
     """Memory that a job needs on the host, in bytes, as far as its plain config tells: its images and a process."""
     data = config.get("data")
     return PROCESS_BYTES + ((estimated_bytes(data) or 0) if isinstance(data, Mapping) else 0)
-
-
-def free_bytes() -> int | None:
-    """Memory that can still be used without swapping, of the system and of this container; None if nothing says so.
-
-    Source: MemAvailable of proc(5); memory.max and memory.current of Linux's control groups, version 2.
-    """
-    found = []
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        line = next(line for line in _MEMINFO.read_text().splitlines() if line.startswith("MemAvailable:"))
-        found.append(int(line.split()[1]) * 1024)
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        limit, used = (int((_CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
-        found.append(max(0, limit - used))
-    return min(found, default=None)
-
-
-def fitting(slots: int, needs: Iterable[int]) -> tuple[int, str]:
-    """Jobs at a time for which there is memory, at least one, and a line where they are fewer than `slots`.
-
-    Args:
-        slots: Jobs at a time that were asked for, or that there are cores for.
-        needs: Memory of each job, in bytes; the largest ones are taken to run together.
-
-    >>> fitting(4, [])
-    (4, '')
-    """
-    free, largest = free_bytes(), sorted(needs, reverse=True)[:slots]
-    if free is None or not largest or sum(largest) <= free:
-        return slots, ""
-    fit = max(1, sum(sum(largest[: count + 1]) <= free for count in range(len(largest))))
-    return fit, f"{fit} at a time: a job needs about {_size(largest[0])}, and {_size(free)} of memory are free"
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 2**30:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.0f} MiB"

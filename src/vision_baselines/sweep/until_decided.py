@@ -26,11 +26,11 @@ from vision_baselines.config.checks import AUTO
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.console import say
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
 from vision_baselines.runs.record import RunRecord, Status, now
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
-from vision_baselines.sweep.console import say
 from vision_baselines.sweep.launcher import Launch, planned_job
 
 

@@ -35,10 +35,10 @@ from pytorch_lightning.loops.loop import _Loop  # private: _Loop: the fit loop's
 from torch import Tensor
 
 from vision_baselines.errors import ConfigError, OutOfTimeError
+from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.best_weights import BEST, BestWeights, cpu_copy
 from vision_baselines.training.resume_files import resume_file, resume_files
-from vision_baselines.training.signals import StopSignals
 
 _PATIENCE_S = 5.0
 

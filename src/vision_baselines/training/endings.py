@@ -17,12 +17,12 @@ from vision_baselines.errors import (
     StorageError,
     VisionBaselinesError,
 )
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.report.hparams import write_row
 from vision_baselines.runs.files import written_files
 from vision_baselines.runs.record import Failure, RunRecord, Status, now
 from vision_baselines.storage.holder import STALE_S
 from vision_baselines.storage.lock import RunLockedError, exclusive
-from vision_baselines.training.signals import Interrupted
 
 log = logging.getLogger(__name__)
 

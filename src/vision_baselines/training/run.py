@@ -21,6 +21,7 @@ from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, write_pictures, written_files
@@ -45,7 +46,6 @@ from vision_baselines.training.resume_files import (
     resume_files,
     where_to_resume,
 )
-from vision_baselines.training.signals import StopSignals
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 

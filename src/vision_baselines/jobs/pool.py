@@ -26,7 +26,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
-from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.jobs.outcome import Outcome
 
 POLL_S = 0.2
 GRACE_S = 30.0
@@ -45,8 +45,8 @@ J_contra = TypeVar("J_contra", contravariant=True)
 class Jobs(Protocol[J_contra]):
     """What the pool asks and tells of jobs."""
 
-    def arguments(self, job: J_contra) -> tuple[Any, ...]:
-        """What `target` gets after its end of the pipe."""
+    def arguments(self, job: J_contra, slot: int) -> tuple[Any, ...]:
+        """What `target` gets after its end of the pipe; no two jobs that run at a time have the same `slot`."""
 
     def may_start(self, job: J_contra, unfinished: Iterable[J_contra]) -> bool:
         """Whether the job can run beside the `unfinished` ones, which wait or run."""
@@ -80,6 +80,7 @@ class _Running(Generic[J]):
     job: J
     process: BaseProcess
     connection: Connection
+    slot: int
     outcome: Outcome | None = None
     silent: bool = False  # its end of the pipe is closed
 
@@ -191,16 +192,17 @@ class Pool(Generic[J]):
         self.jobs.started(job)
 
     def _process(self, job: J) -> _Running[J]:
+        slot = min(set(range(self.slots)) - {running.slot for running in self.running})
         ours, theirs = self.context.Pipe(duplex=False)
         try:
-            process = self.context.Process(target=self.target, args=(theirs, *self.jobs.arguments(job)))
+            process = self.context.Process(target=self.target, args=(theirs, *self.jobs.arguments(job, slot)))
             process.start()
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        return _Running(job, process, ours)
+        return _Running(job, process, ours, slot)
 
     def _listen(self) -> bool:
         """Wait for news from a job; whether one has ended."""

@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision_baselines.comparison.formatting import one_line
-from vision_baselines.runs.fingerprint import is_irrelevant, key_of
-from vision_baselines.sweep.outcome import Outcome
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.text import one_line
 
 _SHOWN = 20
 
@@ -18,11 +17,11 @@ def labels(overrides: Sequence[Sequence[str]]) -> list[str]:
 
     >>> labels([["model=cnn", "seed=0", "trainer.max_epochs=1"], ["model=fc", "seed=0", "trainer.max_epochs=1"]])
     ['model=cnn', 'model=fc']
-    >>> labels([["seed=0", "name=demo"]])
+    >>> labels([["seed=0"]])
     ['seed=0']
     """
     shared = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
-    found = [[text for text in job if text not in shared and not is_irrelevant(key_of(text))] for job in overrides]
+    found = [[text for text in job if text not in shared] for job in overrides]
     return [", ".join(parts) or f"job {index}" for index, parts in enumerate(found)]
 
 
@@ -53,14 +52,14 @@ def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, lis
 
 
 def last_words(
-    jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path] = (), sweep: Path | None = None
+    jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path] = (), *, see: str = ""
 ) -> list[str]:
     """What is said when a sweep ends: how its jobs went, and of each without a result why, and where it lies.
 
     Args:
         jobs: As for `failures`.
         folders: Of the jobs, in the same order.
-        sweep: The sweep's folder, named where there are more than are shown.
+        see: A command that shows all of them, said where there are more than are shown.
 
     >>> last_words([("seed=0", Outcome(0), False), ("seed=1", Outcome(0), True)])
     ['2 of 2 jobs finished (1 of them before, skipped)']
@@ -78,8 +77,8 @@ def last_words(
         if outcome is not None and _state(outcome, started) in ("failed", "interrupted")
     ]
     shown = [line + place for line, place in zip(lines, places or [""] * len(lines), strict=True)]
-    if sweep is not None and len(shown) > _SHOWN:
-        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more: vision-baselines status {near(sweep)}"]
+    if len(shown) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more" + (f": {see}" if see else "")]
     return [one_line(text) for text in (said, *shown)]
 
 

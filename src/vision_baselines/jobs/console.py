@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from vision_baselines.comparison.formatting import one_line, printable
-from vision_baselines.comparison.metric import headline_value
-from vision_baselines.runs.record import Status, read_record
-from vision_baselines.sweep.outcome import Outcome
-from vision_baselines.sweep.progress import progress_line
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.progress import progress_line
+from vision_baselines.text import one_line, printable
 
 
 def say(text: str) -> None:
@@ -28,9 +25,10 @@ class SweepConsole:
     Args:
         total: Number of jobs.
         slots: Jobs at a time, for the estimate of the time left.
+        live: Whether lines are drawn anew on a terminal, where nobody else writes.
     """
 
-    def __init__(self, *, total: int, slots: int) -> None:
+    def __init__(self, *, total: int, slots: int, live: bool = True) -> None:
         self.total = total
         self.slots = slots
         self.done = 0
@@ -38,7 +36,7 @@ class SweepConsole:
         self.running: dict[str, tuple[float, str]] = {}
         self._durations: list[float] = []
         self._console = Console(highlight=False, markup=False)
-        self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
+        self._live = Live(console=self._console, refresh_per_second=4) if live and self._console.is_terminal else None
 
     def __enter__(self) -> SweepConsole:
         if self._live:
@@ -64,8 +62,8 @@ class SweepConsole:
         begun, _ = self.running.get(name, (time.monotonic(), ""))
         self.running[name] = (begun, line)
 
-    def ended(self, name: str, folder: Path, outcome: Outcome) -> None:
-        """A job is over: one line, with its headline number or its reason."""
+    def ended(self, name: str, outcome: Outcome, result: str = "") -> None:
+        """A job is over: one line, with what it came to or its reason."""
         begun, _ = self.running.pop(name, (time.monotonic(), ""))
         seconds = time.monotonic() - begun
         name = one_line(name)
@@ -75,7 +73,7 @@ class SweepConsole:
             text = Text.assemble(("✗ ", "red"), f"{name}  {one_line(outcome.message)}")
         else:
             self._durations.append(seconds)
-            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(_result(folder))}  {seconds:.1f} s")
+            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(result)}  {seconds:.1f} s")
         self._console.print(text, soft_wrap=True)
 
     def note(self, line: str) -> None:
@@ -118,13 +116,3 @@ def _duration(seconds: float) -> str:
         if seconds < 7200
         else f"{seconds / 3600:.0f} h"
     )
-
-
-def _result(folder: Path) -> str:
-    try:
-        record = read_record(folder)
-    except (OSError, ValueError):
-        return ""
-    if record.status is not Status.FINISHED:
-        return ""
-    return "; ".join([headline_value(record), *record.caveats])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vision_baselines.comparison.formatting import one_line, shortened
+from vision_baselines.text import one_line, shortened
 
 _NARROW = 60
 _EPOCH = re.compile(r"epoch (\d+)(?: \(last (\d+)\))?")

@@ -1,0 +1,55 @@
+"""One job, as the process that started it holds it."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vision_baselines.jobs.outcome import Outcome
+
+
+def packed(config: DictConfig) -> bytes:
+    """A composed config in a hundredth of the memory that it takes as an object; a sweep may have thousands."""
+    return zlib.compress(pickle.dumps(config), level=1)
+
+
+def unpacked(content: bytes) -> DictConfig:
+    """The config that was `packed`."""
+    config: DictConfig = pickle.loads(zlib.decompress(content))
+    return config
+
+
+@dataclass(eq=False)
+class Job:
+    """One job: what to run, and how it went.
+
+    Attributes:
+        index: Its number, from 0, over all batches of a sweep.
+        overrides: As the launcher was given them.
+        packed_config: See `packed`; empty once the job is over.
+        folder: Where it writes.
+        words: What the person typed of it; those that all jobs share are left out of its label.
+        need_bytes: Memory that it needs, as far as is known.
+        label: What it is called.
+        is_started: Whether it has had a process.
+        outcome: How it went; one that it has before it is started means that it is not started.
+    """
+
+    index: int
+    overrides: list[str]
+    packed_config: bytes
+    folder: Path
+    words: list[str]
+    need_bytes: int = 0
+    label: str = ""
+    is_started: bool = False
+    outcome: Outcome | None = None
+
+    @property
+    def config(self) -> DictConfig:
+        """Its composed config."""
+        return unpacked(self.packed_config)

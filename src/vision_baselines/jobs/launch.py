@@ -1,0 +1,239 @@
+"""Runs the jobs of a Hydra application: looks at each before the first one starts, and has a process for each.
+
+What the jobs are, which need not be run and what follows their ends is said by `Hooks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from vision_baselines.jobs.console import SweepConsole
+from vision_baselines.jobs.hooks import Hooks
+from vision_baselines.jobs.job import Job
+from vision_baselines.jobs.memory import fitting
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.pool import Pool, start_server
+from vision_baselines.jobs.portable import packed_task
+from vision_baselines.jobs.returned import JobResult
+from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.jobs.summary import failures, labels
+from vision_baselines.jobs.surroundings import Surroundings
+from vision_baselines.jobs.worker_entry import run
+from vision_baselines.text import plural
+
+J = TypeVar("J", bound=Job)
+
+_PRELOAD = ("vision_baselines.jobs.worker",)
+
+
+def launch(
+    job_overrides: Sequence[Sequence[str]],
+    initial_job_idx: int,
+    *,
+    config: DictConfig,
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    hooks: Hooks[J],
+    slots: int,
+    fail_fast: bool = False,
+    output: str | None = "output.txt",
+    preload: Sequence[str] = (),
+) -> list[JobReturn]:
+    """Run every job that has no outcome yet; one `JobReturn` each, in the order given.
+
+    Args:
+        job_overrides: Of each job.
+        initial_job_idx: Number of the first one.
+        config: The sweep's.
+        hydra_context: Composes the jobs.
+        task_function: What each of them runs.
+        hooks: What the application adds.
+        slots: Jobs at a time.
+        fail_fast: Start no further job, and stop those that run, after the first failure.
+        output: File in each job's folder for what it prints; None: it is printed here.
+        preload: Modules that are imported once, beside those of the hooks.
+
+    Raises:
+        Exception: What `hooks` refuses jobs with; nothing was started.
+        BaseException: What `hooks` makes of a signal, or of the first failure; jobs that ran had the time to save.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    preload = [*_PRELOAD, *hooks.preload, *preload]
+    asked = looked_at(
+        job_overrides, initial_job_idx, config=config, hydra_context=hydra_context, hooks=hooks, preload=preload
+    )
+    runs_for = hooks.same(asked)
+    jobs = list(dict.fromkeys(runs_for))
+    if hooks.only_shown(jobs, config):
+        return [JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED) for job in asked]
+    for job, label in zip(jobs, labels([job.words for job in jobs]), strict=True):
+        job.label = label
+    to_run = [job for job in jobs if job.outcome is None]
+    slots, too_many = fitting(slots, (job.need_bytes for job in to_run))
+    with hooks.running(jobs, config):
+        try:
+            with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots, live=bool(output)) as console:
+                stop.deferring = True
+                if to_run:
+                    console.note(f"{plural(len(to_run), 'job')}, {min(slots, len(to_run))} at a time")
+                if skipped := len(jobs) - len(to_run):
+                    console.note(f"{skipped} of {len(jobs)} jobs are finished already")
+                if too_many:
+                    console.note(too_many)
+                if to_run:
+                    hooks.starts(jobs, config)
+                    task = packed_task(hydra_context, task_function)
+                    surroundings = Surroundings.of(hooks, output=output, task=task)
+                    sweep = _Sweep(hooks, surroundings, console, stop, slots=slots, fail_fast=fail_fast)
+                    Pool(sweep, slots=slots, target=run, preload=preload).run(to_run)
+        except Interrupted as error:
+            raise hooks.interrupted(error) from None
+        finally:
+            hooks.all_ended(jobs)
+    counts, lines = failures([(job.label, job.outcome, job.is_started) for job in jobs])
+    summary = f"{counts}; {lines[0]}" if lines else counts
+    found: list[JobReturn] = []
+    for job, own in zip(runs_for, asked, strict=True):
+        compose = partial(composed_job, own.index, own.overrides, config, hydra_context)
+        failed = job.outcome is None or job.outcome.exit_code != 0
+        found.append(
+            JobResult(job, filter_overrides(own.overrides), compose, hooks.failure(summary) if failed else None)
+        )
+    return found
+
+
+def looked_at(
+    job_overrides: Sequence[Sequence[str]],
+    initial_job_idx: int,
+    *,
+    config: DictConfig,
+    hydra_context: HydraContext,
+    hooks: Hooks[J],
+    preload: Sequence[str] | None = None,
+) -> list[J]:
+    """Compose every job and let the hooks look at it.
+
+    Args:
+        job_overrides: Of each job.
+        initial_job_idx: Number of the first one.
+        config: The sweep's.
+        hydra_context: Composes the jobs.
+        hooks: What the application adds.
+        preload: What the server that jobs are forked from imports meanwhile; None: none is started.
+
+    Raises:
+        Exception: What the hooks refuse jobs with, or Hydra where a config cannot be composed.
+    """
+    hooks.begins(job_overrides, config)
+    jobs: list[J] = []
+    for offset, overrides in enumerate(job_overrides):
+        index, own = initial_job_idx + offset, list(overrides)
+        composed = composed_job(index, own, config, hydra_context)
+        with _current(composed):
+            jobs.append(hooks.job(index, own, composed))
+        if jobs[-1].outcome is None and hooks.starts_early and preload is not None:
+            start_server(preload)  # it imports while the other jobs are looked at
+    return jobs
+
+
+def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
+    """A job's config with Hydra's part."""
+    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
+        composed.hydra.job.num = index
+    return composed
+
+
+@contextmanager
+def _current(composed: DictConfig) -> Iterator[None]:
+    """While active, ``${hydra:…}`` is answered from a job's config, as it will be in the job."""
+    instance = HydraConfig.instance()
+    before = instance.cfg
+    instance.cfg = composed
+    try:
+        yield
+    finally:
+        instance.cfg = before
+
+
+class _Sweep(Generic[J]):
+    """What the pool asks and tells of this sweep's jobs."""
+
+    def __init__(
+        self,
+        hooks: Hooks[J],
+        surroundings: Surroundings,
+        console: SweepConsole,
+        stop: StopSignals,
+        *,
+        slots: int,
+        fail_fast: bool,
+    ) -> None:
+        self.hooks = hooks
+        self.surroundings = surroundings
+        self.console = console
+        self.stop = stop
+        self.slots = slots
+        self.fail_fast = fail_fast
+        self.has_started = False
+
+    def arguments(self, job: J, slot: int) -> tuple[Any, ...]:
+        """See `worker.run`. A signal ends the sweep at once until the first job runs, which waits for all imports."""
+        self.stop.raise_if_received()
+        self.stop.deferring = self.has_started
+        environment = dict(self.hooks.environment(job, slot, self.slots))
+        return job.packed_config, str(job.folder), environment, self.surroundings
+
+    def may_start(self, job: J, unfinished: Iterable[J]) -> bool:
+        """Whether no other job has its folder, and the application has nothing against it."""
+        others = [other for other in unfinished if other is not job]
+        same = any(other.folder == job.folder and (other.is_started or other.index < job.index) for other in others)
+        return not same and self.hooks.may_start(job, others)
+
+    def started(self, job: J) -> None:
+        """Show it as running."""
+        job.is_started = self.has_started = self.stop.deferring = True
+        self.console.started(job.label)
+
+    def progress(self, job: J, line: str) -> None:
+        """Show how far it is."""
+        self.console.progress(job.label, line)
+
+    def ended(self, job: J, outcome: Outcome | None, exit_code: int | None) -> None:
+        """Say how it went.
+
+        Raises:
+            Exception: It failed, and the sweep is to end at its first failure.
+        """
+        job.outcome = outcome or self.hooks.without_a_word(job, exit_code)
+        job.packed_config = b""
+        self.console.ended(job.label, job.outcome, self.hooks.result(job))
+        if job.outcome.note:
+            self.console.note(f"  {job.label}: {job.outcome.note}")
+        if job.outcome.exit_code and self.fail_fast:
+            raise self.hooks.failure(
+                f"{job.label}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
+            )
+
+    def stopped(self, job: J, outcome: Outcome | None) -> None:
+        """Keep how it went; one that did not end in time was killed."""
+        job.outcome = outcome or Outcome(143, kind="Interrupted", message="ended with the sweep")
+
+    def refresh(self) -> None:
+        """Draw what runs, and end if that was asked."""
+        self.console.refresh()
+        self.stop.raise_if_received()
+
+    def some_ended(self) -> None:
+        """Let the application look at what is there."""
+        self.hooks.some_ended()

@@ -1,0 +1,136 @@
+"""The inside of a job's process: it runs one job under Hydra and tells the process that started it how it went.
+
+The module is imported once by the server that all jobs are forked from, so a job starts in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+from omegaconf.basecontainer import BaseContainer
+
+from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.jobs.job import unpacked
+from vision_baselines.jobs.outcome import Outcome
+from vision_baselines.jobs.pool import end_with_parent, hear_sigint
+from vision_baselines.jobs.portable import unpacked_task
+from vision_baselines.jobs.signals import Interrupted
+from vision_baselines.jobs.surroundings import Surroundings
+
+
+class _ToParent(logging.Handler):
+    """Sends each line of progress through the pipe."""
+
+    def __init__(self, connection: Connection, logger: logging.Logger) -> None:
+        super().__init__(logging.INFO)
+        self.connection, self.logger = connection, logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.connection.send(record.getMessage())
+        except OSError:
+            self.logger.removeHandler(self)  # nobody listens any more
+
+
+def run(
+    connection: Connection,
+    packed_config: bytes,
+    folder: str,
+    environment: Mapping[str, str],
+    surroundings: Surroundings,
+) -> None:
+    """Run the job that the config describes, and send its `Outcome`."""
+    if hasattr(os, "setsid"):
+        os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+    os.environ.update(environment)
+    if surroundings.output is not None:
+        _redirect_output(Path(folder), surroundings.output)
+    config = unpacked(packed_config)
+    if surroundings.prepare is not None:
+        surroundings.prepare(config)
+    setup_globals()
+    hydra_context, task_function, singletons, resolvers = unpacked_task(surroundings.task)
+    # those that this process has registered itself stay
+    Singleton.set_state({"instances": singletons, "omegaconf_resolvers": {**resolvers, **BaseContainer._resolvers}})
+    if surroundings.progress_logger is not None:
+        task_function = _reporting(task_function, connection, surroundings.progress_logger)
+    hear_sigint()
+    connection.send(_outcome(config, hydra_context, task_function, writes_traceback=surroundings.writes_traceback))
+    connection.close()
+    sys.stdout.flush()
+
+
+def _reporting(task_function: TaskFunction, connection: Connection, name: str) -> TaskFunction:
+    """The task, with its progress sent to the parent: attached inside, after Hydra has set up all handlers anew."""
+
+    def task(config: DictConfig) -> Any:
+        progress = logging.getLogger(name)
+        progress.setLevel(logging.INFO)
+        progress.addHandler(_ToParent(connection, progress))
+        return task_function(config)
+
+    return task
+
+
+def _outcome(
+    config: DictConfig, hydra_context: HydraContext, task_function: TaskFunction, *, writes_traceback: bool
+) -> Outcome:
+    try:
+        result = run_job(
+            hydra_context=hydra_context,
+            task_function=task_function,
+            config=config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except Interrupted as interrupted:
+        return Outcome(interrupted.exit_code, kind="Interrupted", message=str(interrupted))
+    if result.status is JobStatus.COMPLETED:
+        return _completed(result)
+    error = result._return_value
+    if writes_traceback:
+        traceback.print_exception(error)
+        sys.stderr.flush()
+    code = error.exit_code if isinstance(error, VisionBaselinesError) else 4
+    kind = type(error).__name__
+    message = "; ".join(str(error).split("\n"))
+    if writes_traceback and not isinstance(error, VisionBaselinesError):
+        message = f"{kind}: {message}" if message else kind
+    return Outcome(code, kind=kind, message=message or kind)
+
+
+def _completed(result: JobReturn) -> Outcome:
+    value = result._return_value
+    outcome = Outcome(0, working_dir=result.working_dir or "", task_name=result.task_name or "")
+    if value is None or type(value) in (bool, int, float, str):
+        return replace(outcome, value=value)
+    try:
+        return replace(outcome, pickled_value=cloudpickle.dumps(value))
+    except Exception as error:  # whatever a class's own methods raise
+        note = f"it returned a {type(value).__name__}, which cannot be sent between processes: {error}"
+        return replace(outcome, note=note)
+
+
+def _redirect_output(folder: Path, name: str) -> None:
+    """What is printed, by C code too, goes to a file of the job's own; a crash leaves its last words there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

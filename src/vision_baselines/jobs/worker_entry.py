@@ -1,0 +1,15 @@
+"""The function a job's process starts with, in a module that imports nothing.
+
+The process that starts jobs must name it without importing more; the job's process finds `worker` imported already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def run(*arguments: Any) -> None:
+    """Run a job; see `vision_baselines.jobs.worker.run`."""
+    from vision_baselines.jobs import worker
+
+    worker.run(*arguments)

@@ -1,0 +1,187 @@
+"""A sweep whose jobs are runs: what is finished is skipped, what waits for another waits, what ends is compared."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vision_baselines.comparison.metric import headline_value
+from vision_baselines.config.plan import planned
+from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.hooks import Hooks, job_folder
+from vision_baselines.jobs.job import packed
+from vision_baselines.jobs.outcome import Outcome, without_a_word
+from vision_baselines.jobs.signals import Interrupted
+from vision_baselines.jobs.summary import last_words, near
+from vision_baselines.report.hparam_rows import Row
+from vision_baselines.runs.fingerprint import chosen_options, is_irrelevant, key_of
+from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
+from vision_baselines.runs.resumption import Action
+from vision_baselines.storage.lock import RunLockedError, exclusive
+from vision_baselines.sweep import in_job
+from vision_baselines.sweep.callback import SweepCallback
+from vision_baselines.sweep.checks import comparison_keys, require_a_beginning, require_one_sweep, same_runs
+from vision_baselines.sweep.columns import write_planned_columns
+from vision_baselines.sweep.job import Job
+from vision_baselines.sweep.memory import job_bytes
+from vision_baselines.sweep.planned import noted
+
+log = logging.getLogger(__name__)
+
+
+class RunHooks(Hooks[Job]):
+    """What this project adds to a launcher; ``hydra.launcher.jobs`` in its configs."""
+
+    preload = ("vision_baselines.sweep.in_job", "vision_baselines.training.run")
+    prepare = staticmethod(in_job.prepare)
+    progress_logger = "vision_baselines.progress"
+    writes_traceback = False  # a run's own log has it
+
+    def __init__(self) -> None:
+        self._compared: dict[str, str] = {}
+        self._folder: Path | None = None
+
+    def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
+        """Refuse a sweep without jobs, or with several values of what it as a whole does."""
+        if not job_overrides:
+            raise ConfigError("the sweep has no job: one of its lists, ranges or globs is empty")
+        require_one_sweep(job_overrides)
+        self._compared = comparison_keys(config)
+        self.starts_early = not config.preview
+
+    def job(self, index: int, overrides: list[str], composed: DictConfig) -> Job:
+        """Look at a job; the keys that the comparison is asked for are known once a job has them."""
+        plan = planned(composed, job_folder(composed))
+        typed = {key_of(text) for text in plan.overrides}
+        for key in [key for key in self._compared if key in typed or OmegaConf.select(composed, key) is not None]:
+            del self._compared[key]
+        job = Job(
+            index,
+            overrides,
+            packed(composed),
+            plan.folder,
+            [text for text in plan.overrides if not is_irrelevant(key_of(text))],
+            job_bytes(plan.resolved),
+            fingerprint=plan.fingerprint,
+            task=list(plan.overrides),
+            starts_from=plan.starts_from,
+            previous=plan.decision.previous,
+            row=Row.planned(plan.config, plan.overrides, chosen_options(composed.hydra.runtime.choices)),
+        )
+        if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
+            job.outcome = _outcome(job.previous)
+        return job
+
+    def same(self, jobs: list[Job]) -> list[Job]:
+        """Each run once; what cannot begin is refused."""
+        for key, option in self._compared.items():
+            raise ConfigError(
+                f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null"
+            )
+        found = same_runs(jobs)
+        require_a_beginning(list(dict.fromkeys(found)))
+        return found
+
+    def only_shown(self, jobs: Sequence[Job], config: DictConfig) -> bool:
+        """Show what would run, where a preview is asked for."""
+        if not config.preview:
+            return False
+        from vision_baselines.sweep.preview import show
+
+        show(planned(job.config, job.folder) for job in jobs)
+        return True
+
+    @contextmanager
+    def running(self, jobs: Sequence[Job], config: DictConfig) -> Iterator[None]:
+        """Note which jobs the sweep has, for `status`."""
+        self._folder = Path(str(config.hydra.sweep.dir))
+        with noted(self._folder, [job.folder for job in jobs]):
+            yield
+
+    def starts(self, jobs: Sequence[Job], config: DictConfig) -> None:
+        """Write the columns of HParams, which TensorBoard keeps as it finds them first."""
+        write_planned_columns(Path(str(config.hydra.sweep.dir)), jobs)
+
+    def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
+        """Whether no job that it starts from is still to end, and no other sweep trains it.
+
+        A checkpoint that it starts from lies inside the folder of the other job.
+        """
+        sources = {job.starts_from, *job.starts_from.parents} if job.starts_from else set()
+        return not any(other.folder in sources for other in unfinished) and not _is_busy(job.folder)
+
+    def environment(self, job: Job, slot: int, slots: int) -> Mapping[str, str]:
+        """None: a run sets its threads itself."""
+        return {}
+
+    def without_a_word(self, job: Job, exit_code: int | None) -> Outcome:
+        """How a job went whose process could not say so: its record is believed, and closed where it is open still."""
+        message = without_a_word(exit_code)
+        try:
+            record = read_record(job.folder)
+        except (OSError, ValueError):
+            return Outcome(4, kind="ProcessDied", message=message)
+        if record.finished and record != job.previous:
+            return _outcome(record)
+        if record.status is Status.RUNNING:
+            record.status, record.ended_at = Status.FAILED, now()
+            record.failure = Failure(kind="ProcessDied", message=message)
+            from vision_baselines.report.hparams import write_row  # it imports TensorBoard's messages
+
+            try:
+                write_row(record, job.folder)
+                record.write(job.folder)
+            except OSError as error:  # no reason to end the other jobs
+                log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
+        return Outcome(4, kind="ProcessDied", message=message)
+
+    def result(self, job: Job) -> str:
+        """Its headline number, and what speaks against it."""
+        return record_result(job.folder)
+
+    def some_ended(self) -> None:
+        """Compare what is there."""
+        SweepCallback.update()
+
+    def all_ended(self, jobs: Sequence[Job]) -> None:
+        """Leave the last words to the callback: shown here, the table would push them out of sight."""
+        see = f"vision-baselines status {near(self._folder)}" if self._folder is not None else ""
+        ended = [(job.label, job.outcome, job.is_started) for job in jobs]
+        SweepCallback.last_words = last_words(ended, [job.folder for job in jobs], see=see)
+
+    def failure(self, summary: str) -> Exception:
+        """An error of the kind that training ends with."""
+        return TrainingError(summary)
+
+    def interrupted(self, error: Interrupted) -> BaseException:
+        """The same: the command says how to go on."""
+        return error
+
+
+def record_result(folder: Path) -> str:
+    """The headline number of a finished run, and what speaks against it; empty where there is none."""
+    try:
+        record = read_record(folder)
+    except (OSError, ValueError):
+        return ""
+    if record.status is not Status.FINISHED:
+        return ""
+    return "; ".join([headline_value(record), *record.caveats])
+
+
+def _outcome(record: RunRecord) -> Outcome:
+    return Outcome(0, value=record.metrics.get(record.selection_metric))
+
+
+def _is_busy(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    try:
+        with exclusive(folder):
+            return False
+    except RunLockedError:
+        return True

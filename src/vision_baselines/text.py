@@ -1,0 +1,68 @@
+"""Text for a terminal: foreign text made safe to print, on one line, and shortened; counts with their nouns.
+
+Text from a config, a class name or an error is foreign: it may hold terminal escapes, marks that reverse the
+reading direction, or bytes that are not UTF-8. `printable` makes it safe to print; escaping for HTML or
+Markdown is left to those who write these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_TERMINAL_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    r"""`text` with terminal escapes dropped and other unprintable characters spelled out.
+
+    Newlines and tabs stay.
+
+    >>> printable("a\x1b[31mb\x00c\u202ed")
+    'ab\\x00c\\u202ed'
+    """
+    plain = _TERMINAL_ESCAPE.sub("", str(text).replace("\r\n", "\n"))
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), plain)
+
+
+def one_line(text: object, length: int = 0) -> str:
+    r"""`printable` text on one line, its end cut at `length` characters (0: no limit).
+
+    >>> one_line("loss\n  is nan", length=8)
+    'loss is…'
+    """
+    line = " ".join(printable(str(text).replace("\r", "\n")).split())
+    return line if not length or len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def shortened(text: str, length: int) -> str:
+    """`text` with its middle left out, so that both ends still tell it apart.
+
+    >>> shortened("optimizer.lr=0.01, model=cnn", 15)
+    'optimiz…del=cnn'
+    """
+    if len(text) <= length:
+        return text
+    head = length // 2
+    return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
+
+
+def plural(n: int, noun: str) -> str:
+    """`n` and its noun.
+
+    >>> plural(1, "job"), plural(3, "job"), plural(2, "class"), plural(15, "epoch")
+    ('1 job', '3 jobs', '2 classes', '15 epochs')
+    """
+    hisses = noun.endswith(("s", "x", "z", "sh", "ch")) and not noun.endswith("epoch")
+    return f"{n:,} {noun}{'' if n == 1 else 'es' if hisses else 's'}"
+
+
+def listed(names: Sequence[str], limit: int = 6) -> str:
+    """`names` as an enumeration that stops at `limit`.
+
+    >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], limit=2)
+    ('a, b, c', 'a, b and 1 more')
+    """
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
