@@ -159,7 +159,7 @@ def _current(composed: DictConfig) -> Iterator[None]:
     """While active, ``${hydra:…}`` is answered from a job's config, as it will be in the job."""
     instance = HydraConfig.instance()
     before = instance.cfg
-    instance.cfg = composed
+    instance.cfg = composed  # type: ignore[assignment]  # a DictConfig of it, as Hydra's own
     try:
         yield
     finally:
