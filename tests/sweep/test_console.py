@@ -8,11 +8,11 @@ import re
 import pytest
 from rich.cells import cell_len
 
+from vision_baselines.jobs import console as console_module
 from vision_baselines.jobs.console import SweepConsole
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.progress import progress_line
 from vision_baselines.jobs.summary import last_words
-from vision_baselines.jobs import console as console_module
 
 SAID = "epoch 3 (last 14)  train/loss 0.1234  train/acc 0.9500  val/loss 0.2000  val/acc 0.9333"
 NAMES = ["seed=0", "model=cnn, optimizer.lr=0.001, seed=12", "a\x1b[2Jb\x07\r\nc", "名前=値" * 9, "x" * 300]
