@@ -107,6 +107,19 @@ SUPPORTED = (
     Row("ModelSummary", callback("ModelSummary")),
     Row("TQDMProgressBar", callback("TQDMProgressBar"), "shown on a terminal"),
     Row("RichProgressBar", (), "part of every run, shown on a terminal"),
+    Row("callbacks=early_stopping", ("callbacks=early_stopping", "callbacks.early_stopping.patience=1")),
+    Row("callbacks=ema", ("callbacks=ema", "model.norm=batch"), "the average is kept, tested, recorded"),
+    Row(
+        "callbacks=swa",
+        ("callbacks=swa", "model.norm=batch", "callbacks.swa.swa_epoch_start=1"),
+        "the average is tested, after its batch statistics were measured anew",
+    ),
+    Row("callbacks=[early_stopping,ema]", ("callbacks=[early_stopping,ema]", "callbacks.early_stopping.patience=1")),
+    Row("callbacks=model_checkpoint", ("callbacks=model_checkpoint",), "below the run's folder"),
+    Row("callbacks=model_summary", ("callbacks=model_summary",)),
+    Row("callbacks=rich_progress_bar", ("callbacks=rich_progress_bar",), "shown on a terminal"),
+    Row("callbacks=none", ("callbacks=none",), "the curves have no learning rate then"),
+    Row("callbacks=lr_finder", ("callbacks=lr_finder", "callbacks.lr_finder.steps=10"), "changes nothing in the run"),
     Row("num_workers", ("data.num_workers=1",), "data.num_workers, always persistent"),
     Row("num_workers", ("data.num_workers=2",), "data.num_workers, always persistent"),
     Row(
@@ -122,6 +135,7 @@ SUPPORTED = (
     Row("val_size", ("data.val_size=0", "checkpoint=last", "+trainer.accumulate_grad_batches=4")),
 )
 REFUSED = (
+    Row("callbacks=[ema,swa]", ("callbacks=[ema,swa]",), "one average is tested", False, "average the weights"),
     Row("strategy", ("+trainer.strategy=ddp",), "one device", False, "trainer.strategy"),
     Row("devices", ("trainer.devices=2",), "one device", False, "trainer.devices"),
     Row("num_nodes", ("+trainer.num_nodes=2",), "one device", False, "trainer.num_nodes"),

@@ -114,7 +114,7 @@ def _option(path: Path, folder: Path) -> Option:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     group = path.parent.relative_to(folder).as_posix()
-    group = "data" if path.stem == "data_base" else "" if group == "." else group
+    group = path.stem.removesuffix("_base") if path.stem.endswith("_base") else "" if group == "." else group
     leading = []
     for line in lines:
         if not line.startswith("#"):

@@ -29,7 +29,7 @@ def group_page(group: str) -> str:
         return _keys_section({key.name: [(key, ["train"])] for key in mine}, 1)
     if group not in groups():
         raise ConfigError(f"conf/ has no group {group!r}; there are: {', '.join(groups())}")
-    found = sorted(groups()[group], key=lambda option: option.name != "data_base")  # what all have first
+    found = sorted(groups()[group], key=lambda option: not option.name.endswith("_base"))  # what all have first
     parts = [_options_table(group, found)] if len(found) > 1 or found[0].about else []
     inner = [name for name in groups() if name.startswith(f"{group}/")]
     parts += [_keys_section(merged(found), len([o for o in found if o.keys]))]
@@ -45,7 +45,7 @@ def groups_table(_: str = "") -> str:
     for group, found in groups().items():
         page = group.split("/")[0]
         target = "experiments.md" if group == "experiment" else f"config/{page}.md"
-        names = ", ".join(f"`{option.name}`" for option in found if option.name != "data_base")
+        names = ", ".join(f"`{option.name}`" for option in found if not option.name.endswith("_base"))
         shown = f"{len(found)} of them" if group == "experiment" else names
         rows.append(f"| [`{group}=`]({target}) | {_code(default_option(group)) or 'none'} | {shown} |")
     return "\n".join(rows)
@@ -66,7 +66,7 @@ def experiments_page(_: str = "") -> str:
 def _options_table(group: str, found: list[Option]) -> str:
     rows = ["| option | |", "|---|---|"]
     for option in found:
-        if option.name == "data_base":
+        if option.name.endswith("_base"):
             continue
         said = [re.sub(r"(?<![.:])\n", "<br>", _prose(option.about)).replace("\n", " ")]
         bases = [name for name in option.based_on if not name.startswith("/data_base")]
@@ -90,7 +90,7 @@ def _entry(name: str, variants: list[tuple[Key, list[str]]], total: int) -> str:
         defaults.setdefault(_code(key.default) or "`''`", []).extend(names)
     everywhere = len(defaults) == 1 and sum(map(len, defaults.values())) >= total
     shown = [
-        value if everywhere or "data_base" in names else f"{value} ({', '.join(names)})"
+        value if everywhere or any(name.endswith("_base") for name in names) else f"{value} ({', '.join(names)})"
         for value, names in defaults.items()
     ]
     said: dict[str, list[str]] = {}

@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vision_baselines.cli import messages
-from vision_baselines.config.compose import group_options
+from vision_baselines.config.compose import group_options, option_as_text
 from vision_baselines.errors import ConfigError
 
 _MODES = {"run": "--run", "multirun": "--multirun", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
@@ -108,6 +108,7 @@ def _quoted(word: str) -> str:
     That is a group or a job's folder, such as ``comparison.baseline=model=fc``, and the overrides in
     ``hydra.sweeper.groups=[[model=cnn,"seed=0,1"]]``.
     """
+    word = option_as_text(word)
     key, _, value = word.partition("=")
     if key in _QUOTED_KEYS and "=" in value and value[0] not in "\"'":
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')

@@ -48,6 +48,7 @@ _OUR_PACKAGES = (
     "training.checkpoints",
     "training.history",
     "training.divergence",
+    "training.nan_watch",
     "training.parameter_table",
     "training.progress_bar",
     "training.tensorboard_logger",

@@ -43,6 +43,17 @@ def group_options(group: str) -> list[str]:
     return sorted({path.stem for folder in folders for path in (folder / group).glob("[!_]*.yaml")})
 
 
+def option_as_text(override: str) -> str:
+    """The same override, with quotes where Hydra would read an option's name as a number: ``debug=nan``.
+
+    >>> option_as_text("debug=nan"), option_as_text("debug=quick"), option_as_text("optimizer.lr=nan")
+    ("debug='nan'", 'debug=quick', 'optimizer.lr=nan')
+    """
+    key, _, value = override.partition("=")
+    is_number = value.lower() in ("nan", "inf", "infinity")
+    return f"{key}='{value}'" if is_number and value in group_options(key.lstrip("+")) else override
+
+
 def project_root() -> str:
     """The checkout this package runs from; for an installed package, the folder the command was started in."""
     root = Path(__file__).resolve().parents[3]
@@ -101,7 +112,7 @@ def composed(overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfi
     found = extra_dir.get()
     searched = [f'hydra.searchpath=["file://{found}"]'] if found is not None else []
     with _own_hydra(), initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", [*overrides, *searched], return_hydra_config=with_hydra)
+        return compose("train", [*map(option_as_text, overrides), *searched], return_hydra_config=with_hydra)
 
 
 @contextmanager

@@ -43,6 +43,13 @@ _REFUSED_CALLBACKS = {
 }
 _REFUSED_LOGGERS = {"CSVLogger": "it deletes its file when a run is resumed; use logger=csv"}
 
+# Lightning's callbacks whose average is tested in place of the weights of the last step, in words.
+_AVERAGES = {
+    "WeightAveraging": "mean of the weights",
+    "EMAWeightAveraging": "moving average of the weights",
+    "StochasticWeightAveraging": "stochastic average of the weights",
+}
+
 _MOST_BATCHES = 10**9
 
 
@@ -72,6 +79,7 @@ def check_trainer_options(config: Mapping[str, Any]) -> None:
     _check_validation(config, trainer)
     _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")
     _check_classes(config.get("logger"), _REFUSED_LOGGERS, "logger")
+    _check_averages(config.get("callbacks"))
 
 
 def partial_because(trainer: Mapping[str, Any]) -> list[str]:
@@ -170,6 +178,22 @@ def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> 
         monitor = node.get("monitor") if isinstance(node, Mapping) else None
         if key != "checkpoints" and str(monitor).startswith("val/"):
             raise ConfigError(f"callbacks.{key}.monitor is {monitor}, which {why}")
+
+
+def averaging(callbacks: Any) -> dict[str, str]:
+    """The callbacks of a plain config that put an average of weights in the place of the net's own, by their key."""
+    nodes = callbacks.items() if isinstance(callbacks, Mapping) else ()
+    classes = {key: str(node.get("_target_")).rpartition(".")[2] for key, node in nodes if isinstance(node, Mapping)}
+    return {key: _AVERAGES[name] for key, name in classes.items() if name in _AVERAGES}
+
+
+def _check_averages(callbacks: Any) -> None:
+    found = averaging(callbacks)
+    if len(found) > 1:
+        raise ConfigError(
+            f"{' and '.join(f'callbacks.{key}' for key in found)} both average the weights, and a run tests one average; "
+            "choose one of them"
+        )
 
 
 def _check_classes(group: Any, refused: Mapping[str, str], name: str) -> None:

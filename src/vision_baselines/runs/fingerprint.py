@@ -69,6 +69,10 @@ IRRELEVANT_INSIDE = (
     "callbacks.parameters",
     "callbacks.filters",
     "callbacks.progress_bar",
+    "callbacks.model_checkpoint",
+    "callbacks.model_summary",
+    "callbacks.nan_watch",
+    "callbacks.lr_finder",
     "callbacks.checkpoints.dirpath",
     "callbacks.checkpoints.every_n_steps",
     "classifier.task",  # a copy of task

@@ -161,6 +161,7 @@ class RunRecord(_Part):
     confusion matrix on the test split, rows are targets, columns predictions, where the task has one. `curves` are what
     the task shows of the test and what the run's probes measured, by name. `caveats` are what a reader must know before
     believing the metrics, a sentence each without its full stop.
+    `averaged` says of which average the tested weights are, where they are not those that the optimizer left.
     `weights_sha256` is the net's state at that checkpoint, `final_weights_sha256` after the last step,
     `init_weights_sha256` before the first where that was taken from another run. `predictions_sha256` is that of
     ``predictions.npz``, where the run keeps one. `files` are those that the
@@ -188,6 +189,7 @@ class RunRecord(_Part):
     caveats: list[str] = Field(default_factory=list)
     precision: str | None = None
     partial: list[str] = Field(default_factory=list)
+    averaged: str | None = None
     best_epoch: int | None = None
     history: list[EpochRow] = Field(default_factory=list)
     curves: dict[str, Curve] = Field(default_factory=dict)

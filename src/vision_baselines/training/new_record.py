@@ -14,7 +14,7 @@ from torch import nn
 from vision_baselines.analysis.layer_trace import example_of
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.config.plan import RunPlan
-from vision_baselines.config.trainer_options import partial_because
+from vision_baselines.config.trainer_options import averaging, partial_because
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs import environment
@@ -84,4 +84,6 @@ def note_parts(
     weights = example_of(net).dtype
     # a net that is made in another precision keeps it
     record.precision = _OWN_PRECISIONS.get(weights, str(trainer.precision))
-    record.partial = partial_because(record.config["trainer"])
+    record.averaged = next(iter(averaging(record.config["callbacks"]).values()), None)
+    debug = [f"debug={record.choices['debug']}"] if "debug" in record.choices else []
+    record.partial = [*partial_because(record.config["trainer"]), *debug]

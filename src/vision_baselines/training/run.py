@@ -30,6 +30,7 @@ from vision_baselines.runs.resumption import Action
 from vision_baselines.runs.trace import TRACE_FILE
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training import build, pretrained
+from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
@@ -92,6 +93,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                     log.info("its resume states are gone; rerun=true keep_resume_states=true keeps them")
                 warn_of_lost_weights(dirpath)
                 return with_probes(cfg, config, decision.previous, folder)
+        require_accelerator(cfg.trainer.get("accelerator"))
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
