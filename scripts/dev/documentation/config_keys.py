@@ -105,6 +105,7 @@ def keys() -> frozenset[str]:
 def _default_options() -> dict[str, str]:
     entries = yaml.load((conf_dir() / "train.yaml").read_text(encoding="utf-8"), Loader=_LOADER)["defaults"]
     chosen = {group: option for entry in entries if isinstance(entry, dict) for group, option in entry.items()}
+    chosen = {group: option for group, option in chosen.items() if not group.startswith("optional ")}  # not shipped
     hydras = yaml.load((conf_dir() / "hydra" / "default.yaml").read_text(encoding="utf-8"), Loader=_LOADER)["defaults"]
     nested = {f"hydra/{name.split()[-1]}": option for entry in hydras for name, option in entry.items()}
     return {group: option or "" for group, option in {**chosen, **nested}.items()}

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -64,6 +64,8 @@ def train_task(cfg: DictConfig) -> float:
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
             stop.raise_if_received()
+            if cfg.get("print_config"):
+                _show_config(plan.config)
             # an exception that a signal raises inside of torch's own initialisation aborts the process
             from vision_baselines.training.results import headline, probe_lines
             from vision_baselines.training.run import run
@@ -88,6 +90,18 @@ def train_task(cfg: DictConfig) -> float:
         return record.metrics.get(record.selection_metric, float("nan"))
 
     return _guarded(verb, float("nan"))
+
+
+def _show_config(config: Mapping[str, Any]) -> None:
+    """Print what a single run is made from; a job of a sweep has it in its log."""
+    from rich.console import Console
+
+    from vision_baselines.cli.config_tree import config_tree, tree_text
+
+    if HydraConfig.get().mode is RunMode.RUN:
+        Console(highlight=False, markup=False).print(config_tree(config))
+    else:
+        logging.getLogger("vision_baselines.progress").info("%s", tree_text(config))
 
 
 def _write_run_page(folder: Path) -> None:

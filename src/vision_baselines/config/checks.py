@@ -85,7 +85,7 @@ _MAY_BE_NULL = frozenset({"n_jobs", "freeze", "code"})
 _NOT_THERE = object()
 
 # Keys that are true or false and no argument of a class, whose signature would say so.
-_BOOLEANS = ("rerun", "preview", "fail_fast", "trace", "keep_resume_states")
+_BOOLEANS = ("rerun", "preview", "fail_fast", "trace", "keep_resume_states", "print_config")
 
 # Words that a key may be; those in `_MAY_BE_NULL` may be null too.
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -140,6 +140,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_numbers(config)
     check_booleans(config)
     check_words(config)
+    check_labels(config)
     check_comparison(config)
     check_argument_types(config, "")
     check_trainer_options(config)
@@ -247,6 +248,19 @@ def check_words(config: Mapping[str, Any]) -> None:
     source = select(config, "init_from")
     if source is not None and not (isinstance(source, str) and source):
         raise ConfigError(f"init_from is {source!r}; expected a run's folder, a checkpoint or job:key=value, or null")
+
+
+def check_labels(config: Mapping[str, Any]) -> None:
+    """Check what a plain config says of a run in words.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    tags, notes = config.get("tags"), config.get("notes")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) and tag.strip() for tag in tags)):
+        raise ConfigError(f"tags is {tags!r}; expected a list of words, such as tags=[paper,first]")
+    if notes is not None and not (isinstance(notes, str) and notes.strip()):
+        raise ConfigError(f"notes is {notes!r}; expected a text, such as notes='with the new data'")
 
 
 def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:

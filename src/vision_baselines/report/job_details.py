@@ -111,6 +111,12 @@ def _facts(record: RunRecord) -> str:
         said.append(f"best epoch {record.best_epoch}, from 0")
     if record.timings.fit_s:
         said.append(f"{number(record.timings.fit_s)} s of training")
+    if record.averaged:
+        said.append(f"tested: a {record.averaged}")
+    if record.tags:
+        said.append(f"tags: {', '.join(one_line(tag, _LONGEST_VALUE) for tag in record.tags)}")
+    if record.notes:
+        said.append(f"notes: {one_line(record.notes, _LONGEST_VALUE)}")
     return " · ".join(said)
 
 

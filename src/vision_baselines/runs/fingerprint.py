@@ -43,6 +43,10 @@ TOP_LEVEL: dict[str, bool] = {
     "checkpoint_every_n_steps": False,
     "rerun": False,
     "preview": False,
+    "tags": False,
+    "notes": False,
+    "print_config": False,
+    "local": False,  # what such a file sets counts, under its own key
     "trace": False,
     "n_jobs": False,
     "fail_fast": False,

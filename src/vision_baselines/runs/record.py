@@ -215,6 +215,16 @@ class RunRecord(_Part):
         return self.status is Status.FINISHED
 
     @property
+    def tags(self) -> list[str]:
+        """Words that the run is found by."""
+        return [str(tag) for tag in self.config.get("tags") or ()]
+
+    @property
+    def notes(self) -> str:
+        """What was noted of the run; empty for nothing."""
+        return str(self.config.get("notes") or "")
+
+    @property
     def copies_of_test(self) -> int:
         """Number of pictures that were trained on and tested on, or measured as a fold of validation."""
         found = self.data.duplicates if self.data is not None else {}

@@ -19,6 +19,7 @@ from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words, near
 from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.fingerprint import chosen_options, is_irrelevant, key_of
+from vision_baselines.runs.labels import relabel
 from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
@@ -44,6 +45,7 @@ class RunHooks(Hooks[Job]):
     def __init__(self) -> None:
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
+        self._accelerators: set[str] = set()
 
     def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
         """Refuse a sweep without jobs, or with several values of what it as a whole does."""
@@ -74,6 +76,10 @@ class RunHooks(Hooks[Job]):
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
             job.outcome = _outcome(job.previous)
+            if self.starts_early:
+                relabel(job.folder, job.previous, plan.config, is_held=False)
+        else:
+            self._accelerators.add(str(plan.resolved["trainer"].get("accelerator")))
         return job
 
     def same(self, jobs: list[Job]) -> list[Job]:
@@ -82,6 +88,11 @@ class RunHooks(Hooks[Job]):
             raise ConfigError(
                 f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null"
             )
+        if self.starts_early and self._accelerators & {"gpu", "cuda", "mps"}:
+            from vision_baselines.training.accelerators import require_accelerator  # torch takes seconds
+
+            for accelerator in sorted(self._accelerators):
+                require_accelerator(accelerator)
         found = same_runs(jobs)
         require_a_beginning(list(dict.fromkeys(found)))
         return found

@@ -20,6 +20,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.runs import environment
 from vision_baselines.runs.code import code_of, code_of_all_attempts
 from vision_baselines.runs.fingerprint import chosen_options
+from vision_baselines.runs.labels import with_labels_of
 from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.tasks.task import Task
@@ -31,6 +32,7 @@ def new_record(plan: RunPlan) -> RunRecord:
     """The record of a run that starts, or that is resumed: then with what its earlier attempts took."""
     cfg, config, decision = plan.cfg, dict(plan.config), plan.decision
     previous = decision.previous if decision.action in (Action.RESUME, Action.RETRY) else None
+    config = with_labels_of(config, previous.config) if previous else config
     record = RunRecord(
         name=plan.folder.name,
         sweep=str(cfg.name),

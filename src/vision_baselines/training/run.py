@@ -25,6 +25,7 @@ from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, write_pictures, written_files
+from vision_baselines.runs.labels import relabel
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.runs.trace import TRACE_FILE
@@ -85,6 +86,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
             with stop.at_once():
                 if decision.files_changed:
                     require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
+                relabel(folder, decision.previous, config, is_held=True)
                 log.info("%s is finished already; rerun=true trains it again", folder.name)
                 if cfg.get("trace") and not (folder / TRACE_FILE).exists():
                     log.info("it kept no trace; rerun=true trace=true keeps one")
