@@ -1,4 +1,4 @@
-"""debug=…: runs apart from real ones, which are marked and compared with none; and trainer=… where there is no device."""
+"""debug=…: runs apart from real ones, marked, and compared with none; and trainer=… where there is no device."""
 
 from __future__ import annotations
 

@@ -191,8 +191,8 @@ def _check_averages(callbacks: Any) -> None:
     found = averaging(callbacks)
     if len(found) > 1:
         raise ConfigError(
-            f"{' and '.join(f'callbacks.{key}' for key in found)} both average the weights, and a run tests one average; "
-            "choose one of them"
+            f"{' and '.join(f'callbacks.{key}' for key in found)} both average the weights, and a run tests "
+            "one average; choose one of them"
         )
 
 

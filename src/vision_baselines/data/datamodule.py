@@ -257,7 +257,7 @@ class ImageDataModule(pl.LightningDataModule):
         )
         # batch normalisation has no variance of a single image
         drop_last = self.batch_size > 1 and len(order) % self.batch_size == 1
-        overfits = trainer is not None and trainer.overfit_batches > 0  # then Lightning would take a sampler's place
+        overfits = bool(getattr(trainer, "overfit_batches", 0))  # then Lightning would take a sampler's place
         if self.num_workers and not overfits:
             return self._loader(split, batch_size=self.batch_size, sampler=order, drop_last=drop_last)
         device = split.target.device
@@ -306,7 +306,7 @@ class ImageDataModule(pl.LightningDataModule):
         # `processed` is right both before and after Lightning's loops have tidied up a restored state
         batch_progress = self.trainer.fit_loop.epoch_loop.batch_progress
         # the few batches to be overfitted are the same in every epoch
-        epoch = 0 if self.trainer.overfit_batches else self.trainer.current_epoch
+        epoch = 0 if getattr(self.trainer, "overfit_batches", 0) else self.trainer.current_epoch
         return Position(epoch=epoch, batches_done=batch_progress.current.processed)  # type: ignore[attr-defined]
 
     def _split(self, name: str) -> Split:

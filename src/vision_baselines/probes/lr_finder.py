@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities import GradClipAlgorithmType
 
 from vision_baselines.analysis.learning_rate_range import has_left, smoothed, steepest_rate
 from vision_baselines.errors import ConfigError
@@ -34,7 +35,9 @@ class LearningRateFinder(Probe):
     def __init__(self, min_lr: float = 1e-6, max_lr: float = 1.0, steps: int = 100) -> None:
         super().__init__()
         if not 0 < min_lr < max_lr:
-            raise ConfigError(f"callbacks.lr_finder.min_lr is {min_lr} and max_lr {max_lr}; expected 0 < min_lr < max_lr")
+            raise ConfigError(
+                f"callbacks.lr_finder.min_lr is {min_lr} and max_lr {max_lr}; expected 0 < min_lr < max_lr"
+            )
         if steps < 10:
             raise ConfigError(f"callbacks.lr_finder.steps is {steps}; expected a whole number of at least 10")
         self.min_lr, self.max_lr, self.steps = min_lr, max_lr, steps
@@ -58,7 +61,9 @@ class LearningRateFinder(Probe):
             ConfigError: The run has several optimizers.
         """
         if len(trainer.optimizers) != 1:
-            raise ConfigError(f"callbacks=lr_finder tries one learning rate, and this run has {len(trainer.optimizers)}")
+            raise ConfigError(
+                f"callbacks=lr_finder tries one learning rate, and this run has {len(trainer.optimizers)}"
+            )
         is_new = not self._losses
         if is_new:
             self._measure(trainer, pl_module)
@@ -99,7 +104,9 @@ class LearningRateFinder(Probe):
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 trainer.precision_plugin.clip_gradients(
-                    optimizer, trainer.gradient_clip_val or 0.0, trainer.gradient_clip_algorithm or "norm"
+                    optimizer,
+                    trainer.gradient_clip_val or 0.0,
+                    GradClipAlgorithmType(trainer.gradient_clip_algorithm or "norm"),
                 )
                 optimizer.step()
         pl_module.load_state_dict(weights)

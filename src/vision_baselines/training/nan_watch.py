@@ -77,7 +77,9 @@ class NanWatch(pl.Callback):
                 raise DivergedError(f"the output of {called} became {word} {self._where}; {why}")
             for tensor in _tensors(output):
                 if tensor.requires_grad:
-                    tensor.register_hook(lambda gradient: self._look_at_gradient(gradient, called))
+                    tensor.register_hook(  # type: ignore[no-untyped-call]
+                        lambda gradient: self._look_at_gradient(gradient, called)
+                    )
 
         return look
 
