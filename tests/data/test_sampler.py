@@ -13,12 +13,9 @@ from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 sizes = st.integers(1, 60)
 
 
-def order(num_samples, *, epoch=0, batches_done=0, batch_size=4, seed=0, rank=0, world_size=1):
+def order(num_samples, *, epoch=0, batches_done=0, batch_size=4, seed=0):
     position = Position(epoch, batches_done)
-    sampler = EpochOrder(
-        num_samples, batch_size=batch_size, seed=seed, position=lambda: position, rank=rank, world_size=world_size
-    )
-    return list(sampler)
+    return list(EpochOrder(num_samples, batch_size=batch_size, seed=seed, position=lambda: position))
 
 
 @given(sizes, st.integers(0, 5), st.integers(0, 5))
@@ -44,24 +41,6 @@ def test_entering_at_a_batch_gives_exactly_what_is_left(num_samples, batch_size,
     assert order(num_samples, batch_size=batch_size, batches_done=batches_done) == whole[batches_done * batch_size :]
 
 
-@given(sizes, st.integers(1, 4))
-def test_ranks_share_an_epoch_evenly_and_leave_nothing_out(num_samples, world_size):
-    shares = [order(num_samples, rank=rank, world_size=world_size) for rank in range(world_size)]
-    assert len({len(share) for share in shares}) == 1
-    assert set().union(*shares) == set(range(num_samples))
-    assert sum(map(len, shares)) - num_samples < world_size
-
-
-def test_two_ranks_partition_an_even_epoch():
-    first, second = (order(10, rank=rank, world_size=2) for rank in (0, 1))
-    assert sorted(first + second) == list(range(10))
-
-
-def test_a_rank_enters_its_own_share_at_a_batch():
-    whole = order(20, rank=1, world_size=2, batch_size=3)
-    assert order(20, rank=1, world_size=2, batch_size=3, batches_done=2) == whole[6:]
-
-
 def test_the_position_is_asked_for_anew_each_time_it_is_iterated():
     epochs = iter([0, 1])
     sampler = EpochOrder(30, batch_size=4, seed=0, position=lambda: Position(next(epochs), 0))
@@ -69,10 +48,8 @@ def test_the_position_is_asked_for_anew_each_time_it_is_iterated():
     assert list(sampler) == order(30, epoch=1)
 
 
-@pytest.mark.parametrize(("num_samples", "world_size", "length"), [(10, 1, 10), (10, 2, 5), (11, 2, 6), (1, 3, 1)])
-def test_the_length_is_that_of_a_whole_share(num_samples, world_size, length):
-    sampler = EpochOrder(num_samples, batch_size=4, seed=0, position=lambda: Position(0, 2), world_size=world_size)
-    assert len(sampler) == length
+def test_the_length_is_that_of_a_whole_epoch():
+    assert len(EpochOrder(11, batch_size=4, seed=0, position=lambda: Position(0, 2))) == 11
 
 
 @pytest.mark.parametrize(("num_samples", "batch_size", "batches_done"), [(100, 7, 0), (100, 7, 3), (64, 64, 0)])

@@ -133,7 +133,7 @@ def test_every_public_name_is_on_the_page_of_the_api():
 
 
 def test_what_is_refused_is_said_beside_the_key():
-    assert refusals.refusals("trainer.devices") == ["Refused: `2` (one device)."]
+    assert refusals.refusals("trainer.devices") == ["Refused: `-1`, `[0,1]` (a number, the same on every machine)."]
     assert "expected a whole number of at least 1" in " ".join(refusals.refusals("data.batch_size"))
 
 

@@ -85,7 +85,16 @@ SUPPORTED = (
     Row("use_distributed_sampler", ("trainer.use_distributed_sampler=false",)),
     Row("profiler", ("trainer.profiler=simple",)),
     Row("detect_anomaly", ("+trainer.detect_anomaly=true",)),
-    Row("sync_batchnorm", ("+trainer.sync_batchnorm=false",)),
+    Row("sync_batchnorm", ("trainer.sync_batchnorm=false",), "true on several CUDA devices"),
+    Row("devices", ("trainer.devices=2", "trainer.strategy=ddp"), "processes on one machine; see howto/gpu.md"),
+    Row("strategy", ("trainer.devices=2", "trainer.strategy=ddp_spawn"), "also ddp_fork, ddp_notebook: all the same"),
+    Row(
+        "devices",
+        ("trainer.devices=2", "trainer.precision=bf16-mixed", "+trainer.accumulate_grad_batches=4"),
+        "with accumulation, by the whole batches",
+    ),
+    Row("devices", ("trainer.devices=2", *callback("EMAWeightAveraging", "decay=0.9"))),
+    Row("devices", ("trainer.devices=3", "+trainer.gradient_clip_val=0.5", "data.num_workers=1")),
     Row("default_root_dir", (), "the run's folder"),
     Row("EarlyStopping", callback("EarlyStopping", "monitor=val/loss", "patience=1"), "stays stopped after a resume"),
     Row("ModelCheckpoint", callback("ModelCheckpoint", "monitor=val/acc", "dirpath=${paths.run_dir}/extra")),
@@ -136,9 +145,24 @@ SUPPORTED = (
 )
 REFUSED = (
     Row("callbacks=[ema,swa]", ("callbacks=[ema,swa]",), "one average is tested", False, "average the weights"),
-    Row("strategy", ("+trainer.strategy=ddp",), "one device", False, "trainer.strategy"),
-    Row("devices", ("trainer.devices=2",), "one device", False, "trainer.devices"),
-    Row("num_nodes", ("+trainer.num_nodes=2",), "one device", False, "trainer.num_nodes"),
+    *(
+        Row("strategy", (f"trainer.strategy={name}", "trainer.devices=2"), "auto or ddp", False, "trainer.strategy")
+        for name in ("fsdp", "deepspeed", "dp")
+    ),
+    Row("devices", ("trainer.devices=-1",), "a number, the same on every machine", False, "trainer.devices"),
+    Row("devices", ("trainer.devices=[0,1]",), "a number, the same on every machine", False, "trainer.devices"),
+    Row("devices", ("data.batch_size=3", "trainer.devices=2"), "two images each", False, "data.batch_size"),
+    Row("devices", ("trainer.accelerator=mps", "trainer.devices=2"), "cpu or gpu", False, "trainer.accelerator"),
+    Row("devices", ("trace=true", "trainer.devices=2"), "it follows one process", False, "trace"),
+    Row(
+        "devices",
+        (*callback("StochasticWeightAveraging", "swa_lrs=0.01"), "trainer.devices=2"),
+        "SWA goes through the data again, in one process",
+        False,
+        "StochasticWeightAveraging",
+    ),
+    Row("sync_batchnorm", ("trainer.sync_batchnorm=true",), "CUDA only", False, "trainer.sync_batchnorm"),
+    Row("num_nodes", ("+trainer.num_nodes=2",), "one machine", False, "trainer.num_nodes"),
     Row("logger", ("+trainer.logger=true",), "the group logger", False, "trainer.logger"),
     Row("callbacks", ("+trainer.callbacks=[]",), "the group callbacks", False, "callbacks."),
     Row("plugins", ("+trainer.plugins=[]",), "checkpoints have their own", False, "trainer.plugins"),

@@ -17,7 +17,7 @@ def refusals(key: str) -> list[str]:
     """Sentences on what is refused, in Markdown; none where the pages have no row of this key.
 
     >>> refusals("trainer.devices")
-    ['Refused: `2` (one device).']
+    ['Refused: `-1`, `[0,1]` (a number, the same on every machine).']
     """
     by_reason: dict[str, list[str]] = {}
     for value, reason in _rows().get(key, []):

@@ -56,7 +56,12 @@ class RunPlan:
             self,
             listing_sha256=listing,
             decision=decide(
-                self.folder, self.config, rerun=self.cfg.rerun, listing_sha256=listing, identity=self.fingerprint
+                self.folder,
+                self.config,
+                rerun=self.cfg.rerun,
+                listing_sha256=listing,
+                identity=self.fingerprint,
+                resolved=self.resolved,
             ),
         )
 
@@ -79,5 +84,5 @@ def planned(cfg: DictConfig, folder: Path | None = None) -> RunPlan:
     overrides = tuple(override_texts(hydra.overrides.task)) if hydra is not None else ()
     config, identity, listing = recorded_config(cfg, resolved), fingerprint(resolved), data_listing(cfg)
     starts_from = source_path(cfg.init_from, folder, overrides) if cfg.get("init_from") else None
-    decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing, identity=identity)
+    decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing, identity=identity, resolved=resolved)
     return RunPlan(cfg, resolved, config, folder, overrides, identity, listing, decision, starts_from)

@@ -24,11 +24,14 @@ _ELSEWHERE = {
 }
 # What these may be, where only that is the same after a kill and a resume.
 _ONLY: dict[str, tuple[Any, ...]] = {
-    "devices": (1, "1"),
     "num_nodes": (1,),
-    "strategy": ("auto", "single_device"),
 }
-_ONE_DEVICE = "a run trains on one device"
+_ONE_MACHINE = "the processes of a run are on one machine"
+# Strategies of one device, and those of several; the latter all start their processes in the same way.
+_ALONE = ("auto", "single_device")
+_TOGETHER = ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook", "ddp_find_unused_parameters_true")
+# Callbacks that several processes cannot hold the promise with.
+_ALONE_CALLBACKS = {"StochasticWeightAveraging": "its pass over the batch statistics is of one process"}
 _LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches", "overfit_batches")
 # Callbacks of Lightning's that a resumed run cannot repeat, and why.
 _REFUSED_CALLBACKS = {
@@ -73,13 +76,51 @@ def check_trainer_options(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"trainer.{key} cannot be set here: {instead}")
     for key, words in _ONLY.items():
         if key in trainer and (trainer[key] not in words or isinstance(trainer[key], bool)):
-            raise ConfigError(f"trainer.{key} is {trainer[key]!r}; expected {words[0]}: {_ONE_DEVICE}")
+            raise ConfigError(f"trainer.{key} is {trainer[key]!r}; expected {words[0]}: {_ONE_MACHINE}")
+    _check_devices(config, trainer)
     _check_numbers(trainer)
     _check_choices(trainer)
     _check_validation(config, trainer)
     _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")
     _check_classes(config.get("logger"), _REFUSED_LOGGERS, "logger")
     _check_averages(config.get("callbacks"))
+
+
+def _check_devices(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
+    """Refuse devices and strategies with which a run is not the same after a kill, and batches too small for them."""
+    devices, strategy, kind = (trainer.get(key) for key in ("devices", "strategy", "accelerator"))
+    if devices == "1":
+        devices = 1
+    if isinstance(devices, bool) or not isinstance(devices, int | None) or (devices is not None and devices < 1):
+        raise ConfigError(
+            f"trainer.devices is {devices!r}; expected how many: the same number wherever the run is resumed"
+        )
+    if strategy is not None and strategy not in (*_ALONE, *_TOGETHER):
+        shown = strategy.get("_target_") if isinstance(strategy, Mapping) else strategy
+        raise ConfigError(
+            f"trainer.strategy is {shown!r}; expected auto or ddp: with no other is a run the same after a kill"
+        )
+    synchronised = trainer.get("sync_batchnorm")
+    if synchronised and kind in ("cpu", "mps"):
+        raise ConfigError(
+            f"trainer.sync_batchnorm is true; expected false on {kind}, where torch has no SyncBatchNorm: "
+            "batch statistics are of each process's part of a batch"
+        )
+    if devices in (None, 1):
+        return
+    if strategy == "single_device":
+        raise ConfigError(f"trainer.strategy is single_device beside trainer.devices={devices}; expected ddp")
+    if kind not in ("cpu", "gpu", "cuda"):
+        raise ConfigError(f"trainer.accelerator is {kind!r} beside trainer.devices={devices}; expected cpu or gpu")
+    for key, each in (("batch_size", 2), ("eval_batch_size", 1)):
+        size = (config.get("data") or {}).get(key)
+        if isinstance(size, int) and size < each * devices:
+            raise ConfigError(
+                f"data.{key} is {size}, of all {devices} processes together; expected at least {each * devices}"
+            )
+    if config.get("trace"):
+        raise ConfigError(f"trace is true, which follows one process; expected trainer.devices=1, not {devices}")
+    _check_classes(config.get("callbacks"), _ALONE_CALLBACKS, "callbacks", beside=f" beside trainer.devices={devices}")
 
 
 def partial_because(trainer: Mapping[str, Any]) -> list[str]:
@@ -196,9 +237,9 @@ def _check_averages(callbacks: Any) -> None:
         )
 
 
-def _check_classes(group: Any, refused: Mapping[str, str], name: str) -> None:
+def _check_classes(group: Any, refused: Mapping[str, str], name: str, beside: str = "") -> None:
     for key, node in (group or {}).items() if isinstance(group, Mapping) else ():
         target = str(node.get("_target_")) if isinstance(node, Mapping) else ""
         package, _, kind = target.rpartition(".")
         if package.startswith("pytorch_lightning") and kind in refused:
-            raise ConfigError(f"{name}.{key} is a {kind}, which is not supported: {refused[kind]}")
+            raise ConfigError(f"{name}.{key} is a {kind}, which is not supported{beside}: {refused[kind]}")

@@ -52,9 +52,9 @@ class ImageDataModule(pl.LightningDataModule):
             are numbers, how many the net puts out.
         mean: Per channel, of pixels scaled to [0, 1].
         std: Per channel, of pixels scaled to [0, 1].
-        batch_size: Images a training batch.
-        eval_batch_size: Images a validation or test batch; it changes results by rounding at most, and a CPU's caches
-            like it small.
+        batch_size: Images a training batch, of all processes together where there are several (`trainer.devices`).
+        eval_batch_size: Images a validation or test batch, of all processes too; it changes results by rounding at
+            most, and a CPU's caches like it small.
         num_workers: Loading processes; data in memory is fastest with 0.
         on_device: Whether the splits lie on the training device, where batches are gathered without a copy a step.
         augment: Changes training images on the device, by a draw that depends on the seed, the epoch and the step.
@@ -246,15 +246,7 @@ class ImageDataModule(pl.LightningDataModule):
         A last batch of one image alone is left out.
         """
         split = self._split("train")
-        trainer = self.trainer
-        order = EpochOrder(
-            len(split.target),
-            batch_size=self.batch_size,
-            seed=self.seed,
-            position=self._position,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
+        order = EpochOrder(len(split.target), batch_size=self.batch_size, seed=self.seed, position=self._position)
         # batch normalisation has no variance of a single image
         drop_last = self.batch_size > 1 and len(order) % self.batch_size == 1
         overfits = bool(getattr(trainer, "overfit_batches", 0))  # then Lightning would take a sampler's place
@@ -283,7 +275,8 @@ class ImageDataModule(pl.LightningDataModule):
         images, target = batch
         if self.augment is not None and self.trainer is not None and self.trainer.training:
             at = self._position()
-            draws = (self.seed, "augment", at.epoch, at.batches_done, self.trainer.global_rank)
+            # the same draws in each of several processes: they share the batch after it has been changed
+            draws = (self.seed, "augment", at.epoch, at.batches_done, 0)
             images = self.augment(images, generator(*draws, device=images.device))
         return self._as_the_net_takes_them(self.normalize(images)), target
 

@@ -23,16 +23,14 @@ class EpochOrder(Sampler[int]):
     """A permutation of the training set for each epoch, the same whenever that epoch is run.
 
     It asks for its position each time it is iterated, so a run that resumes in mid-epoch continues with the next
-    batch: no sample is seen twice and none is missed. Under several processes each takes every `world_size`-th
-    sample, padded from the front so that all have the same number of batches.
+    batch: no sample is seen twice and none is missed. The order is that of the whole training set however many
+    processes train: each of them takes its part of every batch (`data.shares`).
 
     Args:
         num_samples: Size of the training set.
-        batch_size: Samples a batch, per process.
+        batch_size: Samples a batch, of all processes together.
         seed: The run's seed.
         position: Called at the start of each iteration.
-        rank: This process's number among `world_size`.
-        world_size: Number of processes that share the epoch.
     """
 
     def __init__(
@@ -42,18 +40,14 @@ class EpochOrder(Sampler[int]):
         batch_size: int,
         seed: int,
         position: Callable[[], Position],
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
         self.seed = seed
         self.position = position
-        self.rank = rank
-        self.world_size = world_size
 
     def __len__(self) -> int:
-        return -(-self.num_samples // self.world_size)
+        return self.num_samples
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.indices().tolist())
@@ -62,10 +56,7 @@ class EpochOrder(Sampler[int]):
         """What is left of the current epoch, (M,) int64, in order."""
         position = self.position()
         order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", position.epoch))
-        if missing := len(self) * self.world_size - self.num_samples:
-            order = order.repeat(self.world_size)[: self.num_samples + missing]
-        own = order[self.rank :: self.world_size]
-        return own[position.batches_done * self.batch_size :]
+        return order[position.batches_done * self.batch_size :]
 
 
 class EpochBatches(BatchSampler):

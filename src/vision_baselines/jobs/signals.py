@@ -64,8 +64,13 @@ class StopSignals:
         Raises:
             Interrupted: A signal came while `deferring`.
         """
-        if self.received is not None and time.monotonic() - self.received_at >= after_s:
-            raise Interrupted(self.received)
+        if signum := self.waiting(after_s=after_s):
+            raise Interrupted(signum)
+
+    def waiting(self, *, after_s: float = 0.0) -> int:
+        """The signal that asked the run to end at least `after_s` seconds ago; 0 for none."""
+        waited = self.received is not None and time.monotonic() - self.received_at >= after_s
+        return int(self.received or 0) if waited else 0
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
         again, self.received, self.received_at = self.received is not None, signum, time.monotonic()

@@ -64,6 +64,7 @@ IRRELEVANT_INSIDE = (
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.default_root_dir",
+    "trainer.strategy",  # how processes are started; how many there are counts
     "trainer.max_time",  # where it ends a run, the run is resumed
     "data.num_workers",
     "data.on_device",
@@ -121,6 +122,12 @@ def differences(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list
         for key in sorted(before.keys() | after.keys())
         if before.get(key, missing) != after.get(key, missing)
     ]
+
+
+def with_devices_of(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:
+    """`present`, trained by as many processes as `recorded`: an unfinished run may go on with another number."""
+    trainer = {**(present.get("trainer") or {}), "devices": (recorded.get("trainer") or {}).get("devices", 1)}
+    return {**present, "trainer": trainer}
 
 
 def missing_probes(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> dict[str, Any]:

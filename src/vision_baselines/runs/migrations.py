@@ -50,6 +50,7 @@ ABSENT: dict[str, Any] = {
     "task.label_smoothing": 0.0,
     "checkpoint": "best",
     "callbacks.checkpoints.keep": "best",
+    "trainer.sync_batchnorm": False,
 }
 # The same for keys of a class, whatever part of the config names it.
 _SPLIT_SEED = 20_240_101

@@ -78,6 +78,7 @@ class Environment(_Part):
     cpu_capability: str
     threads: int
     device: str
+    processes: int = 1  # that trained together; each had so many threads
     git_commit: str | None = None
     git_dirty: bool | None = None
 

@@ -12,7 +12,7 @@ from typing import Any
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.runs.code import code_differences, code_of
 from vision_baselines.runs.files import require_own_folder
-from vision_baselines.runs.fingerprint import differences, fingerprint, missing_probes
+from vision_baselines.runs.fingerprint import differences, fingerprint, missing_probes, with_devices_of
 from vision_baselines.runs.record import RunRecord, Status, read_record
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def decide(
     rerun: bool = False,
     listing_sha256: str | None = None,
     identity: str | None = None,
+    resolved: Mapping[str, Any] | None = None,
 ) -> Decision:
     """Compare what `folder` holds with what is asked for.
 
@@ -60,6 +61,7 @@ def decide(
         rerun: Start anew whatever is there.
         listing_sha256: Of the files of data as they are now; None where that is not known.
         identity: The run's fingerprint; None takes that of `config`, in which all values stand.
+        resolved: The config that `identity` is of; None is `config`.
 
     Raises:
         ConfigError: The folder holds a run of another config, and the message lists the differences; it holds files and
@@ -77,7 +79,10 @@ def decide(
         raise StorageError(f"{error}; to train it anew, add rerun=true") from error
     if rerun:
         return Decision(Action.START, previous)
-    if previous.fingerprint != (identity or fingerprint(config)):
+    same = previous.fingerprint == (identity or fingerprint(config))
+    if not same and not previous.finished:  # the state of a run does not depend on how many processes it is of
+        same = previous.fingerprint == fingerprint(with_devices_of(previous.config, resolved or config))
+    if not same:
         if previous.status in (Status.FAILED, Status.DIVERGED):
             return Decision(Action.START, previous)  # what failed is fixed by changing the config
         changed = differences(previous.config, config) or [_UNSEEN]

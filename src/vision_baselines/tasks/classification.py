@@ -78,6 +78,12 @@ class Classification(Task):
         """Mean cross-entropy of logits (N, num_classes) and labels (N,), smoothed and weighted where asked for."""
         return cross_entropy(outputs, target, weight=self.weight, label_smoothing=self.label_smoothing)
 
+    def loss_weight(self, target: Tensor) -> float:
+        """The weights of the labels (N,), by whose sum the cross-entropy is divided; N where none are weighted."""
+        if self.weight is None or target.is_floating_point():
+            return float(len(target))
+        return float(self.weight.to(target.device)[target].sum())
+
     def eval_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Mean cross-entropy of logits (N, num_classes) and labels (N,)."""
         return cross_entropy(outputs, target)

@@ -106,6 +106,13 @@ class Task(nn.Module, ABC):
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The loss that is minimised, a scalar: the mean over a batch."""
 
+    def loss_weight(self, target: Tensor) -> float:
+        """What the loss of a batch with these targets (N, …) counts in the mean loss of batches put together.
+
+        Several processes weigh their parts of a batch by it. It is N for a mean over images.
+        """
+        return float(len(target))
+
     def eval_loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """The loss that validation and test report, a scalar; the same unless overridden."""
         return self.loss(outputs, target)

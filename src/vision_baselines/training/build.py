@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import Strategy
 from torch import nn
 
 from vision_baselines.analysis.layer_trace import evaluation_mode, example_of
@@ -163,8 +164,18 @@ def probes(cfg: DictConfig) -> list[Callback]:
     return [_instance(cfg, f"probe.{key}", Callback) for key, node in (cfg.get("probe") or {}).items() if node]
 
 
-def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger]) -> pl.Trainer:
-    """Lightning's trainer, with this project's checkpoint files, and without what it says of every run."""
+def trainer(
+    cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger], strategy: Strategy | None = None
+) -> pl.Trainer:
+    """Lightning's trainer, with this project's checkpoint files, and without what it says of every run.
+
+    Args:
+        cfg: Of the run.
+        callbacks: Of this process.
+        loggers: Of this process.
+        strategy: How it trains among several processes; None is one process on one device, whatever the config says, as
+            whatever tests a net is.
+    """
     quieten_lightning()
     without_val = {"limit_val_batches": 0} if OmegaConf.select(cfg, "data.val_size") == 0 else {}
     made: pl.Trainer = _instance(
@@ -172,6 +183,7 @@ def trainer(cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence
         "trainer",
         pl.Trainer,
         **without_val,
+        **({"devices": 1, "strategy": "auto"} if strategy is None else {"strategy": strategy}),
         callbacks=list(callbacks),
         logger=list(loggers) or False,
         plugins=[CheckedCheckpointIO()],
@@ -238,6 +250,8 @@ def quieten_lightning() -> None:
         ".*smaller than the logging interval.*",  # epoch metrics are logged whatever the interval
         ".*dataloader is not resumable.*",  # its sampler starts where the run stands
         "The `srun` command is available.*",  # on a cluster's login node; a run is one process
+        ".*find_unused_parameters=True was specified.*",  # it keeps the order in which gradients are summed
+        "It is recommended to use `self.log.*sync_dist=True.*",  # the metrics have summed over the processes
         ".*isinstance.treespec, LeafSpec.*",  # Lightning's own use of torch
     ):
         warnings.filterwarnings("ignore", message)

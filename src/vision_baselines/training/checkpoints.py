@@ -35,8 +35,9 @@ from pytorch_lightning.loops.loop import _Loop  # private: _Loop: the fit loop's
 from torch import Tensor
 
 from vision_baselines.errors import ConfigError, OutOfTimeError
-from vision_baselines.jobs.signals import StopSignals
+from vision_baselines.jobs.signals import Interrupted, StopSignals
 from vision_baselines.storage import checkpoint_file
+from vision_baselines.training.agreement import largest
 from vision_baselines.training.best_weights import BEST, BestWeights, cpu_copy
 from vision_baselines.training.resume_files import resume_file, resume_files
 
@@ -72,6 +73,7 @@ class Checkpoints(Checkpoint):
         self.stop = StopSignals()
         self._last_saved_step = 0
         self._stepped_at = 0
+        self._asked = 0  # the signal that all processes of the run know of
         self._between_epochs_only = False
         self._saves_between_epochs = False
         self._validated_weights: dict[str, Tensor] | None = None
@@ -136,8 +138,9 @@ class Checkpoints(Checkpoint):
         out_of_time = trainer.should_stop and _is_out_of_time(trainer)
         if self._validation_follows(trainer, batch_idx):
             return
+        self._asked = int(largest(trainer, self.stop.waiting()))
         if self._between_epochs_only:
-            if self.stop.received is not None or out_of_time:
+            if self._asked or out_of_time:
                 self._end(trainer)  # what was done of this epoch is done again
         elif stepped and (self._is_due(trainer) or out_of_time):
             if out_of_time:
@@ -158,7 +161,8 @@ class Checkpoints(Checkpoint):
 
         Averaged weights are in the net until the last batch only, so they are copied there.
         """
-        self.stop.raise_if_received(after_s=_PATIENCE_S)
+        if signum := int(largest(trainer, self.stop.waiting(after_s=_PATIENCE_S))):
+            raise Interrupted(signum)
         if batch_idx + 1 == int(trainer.num_val_batches[dataloader_idx]) and _of_kind(trainer, WeightAveraging):
             self._validated_weights = cpu_copy(pl_module.state_dict())
 
@@ -180,6 +184,7 @@ class Checkpoints(Checkpoint):
         out_of_time = _is_out_of_time(trainer)
         if out_of_time:
             trainer.should_stop = False
+        self._asked = int(largest(trainer, self.stop.waiting()))
         if self._is_due(trainer) or out_of_time or self._between_epochs_only:
             self._save(trainer, between_epochs=True)
             self._end(trainer)
@@ -189,12 +194,14 @@ class Checkpoints(Checkpoint):
         swa = bool(_of_kind(trainer, StochasticWeightAveraging))
         if swa or self.best.weights is None:  # the average is there from now on only; or no validation ran
             self.best.take_last(pl_module.state_dict(), epoch=trainer.current_epoch - 1, averaged=swa)
-        self.best.save(self.plain_config, step=trainer.global_step)
+        if trainer.is_global_zero:
+            self.best.save(self.plain_config, step=trainer.global_step)
         self._save(trainer)
 
     def _end(self, trainer: pl.Trainer) -> None:
         """End here if a signal or the clock has asked for it; what can be saved has been saved."""
-        self.stop.raise_if_received()
+        if signum := int(largest(trainer, self.stop.waiting())):
+            raise Interrupted(signum)
         if _is_out_of_time(trainer):
             raise OutOfTimeError(
                 f"trainer.max_time is used up after epoch {trainer.current_epoch} of {trainer.max_epochs}; "
@@ -203,7 +210,7 @@ class Checkpoints(Checkpoint):
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         steps = trainer.global_step - self._last_saved_step
-        return steps >= self.every_n_steps or (self.stop.received is not None and steps > 0)
+        return steps >= self.every_n_steps or (self._asked > 0 and steps > 0)
 
     def _validation_follows(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         if batch_idx + 1 >= trainer.num_training_batches:
@@ -221,6 +228,8 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(resume_file(self.dirpath, trainer.global_step), weights_only=False)
         self._saves_between_epochs = False
         self._last_saved_step = trainer.global_step
+        if not trainer.is_global_zero:
+            return
         for outdated in resume_files(self.dirpath)[2:]:  # the one before stays, in case this one is damaged
             checkpoint_file.remove(outdated)
 
@@ -235,7 +244,9 @@ def _forget_restart(trainer: pl.Trainer) -> None:
 
 
 def _is_out_of_time(trainer: pl.Trainer) -> bool:
-    return any((left := timer.time_remaining()) is not None and left <= 0 for timer in _of_kind(trainer, Timer))
+    timers = _of_kind(trainer, Timer)
+    out = any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
+    return bool(timers) and largest(trainer, out) > 0  # each process has a clock of its own
 
 
 def _acts_at_an_epochs_start(callback: pl.Callback) -> bool:

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import DivergedError
+from vision_baselines.training.agreement import mean_of
 
 
 class StopOnDivergence(pl.Callback):
@@ -61,7 +62,7 @@ class StopOnDivergence(pl.Callback):
             self._check(trainer, trainer.callback_metrics["val/loss"], "the validation loss")
 
     def _check(self, trainer: pl.Trainer, loss: torch.Tensor, name: str = "the loss") -> None:
-        value = float(loss)
+        value = mean_of(trainer, float(loss))  # all processes of a run end where one diverges
         if value - value != 0.0:  # true of nan, inf and -inf alone
             lr = trainer.optimizers[0].param_groups[0]["lr"]
             raise DivergedError(

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.training.agreement import mean_of
 from vision_baselines.training.progress_bar import EpochProgressBar, epoch_of
 
 _KEPT = ("rows", "epoch_fit_s", "images", "train_s", "fit_s", "lr")
@@ -82,7 +83,7 @@ class History(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count, and log the loss of this step when it is time."""
-        self.images += len(batch[1]) * trainer.world_size
+        self.images += len(batch[1])  # the whole batch, of which each process takes its part
         if self.first_step_at is None:
             self.first_step_at = time.time()
         self._micro_losses.append(outputs["loss"])
@@ -90,7 +91,7 @@ class History(pl.Callback):
             return  # gradients are still being accumulated
         self._stepped_at = trainer.global_step
         if trainer.global_step % self.log_every_n_steps == 0:
-            loss = sum(float(value) for value in self._micro_losses) / len(self._micro_losses)
+            loss = mean_of(trainer, sum(float(value) for value in self._micro_losses) / len(self._micro_losses))
             for logger in trainer.loggers:
                 logger.log_metrics({"train/loss_step": loss}, step=trainer.global_step - 1)
         self._micro_losses.clear()

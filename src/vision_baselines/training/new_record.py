@@ -82,7 +82,8 @@ def note_parts(
         flops_per_image=size.flops,
         receptive_field_px=size.receptive_field_px,
     )
-    record.environment = environment.observe(trainer.strategy.root_device)
+    found = environment.observe(trainer.strategy.root_device)
+    record.environment = found.model_copy(update={"processes": trainer.world_size})
     weights = example_of(net).dtype
     # a net that is made in another precision keeps it
     record.precision = _OWN_PRECISIONS.get(weights, str(trainer.precision))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vision_baselines.errors import ConfigError, StorageError
-from vision_baselines.runs.fingerprint import differences, fingerprint
+from vision_baselines.runs.fingerprint import differences, fingerprint, with_devices_of
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training.best_weights import BEST
@@ -46,7 +46,7 @@ def latest_good(dirpath: Path, config: Mapping[str, Any] | None = None) -> tuple
         except StorageError as error:
             complaints.append(str(error))
             continue
-        if config is not None and fingerprint(state["config"]) != fingerprint(config):
+        if config is not None and fingerprint(with_devices_of(config, state["config"])) != fingerprint(config):
             raise _of_another_run(path, f" ({'; '.join(differences(state['config'], config)[:3])})")
         return path, step, complaints
     return None, 0, complaints

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ from vision_baselines.training.measure import require_same_data, warn_of_lost_we
 from vision_baselines.training.mistakes import keep_mistakes
 from vision_baselines.training.new_record import new_record, note_data, note_parts
 from vision_baselines.training.predictions import keep_predictions
+from vision_baselines.training.process_group import strategy
+from vision_baselines.training.processes import Processes, check_parts, processes
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.resume_files import (
     discard,
@@ -130,6 +132,7 @@ class _Parts:
     checkpoints: Checkpoints
     history: History
     began_with: str | None
+    caveats: Sequence[str]
 
 
 def _build_fit_and_test(
@@ -140,40 +143,54 @@ def _build_fit_and_test(
     callbacks: Sequence[Callback],
 ) -> None:
     began, started = time.time(), time.perf_counter()
-    parts = _built(plan, record, stop, callbacks)
-    resume_from = _start_or_resume(plan, record, parts, replaced)
-    record.timings.setup_s += time.perf_counter() - started
-    record.write(plan.folder)
-    stop.raise_if_received()
-    try:
-        parts.trainer.fit(parts.classifier, datamodule=parts.datamodule, ckpt_path=resume_from)
-        stop.raise_if_received()
-        _note_fit(record, parts, began)
-        with stop.at_once():  # the state at the end of training stands, and probes may take long
-            _test(record, parts)
-        keep_predictions(
-            str(plan.cfg.get("keep_predictions", "test")),
-            record,
-            plan.folder,
-            parts.trainer,
-            parts.classifier,
-            parts.datamodule,
-        )
-        keep_mistakes(record, plan.folder, parts.trainer, parts.datamodule)
-        record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
-        log_result(record, parts.trainer, parts.classifier, plan.folder)
-        kept = written_files(plan.folder)
-        if not plan.cfg.get("keep_resume_states"):
-            kept = [name for name in kept if not RESUME_STATE.fullmatch(name)]
-        record.files = write_pictures(plan.folder, pictures_of(parts.callbacks), kept)
+    with processes(plan.cfg) as together:
+        parts = _built(plan, record, stop, callbacks, together)
+        resume_from = _start_or_resume(plan, record, parts, replaced)
+        with stop.at_once():
+            together.await_built(resume_from)
+        record.timings.setup_s += time.perf_counter() - started
         record.write(plan.folder)
-    finally:
-        for logger in parts.loggers:
-            if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
-                logger.close()
+        stop.raise_if_received()
+        try:
+            together.fit(parts.trainer, model=parts.classifier, datamodule=parts.datamodule, ckpt_path=resume_from)
+            stop.raise_if_received()
+            _note_fit(record, parts, began)
+            _test_and_keep(plan, record, stop, _for_testing(plan, parts, together))
+        finally:
+            for logger in parts.loggers:
+                if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
+                    logger.close()
 
 
-def _built(plan: RunPlan, record: RunRecord, stop: StopSignals, more: Sequence[Callback]) -> _Parts:
+def _for_testing(plan: RunPlan, parts: _Parts, together: Processes) -> _Parts:
+    """The same where one process has trained; else with a trainer of one process, which tests as `evaluate` does."""
+    if together.count == 1:
+        return parts
+    trainer = build.trainer(plan.cfg, callbacks=parts.callbacks, loggers=parts.loggers)
+    trainer.fit_loop.load_state_dict(parts.trainer.fit_loop.state_dict())  # what is logged stands at the last step
+    return replace(parts, trainer=trainer)
+
+
+def _test_and_keep(plan: RunPlan, record: RunRecord, stop: StopSignals, parts: _Parts) -> None:
+    """Test what was trained, and leave all there is to keep of it."""
+    cfg, folder = plan.cfg, plan.folder
+    with stop.at_once():  # the state at the end of training stands, and probes may take long
+        _test(record, parts)
+    which = str(cfg.get("keep_predictions", "test"))
+    keep_predictions(which, record, folder, parts.trainer, parts.classifier, parts.datamodule)
+    keep_mistakes(record, folder, parts.trainer, parts.datamodule)
+    record.status, record.ended_at, record.failure = Status.FINISHED, now(), None
+    log_result(record, parts.trainer, parts.classifier, folder)
+    kept = written_files(folder)
+    if not cfg.get("keep_resume_states"):
+        kept = [name for name in kept if not RESUME_STATE.fullmatch(name)]
+    record.files = write_pictures(folder, pictures_of(parts.callbacks), kept)
+    record.write(folder)
+
+
+def _built(
+    plan: RunPlan, record: RunRecord, stop: StopSignals, more: Sequence[Callback], together: Processes
+) -> _Parts:
     """Read the data, seed, build everything else, and write down what it is."""
     cfg, began_with = plan.cfg, record.data_sha256
     datamodule = build.datamodule(cfg)
@@ -181,17 +198,21 @@ def _built(plan: RunPlan, record: RunRecord, stop: StopSignals, more: Sequence[C
         datamodule.prepare_data()
         datamodule.setup()
     build.check_shares(cfg, datamodule)
+    check_parts(cfg, datamodule)
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
     callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]
-    trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers)
+    trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0))
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config, checkpoints.stop = record.config, stop
-    return _Parts(datamodule, classifier, callbacks, loggers, trainer, checkpoints, history, began_with)
+    caveats = together.caveats(classifier.net, synchronised=bool(cfg.trainer.get("sync_batchnorm")))
+    for caveat in caveats:
+        log.info("%s", caveat)
+    return _Parts(datamodule, classifier, callbacks, loggers, trainer, checkpoints, history, began_with, caveats)
 
 
 def _start_or_resume(
@@ -245,7 +266,7 @@ def _test(record: RunRecord, parts: _Parts) -> None:
     report = classifier.test_report()
     shown = {name: Curve.model_validate(curve) for name, curve in report.curves.items()}
     record.curves, record.confusion = shown | curves_of(parts.callbacks), report.confusion
-    record.caveats = [*classifier.caveats, *report.caveats]
+    record.caveats = [*parts.caveats, *classifier.caveats, *report.caveats]
     for caveat in report.caveats:
         log.warning("%s (%s)", caveat, record.name)
     record.weights_sha256 = weights_sha256(classifier.net)

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 
+from vision_baselines.data.shares import share_of
 from vision_baselines.errors import ConfigError
 from vision_baselines.optim.groups import assigned
 from vision_baselines.optim.make import optimizer_of
 from vision_baselines.seeding import draw_seed, seed_default_generator
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
+from vision_baselines.training.agreement import first_ones, gathered
+from vision_baselines.training.metric_states import joined_states, metric_states, restore_states
 from vision_baselines.training.trial_step import accepts, check_optimizer
 
 log = logging.getLogger(__name__)
@@ -47,7 +50,8 @@ class TaskModule(pl.LightningModule):
 
     Logs ``loss`` and every metric of the task under ``train/``, ``val/`` and ``test/`` once an epoch.
     Dropout draws from a generator that is seeded anew in each step by (seed, epoch, step), so what it draws does
-    not depend on what ran before.
+    not depend on what ran before. Where several processes train, each is given the whole batch and takes its part;
+    the gradient is that of the mean loss of the whole batch also where the parts differ in size.
 
     Args:
         net: The net.
@@ -138,13 +142,34 @@ class TaskModule(pl.LightningModule):
         """The task's loss of a batch, a scalar."""
         seed = draw_seed(self.seed, "step", self.trainer.current_epoch, batch_idx, self.global_rank)
         seed_default_generator(seed, self.device)
-        loss, outputs, target = self.task.step(self.net, batch)
+        own, weight = self._own_part(batch)
+        loss, outputs, target = self.task.step(self.net, own)
+        if not weight:
+            return loss * 0.0  # it joins in summing the gradients
         if not self._outputs_checked:
             self._check_outputs(outputs)
         self._pending.append((loss.detach(), outputs.detach(), target))
         if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
             self._flush_pending()
-        return loss
+        return loss if weight == 1.0 else loss * weight
+
+    def _own_part(self, batch: Batch) -> tuple[Batch, float]:
+        """This process's part of a training batch, and what its mean loss counts in the mean over the processes."""
+        count = self.trainer.world_size
+        if count == 1:
+            return batch, 1.0
+        images, target = batch
+        # with synchronised statistics no process needs two images of its own
+        least = 1 if any(isinstance(module, nn.SyncBatchNorm) for module in self.net.modules()) else 2
+        part = share_of(len(target), self.global_rank, count, least=least)
+        if part.start == part.stop:
+            return (images[:least], target[:least]), 0.0
+        own = images[part], target[part]
+        return own, count * self.task.loss_weight(own[1]) / self.task.loss_weight(target)
+
+    def on_validation_epoch_start(self) -> None:
+        """Validate what is saved: the batch statistics of the first process, where there are several."""
+        first_ones(self.trainer, self.net.buffers())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Update the validation metrics."""
@@ -231,27 +256,34 @@ class TaskModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
-        checkpoint["train_metrics"] = {
-            name: {
-                "updates": metric.update_count,
-                "state": {key: _copied(value) for key, value in metric.metric_state.items()},
-            }
-            for name, metric in self._train_metrics().items()
-        }
-        checkpoint["train_pending"] = [[value.clone() for value in step] for step in self._pending]
+        pending = [[value.cpu().clone() for value in step] for step in self._pending]
+        own = {"train_metrics": metric_states(self._train_metrics()), "train_pending": pending}
+        every = gathered(self.trainer, own)
+        checkpoint.update(every[0])
+        checkpoint["other_processes"] = every[1:]
         checkpoint["caveats"] = list(self.caveats)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the gathered training metrics back."""
-        metrics = self._train_metrics()
-        for name, saved in checkpoint.get("train_metrics", {}).items():
-            for key, value in saved["state"].items():
-                setattr(metrics[name], key, _copied(value))
-            metrics[name]._update_count = saved["updates"]
-        pending = checkpoint.get("train_pending") or checkpoint.get("train_untold", [])  # its name in 0.1
-        self._pending = [(loss, outputs, target) for loss, outputs, target in pending]
+        """Put the gathered training metrics back, each process its own; another number of them: the first has all."""
         if "caveats" in checkpoint:  # the state of a run, whose first outputs were checked; not its best weights alone
             self.caveats, self._outputs_checked = list(checkpoint["caveats"]), True
+        every = [checkpoint, *checkpoint.get("other_processes", [])]
+        if len(every) != self.trainer.world_size and self.trainer.state.fn == "fit":
+            self._note_other_number(len(every))
+            every = [joined_states(self._train_metrics(), every)] + [{}] * (self.trainer.world_size - 1)
+        own = every[self.trainer.global_rank] if len(every) == self.trainer.world_size else {}
+        restore_states(self._train_metrics(), own.get("train_metrics", {}))
+        pending = own.get("train_pending") or own.get("train_untold", [])  # its name in 0.1
+        self._pending = [tuple(value.to(self.device) for value in step) for step in pending]  # type: ignore[misc]
+
+    def _note_other_number(self, before: int) -> None:
+        now = self.trainer.world_size
+        text = (
+            f"resumed with {now} process{'es' * (now > 1)} where {before} had trained: the batches are the same, sums "
+            "are rounded in another order, and dropout and batch statistics are of each process's part of a batch"
+        )
+        log.warning("%s", text)
+        self.caveats.append(text)
 
     def _train_metrics(self) -> dict[str, Metric]:
         return {name: self._metric("train", name) for name in self._names}
@@ -269,7 +301,12 @@ class TaskModule(pl.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> Tensor:
         images, target = batch
+        if self.trainer.world_size > 1:
+            part = share_of(len(target), self.global_rank, self.trainer.world_size)
+            images, target = images[part], target[part]
         outputs = _precise(self.task.outputs(self.net, images))
+        if not len(target):
+            return outputs
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
         self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
         for name in self._names[1:]:
@@ -297,8 +334,3 @@ class TaskModule(pl.LightningModule):
 def _precise(outputs: Tensor) -> Tensor:
     """Outputs of two bytes in float32: a loss of three digits decides badly which epoch is best."""
     return outputs.float() if outputs.dtype.itemsize == 2 else outputs
-
-
-def _copied(value: Any) -> Any:
-    """A metric's state, a tensor or a list of them, apart from the metric."""
-    return [part.clone() for part in value] if isinstance(value, list) else torch.as_tensor(value).clone()
