@@ -36,7 +36,7 @@ def joined_states(metrics: Mapping[str, Metric], every: Sequence[Mapping[str, An
         metrics: Of the kinds that were saved; they stay as they are.
         every: Of each process its ``train_metrics``, as `metric_states` makes them, and ``train_pending``.
     """
-    joined = {}
+    joined: dict[str, Any] = {}
     for name, metric in metrics.items():
         sums: list[Metric] = []
         for own in every:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric.plugins.environments import ClusterEnvironment
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed as dist
 
@@ -120,7 +120,7 @@ def joined(store: Path, rank: int, count: int, *, cuda: bool) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _INTERFACES}
     os.environ.update(dict.fromkeys(_INTERFACES, _LOOPBACK))
     try:
-        file = dist.FileStore(str(store), count)
+        file = dist.FileStore(str(store), count)  # type: ignore[attr-defined]
         file.set_timeout(timedelta(seconds=_FIND_EACH_OTHER_S))
         backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
         dist.init_process_group(backend, store=file, rank=rank, world_size=count, timeout=_PATIENCE)

@@ -274,7 +274,7 @@ class TaskModule(pl.LightningModule):
         own = every[self.trainer.global_rank] if len(every) == self.trainer.world_size else {}
         restore_states(self._train_metrics(), own.get("train_metrics", {}))
         pending = own.get("train_pending") or own.get("train_untold", [])  # its name in 0.1
-        self._pending = [tuple(value.to(self.device) for value in step) for step in pending]  # type: ignore[misc]
+        self._pending = [tuple(value.to(self.device) for value in step) for step in pending]
 
     def _note_other_number(self, before: int) -> None:
         now = self.trainer.world_size
