@@ -37,7 +37,7 @@ def main() -> None:
     except EOFError:
         pass  # the first process has ended before it handed anything over
     except BaseException as error:
-        from vision_baselines.training.signals import Interrupted
+        from vision_baselines.jobs.signals import Interrupted
 
         if isinstance(error, Interrupted):
             code = 0  # agreed with the first process, which saves and says it
@@ -60,7 +60,7 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
     from vision_baselines.training import build
     from vision_baselines.training.checkpoints import Checkpoints
     from vision_baselines.training.process_group import joined, strategy
-    from vision_baselines.training.signals import StopSignals
+    from vision_baselines.jobs.signals import StopSignals
     from vision_baselines.training.silent_logger import SilentLogger
 
     register_resolvers()
