@@ -249,7 +249,7 @@ class ImageDataModule(pl.LightningDataModule):
         order = EpochOrder(len(split.target), batch_size=self.batch_size, seed=self.seed, position=self._position)
         # batch normalisation has no variance of a single image
         drop_last = self.batch_size > 1 and len(order) % self.batch_size == 1
-        overfits = bool(getattr(trainer, "overfit_batches", 0))  # then Lightning would take a sampler's place
+        overfits = bool(getattr(self.trainer, "overfit_batches", 0))  # then Lightning would take a sampler's place
         if self.num_workers and not overfits:
             return self._loader(split, batch_size=self.batch_size, sampler=order, drop_last=drop_last)
         device = split.target.device

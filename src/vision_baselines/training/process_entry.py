@@ -56,11 +56,11 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
     from omegaconf import OmegaConf
 
     from vision_baselines.config.compose import register_resolvers
+    from vision_baselines.jobs.signals import StopSignals
     from vision_baselines.runs import environment
     from vision_baselines.training import build
     from vision_baselines.training.checkpoints import Checkpoints
     from vision_baselines.training.process_group import joined, strategy
-    from vision_baselines.jobs.signals import StopSignals
     from vision_baselines.training.silent_logger import SilentLogger
 
     register_resolvers()
