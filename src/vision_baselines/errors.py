@@ -39,6 +39,12 @@ class DivergedError(TrainingError):
     """The loss is no longer a finite number."""
 
 
+class PrunedError(VisionBaselinesError):
+    """The run belongs to a trial of a search that cannot win; it ends here, and the sweep goes on."""
+
+    exit_code = 0
+
+
 class OutOfTimeError(TrainingError):
     """`trainer.max_time` is used up; the run is saved and can be resumed."""
 

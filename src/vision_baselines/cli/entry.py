@@ -67,6 +67,7 @@ def train_task(cfg: DictConfig) -> float:
             if cfg.get("print_config"):
                 _show_config(plan.config)
             # an exception that a signal raises inside of torch's own initialisation aborts the process
+            from vision_baselines.search.epochs import search_callbacks
             from vision_baselines.training.results import headline, probe_lines
             from vision_baselines.training.run import run
 
@@ -80,7 +81,7 @@ def train_task(cfg: DictConfig) -> float:
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
-        record = run(plan)
+        record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
         log.info("%s", headline(record))
         if HydraConfig.get().mode is RunMode.RUN:
             for line in probe_lines(record):

@@ -2,7 +2,7 @@
 
 Only finished jobs count, and a repetition counts once: two finished jobs of a group with the same
 fingerprint and seed are the same deterministic run, so the second says nothing new (it would make an
-interval too narrow). Every record is in exactly one of finished, failed, pending, repeated and partial.
+interval too narrow). Every record is in exactly one of finished, failed, pending, pruned, repeated and partial.
 
 Formulas are in `analysis.statistics`; how numbers are written is left to `metric` and `report`.
 """
@@ -85,7 +85,13 @@ class GroupRow:
     @property
     def pending(self) -> tuple[Job, ...]:
         """Jobs that run or were interrupted, and may yet finish."""
-        return tuple(job for job in self.jobs if job.record.status not in FAILED and not job.record.finished)
+        ended = (*FAILED, Status.FINISHED, Status.PRUNED)
+        return tuple(job for job in self.jobs if job.record.status not in ended)
+
+    @property
+    def pruned(self) -> tuple[Job, ...]:
+        """Jobs that a search ended, since their setting could not win."""
+        return tuple(job for job in self.jobs if job.record.status is Status.PRUNED)
 
     def values(self, metric: str) -> dict[Repetition, float]:
         """The metric by seed, split seed and fold; the mean where a group has several runs of one repetition."""

@@ -15,6 +15,7 @@ from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
+from vision_baselines.comparison.search import Search
 from vision_baselines.comparison.selection import best_to_worst, metric_of, selection_of
 from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
@@ -38,7 +39,8 @@ class ComparisonTable:
 
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
-    were decided, `sequential` has the plan and the looks (`decided`).
+    were decided, `sequential` has the plan and the looks (`decided`). Where settings were searched for, `search`
+    has the trials, and `not_candidates` are groups that were pruned or failed, which are not ranked.
     """
 
     rows: tuple[GroupRow, ...]
@@ -56,6 +58,8 @@ class ComparisonTable:
     fresh: tuple[GroupRow, ...] = ()
     stale: tuple[Job, ...] = ()
     equivalence: float | None = None
+    search: Search | None = None
+    not_candidates: frozenset[str] = frozenset()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -85,7 +89,8 @@ class ComparisonTable:
         selection = self.selection
         if selection is None:
             return []
-        having = [row for row in self.measured if selection.name in row.metrics and not row.is_tested_elsewhere]
+        measured = [row for row in self.measured if row.label not in self.not_candidates]
+        having = [row for row in measured if selection.name in row.metrics and not row.is_tested_elsewhere]
         means = [row.metrics[selection.name].mean for row in having]
         return [having[place] for place in best_to_worst(means, lower_is_better=selection.lower_is_better)]
 
@@ -152,6 +157,7 @@ def tabulate(
     over: str | None = None,
     chance_level: float | str | None = None,
     equivalence: float | None = None,
+    search: Search | None = None,
 ) -> ComparisonTable:
     """Group the jobs, summarise each group and pair it with the baseline, else with the chosen group, seed by seed.
 
@@ -165,6 +171,7 @@ def tabulate(
         over: A numeric setting that `series` run over.
         chance_level: Makes every group a control, see `control_of`.
         equivalence: Difference within which two groups are equal, in points of a share, else in the metric's unit.
+        search: The search that the runs belong to.
 
     Raises:
         UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
@@ -211,8 +218,17 @@ def tabulate(
         fresh=tuple(row(group) for group in fresh),
         stale=stale,
         equivalence=equivalence,
+        search=search,
+        not_candidates=_not_candidates(plain, search),
     )
     return _compared(table)
+
+
+def _not_candidates(rows: Sequence[GroupRow], search: Search | None) -> frozenset[str]:
+    """Groups of no trial that came to its end: their mean is of the seeds that they got."""
+    complete = {name for trial in search.of_state("complete") for name in trial.folders} if search else set()
+    ended = {row.label for row in rows if complete & {job.folder.name for job in row.jobs}}
+    return frozenset(row.label for row in rows if row.label not in ended) if ended else frozenset()
 
 
 def _compared(table: ComparisonTable) -> ComparisonTable:

@@ -18,6 +18,7 @@ from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import COPIES, rename_moved
+from vision_baselines.config.search_options import check_search
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.data.folds import check_folds
@@ -142,6 +143,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_words(config)
     check_labels(config)
     check_comparison(config)
+    check_search(config)
     check_argument_types(config, "")
     check_trainer_options(config)
     typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()

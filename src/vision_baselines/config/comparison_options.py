@@ -64,8 +64,10 @@ def check_fresh_seeds(cfg: DictConfig) -> None:
     options = cfg.get("comparison") or {}
     if not options.get("fresh_seeds"):
         return
-    if not str(OmegaConf.select(cfg, "hydra.sweeper._target_")).startswith("hydra_plugins.vision_baselines_local."):
-        raise ConfigError("comparison.fresh_seeds needs hydra/sweeper=paired or until_decided, which train them")
+    if not str(OmegaConf.select(cfg, "hydra.sweeper._target_")).startswith("hydra_plugins.vision_baselines_"):
+        raise ConfigError(
+            "comparison.fresh_seeds needs hydra/sweeper=paired, until_decided or search, which train them"
+        )
     if "seed" in group_keys(options.get("group_by")):
         raise ConfigError("comparison.group_by names seed, and comparison.fresh_seeds adds seeds to what is chosen")
     if options.get("chance_level") is not None:

@@ -50,7 +50,7 @@ class Row:
             list(experiment_overrides(record)),
             (record.selection_metric, record.headline_metric),
             [name for name in record.metrics if name.startswith(SPLITS)],
-            record.status not in (Status.FINISHED, Status.RUNNING),
+            record.status not in (Status.FINISHED, Status.RUNNING, Status.PRUNED),
         )
 
     @classmethod

@@ -252,7 +252,11 @@ def _job_metric(name: str, compared: Metric) -> Column[JobRow]:
 
 def _jobs(row: GroupRow, metric: str) -> str:
     finished = row.averaged_over(metric) or str(row.n_finished)
-    others = [f"{len(jobs)} {state}" for state, jobs in (("failed", row.failed), ("pending", row.pending)) if jobs]
+    others = [
+        f"{len(jobs)} {state}"
+        for state, jobs in (("failed", row.failed), ("pending", row.pending), ("pruned", row.pruned))
+        if jobs
+    ]
     return f"{finished} ({', '.join(others)})" if others else finished
 
 

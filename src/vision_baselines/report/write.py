@@ -13,6 +13,7 @@ from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
 from vision_baselines.comparison.decided import decided, looks, require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
+from vision_baselines.comparison.search import Search, read_search
 from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
@@ -146,7 +147,7 @@ def compare(
             before = outcomes.derived_of(collection.jobs)
             outcomes.read_all(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
-            table, used = _tabulated(collection, own, asked)
+            table, used = _tabulated(collection, own, asked, _search_of(folders))
             table = _with_looks(table, folders)
             if not as_given:
                 require_planned_margin(table, equivalence)
@@ -196,7 +197,7 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
     """
     collection = collect(folders)
     own = _recorded_options(collection) if options is None else {}
-    return _with_looks(_tabulated(collection, own, options or {})[0], folders)
+    return _with_looks(_tabulated(collection, own, options or {}, _search_of(folders))[0], folders)
 
 
 def _with_looks(table: ComparisonTable, folders: Sequence[Path]) -> ComparisonTable:
@@ -204,17 +205,22 @@ def _with_looks(table: ComparisonTable, folders: Sequence[Path]) -> ComparisonTa
     return decided(table, read_sequential(folders[0])) if len(folders) == 1 else table
 
 
+def _search_of(folders: Sequence[Path]) -> Search | None:
+    """The search that the runs belong to, which is known of one sweep by itself."""
+    return read_search(folders[0]) if len(folders) == 1 else None
+
+
 def _tabulated(
-    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any]
+    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any], search: Search | None
 ) -> tuple[ComparisonTable, Mapping[str, Any]]:
     """The table, and the options it was made with: those asked for, and the sweep's own for the rest."""
     used = {**own, **asked}
     try:
-        return tabulate(collection, **used), used
+        return tabulate(collection, **used, search=search), used
     except UnknownNameError:
         if not own:
             raise
-        return tabulate(collection, **asked), asked  # a part of the sweep may lack its baseline
+        return tabulate(collection, **asked, search=search), asked  # a part of the sweep may lack its baseline
 
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:

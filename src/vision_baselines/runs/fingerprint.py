@@ -53,6 +53,7 @@ TOP_LEVEL: dict[str, bool] = {
     "trusted_packages": False,
     "code": False,
     "comparison": False,
+    "search": False,
     "expected": False,
     "keep_predictions": False,
     "keep_resume_states": False,

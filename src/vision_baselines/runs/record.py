@@ -29,13 +29,14 @@ _MOST_BYTES = 2**25  # a matrix of 1,000 classes takes a fifth of it
 
 
 class Status(StrEnum):
-    """Where a run stands; only `FINISHED` counts in a mean."""
+    """Where a run stands; only `FINISHED` counts in a mean. A search ends what is `PRUNED`: it could not win."""
 
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
 
 
 class _Part(BaseModel):

@@ -45,7 +45,7 @@ class Kind(StrEnum):
 MEANING = {
     Kind.RESUME_STATES: "states of training that finished runs no longer need",
     Kind.FAILED: "runs that failed or diverged",
-    Kind.INTERRUPTED: "runs that were interrupted or killed, with the states they could be resumed from",
+    Kind.INTERRUPTED: "runs that were interrupted, killed or pruned, with the states they could be resumed from",
     Kind.LEFTOVERS: "files that a killed process left half written",
     Kind.COMPARISONS: "comparisons, which `collect` makes again from the records",
 }

@@ -23,6 +23,7 @@ from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.grouping import experiment_overrides, latest_overrides
 from vision_baselines.comparison.rows import GroupRow
+from vision_baselines.comparison.search import read_search
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.config.references import override_texts
 from vision_baselines.config.selection import group_keys
@@ -65,8 +66,14 @@ def with_fresh_seeds(
     return returned
 
 
-def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraContext) -> None:
+def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraContext, n: int | None = None) -> None:
     """Choose among the finished jobs of the sweep, and train what was chosen on fresh seeds.
+
+    Args:
+        launch: Runs jobs; its second argument is the number of jobs before them.
+        config: The sweep's.
+        hydra_context: Composes the jobs.
+        n: How many seeds; None takes ``comparison.fresh_seeds``.
 
     Raises:
         TrainingError: One of these jobs failed.
@@ -81,7 +88,7 @@ def run_fresh_seeds(launch: Launch, *, config: DictConfig, hydra_context: HydraC
         say(f"comparison.fresh_seeds: none was trained, since no setting was chosen: {reason}")
         return
     everything = collect([folder]).jobs
-    seeds = _seeds(everything, config)
+    seeds = _seeds(everything, fresh_seeds(config) if n is None else n)
     jobs = _jobs(chosen, everything, seeds, config, hydra_context)
     verb = "was" if _are_finished(chosen, seeds, everything) else "is"
     say(f"{chosen.label} was chosen; it {verb} trained on seeds that chose nothing: {listed([str(s) for s in seeds])}")
@@ -125,15 +132,15 @@ def preview(config: DictConfig) -> None:
     text += ": what is chosen, on seeds that chose nothing (comparison.fresh_seeds)"
     if chosen is not None:
         everything = collect([folder]).jobs
-        seeds = _seeds(everything, config)
+        seeds = _seeds(everything, n)
         if _are_finished(chosen, seeds, everything):
             text += f"; as long as that is {chosen.label}, none does, finished: {listed([str(s) for s in seeds])}"
     say(text)
 
 
-def _seeds(everything: Iterable[Job], config: DictConfig) -> list[int]:
+def _seeds(everything: Iterable[Job], n: int) -> list[int]:
     used = {job.record.seed for job in everything if not job.is_fresh}
-    return list(islice((seed for seed in count() if seed not in used), fresh_seeds(config)))
+    return list(islice((seed for seed in count() if seed not in used), n))
 
 
 def _are_finished(chosen: GroupRow, seeds: Iterable[int], everything: Iterable[Job]) -> bool:
@@ -149,7 +156,8 @@ def _chosen(folder: Path, config: DictConfig) -> tuple[GroupRow | None, str]:
     options = {
         key: OmegaConf.select(config, f"comparison.{key}") for key in ("group_by", "metric", "select", "baseline")
     }
-    table = tabulate(collect([folder]), **{**options, "group_by": group_keys(options["group_by"])})
+    options["group_by"] = group_keys(options["group_by"])
+    table = tabulate(collect([folder]), **options, search=read_search(folder))
     ranked = table.ranked()
     if len(ranked) > 1:
         return ranked[0], ""

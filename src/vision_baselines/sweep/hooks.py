@@ -179,6 +179,8 @@ def record_result(folder: Path) -> str:
         record = read_record(folder)
     except (OSError, ValueError):
         return ""
+    if record.status is Status.PRUNED and record.failure is not None:
+        return record.failure.message
     if record.status is not Status.FINISHED:
         return ""
     return "; ".join([headline_value(record), *record.caveats])

@@ -38,6 +38,7 @@ class State(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     DIVERGED = "diverged"
+    PRUNED = "pruned"
     UNREADABLE = "unreadable"
     FINISHED = "finished"
 

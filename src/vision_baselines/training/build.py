@@ -67,6 +67,12 @@ def classifier(cfg: DictConfig) -> TaskModule:
     return made
 
 
+def task(cfg: DictConfig) -> Task:
+    """What a run learns."""
+    made: Task = _instance(cfg, "task", Task)
+    return made
+
+
 def net(cfg: DictConfig) -> nn.Module:
     """The net alone, weights drawn."""
     made: nn.Module = _instance(cfg, "model", nn.Module)

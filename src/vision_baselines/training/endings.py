@@ -14,6 +14,7 @@ from vision_baselines.errors import (
     ConfigError,
     DivergedError,
     OutOfTimeError,
+    PrunedError,
     StorageError,
     VisionBaselinesError,
 )
@@ -35,6 +36,8 @@ def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:
     message = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Interrupted | KeyboardInterrupt | OutOfTimeError):
         record.status = Status.INTERRUPTED
+    elif isinstance(error, PrunedError):
+        record.status = Status.PRUNED
     else:
         record.status = Status.DIVERGED if isinstance(error, DivergedError) else Status.FAILED
     if isinstance(error, SystemExit):

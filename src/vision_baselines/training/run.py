@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import Logger
 from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.data.datamodule import ImageDataModule
-from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.errors import ConfigError, DataError, PrunedError, TrainingError
 from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
@@ -71,6 +71,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         plan: What is run.
         callbacks: What looks on, beside those of the config.
 
+    A callback that raises `PrunedError` ends the run without a result: its record says `Status.PRUNED`.
+
     Raises:
         ConfigError: The config cannot be run, or the folder holds a run of another config.
         TrainingError: The loss diverged, or the run called `sys.exit`.
@@ -114,7 +116,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
             note_failure(record, error, folder)
             if isinstance(error, SystemExit):
                 raise TrainingError(record.failure.message if record.failure else "") from error
-            raise error
+            if not isinstance(error, PrunedError):
+                raise error
         if not cfg.get("keep_resume_states"):  # after its record, so that a kill in between costs nothing
             remove_states(Path(cfg.callbacks.checkpoints.dirpath))
         return record

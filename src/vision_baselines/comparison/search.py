@@ -1,0 +1,142 @@
+"""A search for settings as its sweep's folder keeps it: what was planned, every trial, and which parameters mattered.
+
+The study itself is Optuna's journal; this is what a comparison reads of it, so that a page needs no Optuna.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vision_baselines.errors import StorageError
+from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.storage.reading import read_regular
+
+SEARCH_FILE = "search.json"
+_SCHEMA_VERSION = 1
+_MOST_BYTES = 2**26
+
+State = Literal["complete", "pruned", "failed", "running"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SearchParameter(_Part):
+    """A key that is searched: its `choices`, or numbers from `low` to `high`."""
+
+    key: str
+    choices: list[str] = []
+    low: float = 0
+    high: float = 0
+    is_log: bool = False
+
+
+class SearchTrial(_Part):
+    """One trial.
+
+    Attributes:
+        number: From 0, in the order that they were chosen in.
+        state: How it stands.
+        settings: What it sets, a text or number for each parameter.
+        values: Of each objective, the mean over the seeds; of a trial that is not complete, what is known.
+        seeds: The same for each seed that finished.
+        folders: Of its jobs, below the sweep's.
+        reason: Why it was pruned or failed.
+    """
+
+    number: int
+    state: State
+    settings: dict[str, str | int | float]
+    values: list[float] = []
+    seeds: list[list[float]] = []
+    folders: list[str] = []
+    reason: str = ""
+
+
+class Search(_Part):
+    """A search.
+
+    Attributes:
+        objectives: What is looked for, and which end of it is better: ``max`` or ``min``.
+        seeds: Of each trial.
+        sampler: What chose the trials.
+        sampler_seed: Its seed.
+        pruner: What stopped them.
+        wanted: Number of trials asked for.
+        parameters: What was searched.
+        trials: By number.
+        importances: Share of the variance of the (first) objective that each parameter explains (fANOVA); empty where
+            too few trials are complete.
+    """
+
+    schema_version: int = _SCHEMA_VERSION
+    objectives: dict[str, Literal["max", "min"]]
+    seeds: list[int]
+    sampler: str
+    sampler_seed: int
+    pruner: str
+    wanted: int
+    parameters: list[SearchParameter]
+    trials: list[SearchTrial] = []
+    importances: dict[str, float] = {}
+
+    def of_state(self, state: State) -> list[SearchTrial]:
+        """The trials that stand so."""
+        return [trial for trial in self.trials if trial.state == state]
+
+    def front(self) -> list[SearchTrial]:
+        """Complete trials that no other is better than in every objective: one of one objective, if there is any."""
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        signs = [1 if mode == "max" else -1 for mode in self.objectives.values()]
+        points = {t.number: [sign * value for sign, value in zip(signs, t.values, strict=True)] for t in complete}
+        front = [t for t in complete if not any(_dominates(points[o.number], points[t.number]) for o in complete)]
+        return front[:1] if len(signs) == 1 else front
+
+    def write(self, folder: Path) -> None:
+        """Put it into a sweep's folder.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
+        path = folder / SEARCH_FILE
+        try:
+            write_atomically(path, self.model_dump_json(indent=1).encode() + b"\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def read_search(folder: Path) -> Search | None:
+    """What is in a sweep's folder; None where nothing was searched for.
+
+    Raises:
+        StorageError: There is a file of that name that is none.
+    """
+    path = folder / SEARCH_FILE
+    try:
+        found = Search.model_validate_json(read_regular(path, most_bytes=_MOST_BYTES))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = "it is not what was written" if isinstance(error, ValidationError) else str(error)
+        raise StorageError(f"{path} cannot be read: {reason}; move it away, and it is written again") from error
+    if found.schema_version != _SCHEMA_VERSION:
+        raise StorageError(f"{path} has schema {found.schema_version}; this version reads {_SCHEMA_VERSION}")
+    return found
+
+
+def settings_text(settings: Mapping[str, str | int | float]) -> str:
+    """A trial's settings as they would be typed.
+
+    >>> settings_text({"optimizer.lr": 0.003162, "model.channels": "[16,32]"})
+    'optimizer.lr=0.003162, model.channels=[16,32]'
+    """
+    return ", ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _dominates(one: Sequence[float], other: Sequence[float]) -> bool:
+    return all(a >= b for a, b in zip(one, other, strict=True)) and any(a > b for a, b in zip(one, other, strict=True))
