@@ -40,6 +40,7 @@ OF_STATUS = {
     Status.FAILED: Kind.FAILED,
     Status.DIVERGED: Kind.FAILED,
     Status.INTERRUPTED: Kind.INTERRUPTED,
+    Status.PRUNED: Kind.INTERRUPTED,
     Status.RUNNING: Kind.INTERRUPTED,
 }
 
@@ -77,7 +78,7 @@ def test_without_a_kind_it_is_shown_and_nothing_goes(run, tmp_path, clean):
     code, out, _ = clean(tmp_path)
     assert code == 0
     assert files(tmp_path) == before
-    assert "5 runs" in out
+    assert f"{len(Status)} runs" in out
     for kind in (Kind.RESUME_STATES, Kind.FAILED, Kind.INTERRUPTED):
         assert f"--{kind}" in out
     found = json.loads(clean(tmp_path, "--json")[1])

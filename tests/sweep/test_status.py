@@ -32,6 +32,7 @@ SAID = {
     Status.FAILED: (State.FAILED, 4),
     Status.DIVERGED: (State.DIVERGED, 4),
     Status.INTERRUPTED: (State.INTERRUPTED, 1),
+    Status.PRUNED: (State.PRUNED, 0),
     Status.RUNNING: (State.INTERRUPTED, 1),  # nobody holds it
 }
 
