@@ -72,7 +72,7 @@ def _keys(node, prefix=""):
 def test_every_key_of_a_composed_config_is_in_the_reference(reference):
     entries = set(re.findall(r"^::::\{confval\} (\S+)$", reference, re.MULTILINE))
     everything = composed(
-        ["probe=all", "scheduler=plateau", "augment=photo", "logger=csv", "parameter_groups=no_decay"]
+        ["probe=all", "scheduler=plateau", "augment=photo", "logger=csv", "parameter_groups=no_decay", "mix=mixup"]
     )
     plain = OmegaConf.to_container(everything, resolve=False)
     wanted = {key for key in _keys(plain) if key.rpartition(".")[2] not in SYNTAX}

@@ -21,6 +21,22 @@ EACH = {
     "lookahead": ["classifier.lookahead={every:4,share:0.5}", "scheduler=warmup_cosine"],
     "lookahead around two": ["classifier.lookahead={every:4,share:0.5}", "optimizer=muon"],
     "muon, clipped, mixed": ["optimizer=muon", "+trainer.gradient_clip_val=0.1", "trainer.precision=bf16-mixed"],
+    **{
+        f"augment={name}": [f"augment={name}", *more]
+        for name, *more in (
+            ("crop_flip", "augment.crop_px=2"),
+            ("alternating_flip",),
+            ("rotate",),
+            ("erasing",),
+            ("randaugment",),
+            ("trivial_augment",),
+            ("crop_flip_erasing",),
+        )
+    },
+    "mixup": ["mix=mixup"],
+    "cutmix": ["mix=cutmix"],
+    "both, augmented, loaded apart": ["mix=cutmix", "mix.mixup=1.0", "augment=rotate", "data.num_workers=1"],
+    "the same images again": ["augment=erasing", "+trainer.overfit_batches=3"],
 }
 ALWAYS = ("no decay, muon", "lookahead around two")
 

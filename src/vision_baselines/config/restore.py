@@ -25,6 +25,7 @@ COPIES = {
     "classifier.scheduler": "scheduler.schedule",
     "classifier.task": "task",
     "data.augment": "augment",
+    "data.mix": "mix",
 }
 _COPIED = {own.split(".")[0]: copy for copy, own in COPIES.items()} | {"seed": "data.seed and classifier.seed"}
 

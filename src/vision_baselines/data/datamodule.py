@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vision_baselines.data.augmentations import SampleAugment
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.folds import check_folds
 from vision_baselines.data.geometry import check_geometry, framed_shape, placed, resized
+from vision_baselines.data.known_data import is_of_characters
+from vision_baselines.data.mixing import Mix
 from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.picture_duplicates import with_duplicates_counted
+from vision_baselines.data.sample_draws import SampleDraws
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
 from vision_baselines.data.split_changes import (
@@ -57,7 +61,9 @@ class ImageDataModule(pl.LightningDataModule):
             most, and a CPU's caches like it small.
         num_workers: Loading processes; data in memory is fastest with 0.
         on_device: Whether the splits lie on the training device, where batches are gathered without a copy a step.
-        augment: Changes training images on the device, by a draw that depends on the seed, the epoch and the step.
+        augment: Changes training images on the device, by draws that depend on the seed, the epoch and the image (or,
+            where it is no `SampleAugment`, the step).
+        mix: Mixes training images and their targets; then targets are probabilities (B, num_classes).
         seed: The run's seed, for the order of the training set.
         channels_last: Whether float images are laid out channels last, which CPU and GPU convolutions prefer.
         permute_pixels: Put the pixels of every image of every split in one fixed random order.
@@ -89,7 +95,8 @@ class ImageDataModule(pl.LightningDataModule):
         eval_batch_size: int = 128,
         num_workers: int = 0,
         on_device: bool = False,
-        augment: Augment | None = None,
+        augment: Augment | SampleAugment | None = None,
+        mix: Mix | None = None,
         seed: int = 0,
         channels_last: bool = True,
         permute_pixels: bool = False,
@@ -131,7 +138,7 @@ class ImageDataModule(pl.LightningDataModule):
         check_geometry(resize, place)
         on_duplicate = getattr(source, "on_duplicate", None)
         check_folds(folds, fold, folds_over, split_seed=split_seed, val_size=val_size, on_duplicate=on_duplicate)
-        if isinstance(augment, Augment):
+        if isinstance(augment, Augment | SampleAugment):
             augment.check_places(image_shape, permuted=permute_pixels)
         if augment:
             _try_augment(augment, image_shape)
@@ -144,6 +151,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.on_device = on_device
         self.augment = augment or None  # an empty config is none
+        self.mix = mix or None
         self.seed = seed
         self.permute_pixels = permute_pixels
         self.train_fraction = train_fraction
@@ -158,6 +166,8 @@ class ImageDataModule(pl.LightningDataModule):
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
         self.splits: Splits | None = None
+        self._order: EpochOrder | None = None
+        self._rest: tuple[Position, Tensor] | None = None
 
     def prepare_data(self) -> None:
         """Download or convert what is missing; safe in several processes at once."""
@@ -208,6 +218,12 @@ class ImageDataModule(pl.LightningDataModule):
         logger.info("data: %s; %s", splits.summary(), targets)
         # the facts are those of the data set, whatever is kept of it
         warn_if_far_off(whole.train.images, mean=self.mean, std=self.std)
+        if getattr(self.augment, "flip", 0) and is_of_characters(type(self.source)):
+            logger.warning(
+                "augment mirrors images of %s: a mirrored character is another one or none; augment.flip=0 leaves "
+                "them as they are",
+                type(self.source).__name__,
+            )
         self.splits = splits
 
     def facts(self) -> dict[str, Any]:
@@ -247,6 +263,7 @@ class ImageDataModule(pl.LightningDataModule):
         """
         split = self._split("train")
         order = EpochOrder(len(split.target), batch_size=self.batch_size, seed=self.seed, position=self._position)
+        self._order = order
         # batch normalisation has no variance of a single image
         drop_last = self.batch_size > 1 and len(order) % self.batch_size == 1
         overfits = bool(getattr(self.trainer, "overfit_batches", 0))  # then Lightning would take a sampler's place
@@ -273,11 +290,17 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment a training batch and normalise any, on its device: images (B, C, H, W) uint8 to float32."""
         images, target = batch
-        if self.augment is not None and self.trainer is not None and self.trainer.training:
+        if (self.augment or self.mix) and self.trainer is not None and self.trainer.training:
             at = self._position()
+            draws = SampleDraws(self._samples(at, len(images)).to(images.device), seed=self.seed, epoch=at.epoch)
             # the same draws in each of several processes: they share the batch after it has been changed
-            draws = (self.seed, "augment", at.epoch, at.batches_done, 0)
-            images = self.augment(images, generator(*draws, device=images.device))
+            if isinstance(self.augment, SampleAugment):
+                images = self.augment(images, draws)
+            elif self.augment is not None:
+                where = (self.seed, "augment", at.epoch, at.batches_done, 0)
+                images = self.augment(images, generator(*where, device=images.device))
+            if self.mix is not None:
+                images, target = self.mix(images, target, self.num_classes, draws)
         return self._as_the_net_takes_them(self.normalize(images)), target
 
     def _as_the_net_takes_them(self, images: Tensor) -> Tensor:
@@ -301,6 +324,17 @@ class ImageDataModule(pl.LightningDataModule):
         # the few batches to be overfitted are the same in every epoch
         epoch = 0 if getattr(self.trainer, "overfit_batches", 0) else self.trainer.current_epoch
         return Position(epoch=epoch, batches_done=batch_progress.current.processed)  # type: ignore[attr-defined]
+
+    def _samples(self, at: Position, count: int) -> Tensor:
+        """Which images of the training split the current batch holds, (count,) int64."""
+        if self._order is None:
+            self.train_dataloader()
+        assert self._order is not None
+        if self._rest is None or self._rest[0].epoch != at.epoch or self._rest[0].batches_done > at.batches_done:
+            self._rest = (at, self._order.indices())
+        began, indices = self._rest
+        start = (at.batches_done - began.batches_done) * self.batch_size
+        return indices[start : start + count]
 
     def _split(self, name: str) -> Split:
         if self.splits is None:
@@ -336,8 +370,9 @@ def _cut_by(source: Any, split_seed: int) -> Source:
 def _try_augment(augment: Any, image_shape: Sequence[int]) -> None:
     """Refuse what does not turn images and a generator into images of the same shape, as other libraries' classes."""
     images = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    by_image = SampleDraws(torch.arange(2), seed=0, epoch=0)
     try:
-        made = augment(images, generator(0, "augment"))
+        made = augment(images, by_image if isinstance(augment, SampleAugment) else generator(0, "augment"))
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise ConfigError(f"augment cannot be used: {' '.join(str(error).split())}") from error
     if not isinstance(made, Tensor) or made.shape != images.shape:

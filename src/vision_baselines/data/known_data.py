@@ -62,6 +62,14 @@ KNOWN = {
     "Noise": Origin("Gaussian noise with random labels, from which nothing can be learned", _DRAWN, _MADE),
 }
 
+# Those whose images are digits or letters, of which a mirrored one is another one or none.
+_CHARACTERS = frozenset({"Digits", "Mnist", "Kmnist"})
+
+
+def is_of_characters(source: type) -> bool:
+    """Whether the images of a source are known to be digits or letters."""
+    return source.__module__.startswith("vision_baselines.") and source.__name__ in _CHARACTERS
+
 
 def origin_of(target: str) -> Origin:
     """What is known of the images of a source, by the name of its class.

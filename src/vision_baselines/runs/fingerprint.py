@@ -25,6 +25,7 @@ TOP_LEVEL: dict[str, bool] = {
     "checkpoint": True,
     "data": True,
     "augment": True,
+    "mix": True,
     "model": True,
     "optimizer": True,
     "parameter_groups": True,

@@ -48,7 +48,8 @@ class Binary(Classification):
         return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Mean binary cross-entropy of the logits (N, 2), of which the first is 0, and labels (N,)."""
+        """Mean binary cross-entropy of the logits (N, 2), of which the first is 0, and labels (N,) or shares (N, 2)."""
+        target = target[:, 1] if target.dim() == 2 else target
         return binary_cross_entropy_with_logits(outputs[:, 1], target.to(outputs.dtype))
 
     def eval_loss(self, outputs: Tensor, target: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ class Classification(Task):
     """
 
     weight: Tensor | None
+    learns_shares = True
 
     def __init__(
         self,
@@ -75,7 +76,10 @@ class Classification(Task):
             self.weight = balanced_weights(target, self.num_classes or 0).to(target.device)
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """Mean cross-entropy of logits (N, num_classes) and labels (N,), smoothed and weighted where asked for."""
+        """Mean cross-entropy of logits (N, num_classes) and labels (N,), smoothed and weighted where asked for.
+
+        Targets may be a share of each class, (N, num_classes).
+        """
         return cross_entropy(outputs, target, weight=self.weight, label_smoothing=self.label_smoothing)
 
     def loss_weight(self, target: Tensor) -> float:

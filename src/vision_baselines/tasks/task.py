@@ -63,6 +63,8 @@ class Task(nn.Module, ABC):
         ConfigError: The headline metric is not among the metrics, or `mode` is not its direction.
     """
 
+    learns_shares = False  # whether a target may be a share of each class, (N, num_classes), as that of a mixed image
+
     def __init__(
         self, *, headline: str, mode: str, metrics: Sequence[MetricSpec] = (), num_classes: int | None = None
     ) -> None:

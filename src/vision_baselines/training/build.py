@@ -108,6 +108,18 @@ def check_shares(cfg: DictConfig, datamodule: ImageDataModule) -> None:
         )
 
 
+def check_mix(datamodule: ImageDataModule, task: Task) -> None:
+    """Refuse mixed targets that the task cannot learn.
+
+    Raises:
+        ConfigError: It learns no shares of classes.
+    """
+    if datamodule.mix is not None and not task.learns_shares:
+        raise ConfigError(
+            f"mix makes targets that are shares of classes, which {type(task).__name__} does not learn; mix=none"
+        )
+
+
 def choose_memory_format(net: nn.Module, datamodule: ImageDataModule, task: Task | None = None) -> None:
     """Lay weights and images out contiguously if the net cannot be given them channels last.
 

@@ -205,6 +205,7 @@ def _built(
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)
+    build.check_mix(datamodule, classifier.task)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
     callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]

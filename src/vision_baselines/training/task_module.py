@@ -148,6 +148,8 @@ class TaskModule(pl.LightningModule):
             return loss * 0.0  # it joins in summing the gradients
         if not self._outputs_checked:
             self._check_outputs(outputs)
+        if self.task.learns_shares and target.dim() == 2:
+            target = target.argmax(dim=1)  # of a mixed image, the class with the larger share
         self._pending.append((loss.detach(), outputs.detach(), target))
         if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
             self._flush_pending()
