@@ -94,7 +94,7 @@ class _Policy(SampleAugment):
         made = images.clone()
         sides = (images.shape[-2], images.shape[-1])
         keys = (chosen * BINS + strengths) * 2 + minus.long()
-        for key in keys.unique().tolist():
+        for key in sorted(set(keys.tolist())):
             operation = _NAMES[key // 2 // BINS]
             value = self.value(operation, key // 2 % BINS, sides)
             taken = (keys == key).nonzero()[:, 0]
