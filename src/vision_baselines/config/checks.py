@@ -64,6 +64,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "seed": (_WHOLE, 0, 2**32 - 1),
     "threads": (_WHOLE, 1, 4096),
     "n_jobs": (_WHOLE, 1, 4096),
+    "gpus_per_job": (_REAL, 0.01, 4096),
     "checkpoint_every_n_steps": (_WHOLE, 1, math.inf),
     "trainer.max_epochs": (_WHOLE, 1, math.inf),
     "trainer.log_every_n_steps": (_WHOLE, 1, math.inf),

@@ -50,6 +50,7 @@ TOP_LEVEL: dict[str, bool] = {
     "local": False,  # what such a file sets counts, under its own key
     "trace": False,
     "n_jobs": False,
+    "gpus_per_job": False,
     "fail_fast": False,
     "trusted_packages": False,
     "code": False,

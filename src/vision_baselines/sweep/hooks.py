@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from vision_baselines.sweep import in_job
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import comparison_keys, require_a_beginning, require_one_sweep, same_runs
 from vision_baselines.sweep.columns import write_planned_columns
+from vision_baselines.sweep.devices import VARIABLE, Devices, visible_devices
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.planned import noted
@@ -46,6 +48,8 @@ class RunHooks(Hooks[Job]):
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
         self._accelerators: set[str] = set()
+        self._devices = Devices([])
+        self._most_processes: int | None = None
 
     def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
         """Refuse a sweep without jobs, or with several values of what it as a whole does."""
@@ -53,6 +57,9 @@ class RunHooks(Hooks[Job]):
             raise ConfigError("the sweep has no job: one of its lists, ranges or globs is empty")
         require_one_sweep(job_overrides)
         self._compared = comparison_keys(config)
+        self._devices = Devices([], config.gpus_per_job)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._most_processes = None if config.n_jobs else cores
         self.starts_early = not config.preview
 
     def job(self, index: int, overrides: list[str], composed: DictConfig) -> Job:
@@ -72,6 +79,8 @@ class RunHooks(Hooks[Job]):
             task=list(plan.overrides),
             starts_from=plan.starts_from,
             previous=plan.decision.previous,
+            processes=int(plan.resolved["trainer"].get("devices") or 1),
+            on_cuda=plan.resolved["trainer"].get("accelerator") in ("gpu", "cuda", "auto"),
             row=Row.planned(plan.config, plan.overrides, chosen_options(composed.hydra.runtime.choices)),
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
@@ -93,6 +102,10 @@ class RunHooks(Hooks[Job]):
 
             for accelerator in sorted(self._accelerators):
                 require_accelerator(accelerator)
+        if self.starts_early and any(job.on_cuda and job.outcome is None for job in jobs):
+            self._devices.names = visible_devices()
+            for job in jobs:
+                self._devices.require(job)
         found = same_runs(jobs)
         require_a_beginning(list(dict.fromkeys(found)))
         return found
@@ -118,16 +131,25 @@ class RunHooks(Hooks[Job]):
         write_planned_columns(Path(str(config.hydra.sweep.dir)), jobs)
 
     def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
-        """Whether no job that it starts from is still to end, and no other sweep trains it.
+        """Whether no job that it starts from is still to end, no other sweep trains it, and there are devices for it.
 
         A checkpoint that it starts from lies inside the folder of the other job.
         """
         sources = {job.starts_from, *job.starts_from.parents} if job.starts_from else set()
-        return not any(other.folder in sources for other in unfinished) and not _is_busy(job.folder)
+        others = list(unfinished)
+        running = [other for other in others if other.is_started]
+        processes = job.processes + sum(other.processes for other in running)
+        if running and self._most_processes is not None and processes > self._most_processes:
+            return False
+        devices = self._devices.free(job, running)
+        if devices is None or any(other.folder in sources for other in others) or _is_busy(job.folder):
+            return False
+        job.devices = devices
+        return True
 
     def environment(self, job: Job, slot: int, slots: int) -> Mapping[str, str]:
-        """None: a run sets its threads itself."""
-        return {}
+        """The CUDA devices that are its own; a run sets its threads itself."""
+        return {VARIABLE: ",".join(job.devices)} if job.devices else {}
 
     def without_a_word(self, job: Job, exit_code: int | None) -> Outcome:
         """How a job went whose process could not say so: its record is believed, and closed where it is open still."""

@@ -20,6 +20,9 @@ class Job(job.Job):
         starts_from: The run's folder or the checkpoint that its first weights come from.
         previous: The record that lay in its folder when it was looked at.
         row: Of TensorBoard's HParams.
+        processes: That it trains in.
+        on_cuda: Whether it trains on CUDA devices, where there are any.
+        devices: The CUDA devices that it was given.
     """
 
     fingerprint: str = ""
@@ -27,3 +30,6 @@ class Job(job.Job):
     starts_from: Path | None = None
     previous: RunRecord | None = None
     row: Row | None = None
+    processes: int = 1
+    on_cuda: bool = False
+    devices: tuple[str, ...] = ()

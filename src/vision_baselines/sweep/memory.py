@@ -15,4 +15,6 @@ PROCESS_BYTES = 250 * 2**20
 def job_bytes(config: Mapping[str, Any]) -> int:
     """Memory that a job needs on the host, in bytes, as far as its plain config tells: its images and a process."""
     data = config.get("data")
-    return PROCESS_BYTES + ((estimated_bytes(data) or 0) if isinstance(data, Mapping) else 0)
+    trainer = config.get("trainer")
+    processes = int(trainer.get("devices") or 1) if isinstance(trainer, Mapping) else 1  # each reads the data
+    return processes * (PROCESS_BYTES + ((estimated_bytes(data) or 0) if isinstance(data, Mapping) else 0))
