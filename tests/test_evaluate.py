@@ -125,12 +125,12 @@ def test_a_resume_state_is_tested_with_its_own_weights(run, evaluate):
     ("words", "code", "message"),
     [
         ([], 2, "expected a run's folder or a checkpoint"),
-        (["nowhere"], 2, "there is no nowhere; expected a run's folder"),
-        (["{tmp}"], 3, "has no run.json; expected the folder of one run"),
+        (["nowhere"], 3, "no folder nowhere; expected the folder of a run"),
+        (["{tmp}"], 3, "no run.json in it); expected the folder of a run"),
         (["{run}", "probe=shifty"], 2, "probe=shifty does not exist; did you mean shift?"),
         (["{run}", "classifier.depth=3"], 2, "'classifier.depth=3' changes nothing in the recorded config"),
         (["{run}", "classifier.net.hidden_features=5"], 2, "does not fit the net of its config"),
-        (["{run}", "--json", "{tmp}/no/such.json"], 5, "cannot write"),
+        (["{run}", "--json", "{tmp}/no/such.json"], 5, "cannot be written"),
         (["{run}", "probe._target_=os.system"], 2, "changes nothing in the recorded config"),
     ],
 )

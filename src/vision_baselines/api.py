@@ -23,6 +23,7 @@ from vision_baselines.config.compose import composed_run, conf_dir
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.predictions import Predictions as Predictions
 from vision_baselines.runs.dotted import select
+from vision_baselines.runs.places import not_a_run
 from vision_baselines.runs.predictions import Predictions as KeptPredictions
 from vision_baselines.runs.predictions import read_predictions
 from vision_baselines.runs.record import RunRecord, finished_record, read_record
@@ -224,11 +225,11 @@ def load_run(folder: str | Path) -> Run:
     >>> vb.load_run(vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"]).folder).status
     'finished'
     """
+    if said := not_a_run(Path(folder)):
+        raise DataError(said)
     try:
         return Run(Path(folder), read_record(Path(folder)))
-    except OSError as error:
-        raise DataError(f"{str(folder)!r} has no run.json; expected the folder of one run") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DataError(str(error)) from error
 
 

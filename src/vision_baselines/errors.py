@@ -9,12 +9,26 @@ from __future__ import annotations
 import re
 
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|Unable to allocate", re.IGNORECASE)
+_BREAK = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]")
 
 
 class VisionBaselinesError(Exception):
-    """Something the person at the keyboard can put right."""
+    r"""Something the person at the keyboard can put right.
+
+    Each argument is a line of the message. What a path or a label brings along, such as a newline, is spelled out, so
+    that it breaks none; inside another message the lines follow each other.
+
+    >>> str(ConfigError("there is no a\nb", "Choose another.")), f"{DataError('one.', 'Two.')} Three."
+    ('there is no a\\nb\nChoose another.', 'one. Two. Three.')
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(single_line, self.args))
+
+    def __format__(self, spec: str) -> str:
+        return format(" ".join(map(single_line, self.args)), spec)
 
 
 class ConfigError(VisionBaselinesError):
@@ -53,6 +67,15 @@ class StorageError(VisionBaselinesError):
     """Something cannot be written or what was written cannot be trusted."""
 
     exit_code = 5
+
+
+def single_line(text: object) -> str:
+    r"""A text whose line breaks and tabs are spelled out.
+
+    >>> single_line("a\nb\tc")
+    'a\\nb\\tc'
+    """
+    return _BREAK.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

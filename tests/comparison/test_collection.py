@@ -54,7 +54,7 @@ def test_fields_of_a_newer_minor_version_are_named_in_the_reason(tmp_path, recor
 
 
 def test_a_folder_without_records_is_refused_by_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing to compare in .*no run\.json"):
+    with pytest.raises(FileNotFoundError, match=r"holds no run .*no run\.json"):
         collect([tmp_path])
 
 

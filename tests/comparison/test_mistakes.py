@@ -159,7 +159,7 @@ def test_a_class_is_named_and_a_wrong_name_is_told_the_right_one(two, mistakes):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["nowhere"], 2, "no folder nowhere"),
+        (["nowhere"], 3, "no folder nowhere"),
         (["{}", "model=x"], 2, "there is: model=cnn, model=fc"),
         (["{}", "--json", "--csv"], 2, "leave one"),
         (["{}", "--png", "a.jpg"], 2, "--png is"),

@@ -124,7 +124,7 @@ def test_a_dash_prints_one_of_them_alone(called, sweep, digits, tmp_path, kind):
     assert (code, out) == (0, file.read_text("utf-8"))
     code, _, err = called(main)(*words, "--json", "-", "--csv", "-")
     assert code == 2
-    assert "choose one of them" in err
+    assert "leave one of them out" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names there are text")
@@ -183,17 +183,17 @@ def _refusals(copied, digits, tmp_path):
     run, picture = copied / "seed=0", digits / "0000.png"
     yield [], 2, "expected a run and pictures"
     yield [run], 2, "expected pictures"
-    yield [picture], 2, "no run among"
-    yield ["nowhere", picture], 2, "no run among nowhere"
+    yield [picture], 3, "is a file; expected the folder of a run"
+    yield ["nowhere", picture], 3, "no folder nowhere"
     yield [copied.parent, picture], 2, "holds sweeps, such as"
     yield [run, run / "checkpoints" / "best.ckpt"], 2, "is a checkpoint; name the folder of its run"
     yield [run, picture, "--top", "0"], 2, "--top"
     yield [run, picture, "--batch-size", "-1"], 2, "--batch-size"
     yield [run, picture, "--device", "tpu"], 2, "--device is 'tpu'; expected cpu"
     yield [run, picture, "--device", "mps:7"], 2, "--device cpu is everywhere"
-    yield [run, picture, "--json", tmp_path / "x.txt"], 2, "--json is"
+    yield [run, picture, f"--json={tmp_path}/x.txt"], 2, "--json is"
     yield [run, picture, "--json", tmp_path / "no" / "x.json"], 5, "there is no folder"
-    yield [run, picture, "--csv", copied], 2, "--csv is"
+    yield [run, picture, f"--csv={copied}"], 2, "--csv is"
     folder = tmp_path / "folder.html"
     folder.mkdir()
     yield [run, picture, "--html", folder], 5, "it is a folder"

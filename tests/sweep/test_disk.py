@@ -284,7 +284,7 @@ def test_control_characters_in_names_are_shown_escaped(run, tmp_path, clean):
     ("words", "code", "message"),
     [
         ([], 2, "folder"),
-        (["{tmp}/a.csv"], 2, "a.csv is a file; expected a folder of runs"),
+        (["{tmp}/a.csv"], 3, "a.csv is a file; expected a folder of runs"),
         (["nowhere"], 3, "no folder nowhere; expected a folder of runs"),
         (["{tmp}", "--everything"], 2, "unrecognized arguments: --everything"),
     ],

@@ -135,8 +135,8 @@ def test_foreign_text_cannot_act_on_the_terminal(run, status, tmp_path):
     [
         ([], 2, "folder"),
         (["nowhere"], 3, "no folder nowhere"),
-        (["{tmp}"], 3, "nothing to compare in"),
-        (["{tmp}/file"], 2, "is a file; expected the folder of a sweep"),
+        (["{tmp}"], 3, "holds no run"),
+        (["{tmp}/file"], 3, "is a file; expected a folder of runs"),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, status, words, code, message):

@@ -3,26 +3,67 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 
-from vision_baselines.errors import ConfigError, StorageError
-
-PRINTED = Path("-")
+from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, with_data_files
+from vision_baselines.errors import ConfigError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, like all others, instead of following the whole usage."""
+    """An argument parser whose errors are one line, like all others, and that guards what a command writes.
+
+    Whatever names a file or folder to write is added by `add_output`, and checked once everything is parsed.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.outputs: list[Output] = []
 
     def add_config_options(self) -> None:
         """Add what every command has that reads a config: ``--config-dir`` and ``--trust``."""
         self.add_argument("--config-dir", type=file_path, metavar="DIR", help="a folder with config files of your own")
         self.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+
+    def add_output(self, name: str, suffix: str | None, *, makes_folders: bool = False, **options: Any) -> None:
+        """Add an argument that names a file to write, which ends in `suffix`, or of None a folder."""
+        action = self.add_argument(name, type=file_path, **options)
+        self.outputs.append(Output(action.dest, name, suffix, makes_folders))
+
+    def add_data_options(self, what: str, *names: str) -> None:
+        """Add ``--json [FILE]``, or other names of `outputs.DATA`: `what` is printed alone, or written to a file."""
+        for name in names or ("--json",):
+            self.add_output(
+                name,
+                name.replace("--", "."),
+                nargs="?",
+                const=PRINTED,
+                metavar="FILE",
+                help=f"print {what} as {DATA[name]} and nothing else, or write it to a file that ends in "
+                f"{name.replace('--', '.')}",
+            )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what must not be written."""
+        return self._checked(super().parse_args(self._words(args), namespace))
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and refuse what must not be written."""
+        return self._checked(super().parse_intermixed_args(self._words(args), namespace))
+
+    def _words(self, args: Sequence[str] | None) -> list[str]:
+        words = sys.argv[1:] if args is None else list(args)
+        return with_data_files(words) if any(output.name in DATA for output in self.outputs) else words
+
+    def _checked(self, found: argparse.Namespace) -> argparse.Namespace:
+        is_printed(found)
+        for output in self.outputs:
+            output.check(getattr(found, output.dest))
+        return found
 
     def format_help(self) -> str:
         """The help, in which docstrings' marks for code mean nothing."""
@@ -42,6 +83,16 @@ def file_path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError(f"expected the name of a file or a folder, not {text!r}")
     return Path(text)
+
+
+def some_text(text: str) -> str:
+    """A word that is not empty, for a parser's argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty.
+    """
+    file_path(text)
+    return text
 
 
 def positive(text: str) -> int:
@@ -69,56 +120,6 @@ def _whole(text: str, minimum: int) -> int:
     return int(text)
 
 
-def checked_png(path: Path | None, option: str = "--out") -> Path | None:
-    """The file to draw into, if any.
-
-    Raises:
-        ConfigError: Its name does not end in ``.png``.
-    """
-    return _checked(path, option, "a PNG file", "picture.png")
-
-
-def checked_html(path: Path | None) -> Path | None:
-    """The page to write, if any.
-
-    Raises:
-        ConfigError: Its name does not end in ``.html``.
-    """
-    return _checked(path, "--html", "an HTML file", "page.html")
-
-
-def checked_table(path: Path | None, option: str) -> Path | None:
-    """The file of numbers to write, if any: what ``--json`` or ``--csv`` names; `PRINTED` stands for standard output.
-
-    Raises:
-        ConfigError: Its name does not end as the option is called.
-    """
-    if path == PRINTED:
-        return path
-    kind = option.removeprefix("--")
-    return _checked(path, option, f"a {kind.upper()} file", f"table.{kind}")
-
-
-def require_writable(path: Path | None, option: str) -> None:
-    """Refuse a file that cannot be written, before anything is spent; what happens later, `writing` says.
-
-    Raises:
-        StorageError: It is a folder, or its folder is missing or may not be written into.
-    """
-    if path is None:
-        return
-    not_of_a_run(path, option)
-    reason = ""
-    if path.is_dir():
-        reason = "it is a folder"
-    elif not path.parent.is_dir():
-        reason = f"there is no folder {str(path.parent)!r}"
-    elif not os.access(path.parent, os.W_OK):
-        reason = f"no permission to write into {str(path.parent)!r}"
-    if reason:
-        raise StorageError(f"{option} {str(path)!r} cannot be written: {reason}")
-
-
 def not_the_input(out: Path | None, given: Path | None, option: str) -> None:
     """Refuse to write over the file that is read.
 
@@ -129,43 +130,6 @@ def not_the_input(out: Path | None, given: Path | None, option: str) -> None:
         raise ConfigError(
             f"{option} is {str(out)!r}, the picture of --image, which would be overwritten; choose another"
         )
-
-
-def not_of_a_run(path: Path | None, option: str) -> None:
-    """Refuse to write over a file that a run wrote, such as its record.
-
-    Raises:
-        ConfigError: It lies in a run's folder, or one below it, under a name that a run writes.
-    """
-    from vision_baselines.runs.files import is_written
-    from vision_baselines.runs.record import RECORD_FILE
-
-    if path is None:
-        return
-    path = path.resolve()
-    for folder in (path.parent, path.parent.parent):
-        if (folder / RECORD_FILE).is_file() and is_written(path.relative_to(folder).as_posix()):
-            raise ConfigError(f"{option} is {str(path)!r}, a file of a run, which would be lost; choose another")
-
-
-def _checked(path: Path | None, option: str, kind: str, example: str) -> Path | None:
-    if path and path.suffix != Path(example).suffix:
-        raise ConfigError(f"{option} is {str(path)!r}; expected the name of {kind}, such as {example}")
-    not_of_a_run(path, option)
-    return path
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """While a file is written that an option names.
-
-    Raises:
-        StorageError: It cannot be, and why.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error
 
 
 def console() -> Console:

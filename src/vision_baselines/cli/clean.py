@@ -7,14 +7,15 @@ this project did not write.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.errors import ConfigError, DataError, StorageError
+from vision_baselines.cli.outputs import deliver, is_printed
+from vision_baselines.errors import DataError, StorageError, single_line
+from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
 
 if TYPE_CHECKING:
     from vision_baselines.sweep.disk import Disk, Kind, Removable
@@ -38,20 +39,19 @@ def _clean(arguments: list[str]) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="remove nothing, and show every folder of the kinds named"
     )
-    parser.add_argument("--json", action="store_true", help="print what was found, and what was removed, as JSON")
+    parser.add_data_options("what was found, and what was removed,")
     options = parser.parse_args(arguments)
-    if options.folder.is_file():
-        raise ConfigError(f"{options.folder} is a file; expected a folder of runs, such as outputs or outputs/demo")
-    if not options.folder.is_dir():
-        raise DataError(f"no folder {options.folder}; expected a folder of runs, such as outputs or outputs/demo")
+    if said := not_a_folder(options.folder, SOME):
+        raise DataError(said)
     chosen = [kind for kind in Kind if getattr(options, kind.replace("-", "_"))]
     disk = look(options.folder)
+    if not disk.n_runs and not disk.removable and not disk.left_alone:
+        raise DataError(without_a_run([options.folder], SOME))
     in_order = sorted(chosen, key=lambda kind: kind is not Kind.LEFTOVERS)  # they lie in folders that may go as a whole
     going = [] if options.dry_run else [one for kind in in_order for one in disk.of(kind)]
     freed, problems = _removed(going)
-    if options.json:
-        print(json.dumps(_plain(disk, freed, problems), indent=1))
-    else:
+    deliver(options.json, _plain(disk, freed, problems))
+    if not is_printed(options):
         _show(disk, chosen, freed, is_dry=options.dry_run or not chosen)
     if problems:
         raise StorageError("; ".join(problems[:3]) + (f" and {len(problems) - 3} more" if len(problems) > 3 else ""))
@@ -76,7 +76,7 @@ def _show(disk: Disk, chosen: Sequence[Kind], freed: dict[Removable, int], *, is
     from vision_baselines.sweep.disk import MEANING, Kind
 
     def say(text: str) -> None:
-        print(printable(text.replace("\n", "\\n")))
+        print(printable(single_line(text)))
 
     say(f"{disk.top}: {plural(disk.n_runs, 'run')}, {size(disk.size_bytes)} in all")
     empty = []

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.outputs import deliver, is_printed, text_apart
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -23,14 +24,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _collect(arguments: list[str]) -> None:
     parser = Parser(prog="collect.py", description=__doc__)
     parser.add_argument("sweep", type=file_path, help="the folder of a sweep, such as outputs/demo")
+    parser.add_data_options("its groups and jobs")
     options = parser.parse_args(arguments)
 
     from vision_baselines.comparison.formatting import one_line
-    from vision_baselines.report.write import compare
+    from vision_baselines.report.write import compare, comparison_facts
     from vision_baselines.sweep.status import State, status_of
 
-    compare([options.sweep]).show()
-    found = status_of(options.sweep)
+    with text_apart(options):
+        comparison = compare([options.sweep])
+        found = status_of(options.sweep)
+    if options.json:
+        deliver(options.json, comparison_facts(comparison))
+    if is_printed(options):
+        return
+    comparison.show()
     print(one_line(found.headline))
     for run in found.runs:
         if run.state is not State.FINISHED:

@@ -10,16 +10,20 @@ folders or below outputs/, and ends in exit code 1 where one is no longer what t
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.command_line import unquoted
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import nearest
-from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.cli.outputs import deliver, is_printed, require_foreign_folder, text_apart
+from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
+from vision_baselines.runs.places import SOME, not_a_folder
 
 _OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence", "out", "format")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
@@ -32,11 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _compare(arguments: list[str]) -> None:
-    if {"-h", "--help"} & set(arguments):
-        print(f"{__doc__}\nusage: {_USAGE}")
-        return
-    if "--check" in arguments:
-        _check(arguments)
+    parser = Parser(prog="compare.py", usage=_USAGE, description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("words", nargs="*", metavar="FOLDER|KEY=VALUE", help="folders of runs, and options as above")
+    parser.add_argument("--check", action="store_true", help="hold the figures of a LaTeX file to the records")
+    parser.add_data_options("the groups and jobs")
+    chosen = parser.parse_intermixed_args(arguments)
+    arguments = chosen.words
+    if chosen.check:
+        _check(arguments, chosen)
         return
     # quotes inside quotes, as train.py needs them
     options = {key: unquoted(value) for key, _, value in (a.partition("=") for a in arguments) if key in _OPTIONS}
@@ -51,34 +59,43 @@ def _compare(arguments: list[str]) -> None:
         raise ConfigError(
             f"format is {options['format']!r}; expected latex, or none at all for the table of a terminal"
         )
-    if not folders or any(folder.startswith("-") for folder in folders):
+    if not folders:
         raise ConfigError(f"expected folders of runs, such as outputs/demo; usage: {_USAGE}")
 
-    from vision_baselines.report.write import LATEX_FILE, compare
+    out = Path(options["out"]) if "out" in options else None
+    if out is not None:
+        require_foreign_folder(out, "out")
 
-    comparison = compare(
-        [Path(folder) for folder in folders],
-        Path(options["out"]) if "out" in options else None,
-        group_by=options["group_by"].split(",") if "group_by" in options else None,
-        metric=options.get("metric"),
-        select=options.get("select"),
-        baseline=options.get("baseline"),
-        over=options.get("over"),
-        chance_level=_chance_level(options.get("chance_level")),
-        equivalence=_equivalence(options.get("equivalence")),
-    )
+    from vision_baselines.report.write import LATEX_FILE, compare, comparison_facts
+
+    with text_apart(chosen):
+        comparison = compare(
+            [Path(folder) for folder in folders],
+            out,
+            group_by=options["group_by"].split(",") if "group_by" in options else None,
+            metric=options.get("metric"),
+            select=options.get("select"),
+            baseline=options.get("baseline"),
+            over=options.get("over"),
+            chance_level=_chance_level(options.get("chance_level")),
+            equivalence=_equivalence(options.get("equivalence")),
+        )
+    if chosen.json:
+        deliver(chosen.json, comparison_facts(comparison))
+    if is_printed(chosen):
+        return
     if "format" in options:
         print((comparison.out / LATEX_FILE).read_text(encoding="utf-8"), end="")
     else:
         comparison.show()
 
 
-def _check(arguments: Sequence[str]) -> None:
+def _check(arguments: Sequence[str], chosen: argparse.Namespace) -> None:
     papers = [argument for argument in arguments if argument.endswith(".tex")]
-    folders = [Path(argument) for argument in arguments if argument not in (*papers, "--check")]
-    if absent := [folder for folder in folders if not folder.is_dir() and not str(folder).startswith("-")]:
-        raise ConfigError(f"no folder {absent[0]}; expected folders of runs, and one LaTeX file")
-    if len(papers) != 1 or arguments.count("--check") != 1 or any(not folder.is_dir() for folder in folders):
+    folders = [Path(argument) for argument in arguments if argument not in papers]
+    if said := next(filter(None, (not_a_folder(folder, SOME) for folder in folders)), ""):
+        raise DataError(f"{said}, and one LaTeX file")
+    if len(papers) != 1:
         raise ConfigError("expected one LaTeX file and folders of runs; usage: compare.py [FOLDER…] --check paper.tex")
 
     from vision_baselines.comparison.formatting import plural, printable
@@ -86,11 +103,19 @@ def _check(arguments: Sequence[str]) -> None:
 
     found = check_paper(Path(papers[0]), folders, Path("outputs"))
     wrong = [figure for figure in found if figure.reason]
-    for figure in wrong:
+    deliver(
+        chosen.json,
+        {
+            "figures": len(found),
+            "wrong": [{"place": one.place, "what": one.what, "reason": one.reason} for one in wrong],
+        },
+    )
+    for figure in wrong if not is_printed(chosen) else ():
         print(printable(f"{figure.place}: {figure.what}: {figure.reason}"))
     if wrong:
         raise VisionBaselinesError(f"{len(wrong)} of {plural(len(found), 'figure')} are not what the records say")
-    print(f"{plural(len(found), 'figure')}: all are what the records say")
+    if not is_printed(chosen):
+        print(f"{plural(len(found), 'figure')}: all are what the records say")
 
 
 def _equivalence(text: str | None) -> float | None:

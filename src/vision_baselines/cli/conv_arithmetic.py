@@ -5,7 +5,6 @@ To write it, and to hold it against PyTorch (``--check``), is exercise 3 of the 
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.table import Table
 
 from vision_baselines.analysis.conv_arithmetic import LayerStep, trace_chain
-from vision_baselines.cli.arguments import Parser, checked_html, checked_png, console, file_path, not_the_input, writing
+from vision_baselines.cli.arguments import Parser, console, file_path, not_the_input
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.outputs import deliver, is_printed, writing
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.inspection.chain_text import cost_lines, layer_params, single_layer_params, unused_lines
@@ -54,14 +54,18 @@ def _run(arguments: list[str]) -> None:
         help="count parameters: channels of the image and of each layer's output, - for a pooling, such as 3,32,-,64,-",
     )
     parser.add_argument("--check", action="store_true", help="build the chain in PyTorch and compare sizes and fields")
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--out", type=file_path, metavar="FILE.png", help="draw the growth by depth")
-    parser.add_argument(
-        "--html", type=file_path, metavar="FILE.html", help="write a page to play with: change, add and remove layers"
+    parser.add_data_options("the layers")
+    parser.add_output("--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the growth by depth")
+    parser.add_output(
+        "--html",
+        ".html",
+        makes_folders=True,
+        metavar="FILE.html",
+        help="write a page to play with: change, add and remove layers",
     )
     parser.add_argument("--image", type=file_path, metavar="FILE", help="the picture of that page; a digit if left out")
     options = parser.parse_intermixed_args(arguments)
-    picture, page = checked_png(options.out), checked_html(options.html)
+    picture, page, is_data = options.out, options.html, is_printed(options)
     if options.image and not page:
         raise ConfigError("--image is the picture of a page; expected --html FILE.html beside it")
     not_the_input(picture, options.image, "--out")
@@ -76,8 +80,8 @@ def _run(arguments: list[str]) -> None:
             found["single_layer_parameters"] = single_layer_params(steps, channels)
         if options.check:
             found["pytorch"] = [asdict(step) for step in measured]
-        print(json.dumps(found, indent=2))
-    else:
+        deliver(options.json, found)
+    if not is_data:
         _print(steps, options.input_size, channels)
         if options.check:
             sizes, fields = (", ".join(map(str, numbers)) for numbers in zip(*map(astuple, measured), strict=True))
@@ -87,7 +91,7 @@ def _run(arguments: list[str]) -> None:
     if picture:
         with writing(picture):
             _draw(steps, options.input_size, picture)
-        if not options.json:
+        if not is_data:
             console().print(f"\n{picture}", soft_wrap=True)
     if page:
         from vision_baselines.inspection.picture_files import write_file
@@ -95,7 +99,7 @@ def _run(arguments: list[str]) -> None:
         content = _page(steps, options.input_size, options.image)
         with writing(page):
             write_file(page, content)
-        if not options.json:
+        if not is_data:
             console().print(f"\n{page}", soft_wrap=True)
 
 

@@ -6,7 +6,6 @@ Exercise 1 of the tutorial, a convolution in NumPy alone, is `conv2d_loop` in `a
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,17 +19,15 @@ from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d
 from vision_baselines.analysis.shifting import ShiftedResponse, shifted_response
 from vision_baselines.cli.arguments import (
     Parser,
-    checked_html,
-    checked_png,
     console,
     file_path,
     not_the_input,
     positive,
     whole,
-    writing,
 )
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.kernel import FORM, parsed_kernel
+from vision_baselines.cli.outputs import deliver, is_printed, writing
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.errors import ConfigError, TrainingError
 
@@ -97,7 +94,7 @@ def responses(image: NDArray[Any], names: Sequence[str] = SHOWN) -> dict[str, ND
 
 def _run(arguments: list[str]) -> None:
     options = _parser().parse_args(arguments)
-    out, page = checked_png(options.out), checked_html(options.html)
+    out, page = options.out, options.html
     not_the_input(out, options.image, "--out")
     asked = _question(options)
     try:
@@ -108,9 +105,8 @@ def _run(arguments: list[str]) -> None:
         reduced = f"; the picture was {asked.note}" if asked.note else ""
         raise ConfigError(f"the kernel does not fit the picture: {error}{reduced}") from error
     difference = _difference_to_torch(asked, answers)
-    if options.json:
-        print(json.dumps(_as_json(asked, answers, difference, options.shift)))
-    else:
+    deliver(options.json, _as_json(asked, answers, difference, options.shift))
+    if not is_printed(options):
         _print(asked, answers, difference, options.shift)
     written = []
     if out:
@@ -121,7 +117,7 @@ def _run(arguments: list[str]) -> None:
         with writing(page):
             _write_page(asked, options.shift or (0, 0), page)
         written.append(page)
-    if not options.json:
+    if not is_printed(options):
         for path in written:
             console().print(str(path), soft_wrap=True)
 
@@ -149,13 +145,18 @@ def _parser() -> Parser:
         metavar=("DOWN", "RIGHT"),
         help="move the picture: does the response move with it?",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else, of every kernel")
-    parser.add_argument(
-        "--out", type=file_path, metavar="FILE.png", help="draw it, and by default a real digit below it"
+    parser.add_data_options("the numbers of every kernel")
+    parser.add_output(
+        "--out",
+        ".png",
+        makes_folders=True,
+        metavar="FILE.png",
+        help="draw it, and by default a real digit below it",
     )
-    parser.add_argument(
+    parser.add_output(
         "--html",
-        type=file_path,
+        ".html",
+        makes_folders=True,
         metavar="FILE.html",
         help="write a page to play with: move the window, change the kernel, shift the picture, pool instead",
     )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, file_path, not_of_a_run
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.outputs import deliver, require_foreign_file, say, text_apart
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.runs.files import write_pictures
-from vision_baselines.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.evaluate import Evaluation
@@ -33,10 +32,10 @@ def _evaluate(arguments: list[str]) -> None:
     parser = Parser(prog="evaluate.py", description=__doc__)
     parser.add_argument("path", nargs="?", help="the folder of a finished run, or a checkpoint; also ckpt_path=…")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="probe=all, trainer.accelerator=cpu, …")
-    parser.add_argument("--json", type=file_path, metavar="FILE", help="write the metrics there")
-    parser.add_argument(
+    parser.add_data_options("the metrics and curves")
+    parser.add_output(
         "--pictures",
-        type=file_path,
+        None,
         metavar="DIR",
         help="a probe's pictures; default: evaluated/ beside run.json or the .ckpt",
     )
@@ -53,26 +52,24 @@ def _evaluate(arguments: list[str]) -> None:
         )
     if nameless := [word for word in overrides if word.startswith(("=", "+="))]:
         raise ConfigError(f"{nameless[0]!r} has no key; expected key=value, such as probe=shift")
-    not_of_a_run(options.json, "--json")
     register_resolvers()
     find_in_start_folder(options.trust)
     from vision_baselines.evaluation.evaluate import evaluate
 
-    with config_dir_known(options.config_dir):
+    with text_apart(options), config_dir_known(options.config_dir):
         found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
-    _show(found)
-    if found.pictures:
-        _write_pictures(
-            found, options.pictures or (Path(path) if Path(path).is_dir() else Path(path).parent) / "evaluated"
-        )
-    if options.json:
-        _write(found, options.json)
+        _show(found)
+        if found.pictures:
+            _write_pictures(
+                found, options.pictures or (Path(path) if Path(path).is_dir() else Path(path).parent) / "evaluated"
+            )
+    deliver(options.json, _facts(found))
     if found.same is False and not found.manifest:
         raise TrainingError(f"{found.headline} is not the record's, though nothing else is different")
 
 
 def _show(found: Evaluation) -> None:
-    print(found.ckpt_path)
+    say(found.ckpt_path)
     width = max(map(len, found.metrics))
     for name in sorted(found.metrics, key=lambda name: (not name.startswith("test/"), name)):
         print(f"  {name:<{width}}  {found.metrics[name]:.6g}")
@@ -87,6 +84,8 @@ def _show(found: Evaluation) -> None:
 
 
 def _write_pictures(found: Evaluation, folder: Path) -> None:
+    for name in found.pictures:
+        require_foreign_file(folder / name, "a probe's picture")
     try:
         names = write_pictures(folder, found.pictures)
     except OSError as error:
@@ -94,19 +93,13 @@ def _write_pictures(found: Evaluation, folder: Path) -> None:
             f"cannot write {folder}: {error.strerror}; set --pictures to a folder of your own"
         ) from error
     for name in names:
-        print(f"picture: {folder / name}")
+        say(f"picture: {folder / name}")
 
 
-def _write(found: Evaluation, target: Path) -> None:
-    content = {
+def _facts(found: Evaluation) -> dict[str, object]:
+    return {
         "ckpt_path": str(found.ckpt_path),
         "metrics": found.metrics,
         "curves": {name: curve.model_dump() for name, curve in found.curves.items()},
         "same_as_record": found.same,
     }
-    try:
-        write_atomically(target, (json.dumps(content, indent=1) + "\n").encode())
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {target}: {error.strerror}; set --json to a file that can be written"
-        ) from error

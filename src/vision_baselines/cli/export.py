@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path, positive
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.outputs import deliver, is_printed, say, text_apart
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
+from vision_baselines.errors import single_line
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.exported import Exported
@@ -29,34 +30,34 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _export(arguments: list[str]) -> None:
     parser = Parser(prog="export.py", description=_DESCRIPTION)
     parser.add_argument("run", type=file_path, help="the folder of a finished run")
-    parser.add_argument("file", type=file_path, help="where to write it: .pt2 for torch.export, .onnx for ONNX")
+    parser.add_output("file", "", help="where to write it: .pt2 for torch.export, .onnx for ONNX")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE", help="where the data are: paths.data_dir=…, data.source.root=…"
     )
     parser.add_argument("--no-check", action="store_true", help="compare on random pictures; no test images are read")
     parser.add_argument("--force", action="store_true", help="replace a Markdown file of your own by the model card")
     parser.add_argument("--threads", type=positive, metavar="N", help="default: as many as the run was trained with")
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.add_data_options("what was written and how it compares")
     parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
     options = parser.parse_intermixed_args(arguments)
     register_resolvers()
     find_in_start_folder(options.trust)
-    if not options.json:
-        print(f"exporting {options.run}", file=sys.stderr)
+    if not is_printed(options):
+        say(f"exporting {options.run}", to_stderr=True)
     from vision_baselines.evaluation.export import export
 
-    found = export(
-        options.run,
-        options.file,
-        check=not options.no_check,
-        force=options.force,
-        threads=options.threads,
-        overrides=options.overrides,
-        trusted_packages=options.trust,
-    )
-    if options.json:
-        print(json.dumps(found.facts(), indent=1, ensure_ascii=False))
-    else:
+    with text_apart(options):
+        found = export(
+            options.run,
+            options.file,
+            check=not options.no_check,
+            force=options.force,
+            threads=options.threads,
+            overrides=options.overrides,
+            trusted_packages=options.trust,
+        )
+    deliver(options.json, found.facts())
+    if not is_printed(options):
         _show(found)
 
 
@@ -66,7 +67,7 @@ def _show(found: Exported) -> None:
     channels, height, width = found.image_shape
     classes, agreed = len(found.class_names), found.agreement
     print(
-        f"{found.path}: {found.format.name}, {size(found.size_bytes)}, computes in {found.computes_in}\n"
+        f"{single_line(found.path)}: {found.format.name}, {size(found.size_bytes)}, computes in {found.computes_in}\n"
         f"  in   images uint8 (N, {channels}, {height}, {width})\n"
         f"  out  probabilities float32 (N, {classes})"
     )
@@ -82,4 +83,4 @@ def _show(found: Exported) -> None:
     for batch, (net, file) in found.latency_s.items():
         threads = plural(found.threads, "thread")
         print(f"{plural(batch, 'picture')}: {file * 1000:.3g} ms, the net {net * 1000:.3g} ms (median, {threads})")
-    print(f"{found.card}: model card")
+    say(f"{found.card}: model card")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_baselines.cli.arguments import Parser, checked_png, console, file_path
+from vision_baselines.cli.arguments import Parser, console, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import ConfigError
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.filters import LayerFilters
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str]) -> None:
     parser = Parser(prog="filters.py", description=_DESCRIPTION)
-    parser.add_argument("run", help="the folder of a finished run")
+    parser.add_argument("run", type=file_path, help="the folder of a finished run")
     parser.add_argument(
         "filters", nargs="*", metavar="N", help=f"which filters, from 0; the first {_FIRST} if left out"
     )
@@ -51,11 +51,11 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument(
         "--before", action="store_true", help="the weights before training too, beside the trained ones"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--out", type=file_path, metavar="FILE.png", help="draw the filters")
+    parser.add_data_options("the filters")
+    parser.add_output("--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the filters")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
-    out = checked_png(options.out)
+    out, is_data = options.out, is_printed(options)
     if options.all and options.filters:
         raise ConfigError("--all goes with no numbers of filters; leave one of them out")
     if wrong := [text for text in options.filters if not (text.isascii() and text.isdigit())]:
@@ -65,7 +65,7 @@ def _run(arguments: list[str]) -> None:
     from vision_baselines.evaluation.filters import filters_of_run
 
     with config_dir_known(options.config_dir):
-        found = filters_of_run(Path(options.run), options.layer, before=options.before, trusted_packages=options.trust)
+        found = filters_of_run(options.run, options.layer, before=options.before, trusted_packages=options.trust)
     count = len(found.trained)
     chosen = (
         list(range(count if options.all else min(_FIRST, count)))
@@ -74,15 +74,14 @@ def _run(arguments: list[str]) -> None:
     )
     if beyond := [index for index in chosen if index >= count]:
         raise ConfigError(f"there is no filter {beyond[0]}; {found.layer} has {count}, numbered from 0")
-    facts = _facts(found, chosen) | {"run": options.run}
-    if options.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
-    else:
+    facts = _facts(found, chosen) | {"run": str(options.run)}
+    deliver(options.json, facts)
+    if not is_data:
         _print(found, facts)
     if out:
         _draw(found, facts, out)
-        if not options.json:
-            print(out)
+        if not is_data:
+            say(out)
 
 
 def _facts(found: LayerFilters, chosen: Sequence[int]) -> dict[str, Any]:
@@ -139,7 +138,7 @@ def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 
 
 def _print(found: LayerFilters, facts: dict[str, Any]) -> None:
-    print(f"{facts['run']}: {found.layer}")
+    say(f"{facts['run']}: {found.layer}")
     for moment, summary in (("", facts), ("before training: ", facts.get("before_training"))):
         if not summary:
             continue
@@ -239,7 +238,5 @@ def _draw(found: LayerFilters, facts: dict[str, Any], out: Path) -> None:
     shown = f"{len(rows)} of {len(found.trained)} filters of {layer}" + (
         f" ({found.trained.shape[1]} input channels)" if channels > 1 else ""
     )
-    try:
+    with writing(out):
         write_png(out, lambda: tiles_figure(f"{shown}, {what}", tiles, columns, limit))
-    except OSError as error:
-        raise StorageError(f"cannot write {out}: {error.strerror}; set --out to a file that can be written") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vision_baselines.cli.arguments import Parser, console, file_path
+from vision_baselines.cli.arguments import Parser, console
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known, nearest
+from vision_baselines.cli.outputs import deliver, is_printed
 from vision_baselines.config import compose
 from vision_baselines.config.compose import group_options
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
@@ -38,10 +38,8 @@ def _run(arguments: list[str]) -> None:
         help="nets of model= to compare with, such as fc,cnn_gap; left out: fc, or beside cnn_rgb fc_rgb, the fully "
         "connected net of three hidden layers",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument(
-        "--out", type=file_path, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out"
-    )
+    parser.add_data_options("all of it")
+    parser.add_output("--out", None, metavar="DIR", help="for the pictures; outputs/inspect/MODEL_DATA if left out")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     _check(options.overrides)
@@ -66,7 +64,8 @@ def _run(arguments: list[str]) -> None:
             raise
         unwritten = error
     if options.json:
-        print(json.dumps(plain_inspection(found) | {"pictures": [str(path) for path in pictures]}, indent=2))
+        deliver(options.json, plain_inspection(found) | {"pictures": pictures})
+    if is_printed(options):
         return
     out = console()
     for part in console_inspection(found):

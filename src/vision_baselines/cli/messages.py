@@ -51,7 +51,7 @@ def understood(error: Exception) -> VisionBaselinesError:
             f"the net has too few outputs for class {match[1]}; its number of outputs must be data.num_classes"
         )
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
-    return TrainingError(f"{type(error).__name__}: {shown}\nNot expected here: {TRACEBACK}=1 shows the traceback")
+    return TrainingError(f"{type(error).__name__}: {shown}", f"Not expected here: {TRACEBACK}=1 shows the traceback")
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     if match := re.search(r"Could not override '([^']+)'", text):
         # of a dictionary that is merged into one, the key inside it that is not there
         inside = re.search(rf"full_key: ({re.escape(match[1])}\.\S+)", text)
-        return ConfigError(_unknown_key(inside[1] if inside else match[1], conf_dir))
+        return ConfigError(*_unknown_key(inside[1] if inside else match[1], conf_dir))
     if match := re.search(r"Ambiguous value for argument '([^']+)'", text):
         return ConfigError(f"{match[1]} lists several values; add -m (--multirun) to sweep them, or quote the value")
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
@@ -138,16 +138,17 @@ def _unknown_option(name: str, conf_dir: Path) -> str:
     return f"{group}={option} does not exist{nearest(option, options)} (there are: {', '.join(options)})"
 
 
-def _unknown_key(key: str, conf_dir: Path) -> str:
+def _unknown_key(key: str, conf_dir: Path) -> tuple[str, ...]:
     _, _, key = key.rpartition("@")  # of a group placed elsewhere, the place
     group, *rest = key.split(".")
     owners = [option for option in _options(group) if rest and key in _keys_of(conf_dir, group, option)]
     if owners:
-        return f"there is no key {key!r} with the {group} that is chosen; it belongs to {group}={' and '.join(owners)}"
+        owner = f"{group}={' and '.join(owners)}"
+        return (f"there is no key {key!r} with the {group} that is chosen; it belongs to {owner}",)
     known = _keys(conf_dir)
     same_leaf = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
     hint = f"; did you mean {' or '.join(same_leaf[:3])}?" if same_leaf else nearest(key, known)
-    return f"there is no key {key!r} in the config{hint}\nTo add a key that is not there, write +{key}=…"
+    return f"there is no key {key!r} in the config{hint}", f"To add a key that is not there, write +{key}=…"
 
 
 def _options(group: str) -> list[str]:

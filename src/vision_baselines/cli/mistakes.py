@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, checked_png, console, file_path, positive, require_writable, writing
+from vision_baselines.cli.arguments import Parser, console, positive, some_text
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
-from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.errors import DataError
+from vision_baselines.runs.places import SOME, not_a_folder
 
 if TYPE_CHECKING:
     from vision_baselines.comparison.mistake_lists import MistakeList
@@ -40,6 +42,7 @@ def _run(arguments: list[str]) -> None:
     parser.add_argument(
         "runs",
         nargs="+",
+        type=some_text,
         metavar="RUN",
         help="folders of finished runs or sweeps, then groups of them, such as model=cnn",
     )
@@ -50,21 +53,17 @@ def _run(arguments: list[str]) -> None:
         help=f"images of each list; else {_TOP} in tables, {_TOP_DRAWN} in the picture, all in JSON and CSV",
     )
     parser.add_argument("--class", dest="only_class", metavar="NAME", help="only images of this class")
-    parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    parser.add_argument("--csv", action="store_true", help="print CSV and nothing else")
-    parser.add_argument("--png", type=file_path, metavar="FILE.png", help="draw the images")
+    parser.add_data_options("all lists", "--json", "--csv")
+    parser.add_output("--png", ".png", metavar="FILE.png", help="draw the images")
     parser.add_argument("--data-dir", metavar="DIR", help="where the data lies now, for images that no run kept")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
-    png = checked_png(options.png, "--png")
-    require_writable(png, "--png")
-    if options.json and options.csv:
-        raise ConfigError("--json and --csv both print; leave one of them out")
+    png, is_data = options.png, is_printed(options)
     folders = [Path(word) for word in options.runs if Path(word).is_dir()]
     places = [word for word in options.runs if word.startswith(_PLACES) and not Path(word).is_dir()]
     wanted = [word for word in options.runs if Path(word) not in folders and word not in places]
     if not folders:
-        raise ConfigError(f"no folder {options.runs[0]}; expected that of a run or a sweep, such as outputs/demo")
+        raise DataError(not_a_folder(Path(options.runs[0]), SOME))
     places += [f"paths.data_dir={options.data_dir}"] * bool(options.data_dir)
 
     from vision_baselines.comparison.mistake_lists import class_index, mistake_lists
@@ -72,9 +71,8 @@ def _run(arguments: list[str]) -> None:
     groups = _groups(folders, wanted)
     only = None if options.only_class is None else class_index(groups[0], options.only_class)
     lists = mistake_lists(groups, [(groups[0], groups[1])] if len(groups) == 2 else [], only_class=only)
-    if options.json or options.csv:
-        _print_data(groups, lists, options.top, as_json=options.json)
-    else:
+    _deliver(groups, lists, options)
+    if not is_data:
         _print(groups, lists, options.top or _TOP, only)
     if png:
         register_resolvers()
@@ -85,8 +83,8 @@ def _run(arguments: list[str]) -> None:
 
         with writing(png):
             write_file(png, content)
-        if not (options.json or options.csv):
-            print(png)
+        if not is_data:
+            say(png)
 
 
 def _groups(folders: Sequence[Path], wanted: Sequence[str]) -> list[GroupMistakes]:
@@ -115,7 +113,7 @@ def _groups(folders: Sequence[Path], wanted: Sequence[str]) -> list[GroupMistake
         )
         raise DataError(f"{one_line(row.label)} {what}")
     if not found:
-        raise DataError(f"there is no record that can be read in {folders[0]}")
+        raise DataError(f"{folders[0]} has no finished run")
     return found
 
 
@@ -159,16 +157,14 @@ def _print(groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], top: i
                 out.print(class_table(group, _CLASSES))
 
 
-def _print_data(
-    groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], top: int | None, *, as_json: bool
-) -> None:
+def _deliver(groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], options: argparse.Namespace) -> None:
     from vision_baselines.report.frames import csv
     from vision_baselines.report.mistakes import facts, mistakes_frame
 
-    if as_json:
-        print(json.dumps(facts(groups, lists, top), indent=1))
-    else:
-        print(csv(mistakes_frame(lists, top)).decode(), end="")
+    if options.json:
+        deliver(options.json, facts(groups, lists, options.top))
+    if options.csv:
+        deliver(options.csv, csv(mistakes_frame(lists, options.top)))
 
 
 def _drawn(lists: Sequence[MistakeList], top: int, places: Sequence[str], trusted: Sequence[str]) -> bytes:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import (
-    PRINTED,
-    Parser,
-    checked_html,
-    checked_table,
-    console,
-    file_path,
-    positive,
-    require_writable,
-    writing,
-)
+from vision_baselines.cli.arguments import Parser, console, file_path, positive
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.outputs import PRINTED, deliver, is_printed
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, DataError
+from vision_baselines.runs.places import not_a_run
 
 if TYPE_CHECKING:
     from vision_baselines.data.given_pictures import Fault
@@ -50,27 +41,17 @@ def _predict(arguments: list[str]) -> None:
         help="folders of finished runs, or of a sweep for all runs in it; pictures, and folders of pictures",
     )
     parser.add_argument("--top", type=positive, default=3, metavar="K", help="how many classes to show; default: 3")
-    parser.add_argument(
-        "--json", type=file_path, metavar="FILE", help="write every probability there; - prints it alone"
-    )
-    parser.add_argument("--csv", type=file_path, metavar="FILE", help="the same, a row a picture; - prints it alone")
-    parser.add_argument("--html", type=file_path, metavar="FILE", help="a page with the pictures")
+    parser.add_data_options("every probability", "--json", "--csv")
+    parser.add_output("--html", ".html", metavar="FILE", help="a page with the pictures")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, … or mps")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="pictures at a time; default: as in the test")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
-    outputs = {
-        "--json": checked_table(options.json, "--json"),
-        "--csv": checked_table(options.csv, "--csv"),
-        "--html": checked_html(options.html),
-    }
+    outputs = {"--json": options.json, "--csv": options.csv, "--html": options.html}
     if not options.paths:
         raise ConfigError(f"expected a run and pictures: {_EXAMPLE}")
-    if options.json == options.csv == PRINTED:
-        raise ConfigError("--json - and --csv - are both to be printed; choose one of them")
     for option, target in outputs.items():
-        require_writable(target, option)
-        if target and os.path.realpath(target) in map(os.path.realpath, options.paths):
+        if target and target != PRINTED and os.path.realpath(target) in map(os.path.realpath, options.paths):
             raise ConfigError(f"{option} is {str(target)!r}, which is also to be read; choose another")
     if not any(map(_may_hold_a_run, options.paths)):  # said before torch is imported
         _require_both([], options.paths)
@@ -97,7 +78,7 @@ def _predict(arguments: list[str]) -> None:
         members = load_trained(runs, trusted_packages=options.trust, device=device)
         found = predict(members, pictures, batch_size=options.batch_size, on_fault=refuse, on_note=_say)
     _write(found, members, faults, outputs, options.top)
-    if PRINTED not in outputs.values():
+    if not is_printed(options):
         terminal = console()
         if len(found):
             terminal.print(prediction_table(found, options.top, terminal))
@@ -122,12 +103,10 @@ def _may_hold_a_run(path: Path) -> bool:
 
 
 def _require_both(runs: Sequence[Path], pictures: Sequence[Path]) -> None:
-    from vision_baselines.data.picture_layout import few, printable
+    from vision_baselines.data.picture_layout import printable
 
     if not runs:
-        raise ConfigError(
-            f"no run among {few([str(path) for path in pictures])}; expected a run and pictures: {_EXAMPLE}"
-        )
+        raise DataError(f"{not_a_run(pictures[0])}; pictures stand beside it: {_EXAMPLE}")
     if not pictures:
         raise ConfigError(f"expected pictures, or a folder of them, beside the run: {_EXAMPLE}")
     for path in pictures:
@@ -144,26 +123,16 @@ def _write(
         runs = [
             {"folder": str(member.folder), "image_shape": list(member.datamodule.image_shape)} for member in members
         ]
-        _deliver(target, (json.dumps(as_json(found, runs, faults), indent=1) + "\n").encode())
+        deliver(target, as_json(found, runs, faults))
     if (target := outputs["--csv"]) is not None:
         from vision_baselines.evaluation.predictions import flat_frame
         from vision_baselines.report.frames import csv
 
-        _deliver(target, csv(flat_frame(found)))
+        deliver(target, csv(flat_frame(found)))
     if (target := outputs["--html"]) is not None:
         from vision_baselines.evaluation.gallery import gallery
 
-        _deliver(target, gallery(found, members, faults, top))
-
-
-def _deliver(target: Path, content: bytes) -> None:
-    from vision_baselines.storage.atomic import write_atomically
-
-    if target == PRINTED:
-        sys.stdout.write(content.decode())
-        return
-    with writing(target):
-        write_atomically(target, content)
+        deliver(target, gallery(found, members, faults, top))
 
 
 def _say(line: str) -> None:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vision_baselines.cli.arguments import Parser, file_path, not_of_a_run, writing
+from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.errors import ConfigError
+from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -21,13 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _receipt(arguments: list[str]) -> None:
     parser = Parser(prog="receipt.py", description=__doc__)
     parser.add_argument("sweep", type=file_path, help="the folder of a sweep, such as outputs/demo, or of a run")
-    parser.add_argument("--out", type=file_path, metavar="FILE", help="where to write it; receipt.json in the folder")
+    parser.add_output("--out", ".json", metavar="FILE", help="where to write it; receipt.json in the folder")
     parser.add_argument("--names", action="store_true", help="keep paths and file names, which are left out otherwise")
+    parser.add_data_options("what the receipt says of itself")
     options = parser.parse_args(arguments)
-    if options.out and options.out.suffix != ".json":
-        raise ConfigError(f"--out is {str(options.out)!r}; expected the name of a JSON file, such as receipt.json")
 
-    not_of_a_run(options.out, "--out")
     from vision_baselines.comparison.formatting import listed, plural
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
     from vision_baselines.report.write import table_of
@@ -40,7 +38,20 @@ def _receipt(arguments: list[str]) -> None:
         write_atomically(out, json.dumps(content, indent=1, ensure_ascii=False).encode())
     runs, rows = content["runs"], content["rows"]
     counted = {job.folder for row in table.shown() for job in row.counted}
-    if left_out := [f"{job.record.name} ({job.record.status})" for job in table.jobs if job.folder not in counted]:
-        print(f"left out, for the comparison does not count it: {listed(left_out, 5)}")
-    print(f"{out}: {plural(len(runs), 'run')} in {plural(len(rows), 'group')}, {content['metric']}")
-    print(f"SHA-256 {content['sha256']}\ncheck it anywhere: vision-baselines reproduce {out.name}")
+    left_out = [f"{job.record.name} ({job.record.status})" for job in table.jobs if job.folder not in counted]
+    facts = {
+        "file": out,
+        "runs": len(runs),
+        "groups": len(rows),
+        "metric": content["metric"],
+        "sha256": content["sha256"],
+        "left_out": left_out,
+    }
+    deliver(options.json, facts)
+    if is_printed(options):
+        return
+    if left_out:
+        say(f"left out, for the comparison does not count it: {listed(left_out, 5)}")
+    say(f"{out}: {plural(len(runs), 'run')} in {plural(len(rows), 'group')}, {content['metric']}")
+    print(f"SHA-256 {content['sha256']}")
+    say(f"check it anywhere: vision-baselines reproduce {out.name}")

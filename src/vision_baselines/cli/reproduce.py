@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
+from vision_baselines.cli.outputs import deliver, text_apart
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.config.restore import restored
@@ -47,34 +50,47 @@ def _reproduce(arguments: list[str]) -> None:
         help="where do two runs of it part? Trains RUN twice, or once against its trace (trained with trace=true), and "
         "names the first step and module whose bits differ, and the likely cause",
     )
+    parser.add_data_options("what was compared")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     if options.bisect and (options.baselines or options.expect):
         raise ConfigError("--bisect looks at one run; expected the folder of a finished run beside it")
     register_resolvers()
     find_in_start_folder(options.trust)
+    facts: dict[str, Any] = {}
+    try:
+        with text_apart(options):
+            _chosen(options, facts)
+    finally:
+        if facts:  # also where it was not reproduced
+            deliver(options.json, facts)
+
+
+def _chosen(options: argparse.Namespace, facts: dict[str, Any]) -> None:
+    """Do what was asked for; `facts` takes what is found."""
     if options.expect:
-        _print_expectation(options.expect)
+        _print_expectation(options.expect, facts)
     elif options.baselines:
         words = [text for text in (str(options.run) if options.run else "", *options.overrides) if text]
         names = [text for text in words if "=" not in text]
-        _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text])
+        _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text], facts=facts)
     elif options.run:
         with config_dir_known(options.config_dir):
             if options.bisect:
-                _bisect_run(options.run, options.overrides, options.trust)
+                _bisect_run(options.run, options.overrides, options.trust, facts)
             elif options.run.suffix == ".json":
-                _reproduce_receipt(options.run, options.overrides, options.trust, first=options.first)
+                _reproduce_receipt(options.run, options.overrides, options.trust, facts, first=options.first)
             else:
-                _reproduce_run(options.run, options.overrides, options.trust)
+                _reproduce_run(options.run, options.overrides, options.trust, facts)
     else:
         raise ConfigError("expected the folder of a finished run, or --baselines")
 
 
-def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
+def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], facts: dict[str, Any]) -> None:
     from vision_baselines.evaluation.reproduce import reproduce
 
     result = reproduce(folder, overrides=overrides, trusted_packages=trusted)
+    facts |= {"run": result.name, "reproduced": result.passed, "points": _plain(result.points)}
     _print(result.points)
     bits = f"bits are not comparable: {result.not_comparable}" if result.not_comparable else ""
     if not result.passed:
@@ -83,7 +99,9 @@ def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str
     print(f"{result.name} is reproduced {f'within its interval; {bits}' if bits else 'bit for bit'}")
 
 
-def _reproduce_receipt(path: Path, overrides: Sequence[str], trusted: Sequence[str], *, first: bool) -> None:
+def _reproduce_receipt(
+    path: Path, overrides: Sequence[str], trusted: Sequence[str], facts: dict[str, Any], *, first: bool
+) -> None:
     from vision_baselines.comparison.formatting import plural
     from vision_baselines.evaluation.receipt import read_receipt
     from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
@@ -92,9 +110,11 @@ def _reproduce_receipt(path: Path, overrides: Sequence[str], trusted: Sequence[s
     print(f"{path}: {receipt.sweep}, {plural(len(receipt.records), 'run')}, its hashes agree", flush=True)
     for found in reproduce_receipt(receipt, overrides=overrides, trusted_packages=trusted, first=first):
         if not isinstance(found, Outcome):
+            facts.setdefault("runs", []).append({"run": found.name, "points": _plain(found.points)})
             print(found.name)
             _print(found.points)
             continue
+        facts |= {"receipt": str(path), "reproduced": found.passed}
         _print(found.groups)
         runs = plural(len(found.runs), "run")
         if not found.passed:
@@ -106,12 +126,16 @@ def _reproduce_receipt(path: Path, overrides: Sequence[str], trusted: Sequence[s
         print(f"{runs}: {because}")
 
 
+def _plain(points: Iterable[Point]) -> list[dict[str, str]]:
+    return [{"name": point.name, "verdict": str(point.verdict), "detail": point.detail} for point in points]
+
+
 def _print(points: Iterable[Point]) -> None:
     for point in points:
         print(f"{point.verdict:>9}  {point.name}: {point.detail}", flush=True)
 
 
-def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) -> None:
+def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], facts: dict[str, Any]) -> None:
     from vision_baselines.evaluation.bisect import bisect
     from vision_baselines.runs.record import finished_record
     from vision_baselines.runs.trace import read_trace
@@ -122,6 +146,7 @@ def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) 
     took = f"{record.timings.fit_s:,.0f} s{' each' if ends == 'twice' else ''}"
     print(f"training it again, at most {ends} to its end ({took}) and twice to where they part", flush=True)
     found = bisect(folder, overrides=overrides, trusted_packages=trusted)
+    facts |= {"run": found.name, "same": found.passed, "lines": list(found.lines())}
     for line in found.lines():
         print(line)
     if not found.passed:
@@ -130,7 +155,7 @@ def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str]) 
     print(f"{found.name} gives the same bits, step for step")
 
 
-def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str]) -> None:
+def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str], facts: dict[str, Any]) -> None:
     from vision_baselines.evaluation.references import not_run, published, reproduce_baseline, select
 
     chosen = select(published(), quick=quick, names=names)
@@ -143,6 +168,7 @@ def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequen
             found = not_run(baseline, str(error))
         for verdict in found:
             verdicts.append(verdict)
+            facts["groups"] = [*facts.get("groups", []), asdict(verdict)]
             cells = (verdict.baseline, verdict.group, verdict.expected, verdict.found, verdict.how)
             print(f"| {' | '.join(cells)} | {'passed' if verdict.passed else 'FAILED'} |", flush=True)
     failed = [verdict for verdict in verdicts if not verdict.passed]
@@ -150,9 +176,10 @@ def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequen
         raise TrainingError(f"{len(failed)} of {len(verdicts)} groups were not reproduced")
 
 
-def _print_expectation(folder: Path) -> None:
+def _print_expectation(folder: Path, facts: dict[str, Any]) -> None:
     import yaml
 
     from vision_baselines.evaluation.references import expectation
 
-    print(yaml.safe_dump({"expected": expectation(folder)}, sort_keys=False, width=120, allow_unicode=True), end="")
+    facts["expected"] = expectation(folder)
+    print(yaml.safe_dump(facts, sort_keys=False, width=120, allow_unicode=True), end="")

@@ -5,7 +5,6 @@ Exit codes: 0 where every run is finished, 1 where some are running, queued or i
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.outputs import deliver, is_printed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,16 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _status(arguments: list[str]) -> None:
     parser = Parser(prog="status.py", description=__doc__)
     parser.add_argument("folder", type=file_path, help="the folder of a sweep, such as outputs/demo, or of a run")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_data_options("it")
     parser.add_argument("--watch", action="store_true", help="show it again every two seconds until nothing runs")
     options = parser.parse_args(arguments)
 
     from vision_baselines.sweep.status import status_of
 
-    found = _watched(options.folder, is_shown=not options.json) if options.watch else status_of(options.folder)
-    if options.json:
-        print(json.dumps(_plain(found), indent=1))
-    else:
+    found = _watched(options.folder, is_shown=not is_printed(options)) if options.watch else status_of(options.folder)
+    deliver(options.json, None if options.json is None else _plain(found))
+    if not is_printed(options):
         _print(found)
     if found.exit_code:
         sys.exit(found.exit_code)

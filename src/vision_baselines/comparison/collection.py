@@ -13,6 +13,8 @@ from pathlib import Path
 
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line
+from vision_baselines.errors import single_line
+from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
 from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
 
 OUTPUT_FOLDER = "comparison"
@@ -60,11 +62,21 @@ def require_records(folders: Sequence[Path]) -> None:
         NoRecordsError: A folder does not exist, or there is no record at or below any.
     """
     for top in folders:
-        if not top.is_dir():
-            raise NoRecordsError(f"no folder {top}; expected a sweep's folder, such as outputs/cnn_vs_fc")
+        if said := not_a_folder(top, SOME):
+            raise NoRecordsError(said)
     if not any(True for top in folders for _ in _record_folders(top)):
-        where = ", ".join(str(folder) for folder in folders) or "no folder at all"
-        raise NoRecordsError(f"nothing to compare in {where}: no {RECORD_FILE} at or below it")
+        raise NoRecordsError(without_a_run(folders, SOME))
+
+
+def require_readable(collection: Collection) -> None:
+    """Refuse what holds no record that can be read.
+
+    Raises:
+        NoRecordsError: All are damaged; it says what is wrong with the first.
+    """
+    if not collection.jobs and collection.unreadable:
+        first, *more = collection.unreadable
+        raise NoRecordsError(first.reason + (f"; so are {len(more)} more" if more else ""))
 
 
 def collect(folders: Sequence[Path]) -> Collection:
@@ -87,7 +99,7 @@ def collect(folders: Sequence[Path]) -> Collection:
             try:
                 jobs[identity] = Job(folder, place, read_record(folder))
             except (ValueError, OSError, RecursionError) as error:
-                unreadable[identity] = Unreadable(place, one_line(error, length=300))
+                unreadable[identity] = Unreadable(place, one_line(single_line(error), length=300))
     return Collection(
         tuple(job for _, job in sorted(jobs.items())), tuple(found for _, found in sorted(unreadable.items()))
     )

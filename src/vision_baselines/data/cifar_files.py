@@ -54,8 +54,8 @@ class CifarFiles:
                 raise DataError(f"cannot read {path}: {error.strerror or error}") from error
             if received != expected:
                 raise DataError(
-                    f"checksum mismatch: {path} ({size:,} bytes) has MD5 {received}; expected {expected}.\n"
-                    f"Delete it and start again to download it, or put the right {path.name} there."
+                    f"checksum mismatch: {path} ({size:,} bytes) has MD5 {received}; expected {expected}.",
+                    f"Delete it and start again to download it, or put the right {path.name} there.",
                 )
 
     def read(self, root: Path) -> OfficialSplits:

@@ -168,6 +168,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.splits: Splits | None = None
         self._order: EpochOrder | None = None
         self._rest: tuple[Position, Tensor] | None = None
+        self.source_shape: tuple[int, ...] | None = None  # of an image as the source gives it, once it is read
 
     def prepare_data(self) -> None:
         """Download or convert what is missing; safe in several processes at once."""
@@ -178,6 +179,7 @@ class ImageDataModule(pl.LightningDataModule):
         if self.splits is not None:
             return
         whole = splits = self.source.load()
+        self.source_shape = tuple(splits.train.images.shape[1:])
         received = framed_shape(splits.train.images.shape[1:], self.resize, self.place)
         if received != self.image_shape:
             asked = {"data.resize": self.resize, "data.place": self.place}
@@ -236,6 +238,7 @@ class ImageDataModule(pl.LightningDataModule):
         return {
             "num_classes": self.num_classes,
             "image_shape": list(self.image_shape),
+            "source_shape": None if self.source_shape is None else list(self.source_shape),
             "mean": list(self.mean),
             "std": list(self.std),
             "splits": {name: {"size": size, "cut_from": report.cut_from.get(name)} for name, size in sizes.items()},

@@ -93,7 +93,7 @@ class IdxFiles:
             except (OSError, EOFError, zlib.error):
                 return False
             if altered:
-                raise DataError(f"checksum mismatch: {path} is not what {archive.name} holds.\n{_remedy(path)}")
+                raise DataError(f"checksum mismatch: {path} is not what {archive.name} holds.", _remedy(path))
         return True
 
 
@@ -102,7 +102,8 @@ def _split(images_path: Path, labels_path: Path) -> Split:
     if len(images) != len(labels):
         raise DataError(
             f"{images_path} holds {len(images):,} images but {labels_path.name} {len(labels):,} labels; "
-            f"expected one label an image.\n{_remedy(labels_path)}"
+            f"expected one label an image.",
+            _remedy(labels_path),
         )
     return Split(images.unsqueeze(1), labels.long())
 
@@ -121,13 +122,13 @@ def _shape(path: Path) -> tuple[int, ...]:
     if len(header) < header_bytes or header[:4] != bytes((0, 0, 8, dimensions)):
         begins = f"beginning with {header[:15]!r}" if header else "empty"
         raise DataError(
-            f"{path} has {received:,} bytes and is no IDX file ({begins}); "
-            f"expected {_official_size(path):,} bytes.\n{_remedy(path)}"
+            f"{path} has {received:,} bytes and is no IDX file ({begins}); expected {_official_size(path):,} bytes.",
+            _remedy(path),
         )
     shape = struct.unpack(f">{dimensions}I", header[4:])
     expected = header_bytes + math.prod(shape)
     if received != expected:
-        raise DataError(f"{path} has {received:,} bytes; expected {expected:,}.\n{_remedy(path)}")
+        raise DataError(f"{path} has {received:,} bytes; expected {expected:,}.", _remedy(path))
     return shape
 
 

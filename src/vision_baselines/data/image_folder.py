@@ -224,9 +224,10 @@ class ImageFolder:
         return found.counts
 
     def _refuse(self, faults: Sequence[str], advice: str) -> None:
-        named = "".join(f"\n  {fault}" for fault in faults[:_FAULTS_NAMED])
-        more = f"\n  … and {len(faults) - _FAULTS_NAMED:,} more" if len(faults) > _FAULTS_NAMED else ""
+        more = [f"  … and {len(faults) - _FAULTS_NAMED:,} more"] if len(faults) > _FAULTS_NAMED else []
         raise DataError(
             f"{len(faults):,} fault{'s' * (len(faults) > 1)} under {printable(str(self.root))} (data.source.root); "
-            f"{advice}:{named}{more}"
+            f"{advice}:",
+            *(f"  {fault}" for fault in faults[:_FAULTS_NAMED]),
+            *more,
         )

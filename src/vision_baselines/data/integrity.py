@@ -43,7 +43,7 @@ def verify(expected: str, *tensors: Tensor, what: str, remedy: str) -> None:
     received = tensors_sha256(*tensors)
     if received != expected:
         raise DataError(
-            f"checksum mismatch: {what} hashes to {received}; expected {expected} (data.source.sha256).\n{remedy}"
+            f"checksum mismatch: {what} hashes to {received}; expected {expected} (data.source.sha256).", remedy
         )
 
 

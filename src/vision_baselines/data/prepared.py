@@ -30,7 +30,7 @@ from vision_baselines.errors import ConfigError, DataError
 
 Pictures = np.ndarray[Any, Any] | Sequence[str | Path] | str | Path
 
-# Height and width of the images of sources whose config does not say it.
+# Height and width of the images of sources whose config does not say it, for records that do not say it either.
 _SIZES = {"Digits": (16, 16), "Cifar10": (32, 32), "Cifar100": (32, 32)}
 _SIZES |= dict.fromkeys(("Mnist", "FashionMnist", "Kmnist"), (28, 28))
 
@@ -104,12 +104,15 @@ class Preparation(NamedTuple):
         return images[0].numpy()
 
 
-def preparation_of(datamodule: ImageDataModule, pixel_max: int | None = None) -> Preparation:
+def preparation_of(
+    datamodule: ImageDataModule, pixel_max: int | None = None, source_shape: Sequence[int] | None = None
+) -> Preparation:
     """What a data module's config does to a picture.
 
     Args:
         datamodule: Its data need not be read.
         pixel_max: White in 16-bit pictures, where training found one.
+        source_shape: (C, H, W) of an image as the source gave it to training, where that is known.
 
     Raises:
         ConfigError: Its images have neither one channel nor three, so that no picture can be one.
@@ -120,7 +123,7 @@ def preparation_of(datamodule: ImageDataModule, pixel_max: int | None = None) ->
     source, resize, place = datamodule.source, datamodule.resize, datamodule.place
     size: tuple[int, int] | None = (height, width // 2 if place else width)
     if resize is not None:
-        size = _SIZES.get(type(source).__name__)
+        size = (source_shape[1], source_shape[2]) if source_shape else _SIZES.get(type(source).__name__)
     folder = source if isinstance(source, ImageFolder) else None
     if folder is not None and isinstance(folder.image_size, int):
         size = (folder.image_size, folder.image_size)

@@ -59,7 +59,9 @@ def write(path: Path, tensors: dict[str, Tensor], *, key: str) -> None:
         with staged(path) as file:
             torch.save({"key": key, "sha256": _sha256(tensors), "tensors": tensors}, file)
     except (OSError, RuntimeError) as error:
-        raise StorageError(f"cannot write {path}: {error}\nSet data.source.cache_dir to a folder with room.") from error
+        raise StorageError(
+            f"cannot write {path}: {error}", "Set data.source.cache_dir to a folder with room."
+        ) from error
 
 
 def _sha256(tensors: dict[str, Tensor]) -> str:

@@ -95,13 +95,13 @@ class _TorchvisionSource(ABC):
         if not _missing(self.raw_files, root):
             return
         if not self.download:
-            raise DataError(_absence(self.raw_files, root, "data.source.download is false"))
+            raise DataError(*_absence(self.raw_files, root, "data.source.download is false"))
         try:
             with prepare_lock(root):
                 if _missing(self.raw_files, root):
                     _fetch_whole(self.raw_files, root)
         except StorageError as error:
-            raise StorageError(_absence(self.raw_files, root, str(error))) from error
+            raise StorageError(*_absence(self.raw_files, root, str(error))) from error
 
     def load(self) -> Splits:
         """Train, val and test, checked.
@@ -111,7 +111,7 @@ class _TorchvisionSource(ABC):
         """
         root, dataset = self._root, self.raw_files.dataset
         if _missing(self.raw_files, root):
-            raise DataError(_absence(self.raw_files, root, "nothing has prepared it"))
+            raise DataError(*_absence(self.raw_files, root, "nothing has prepared it"))
         official = self.raw_files.read(root)
         tensors = (official.train.images, official.train.target, official.test.images, official.test.target)
         if self.sha256 is not None:
@@ -203,7 +203,7 @@ def _fetch_whole(raw_files: RawFiles, root: Path) -> None:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         if isinstance(error, OSError) and error.errno in _STORAGE_ERRORS:
             raise StorageError(f"cannot write it: {reason}") from error
-        raise DataError(_absence(raw_files, root, reason)) from error
+        raise DataError(*_absence(raw_files, root, reason)) from error
 
 
 def _move(staged: Path, path: Path) -> None:
@@ -222,13 +222,13 @@ def _missing(raw_files: RawFiles, root: Path) -> list[Path]:
         raise DataError(f"cannot read {what_of(error, root)}; set paths.data_dir") from error
 
 
-def _absence(raw_files: RawFiles, root: Path, reason: str) -> str:
+def _absence(raw_files: RawFiles, root: Path, reason: str) -> tuple[str, str]:
     paths = raw_files.paths(root)
     folder = printable(str(paths[0].parent))
     names = ", ".join(path.name for path in _missing(raw_files, root) or paths)
     return (
-        f"{raw_files.dataset} is not whole under {printable(str(root))} and was not downloaded: {reason}\n"
-        f"Put {names} into {folder}, or set paths.data_dir to the folder that holds {raw_files.dataset}."
+        f"{raw_files.dataset} is not whole under {printable(str(root))} and was not downloaded: {reason}",
+        f"Put {names} into {folder}, or set paths.data_dir to the folder that holds {raw_files.dataset}.",
     )
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.restore import restored
-from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.errors import DataError, StorageError
 from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.reproduce import manifest_differences
+from vision_baselines.runs.places import ONE, not_a_folder
 from vision_baselines.runs.record import Curve, RunRecord, finished_record, read_record
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.best_weights import kept_path
@@ -57,17 +58,17 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         trusted_packages: Packages whose classes may be instantiated; a recorded config's own word is not taken for it.
 
     Raises:
-        ConfigError: There is no such file or folder, or an override cannot be applied.
-        DataError: The folder holds no finished run, or the data is not what the run was tested on.
+        ConfigError: An override cannot be applied.
+        DataError: There is no such file or folder, no finished run in it, or the data is not what that was tested on.
         StorageError: The checkpoint is missing, damaged, or holds other weights than the record says.
     """
     is_folder, record = path.is_dir(), None
     if is_folder:
         record = finished_record(path)
     elif not path.exists():
-        raise ConfigError(
-            f"there is no {path}; expected a run's folder, such as outputs/demo/model=cnn,seed=0, or a .ckpt"
-        )
+        if path.suffix == ".ckpt":
+            raise DataError(f"there is no file {path}; expected a checkpoint, or {ONE}")
+        raise DataError(f"{not_a_folder(path, ONE)}, or a .ckpt")
     with tempfile.TemporaryDirectory(prefix="evaluate-") as scratch:
         if record is not None:
             there = restored(record.config, path, trusted_packages=trusted_packages, writes=False)

@@ -18,7 +18,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.formatting import listed
 from vision_baselines.config.restore import restored
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.split_changes import pixel_permutation
@@ -32,7 +32,7 @@ from vision_baselines.evaluation.export_net import PicturesToProbabilities
 from vision_baselines.evaluation.exported import Exported
 from vision_baselines.evaluation.model_card import card
 from vision_baselines.runs.environment import process_kept
-from vision_baselines.runs.record import RECORD_FILE, RunRecord, finished_record
+from vision_baselines.runs.record import RunRecord, finished_record
 from vision_baselines.seeding import generator
 from vision_baselines.storage.atomic import staged
 from vision_baselines.training import build
@@ -142,14 +142,6 @@ def _exported(
 
 
 def _record(folder: Path) -> RunRecord:
-    if folder.is_file():
-        raise ConfigError(
-            f"{folder} is a file; expected the folder of a finished run, such as outputs/demo/model=cnn,seed=0"
-        )
-    if folder.is_dir() and not (folder / RECORD_FILE).exists():
-        inside = sorted(path.parent for path in folder.glob(f"*/{RECORD_FILE}"))
-        if inside:
-            raise DataError(f"{folder} holds {plural(len(inside), 'run')}; expected one of them, such as {inside[0]}")
     record = finished_record(folder)
     if not record.class_names:
         raise DataError(f"{record.name} learned numbers, not classes; only nets that give probabilities are exported")

@@ -24,6 +24,7 @@ from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.evaluation.receipt import read_receipt
 from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
 from vision_baselines.runs.fingerprint import group_name
+from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
 from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, find_records
 
 QUICK_S = 60.0
@@ -84,9 +85,18 @@ def expectation(folder: Path) -> dict[str, Any]:
     """The ``expected`` block of an experiment, from the records of its sweep, in the metric it is compared by.
 
     Raises:
-        DataError: A run is not finished, runs of one group do not share their data, or runs their manifest.
+        DataError: There is no run, or one is not finished; runs of one group do not share their data, or runs their
+            manifest.
     """
-    records = [record for path, record in find_records([folder]) if path.parent.name != FRESH_SEEDS]
+    if said := not_a_folder(folder, SOME):
+        raise DataError(said)
+    try:
+        found = find_records([folder])
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if not found:
+        raise DataError(without_a_run([folder], SOME))
+    records = [record for path, record in found if path.parent.name != FRESH_SEEDS]
     unfinished = [record.name for record in records if record.status is not Status.FINISHED]
     if unfinished or not records:
         raise DataError(f"{folder} is no finished sweep; not finished: {', '.join(unfinished) or 'everything'}")

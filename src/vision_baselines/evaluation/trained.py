@@ -161,7 +161,10 @@ def _loaded(folder: Path, record: RunRecord, trusted_packages: Sequence[str], de
         raise StorageError(f"{error}; train.py with the run's overrides and rerun=true trains it again") from error
     require_same_weights(path, weights_sha256(classifier.net), record)
     try:
-        how = preparation_of(datamodule, record.data.pixel_max if record.data is not None else None)
+        how = preparation_of(
+            datamodule,
+            *((record.data.pixel_max, record.data.source_shape) if record.data is not None else ()),
+        )
     except ConfigError as error:
         raise ConfigError(f"{folder}: {error}") from error
     return Trained(folder, record, classifier.to(device), datamodule, how, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
-from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_records
+from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_readable, require_records
 from vision_baselines.comparison.decided import decided, looks, require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.search import Search, read_search
@@ -142,6 +143,8 @@ def compare(
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
             collection, caches = collect(folders), [folder / OUTPUT_FOLDER for folder in folders]
+            if not as_given:
+                require_readable(collection)
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
             before = outcomes.derived_of(collection.jobs)
@@ -179,6 +182,25 @@ def compare(
         raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
 
 
+def comparison_facts(found: Comparison) -> dict[str, Any]:
+    """A comparison as JSON can hold it: its tables of groups and jobs, what it says, and where its page lies."""
+    from vision_baselines.comparison.caveats import caveats
+    from vision_baselines.report.frames import groups_frame, jobs_frame
+
+    def rows(frame: Any) -> list[dict[str, Any]]:
+        plain = json.loads(frame.to_json(orient="records", double_precision=15, default_handler=str))
+        return list(plain)
+
+    return {
+        "metric": found.table.metric.name,
+        "headline": found.headline,
+        "caveats": [str(caveat) for caveat in caveats(found.table)],
+        "groups": rows(groups_frame(found.table)),
+        "jobs": rows(jobs_frame(found.table)),
+        "page": str(found.page),
+    }
+
+
 def is_comparison_file(name: str) -> bool:
     """Whether a comparison has a file of this name, a path below its folder."""
     return _WRITTEN.fullmatch(name) is not None
@@ -196,6 +218,7 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
         UnknownNameError: An option names what no record has.
     """
     collection = collect(folders)
+    require_readable(collection)
     own = _recorded_options(collection) if options is None else {}
     return _with_looks(_tabulated(collection, own, options or {}, _search_of(folders))[0], folders)
 

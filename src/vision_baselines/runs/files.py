@@ -7,12 +7,13 @@ somebody's and no record is not a run's folder, and no run is started in it.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status
+from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status, read_record
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.lock import LOCK_FILE
 
@@ -29,6 +30,7 @@ _WRITTEN = re.compile(
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
 RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
+_FOLDERS = ("checkpoints", "csv", ".hydra")
 # A picture of a probe: written where a record lists it.
 _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What a run leaves beside these, and that goes with it only where it is removed for good.
@@ -48,9 +50,46 @@ def written_files(folder: Path) -> list[str]:
     return sorted(name for name in _files(folder) if _WRITTEN.fullmatch(name) and not (folder / name).is_symlink())
 
 
-def is_written(name: str) -> bool:
-    """Whether a run writes a file of this name, a path below its folder."""
-    return bool(_WRITTEN.fullmatch(name) or _PICTURE.fullmatch(name))
+def is_of_a_run(path: Path) -> bool:
+    """Whether `path`, or the file that it leads to, is one that a run wrote, or will write under this name.
+
+    A picture counts where the run's record lists it, or where the record says nothing yet.
+    """
+    ways = {path.resolve(), path.parent.resolve() / path.name}
+    return any(
+        _is_run(folder) and _is_own(folder, way.relative_to(folder).as_posix())
+        for way in ways
+        for folder in list(way.parents)[:2]
+    )
+
+
+def is_folder_of_a_run(path: Path) -> bool:
+    """Whether `path` is a run's folder, or one in it that the run writes into."""
+    path = path.resolve()
+    if _is_run(path):
+        return True
+    if not _is_run(path.parent):
+        return False
+    return path.name in _FOLDERS or any(name.startswith(f"{path.name}/") for name in _listed(path.parent) or ())
+
+
+def _is_run(folder: Path) -> bool:
+    return os.path.lexists(folder / RECORD_FILE)
+
+
+def _is_own(folder: Path, name: str) -> bool:
+    if _WRITTEN.fullmatch(name) or _BESIDE.fullmatch(name):
+        return True
+    listed = _listed(folder)
+    return name in listed if listed else _PICTURE.fullmatch(name) is not None
+
+
+def _listed(folder: Path) -> list[str] | None:
+    """The files that a run's record lists; None where it cannot be read."""
+    try:
+        return read_record(folder).files
+    except (OSError, ValueError):
+        return None
 
 
 def require_own_folder(folder: Path) -> None:

@@ -11,19 +11,20 @@ import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 
 from vision_baselines.errors import DataError
+from vision_baselines.runs import places
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.migrations import SCHEMA_VERSION, current_record, is_known
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import read_regular
 
-RECORD_FILE = "run.json"
+RECORD_FILE: Final = places.RECORD_FILE
 FRESH_SEEDS = "fresh_seeds"  # the folder in a sweep's of runs that are reported and choose nothing
 _MOST_BYTES = 2**25  # a matrix of 1,000 classes takes a fifth of it
 
@@ -140,6 +141,7 @@ class SplitFacts(_Part):
 class DataFacts(_Part):
     """The data as a run saw them.
 
+    `source_shape` is that of an image before `data.resize` and `data.place`; None in records from before it was kept.
     `listing_sha256` changes when a file is added, removed or replaced; `left_out` are files that could not be used,
     `duplicates` the number of pictures in two splits or classes, by where; `pixel_max` is white in 16-bit pictures.
     """
@@ -154,6 +156,7 @@ class DataFacts(_Part):
     left_out: list[str] = Field(default_factory=list)
     duplicates: dict[str, int] = Field(default_factory=dict)
     pixel_max: int | None = None
+    source_shape: list[int] | None = None
 
 
 class RunRecord(_Part):
@@ -266,13 +269,11 @@ def finished_record(folder: Path) -> RunRecord:
     Raises:
         DataError: There is none in `folder`, it cannot be read, or the run is not finished.
     """
+    if said := places.not_a_run(folder):
+        raise DataError(said)
     try:
         record = read_record(folder)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder} has no {RECORD_FILE}; expected the folder of one run, such as outputs/demo/model=cnn,seed=0"
-        ) from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise DataError(str(error)) from error
     if record.status is not Status.FINISHED:
         raise DataError(f"{folder} holds a run that is {record.status}; expected a finished one")

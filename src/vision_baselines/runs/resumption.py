@@ -88,9 +88,9 @@ def decide(
         changed = differences(previous.config, config) or [_UNSEEN]
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise ConfigError(
-            f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).\n"
+            f"{folder} holds a {previous.status} run of another config ({'; '.join(changed[:_SHOWN])}{more}).",
             "Nothing was changed there: choose another name=…, or add rerun=true to train it anew"
-            + _more_epochs(previous, changed)
+            + _more_epochs(previous, changed),
         )
     _about_code(previous, config, folder)
     if previous.status is Status.FINISHED:

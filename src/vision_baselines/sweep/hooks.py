@@ -188,7 +188,7 @@ class RunHooks(Hooks[Job]):
 
     def failure(self, summary: str) -> Exception:
         """An error of the kind that training ends with."""
-        return TrainingError(summary)
+        return TrainingError(*summary.splitlines())
 
     def interrupted(self, error: Interrupted) -> BaseException:
         """The same: the command says how to go on."""

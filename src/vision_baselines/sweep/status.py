@@ -19,7 +19,7 @@ from vision_baselines.comparison.collection import Collection, collect
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line, plural
 from vision_baselines.comparison.metric import headline_value
-from vision_baselines.errors import ConfigError
+from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
 from vision_baselines.sweep.planned import PLANNED_FILE, planned_jobs, sweep_process
@@ -94,11 +94,10 @@ def status_of(folder: Path) -> SweepStatus:
     """How far the runs at or below a folder are.
 
     Raises:
-        NoRecordsError: There is no such folder, or no run in it and none is planned.
-        ConfigError: It is not a folder.
+        NoRecordsError: It is not a folder, or there is no run in it and none is planned.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; expected the folder of a sweep, such as outputs/demo")
+    if said := not_a_folder(folder, SOME):
+        raise NoRecordsError(said)
     pids = {sweep: sweep_process(sweep) for sweep in _sweeps(folder)}
     planned = {sweep / name: pid is not None for sweep, pid in pids.items() for name in planned_jobs(sweep)}
     try:

@@ -61,7 +61,7 @@ def where_to_resume(dirpath: Path, config: Mapping[str, Any]) -> tuple[str | Non
     """
     path, step, complaints = latest_good(dirpath, config)
     if complaints and path is None:
-        raise StorageError(f"{'; '.join(complaints)}.\nNone before it is left: add rerun=true to train anew")
+        raise StorageError(f"{'; '.join(complaints)}.", "None before it is left: add rerun=true to train anew")
     for complaint in complaints:
         log.warning("%s; going back to the one before it", complaint)
     if path:

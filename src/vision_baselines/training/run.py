@@ -115,7 +115,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
             note_failure(record, error, folder)
             if isinstance(error, SystemExit):
-                raise TrainingError(record.failure.message if record.failure else "") from error
+                raise TrainingError(*(record.failure.message.splitlines() if record.failure else ())) from error
             if not isinstance(error, PrunedError):
                 raise error
         if not cfg.get("keep_resume_states"):  # after its record, so that a kill in between costs nothing

@@ -1,0 +1,200 @@
+"""What a command writes where it is told to: only what is no run's own, and JSON or CSV, alone or into a file.
+
+``--json [FILE]`` and ``--csv [FILE]`` mean the same for every command: without a file, or with ``-``, the data is
+printed and nothing else; a file is written beside what the command says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision_baselines.comparison.formatting import printable
+from vision_baselines.errors import ConfigError, StorageError, single_line
+
+PRINTED = Path("-")
+DATA = {"--json": "JSON", "--csv": "CSV"}
+_KINDS = {".png": "a PNG file", ".html": "an HTML file", ".json": "a JSON file", ".csv": "a CSV file"}
+_EXAMPLES = {".png": "picture.png", ".html": "page.html", ".json": "table.json", ".csv": "table.csv"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """An argument that names what a command writes.
+
+    Attributes:
+        dest: Where the parser puts its value.
+        name: What it is called, such as ``--out``.
+        suffix: How the name of its file ends; empty for any, None for a folder.
+        makes_folders: Whether its folder is made where there is none.
+    """
+
+    dest: str
+    name: str
+    suffix: str | None
+    makes_folders: bool = False
+
+    def check(self, path: Path | None) -> None:
+        """Refuse, before anything is spent, what must not or cannot be written.
+
+        Raises:
+            ConfigError: The name is of another kind of file, or is a run's own.
+            StorageError: It is a folder, or its folder is missing or may not be written into.
+        """
+        if path is None or (path == PRINTED and self.name in DATA):
+            return
+        if self.suffix is None:
+            require_foreign_folder(path, self.name)
+            return
+        if self.suffix and path.suffix != self.suffix:
+            expected = f"{_KINDS[self.suffix]}, such as {_EXAMPLES[self.suffix]}"
+            raise ConfigError(f"{self.name} is {str(path)!r}; expected the name of {expected}")
+        require_foreign_file(path, self.name)
+        if reason := self._unwritable(path):
+            raise StorageError(f"{self.name} {str(path)!r} cannot be written: {reason}")
+
+    def _unwritable(self, path: Path) -> str:
+        folder = path.parent
+        if self.makes_folders:
+            folder = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+        if path.is_dir():
+            return "it is a folder"
+        if not folder.is_dir():
+            return f"{str(folder)!r} is a file" if os.path.lexists(folder) else f"there is no folder {str(folder)!r}"
+        return "" if os.access(folder, os.W_OK) else f"no permission to write into {str(folder)!r}"
+
+
+def require_foreign_file(path: Path, name: str) -> None:
+    """Refuse to write over a file of a run, such as its record, by whatever way it is reached.
+
+    Raises:
+        ConfigError: A run wrote it, or writes one of this name there.
+    """
+    from vision_baselines.runs.files import is_of_a_run
+
+    if is_of_a_run(path):
+        raise ConfigError(f"{name} is {str(path)!r}, a file of a run, which would be lost; choose another")
+
+
+def require_foreign_folder(path: Path, name: str) -> None:
+    """Refuse to write into a run's folder, or one in it that the run writes into.
+
+    Raises:
+        ConfigError: It is such a folder.
+        StorageError: It is a file.
+    """
+    from vision_baselines.runs.files import is_folder_of_a_run
+
+    if is_folder_of_a_run(path):
+        raise ConfigError(f"{name} is {str(path)!r}, where a run keeps its own files; choose another folder")
+    if os.path.lexists(path) and not path.is_dir():
+        raise StorageError(f"{name} {str(path)!r} cannot be written into: it is a file")
+
+
+def with_data_files(words: Sequence[str]) -> list[str]:
+    """The words, with the value that each ``--json`` and ``--csv`` has: the next word where that is such a file.
+
+    >>> with_data_files(["--json", "outputs/demo", "--csv", "a.csv"])
+    ['--json=-', 'outputs/demo', '--csv=a.csv']
+    """
+    found: list[str] = []
+    is_option = True
+    for word in words:
+        before = found[-1] if found else ""
+        is_option = is_option and before != "--"
+        if is_option and before in DATA and (word == str(PRINTED) or word.endswith(before.replace("--", "."))):
+            found[-1] = f"{before}={word}"
+            continue
+        if is_option and before in DATA:
+            found[-1] = f"{before}={PRINTED}"
+        found.append(word)
+    if is_option and found and found[-1] in DATA:
+        found[-1] = f"{found[-1]}={PRINTED}"
+    return found
+
+
+def is_printed(options: argparse.Namespace) -> bool:
+    """Whether data is printed, so that nothing else may be.
+
+    Raises:
+        ConfigError: JSON and CSV are both to be printed.
+    """
+    printed = [name for name in DATA if getattr(options, name.removeprefix("--"), None) == PRINTED]
+    if len(printed) > 1:
+        raise ConfigError(f"{' and '.join(printed)} are both to be printed; leave one of them out, or name a file")
+    return bool(printed)
+
+
+def say(text: object, *, to_stderr: bool = False) -> None:
+    """Print one line, whatever names of files and runs in it hold."""
+    print(printable(single_line(text)), file=sys.stderr if to_stderr else sys.stdout, flush=True)
+
+
+def text_apart(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:
+    """While active, what is printed goes to stderr where data is printed."""
+    return contextlib.redirect_stdout(sys.stderr) if is_printed(options) else contextlib.nullcontext()
+
+
+def deliver(target: Path | None, content: bytes | object) -> None:
+    """Print data alone, or write it to a file, if one of these is asked for.
+
+    Args:
+        target: What ``--json`` or ``--csv`` says; None for neither.
+        content: The bytes, or what is written as JSON.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    if target is None:
+        return
+    if not isinstance(content, bytes):
+        content = as_json(content)
+    if target == PRINTED:
+        sys.stdout.write(content.decode())
+        sys.stdout.flush()
+        return
+    from vision_baselines.storage.atomic import write_atomically
+
+    with writing(target):
+        write_atomically(target, content)
+
+
+def as_json(facts: object) -> bytes:
+    r"""JSON that every reader takes: what is not a finite number is null, and paths are text.
+
+    >>> as_json({"loss": math.nan})
+    b'{\n "loss": null\n}\n'
+    """
+    return (json.dumps(_plain(facts), indent=1, allow_nan=False) + "\n").encode()
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    if isinstance(node, float) and not math.isfinite(node):
+        return None
+    return str(node) if isinstance(node, Path) else node
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While a file is written that an option names.
+
+    Raises:
+        StorageError: It cannot be, and why.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{str(path)!r} cannot be written: {error.strerror or error}") from error

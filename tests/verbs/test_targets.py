@@ -1,0 +1,114 @@
+"""Whatever a command writes where it is told to, a run's own files stay; the options are read from the parsers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.verbs.conftest import NEEDED
+
+from vision_baselines.cli import VERBS
+from vision_baselines.cli.arguments import file_path
+from vision_baselines.runs.files import is_folder_of_a_run, is_of_a_run
+
+# A file of every kind that a run leaves; the record lists the picture of a probe.
+FILES = (
+    "run.json", "run.html", "config.yaml", "train.log", "trace.npz", "predictions.npz", "mistakes.npz", "filters.png",
+    "events.out.tfevents.1.host.1.0", "csv/metrics.csv", "checkpoints/best.ckpt", "checkpoints/best.ckpt.sha256",
+    "checkpoints/resume-step=6.ckpt", ".hydra/config.yaml", "shift/shift.png",
+)  # fmt: skip
+FOLDERS = (".", "checkpoints", "csv", "shift", ".hydra")
+
+
+@pytest.fixture
+def run(root: Path, tmp_path: Path) -> Path:
+    """A run's folder with a file of every kind, and one of somebody's own."""
+    folder = tmp_path / "outputs" / "sweep" / "model=fc,seed=0"
+    record = json.loads(next((root / "tests" / "runs" / "released").rglob("run.json")).read_text())
+    for name in (*FILES, "shift/mine.png", "mine.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "run.json").write_text(json.dumps(record | {"files": [n for n in FILES if not n.startswith(".hydra")]}))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def ways_to(target: Path, tmp_path: Path, suffix: str) -> list[Path]:
+    """A path as it is, one that goes up and down again, a link to it, and one through a link to its folder."""
+    link, to_folder = tmp_path / f"link{suffix or target.suffix}", tmp_path / "folder"
+    for path, to in ((link, target), (to_folder, target.parent)):
+        path.unlink(missing_ok=True)
+        path.symlink_to(to)
+    return [target, target.parent / "nowhere" / ".." / target.name, link, to_folder / target.name]
+
+
+def written_by(verb, parser, output, path, run, tmp_path):
+    """The words with which a command would write to `path`."""
+    words = [word.format(run=run, tmp=tmp_path, picture=run / "filters.png") for word in NEEDED[verb]]
+    if output.name.startswith("-"):
+        return [*words, f"{output.name}={path}"]
+    positionals = [action.dest for action in parser._get_positional_actions()]
+    words[positionals.index(output.dest)] = str(path)
+    return words
+
+
+@pytest.mark.parametrize("names", [FILES[:1], pytest.param(FILES[1:], marks=pytest.mark.slow)], ids=["record", "all"])
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_no_option_of_any_command_writes_over_a_file_of_a_run(verb, names, call, parsers, run, tmp_path):
+    parser = parsers(verb)
+    before = contents(run)
+    for output in parser.outputs:
+        for name in names if output.suffix is not None else FOLDERS:
+            for path in ways_to(run / name, tmp_path, output.suffix or ""):
+                if output.suffix is None and path.is_symlink() and name != ".":
+                    continue  # a folder's link is among those through its parent
+                code, out, err = call(verb, written_by(verb, parser, output, path, run, tmp_path))
+                assert (code, out) == (2, ""), (output.name, path, err)
+                assert len(err.strip().splitlines()) == 1
+                assert any(said in err for said in ("of a run", "its own files", "expected the name of", "ends in"))
+                assert contents(run) == before, (output.name, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_every_other_option_that_takes_a_path_only_reads_it(verb, call, parsers, run, tmp_path):
+    parser = parsers(verb)
+    guarded = {output.dest for output in parser.outputs}
+    before = contents(run)
+    for action in parser._actions:
+        if action.type is not file_path or action.dest in guarded or not action.option_strings:
+            continue
+        for name in ("run.json", "checkpoints/best.ckpt", "."):
+            words = [word.format(run=run, tmp=tmp_path, picture=run / "filters.png") for word in NEEDED[verb]]
+            code, _, _ = call(verb, [*words, f"{action.option_strings[0]}={run / name}"])
+            assert code != 4, (action.dest, name)
+            assert contents(run).items() >= before.items()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_compare_writes_into_no_folder_of_a_run(call, run, name):
+    before = contents(run)
+    code, out, err = call("compare", [str(run.parent), f"out={run / name}"])
+    assert (code, out) == (2, "")
+    assert "its own files" in err
+    assert contents(run) == before
+
+
+def test_what_is_somebodys_own_in_a_runs_folder_may_be_written(run):
+    assert not is_of_a_run(run / "shift" / "mine.png")
+    assert not is_of_a_run(run / "mine.json")
+    assert not is_of_a_run(run / "figures" / "net.png")
+    assert not is_folder_of_a_run(run / "figures")
+
+
+def test_where_the_record_says_nothing_of_files_any_picture_of_a_probe_may_be_the_runs(run):
+    (run / "run.json").write_text("{")
+    assert is_of_a_run(run / "shift" / "mine.png")
+    assert is_of_a_run(run / "run.json")
+    shutil.rmtree(run / "checkpoints")
+    assert is_of_a_run(run / "checkpoints" / "best.ckpt")
