@@ -145,7 +145,7 @@ def test_a_broken_record_among_good_ones_is_in_every_file(sweep):
 
 
 def test_a_folder_without_records_is_left_as_it_was(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing to compare"):
+    with pytest.raises(FileNotFoundError, match="holds no run"):
         compare([tmp_path])
     assert list(tmp_path.iterdir()) == []
 

@@ -36,18 +36,28 @@ _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What a run leaves beside these, and that goes with it only where it is removed for good.
 _BESIDE = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
 # What is there before a run begins, and stays when it is trained anew: the lock, Hydra's own files, logs.
-_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+")
+_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+|\.replaced/.+")
 
 
 def own_files(folder: Path, record: RunRecord) -> list[str]:
     """Everything in a run's folder that came with the run, as paths below it: what it wrote, its logs and its lock."""
-    there = {name for name in _files(folder) if not (folder / name).is_symlink()}
-    return [*_removable(record, there), *sorted(name for name in there if _BESIDE.fullmatch(name))]
+    beside = (name for name in _files(folder) if _BESIDE.fullmatch(name) and not (folder / name).is_symlink())
+    return [*run_files(folder, record), *sorted(beside)]
 
 
 def written_files(folder: Path) -> list[str]:
     """Files in a run's folder that this project writes there, as sorted paths below it; links are not followed."""
     return sorted(name for name in _files(folder) if _WRITTEN.fullmatch(name) and not (folder / name).is_symlink())
+
+
+def run_files(folder: Path, record: RunRecord) -> list[str]:
+    """What a run wrote, its record too, as paths below its folder; its logs and its lock are not among them."""
+    return _removable(record, {name for name in _files(folder) if not (folder / name).is_symlink()})
+
+
+def names_below(folder: Path) -> list[str]:
+    """Every file below a folder, as sorted paths; a link is not followed."""
+    return sorted(_files(folder))
 
 
 def is_of_a_run(path: Path) -> bool:
@@ -107,6 +117,16 @@ def require_own_folder(folder: Path) -> None:
         )
 
 
+def require_no_link(folder: Path) -> None:
+    """Refuse to remove a run through a link.
+
+    Raises:
+        ConfigError: The folder is a link to another one.
+    """
+    if folder.is_symlink():
+        raise ConfigError(f"{folder} is a link to {folder.resolve()}; a run is removed only from a folder of its own")
+
+
 def clear(folder: Path, record: RunRecord | None) -> None:
     """Remove what an earlier run left in `folder`, record last; the lock, logs and what is not the project's stay.
 
@@ -115,11 +135,10 @@ def clear(folder: Path, record: RunRecord | None) -> None:
     Raises:
         ConfigError: The folder is a link to another one.
     """
-    if folder.is_symlink():
-        raise ConfigError(f"{folder} is a link to {folder.resolve()}; a run is removed only from a folder of its own")
+    require_no_link(folder)
     own = written_files(folder)
     if record is not None:
-        own = _removable(record, {name for name in _files(folder) if not (folder / name).is_symlink()})
+        own = run_files(folder, record)
         # a kill from here on leaves the record of a run that has to be trained again, not of a finished one
         record = record.model_copy(update={"status": Status.FAILED, "failure": Failure(kind="", message="removed")})
         record.write(folder)

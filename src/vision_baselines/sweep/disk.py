@@ -23,6 +23,7 @@ from vision_baselines.report.written import WRITTEN_FILE, read_written
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, own_files, written_files
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
+from vision_baselines.runs.replaced import replaced_files
 from vision_baselines.storage.atomic import is_leftover
 from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE, RunLockedError, exclusive, holder
 from vision_baselines.storage.reading import file_sha256, read_regular
@@ -37,6 +38,7 @@ class Kind(StrEnum):
     RESUME_STATES = "resume-states"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    REPLACED = "replaced"
     LEFTOVERS = "leftovers"
     COMPARISONS = "comparisons"
 
@@ -46,6 +48,7 @@ MEANING = {
     Kind.RESUME_STATES: "states of training that finished runs no longer need",
     Kind.FAILED: "runs that failed or diverged",
     Kind.INTERRUPTED: "runs that were interrupted, killed or pruned, with the states they could be resumed from",
+    Kind.REPLACED: "earlier results that wait until a run that is trained anew has finished",
     Kind.LEFTOVERS: "files that a killed process left half written",
     Kind.COMPARISONS: "comparisons, which `collect` makes again from the records",
 }
@@ -85,6 +88,7 @@ def look(top: Path) -> Disk:
         disk.size_bytes += sum(_size(folder / name) for name in names)
         if RECORD_FILE in names:
             _look_at_run(folder, disk)
+        _add(disk, Kind.REPLACED, folder, [] if holder(folder) is not None else replaced_files(folder))
         if folder.name == OUTPUT_FOLDER or folder.parent.name == OUTPUT_FOLDER:
             _look_at_comparison(folder, disk)
     return disk
@@ -103,6 +107,7 @@ def remove(found: Removable) -> int:
         with exclusive(place):
             now = Disk(place)
             (_look_at_run if (place / RECORD_FILE).exists() else _look_at_comparison)(place, now, held=True)
+            _add(now, Kind.REPLACED, place, replaced_files(place))
             files = [name for one in now.of(found.kind) for name in one.files]
             if not files:
                 raise StorageError(f"{place}: {now.left_alone[0][1] if now.left_alone else 'it has changed meanwhile'}")
@@ -155,7 +160,7 @@ def _look_at_run(folder: Path, disk: Disk, *, held: bool = False) -> None:
     leftovers = [name for name in below if is_leftover(name.rpartition("/")[2])]
     _add(disk, Kind.LEFTOVERS, folder, leftovers)
     if not record.finished:
-        _leave(disk, folder, set(below) - set(own) - set(leftovers), "not of this run")
+        _leave(disk, folder, set(below) - set(own) - set(leftovers) - set(replaced_files(folder)), "not of this run")
     if record.status is Status.FINISHED:
         states = [name for name in written_files(folder) if RESUME_STATE.fullmatch(name)]
         if states and not _is_regular(folder / _BEST):

@@ -6,6 +6,7 @@ boundary: `torch.load`, `numpy.load`, `shutil.copy` and files opened for writing
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import re
@@ -13,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -34,6 +36,7 @@ from vision_baselines.config.packages import where_raised
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
+from vision_baselines.probes.probe import Probe
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
@@ -180,6 +183,28 @@ def find_callback(callbacks: Sequence[Any], kind: type[Any]) -> Any:
 def probes(cfg: DictConfig) -> list[Callback]:
     """The probes of a run, in the order of their keys."""
     return [_instance(cfg, f"probe.{key}", Callback) for key, node in (cfg.get("probe") or {}).items() if node]
+
+
+def check_probes(cfg: DictConfig, callbacks: Sequence[Callback], datamodule: Any, classifier: Any) -> None:
+    """Name at once all probes that do not fit, where it is more than one; of one, Lightning's own call tells.
+
+    Raises:
+        ConfigError: What each of them says, and the probes that are left.
+    """
+    given = SimpleNamespace(datamodule=datamodule)
+    refused = []
+    for probe in (one for one in callbacks if isinstance(one, Probe)):
+        try:
+            with torch.random.fork_rng(devices=[]):
+                copy.copy(probe).setup(given, classifier, "fit")  # type: ignore[arg-type]
+        except ConfigError as error:
+            refused.append(error)
+        except Exception:  # asked again, with all there is, when training starts
+            continue
+    if len(refused) > 1:
+        said = "; ".join(f"{error}" for error in refused)
+        left = [key for key, node in cfg.probe.items() if node and f"probe.{key}" not in said]
+        raise ConfigError(f"{said} (the others: probe=[{','.join(left)}])")
 
 
 def trainer(

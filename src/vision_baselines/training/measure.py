@@ -74,6 +74,7 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
     classifier = build.classifier(cfg)  # its first weights are the run's, so that a probe can compare with them
     build.choose_memory_format(classifier.net, datamodule)
     probes = build.probes(cfg)
+    build.check_probes(cfg, probes, datamodule, classifier)
     trainer = build.trainer(cfg, callbacks=probes, loggers=[])
     with warnings.catch_warnings():
         # a resume state also holds what the run's callbacks need to continue

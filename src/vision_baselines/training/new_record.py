@@ -41,7 +41,7 @@ def new_record(plan: RunPlan) -> RunRecord:
         config=config,
         fingerprint=plan.fingerprint,
         seed=cfg.seed,
-        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        command=typed_command(sys.argv),
         started_at=previous.started_at if previous else now(),
         # a run that fails before its threads are set would have had these
         environment=environment.observe("cpu").model_copy(update={"threads": cfg.threads}),
@@ -53,6 +53,20 @@ def new_record(plan: RunPlan) -> RunRecord:
         record.timings, record.data_sha256 = previous.timings, previous.data_sha256
         record.init_weights_sha256 = previous.init_weights_sha256
     return record
+
+
+def typed_command(argv: Sequence[str]) -> list[str]:
+    """A command line as it was typed: the installed command and ``python -m`` have their verb in ``argv[0]``.
+
+    >>> typed_command(["/env/bin/vision-baselines train", "seed=1"])
+    ['vision-baselines', 'train', 'seed=1']
+    >>> typed_command(["/src/vision_baselines/__main__.py train"]), typed_command(["scripts/train.py", "a b=1"])
+    (['python', '-m', 'vision_baselines', 'train'], ['train.py', 'a b=1'])
+    """
+    program, _, verb = Path(argv[0]).name.partition(" ")
+    if program == "__main__.py":
+        return ["python", "-m", Path(argv[0]).parent.name, *filter(None, [verb]), *argv[1:]]
+    return [*([program, verb] if program == "vision-baselines" and verb else [Path(argv[0]).name]), *argv[1:]]
 
 
 def note_data(record: RunRecord, datamodule: ImageDataModule, *, listing_sha256: str | None) -> None:

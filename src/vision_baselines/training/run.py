@@ -24,9 +24,10 @@ from vision_baselines.errors import ConfigError, DataError, PrunedError, Trainin
 from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
-from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, write_pictures, written_files
+from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, require_no_link, write_pictures, written_files
 from vision_baselines.runs.labels import relabel
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
+from vision_baselines.runs.replaced import REPLACED, remove_replaced, set_aside
 from vision_baselines.runs.resumption import Action
 from vision_baselines.runs.trace import TRACE_FILE
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
@@ -104,7 +105,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
             replaced = [config, *([decision.previous.config] if decision.previous else [])]
-            clear(folder, decision.previous)
+            _make_way(folder, decision.previous)
         record = new_record(plan)
         record.write(folder)
         try:
@@ -120,7 +121,19 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 raise error
         if not cfg.get("keep_resume_states"):  # after its record, so that a kill in between costs nothing
             remove_states(Path(cfg.callbacks.checkpoints.dirpath))
+        if record.finished:
+            remove_replaced(folder)
         return record
+
+
+def _make_way(folder: Path, previous: RunRecord | None) -> None:
+    """Clear the folder for a run anew; what a finished run left waits beside it until the new one has finished."""
+    if previous is None or not previous.finished:
+        clear(folder, previous)
+        return
+    require_no_link(folder)
+    set_aside(folder, previous)
+    log.info("the earlier result waits in %s until this run has finished", folder / REPLACED)
 
 
 @dataclass(frozen=True)
@@ -210,6 +223,7 @@ def _built(
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
     callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]
     trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0))
+    build.check_probes(cfg, callbacks, datamodule, classifier)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config, checkpoints.stop = record.config, stop
