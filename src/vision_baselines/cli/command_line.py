@@ -14,9 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import group_options, option_as_text
@@ -136,26 +133,6 @@ def _check_modes(args: argparse.Namespace) -> None:
             raise ConfigError("--shell-completion needs install=SHELL or uninstall=SHELL, with bash, zsh or fish")
         if "COMP_LINE" not in os.environ:
             raise ConfigError("--shell-completion query=… is asked by a shell, which sets COMP_LINE")
-    if args.multirun:
-        _check_experiments(args.overrides)
-
-
-def _check_experiments(words: Sequence[str]) -> None:
-    """Refuse several experiments at once: each has a sweep of its own, and one command can only run one sweep."""
-    for word in words:
-        override = _parsed(word) if word.lstrip("+").startswith("experiment=") else None
-        if override is not None and override.is_sweep_override():
-            raise ConfigError(
-                f"{word!r} names several experiments, each of which has a sweep of its own; give each its own command: "
-                "train.py -m experiment=NAME"
-            )
-
-
-def _parsed(word: str) -> Override | None:
-    try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException:
-        return None  # Hydra will say so
 
 
 def _refuse(message: str) -> NoReturn:

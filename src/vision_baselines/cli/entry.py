@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vision_baselines.cli import command_line, messages
+from vision_baselines.cli import command_line, experiments, messages
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
@@ -124,10 +124,20 @@ _failure: list[Exception] = []
 
 
 def _under_hydra(verb: str) -> None:
-    from vision_baselines.sweep.callback import SweepCallback
-
+    """Run what stands in ``sys.argv``: a run, a sweep, or the sweeps of several experiments."""
     sys.argv[1:] = command_line.ordered(sys.argv[1:])
     find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
+    with messages.config_dir_known(command_line.config_dir(sys.argv[1:])):
+        several = experiments.commands(sys.argv[1:])
+    if several:
+        experiments.run_each(several, lambda: _one_under_hydra(verb))
+    else:
+        _one_under_hydra(verb)
+
+
+def _one_under_hydra(verb: str) -> None:
+    from vision_baselines.sweep.callback import SweepCallback
+
     try:
         with messages.config_dir_known(command_line.config_dir(sys.argv[1:])), trust.checked():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
