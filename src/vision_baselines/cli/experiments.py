@@ -63,7 +63,8 @@ def commands(words: Sequence[str]) -> list[Command]:
     for experiment in chosen:
         if experiment not in known:
             raise ConfigError(
-                f"there is no experiment {experiment!r}{messages.nearest(experiment, known)}; there are {', '.join(known)}"
+                f"there is no experiment {experiment!r}{messages.nearest(experiment, known)}; "
+                f"there are {', '.join(known)}"
             )
     others = [word for at, word in enumerate(words) if at != place]
     typed = next((word.partition("=")[2] for word in reversed(others) if key_of(word) == "name"), None)
