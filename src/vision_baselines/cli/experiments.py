@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -122,7 +123,7 @@ def run_each(found: Sequence[Command], run: Callable[[], None]) -> None:
 
 
 def _chosen(override: Override) -> list[str]:
-    value = override.value()
+    value: Any = override.value()
     if isinstance(value, Glob):
         return value.filter(group_options(_GROUP))
     return list(dict.fromkeys(str(element).strip("'\"") for element in override.sweep_string_iterator()))
