@@ -56,18 +56,24 @@ PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.pa
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where ``-m`` asks for CI's tests, of ``@pytest.mark.ci(every=n)`` only each nth variant is kept."""
-    if "ci" not in config.option.markexpr.split():
-        return
+    """Which variants of a test run where.
+
+    Of ``@pytest.mark.few(n)`` the first n are in the default suite, the others slow ones that CI runs; of
+    ``@pytest.mark.ci(every=n)`` CI runs each nth.
+    """
     seen: Counter[str] = Counter()
     kept, left = [], []
     for item in items:
-        every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
         name = item.nodeid.partition("[")[0]
+        if (few := item.get_closest_marker("few")) and seen[name] >= few.args[0]:
+            item.add_marker("slow")
+            item.add_marker("ci")
+        every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
         (left if seen[name] % every else kept).append(item)
         seen[name] += 1
-    config.hook.pytest_deselected(items=left)
-    items[:] = kept
+    if "ci" in config.option.markexpr.split():
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
 
 
 @pytest.fixture(autouse=True)

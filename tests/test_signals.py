@@ -42,6 +42,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=[pytest.mark.slow, pytest.mark.ci])]
 )

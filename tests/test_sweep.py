@@ -425,6 +425,8 @@ def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curv
     assert "Shift accuracy" in (place / "outputs" / "probed" / "comparison" / "comparison.html").read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_baseline_whose_jobs_are_still_to_come_is_no_reason_to_warn(train_tiny, tmp_path, caplog):
     from vision_baselines.sweep.callback import SweepCallback
 

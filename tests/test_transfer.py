@@ -115,6 +115,7 @@ def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(sou
     assert next(point for point in moved.points if point.name == "weights, first").same
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -54,6 +54,8 @@ def _pixels_with_gradient(chain: Chain, input_size: int, unit: int) -> tuple[int
     return int(pixels[0]), int(pixels[-1])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_500_random_chains_see_the_pixels_that_have_a_gradient() -> None:
     rng = random.Random(1)
     for _ in range(500):

@@ -120,6 +120,7 @@ def clipped(box: Box, image_shape) -> Box | None:
     return Box(top, left, bottom - top, right - left) if bottom > top and right > left else None
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("name", [*NETS, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_NETS)])
 def test_the_gradient_of_a_unit_fills_its_box_in_the_middle_and_at_every_edge(name):
     make, image_shape = (NETS | SLOW_NETS)[name]

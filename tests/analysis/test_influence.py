@@ -9,6 +9,7 @@ from vision_baselines.analysis.layer_trace import trace_layers
 from vision_baselines.models.cnn import CNN
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("channels", [(4,), (8, 8), (8, 8, 8)])
 def test_measured_and_computed_fields_agree_through_pooling_and_relu(channels):
     torch.manual_seed(0)

@@ -110,6 +110,7 @@ def _check(forward: Stage, field: Field | None) -> None:
             assert last - first < (span.size or math.inf)
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("stage", STAGES)
 def test_each_odd_stage_after_a_strided_convolution_claims_no_less_than_its_gradient(stage):
     for before in (["convolution"], ["strided"], ["even kernel", "uneven padding"]):

@@ -61,6 +61,7 @@ def test_picture_files_are_prepared_as_arrays_are(run, tmp_path):
     assert len(run.predict([])) == 0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "pictures", [np.zeros((2, 16, 16)), np.zeros((16, 16), np.uint8), np.zeros((2, 4, 4, 2), np.uint8), ["absent.png"]]
 )

@@ -72,6 +72,8 @@ def made(tmp_path_factory, full_sweep, failed, write):
     return compare([folder])
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_every_file_of_a_comparison_is_known_as_one_for_its_removal(made):
     left = {path.relative_to(made.out).as_posix() for path in made.out.rglob("*") if path.is_file()}
     assert {"jobs.csv", "comparison.html", ".lock"} <= left

@@ -183,6 +183,7 @@ def test_what_is_no_cross_validation_is_refused(options, message):
         check_folds(**{**OPTIONS, **options})
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

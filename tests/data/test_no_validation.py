@@ -124,6 +124,7 @@ def test_another_size_is_refused_with_the_key_that_says_how_much_is_cut(value):
         module(Noise(train_size=20, val_size=5, test_size=9), val_size=value)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -111,6 +111,8 @@ def test_rows_12_13_where_every_state_is_damaged_nothing_is_trained_unasked(
     assert read_record(folder).attempts == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_row_12_weights_of_the_best_epoch_that_were_lost_are_written_again(resume, folder, stopped):
     answer = resume(lambda states: truncate(states / "best.ckpt"))
     assert answer.code == 0, answer

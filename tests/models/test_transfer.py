@@ -91,6 +91,7 @@ def test_a_net_without_a_head_is_refused():
         head_name(nn.Sequential(nn.Flatten()))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("net", BACKBONES)
 def test_everything_but_the_head_is_taken_over_from_a_net_with_other_classes(net):
     source, made = net(5), net(3)

@@ -12,6 +12,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import Status, read_record
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("key", ["limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"])
 def test_less_than_one_batch_is_refused_before_training(run_tiny: Callable[..., Any], tmp_path: Path, key: str) -> None:
     with pytest.raises(ConfigError, match=rf"trainer\.{key} is 0\.01, which is less than one of"):

@@ -154,6 +154,7 @@ def test_max_time_ends_resumably_and_its_run_is_the_same(run_tiny, tmp_path):
     assert resumed.final_weights_sha256 == whole.final_weights_sha256
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("option", "because"),
     [
@@ -170,6 +171,7 @@ def test_the_record_says_which_precision_ran(run_tiny):
     assert run_tiny("asked", "trainer.precision=16-mixed", "trainer.max_epochs=1").precision == "bf16-mixed"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("precision", ["64-true", "bf16-true", "16-true"])
 def test_a_checkpoint_is_loaded_in_the_precision_that_it_was_trained_in(precision, run_tiny, tmp_path):
     from vision_baselines.training.load import load_classifier

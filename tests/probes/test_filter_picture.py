@@ -9,6 +9,7 @@ from vision_baselines.probes import filters as module
 from vision_baselines.probes.filters import labelled_grid
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "shape",
     [

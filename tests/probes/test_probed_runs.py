@@ -88,6 +88,8 @@ def test_a_run_that_was_interrupted_is_probed_as_the_uninterrupted_one(
     assert len(resumed.timings.epoch_fit_s) == len(resumed.history)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_finished_run_is_probed_and_not_trained_again(probed, everything, train_tiny, tmp_path):
     first = train_tiny(tmp_path / "run", *everything[2:])
     weights = (tmp_path / "run" / "checkpoints" / "best.ckpt").stat().st_mtime_ns

@@ -58,6 +58,7 @@ def test_the_records_figures_follow_from_them_without_torch(run, environment):
     assert confusion == record.confusion
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "overrides", [["trainer.precision=64-true"], ["trainer.precision=bf16-true"], ["task.top_k=2"]]
 )
@@ -72,6 +73,7 @@ def test_of_any_precision(run_tiny, tmp_path, overrides):
 NOISE = ["data=noise", "++data.source.train_size=300", "++data.source.val_size=30", "++data.source.test_size=60"]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -168,6 +170,7 @@ def test_a_run_keeps_the_test_unless_it_is_asked_for_something_else(run_tiny, tm
     assert none.weights_sha256 == record.weights_sha256
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("value", ["maybe", "true", "[test]", "null"])
 def test_another_word_is_refused(run_tiny, value):
     with pytest.raises(ConfigError, match=r"keep_predictions is .*; expected test, all or none"):

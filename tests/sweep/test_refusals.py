@@ -65,6 +65,7 @@ def test_a_job_that_has_what_it_starts_from_is_not(tmp_path: Path, what: str) ->
     require_a_beginning([job(tmp_path / "x", 0, tmp_path / source, started), job(tmp_path / "y", 1)])
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -80,6 +81,7 @@ def test_the_sweeper_is_given_what_it_can_use(key: str, value: Any) -> None:
         check_hydra(cfg, [], [])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 @pytest.mark.parametrize("word", ["n_jobs=2", "fail_fast=true"])
 def test_what_another_launcher_does_not_heed_is_refused(launcher: str, word: str) -> None:

@@ -35,6 +35,7 @@ def test_a_run_learns_and_its_net_has_one_output(tmp_path):
     assert vb.evaluate(run).same
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
