@@ -20,6 +20,7 @@ from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import Environment, RunRecord, Status
 from vision_baselines.runs.resumption import Action, decide
 from vision_baselines.tasks.classification import Classification
+from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.metric_states import joined_states, metric_states, restore_states
 from vision_baselines.training.process_group import StartedHere
 from vision_baselines.training.processes import check_parts, per_process
@@ -82,6 +83,14 @@ def test_what_is_per_process_is_said_of_nets_that_have_it():
     net = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout2d(0.1))
     assert per_process(net) == "dropout and batch statistics"
     assert per_process(net, synchronised=True) == "dropout"
+
+
+def test_more_devices_than_there_are_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    require_accelerator("gpu", 2)
+    with pytest.raises(ConfigError, match=r"trainer\.devices is 3; expected at most 2"):
+        require_accelerator("gpu", 3)
 
 
 def test_lightning_has_no_launcher_of_its_own():

@@ -89,6 +89,13 @@ def test_another_number_of_processes_goes_on_in_the_same_order(before, after, st
     assert history(resumed) == [pytest.approx(row, abs=1e-5) for row in history(whole)]
 
 
+def test_mixed_images_are_those_of_the_whole_batch(run_tiny, tmp_path):
+    options = (*PLAIN_NET[:2], *ODD, "augment=rotate", "mix=mixup", "checkpoint=last")
+    for name, devices in (("one", 1), ("two", 2)):
+        run_tiny(name, *options, f"trainer.devices={devices}")
+    require_close(tmp_path / "outputs" / "one", tmp_path / "outputs" / "two")
+
+
 def test_fifty_steps_on_digits_agree_with_one_process(run_tiny, tmp_path):
     options = [
         *("data=digits", "data.batch_size=64", "data.source={_target_:vision_baselines.data.sources.Digits}"),

@@ -57,9 +57,9 @@ class RunHooks(Hooks[Job]):
             raise ConfigError("the sweep has no job: one of its lists, ranges or globs is empty")
         require_one_sweep(job_overrides)
         self._compared = comparison_keys(config)
-        self._devices = Devices([], config.gpus_per_job)
+        self._devices = Devices([], config.get("gpus_per_job") or 1)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._most_processes = None if config.n_jobs else cores
+        self._most_processes = None if config.get("n_jobs") else cores
         self.starts_early = not config.preview
 
     def job(self, index: int, overrides: list[str], composed: DictConfig) -> Job:

@@ -9,11 +9,12 @@ import torch
 from vision_baselines.errors import ConfigError
 
 
-def require_accelerator(accelerator: Any) -> None:
+def require_accelerator(accelerator: Any, devices: int = 1) -> None:
     """Refuse an accelerator that this machine, or this build of torch, does not have.
 
     Args:
         accelerator: ``trainer.accelerator``; what Lightning finds by itself (auto) is never refused.
+        devices: ``trainer.devices``, how many of it.
 
     Raises:
         ConfigError: It is not there.
@@ -21,6 +22,9 @@ def require_accelerator(accelerator: Any) -> None:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     there = {"gpu": cuda or mps, "cuda": cuda, "mps": mps}
     if there.get(str(accelerator), True):
+        if devices > 1 and accelerator in ("gpu", "cuda") and devices > torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise ConfigError(f"trainer.devices is {devices}; expected at most {found}, the CUDA devices visible here")
         return
     wanted = {"gpu": "no GPU", "cuda": "no CUDA device", "mps": "no GPU of Apple's"}[str(accelerator)]
     build = ", whose build has no CUDA," if accelerator != "mps" and torch.version.cuda is None else ""

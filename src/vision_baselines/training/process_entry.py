@@ -57,6 +57,7 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
 
     from vision_baselines.config.compose import register_resolvers
     from vision_baselines.jobs.signals import StopSignals
+    from vision_baselines.probes.probe import Probe
     from vision_baselines.runs import environment
     from vision_baselines.training import build
     from vision_baselines.training.checkpoints import Checkpoints
@@ -77,7 +78,7 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
         environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
         classifier = build.classifier(cfg)
         build.choose_memory_format(classifier.net, datamodule, classifier.task)
-        callbacks = build.callbacks(cfg)
+        callbacks = [one for one in build.callbacks(cfg) if not isinstance(one, Probe)]
         trainer = build.trainer(
             cfg, callbacks=callbacks, loggers=[SilentLogger()], strategy=strategy(cfg.trainer, rank)
         )

@@ -176,7 +176,8 @@ class Processes:
             return None
         if code == 0:
             return None
-        how = f"ended by itself with exit code {code}"
+        said = (self._folder / f"process-{rank}.txt").read_text(errors="replace").strip().splitlines()
+        how = f"ended by itself with exit code {code}" + (f" ({said[-1]})" if said else "")
         if code < 0:
             how = f"was killed by {signal.Signals(-code).name}"
             how += " (from outside, or by the system because memory ran out)" if -code == signal.SIGKILL else ""

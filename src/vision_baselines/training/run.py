@@ -100,7 +100,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                     log.info("its resume states are gone; rerun=true keep_resume_states=true keeps them")
                 warn_of_lost_weights(dirpath)
                 return with_probes(cfg, config, decision.previous, folder)
-        require_accelerator(cfg.trainer.get("accelerator"))
+        require_accelerator(cfg.trainer.get("accelerator"), int(cfg.trainer.get("devices") or 1))
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
