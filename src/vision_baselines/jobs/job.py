@@ -7,14 +7,19 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import cloudpickle
 from omegaconf import DictConfig
 
 from vision_baselines.jobs.outcome import Outcome
 
 
 def packed(config: DictConfig) -> bytes:
-    """A composed config in a hundredth of the memory that it takes as an object; a sweep may have thousands."""
-    return zlib.compress(pickle.dumps(config), level=1)
+    """A composed config in a hundredth of the memory that it takes as an object; a sweep may have thousands.
+
+    Classes of the script itself are sent by value, as its function is (`portable`): so both know the same ones.
+    """
+    content = pickle.dumps(config)
+    return zlib.compress(cloudpickle.dumps(config) if b"__main__" in content else content, level=1)
 
 
 def unpacked(content: bytes) -> DictConfig:

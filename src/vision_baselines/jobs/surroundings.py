@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Surroundings:
         writes_traceback: See `Hooks`.
         output: File in the job's folder for what is printed, by C code too; None: it is printed where the sweep is.
         task: See `portable.packed_task`.
+        environment: Of the process that starts the jobs, which may have changed since their server was started.
     """
 
     prepare: Callable[[DictConfig], None] | None
@@ -28,8 +30,15 @@ class Surroundings:
     writes_traceback: bool
     output: str | None
     task: bytes
+    environment: Mapping[str, str]
 
     @classmethod
     def of(cls, hooks: Hooks[Any], *, output: str | None, task: bytes) -> Surroundings:
         """As an application's hooks want it."""
-        return cls(hooks.prepare, hooks.progress_logger, hooks.writes_traceback, output, task)
+        return cls(hooks.prepare, hooks.progress_logger, hooks.writes_traceback, output, task, dict(os.environ))
+
+    def take_environment(self, own: Mapping[str, str]) -> None:
+        """Give this process the environment of the one that started it, and a job's `own` variables."""
+        for name in os.environ.keys() - self.environment.keys():
+            del os.environ[name]
+        os.environ.update({**self.environment, **own})

@@ -58,7 +58,7 @@ def run(
         os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
-    os.environ.update(environment)
+    surroundings.take_environment(environment)
     if surroundings.output is not None:
         _redirect_output(Path(folder), surroundings.output)
     config = unpacked(packed_config)
