@@ -1,4 +1,4 @@
-"""Hydra's own suite for launchers, run with ours; docs/development/launcher_conformance.md compares it with joblib's."""
+"""Hydra's own suite for launchers, run with ours; docs/development/launcher_conformance.md has joblib's beside it."""
 
 from __future__ import annotations
 

@@ -200,14 +200,15 @@ def test_axes_that_belong_together_and_returned_values_of_another_sweeper(app):
     done = app("-m", "hydra/launcher=local", "hydra/sweeper=paired", groups, "point.down=3", code=0)
     assert "3 jobs" in done.stdout
     done = app("-m", "hydra/launcher=basic", "hydra/sweeper=paired", groups, code=0)
-    assert [line for line in done.stdout.splitlines() if "#2" in line][0].endswith("how=object twice=7")
+    assert next(line for line in done.stdout.splitlines() if "#2" in line).endswith("how=object twice=7")
 
 
 # An application as it is without this package: what was installed of it is taken off the path.
 WITHOUT = """
 import runpy, sys
 from pathlib import Path
-sys.path = [place for place in sys.path if not Path(place or ".", "hydra_plugins", "vision_baselines_local.py").exists()]
+plugin = Path("hydra_plugins", "vision_baselines_local.py")
+sys.path = [place for place in sys.path if not Path(place or ".", plugin).exists()]
 sys.argv = sys.argv[1:]
 sys.path.insert(0, "")
 from hydra.core.plugins import Plugins
@@ -271,7 +272,8 @@ def test_two_thousand_jobs_that_do_nothing_keep_files_and_memory_flat(tmp_path, 
     (tmp_path / "app.py").write_text(COUNTING)
     done = subprocess.run(
         [sys.executable, "app.py", "-m", "hydra/launcher=local", "hydra.launcher.n_jobs=4",
-         "+hydra.launcher.jobs._target_=app.Watched", "hydra.output_subdir=null", "hydra.sweep.dir=out", "x=range(0,2000)"],
+         "+hydra.launcher.jobs._target_=app.Watched", "hydra.output_subdir=null", "hydra.sweep.dir=out",
+         "x=range(0,2000)"],
         cwd=tmp_path, env=environment, capture_output=True, text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024)),
     )  # fmt: skip
