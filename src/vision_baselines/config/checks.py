@@ -82,7 +82,7 @@ _RANGES: dict[str, tuple[str, float, float]] = {
     "model.num_blocks": (_WHOLE, 1, math.inf),
     "model.dropout": (_REAL, 0, 1),
 }
-_MAY_BE_NULL = frozenset({"n_jobs", "freeze", "code"})
+_MAY_BE_NULL = frozenset({"first_layer", "n_jobs", "freeze", "code"})
 
 _NOT_THERE = object()
 
@@ -91,7 +91,8 @@ _BOOLEANS = ("rerun", "preview", "fail_fast", "trace", "keep_resume_states", "pr
 
 # Words that a key may be; those in `_MAY_BE_NULL` may be null too.
 _WORDS: dict[str, tuple[str, ...]] = {
-    "freeze": ("backbone",),
+    "freeze": ("backbone", "first_layer"),
+    "first_layer": ("whiten",),
     "code": ("ignore", "warn", "refuse"),
     "checkpoint": ("best", "last"),
     "keep_predictions": ("test", "all", "none"),

@@ -22,6 +22,7 @@ TOP_LEVEL: dict[str, bool] = {
     "threads": True,
     "init_from": True,
     "freeze": True,
+    "first_layer": True,
     "checkpoint": True,
     "data": True,
     "augment": True,

@@ -40,6 +40,7 @@ from vision_baselines.probes.probe import Probe
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
+from vision_baselines.training.first_weights import freeze_first_layer
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
 
@@ -64,6 +65,8 @@ def classifier(cfg: DictConfig) -> TaskModule:
     made: TaskModule = _instance(cfg, "classifier", TaskModule)
     if cfg.get("freeze") == "backbone":
         freeze_backbone(made.net)
+    elif cfg.get("freeze") == "first_layer":
+        freeze_first_layer(made.net)
     # Lightning converts the net only after it has loaded a checkpoint into it, which rounds 64-bit weights to 32
     made = made.to(_DTYPES[precision]) if (precision := str(cfg.trainer.get("precision"))) in _DTYPES else made
     made.check_optimizer()

@@ -26,6 +26,7 @@ from vision_baselines.runs.record import Curve, Environment, RunRecord
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training import build
 from vision_baselines.training.best_weights import BEST, kept_path
+from vision_baselines.training.first_weights import prepare_first_weights
 from vision_baselines.training.results import weights_sha256
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,11 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
         )
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)  # its first weights are the run's, so that a probe can compare with them
+    if cfg.get("probe"):
+        try:
+            prepare_first_weights(cfg, classifier.net, datamodule)
+        except StorageError as error:
+            log.warning("%s; probes compare with weights that were drawn", error)
     build.choose_memory_format(classifier.net, datamodule)
     probes = build.probes(cfg)
     build.check_probes(cfg, probes, datamodule, classifier)

@@ -36,6 +36,7 @@ from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
+from vision_baselines.training.first_weights import prepare_first_weights
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
 from vision_baselines.training.mistakes import keep_mistakes
@@ -244,8 +245,10 @@ def _start_or_resume(
     resume_from, step = where_to_resume(dirpath, record.config)
     if resume_from is None and plan.decision.action in (Action.RESUME, Action.RETRY):
         log.info("%s has no saved state to resume from; training starts at step 0", plan.folder.name)
-    if plan.starts_from is not None and not resume_from:
-        record.init_weights_sha256 = pretrained.start_from(plan.starts_from, net, record.config)
+    if not resume_from:
+        record.init_weights_sha256 = prepare_first_weights(plan.cfg, net, parts.datamodule)
+        if plan.starts_from is not None:
+            record.init_weights_sha256 = pretrained.start_from(plan.starts_from, net, record.config)
     if resume_from and parts.began_with and parts.began_with != record.data_sha256:
         received, record.data_sha256 = str(record.data_sha256), parts.began_with
         raise DataError(
