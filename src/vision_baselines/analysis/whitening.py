@@ -30,11 +30,12 @@ def whitening_filters(images: Tensor, kernel_size: tuple[int, int], *, eps: floa
         raise ValueError(f"filters of {height}×{width} do not fit images of {images.shape[2]}×{images.shape[3]}")
     size = channels * height * width
     moment, count = torch.zeros(size, size, dtype=torch.float64), 0
-    for part in images.split(256):  # so that memory does not grow with the number of images
+    for part in torch.split(images, 256):  # so that memory does not grow with the number of images
         patches = unfold(part.double(), (height, width)).transpose(1, 2).reshape(-1, size)
         moment += patches.T @ patches
         count += len(patches)
     variances, directions = torch.linalg.eigh(moment / count)
     filters = (directions / (variances.clamp(min=0) + eps).sqrt()).T.flip(0)
     largest = filters.gather(1, filters.abs().argmax(dim=1, keepdim=True))
-    return (filters * largest.sign()).view(size, channels, height, width)
+    whitened: Tensor = (filters * largest.sign()).view(size, channels, height, width)
+    return whitened
