@@ -27,6 +27,7 @@ _NOISE = re.compile(r"<metadata>.*?</metadata>|<!--.*?-->| xmlns(?::xlink)?=\"[^
 _GROUP_ID = re.compile(r'<g id="(?:group-(\d+):)?([^"]*)"([^>]*)>')
 _FONT = re.compile(r"font: ((?:\d+ |bold )?[\d.]+px) [^;\"]*")
 PNG_DPI = 110
+_OF_TRIAL = "trial:"  # before the title of an artist that shows a trial of a search
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -57,6 +58,8 @@ def pixels_png(pixels: NDArray[np.uint8]) -> bytes:
 def _opened(found: re.Match[str]) -> str:
     """The start of an element without its id; a group's artist says whose it is and what it shows (`style.about`)."""
     place, text, rest = found.groups()
+    if place is None and text.startswith(_OF_TRIAL):
+        return f"<g{rest}><title>{text.removeprefix(_OF_TRIAL)}</title>"
     return f"<g{rest}>" if place is None else f'<g data-group="{place}"{rest}><title>{text}</title>'
 
 

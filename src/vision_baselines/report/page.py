@@ -36,6 +36,7 @@ from vision_baselines.report.job_details import job_details, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import color_rules, mark, places_of, short_names, signs
+from vision_baselines.report.searched import search_section
 from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
@@ -98,6 +99,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         sureness_legend=sureness_legend(table),
         caveats=caveats(table),
         looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,
+        search=search_section(table),
         series=(series_columns(table), series_rows(table)) if table.series else None,
         charts=[dots_chart(chart) for chart in (accuracy_chart(table), difference_chart(table)) if chart],
         epochs=epochs,

@@ -45,6 +45,7 @@ from vision_baselines.plots.measured import (
     over_figure,
 )
 from vision_baselines.plots.reliability import reliability_figure
+from vision_baselines.plots.search import search_figures
 from vision_baselines.plots.style import Look, add_legend, house_style
 from vision_baselines.report.mistakes_page import MistakesSection, mistakes_section
 
@@ -92,10 +93,11 @@ class Pictures:
     sheets: dict[str, bytes]
     in_figures: tuple[str, ...]
     in_tiles: tuple[str, ...]
+    search: tuple[Picture, ...] = ()
 
     def pngs(self) -> dict[str, bytes]:
         """Every picture for TensorBoard, by name."""
-        return {picture.key: picture.png for picture in self.figures} | self.sheets
+        return {picture.key: picture.png for picture in (*self.figures, *self.search)} | self.sheets
 
 
 def draw(table: ComparisonTable) -> Pictures:
@@ -128,6 +130,7 @@ def draw(table: ComparisonTable) -> Pictures:
             sheets=sheets,
             in_figures=tuple(row.label for row in rows),
             in_tiles=tuple(row.label for row in tiled),
+            search=tuple(_search_pictures(table)),
         )
 
 
@@ -209,6 +212,13 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
             labels, among = ([row.label for row in drawn.get(key, shown)], groups) if own is None else (own, series)
             add_legend(figure, [(label, Look.of(among.index(label))) for label in labels], heading)
             yield Picture(key, heading, caption, vector, png(figure), tuple(own or ()))
+
+
+def _search_pictures(table: ComparisonTable) -> Iterator[Picture]:
+    for key, title, caption, figure in search_figures(table.search) if table.search else ():
+        vector = svg(figure, key)
+        add_legend(figure, [], title)
+        yield Picture(key, title, caption, vector, png(figure))
 
 
 def _by_classes(rows: Sequence[GroupRow]) -> list[tuple[str, list[GroupRow]]]:

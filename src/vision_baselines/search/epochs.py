@@ -130,6 +130,6 @@ class TellsEpochs(pl.Callback):
         if prunes_epoch(self._pruner, trials, self.number, self.place, self.n_seeds, self._mode):
             best = max(self._known.values()) if self._mode == "max" else min(self._known.values())
             raise PrunedError(
-                f"trial {self.number} was pruned after epoch {epoch}: its best {self._objective}, {best:.4g}, is "
+                f"pruned after epoch {epoch}: its best {self._objective}, {best:.4g}, is "
                 "behind the median of the trials before it"
             )

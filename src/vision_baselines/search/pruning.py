@@ -9,6 +9,7 @@ of `n` is at step ``e × n + s``, which tells both whatever the number of epochs
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -70,4 +71,8 @@ def _asked(
 def _pruner(name: str) -> optuna.pruners.BasePruner:
     from optuna import pruners
 
-    return pruners.WilcoxonPruner(p_threshold=0.1) if name == "wilcoxon" else pruners.MedianPruner(n_startup_trials=5)
+    if name == "wilcoxon":
+        with warnings.catch_warnings():  # Optuna calls it experimental
+            warnings.simplefilter("ignore")
+            return pruners.WilcoxonPruner(p_threshold=0.1)
+    return pruners.MedianPruner(n_startup_trials=5)

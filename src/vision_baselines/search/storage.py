@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ def require_optuna() -> None:
     if int(optuna.__version__.split(".")[0]) < 4:
         raise ConfigError(f"Optuna is {optuna.__version__}; {_INSTALL}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 def open_storage(folder: Path) -> JournalStorage:
@@ -53,7 +51,7 @@ def open_storage(folder: Path) -> JournalStorage:
     try:
         lock = JournalFileOpenLock(str(path))
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-    except (OSError, ValueError, KeyError, AssertionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         raise StorageError(f"{path} cannot be read: {error}; move it away to begin the search anew") from error
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, product
@@ -168,7 +169,7 @@ def open_study(folder: Path, plan: Plan) -> Study:
         if known is None and not found.get_trials(deepcopy=False):
             found.set_user_attr(PLAN, json.dumps(plan.facts(), sort_keys=True))
             known = found.user_attrs[PLAN]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StorageError(f"{folder / JOURNAL_FILE} cannot be used: {error}; move it away to begin anew") from error
     _require_same_plan(json.loads(known) if known else {}, plan.facts(), folder)
     return Study(plan, storage, found)
@@ -217,7 +218,9 @@ def _sampler(plan: Plan, number: int) -> optuna.samplers.BaseSampler:
     if plan.sampler == "random":
         return samplers.RandomSampler(seed=seed)
     if plan.sampler == "gp":
-        return samplers.GPSampler(seed=seed)
+        with warnings.catch_warnings():  # earlier versions of Optuna call it experimental
+            warnings.simplefilter("ignore")
+            return samplers.GPSampler(seed=seed)
     return samplers.TPESampler(seed=seed, constant_liar=True)
 
 
