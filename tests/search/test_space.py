@@ -38,7 +38,7 @@ KNOWN = {
     "a=float(range(1,4))": FloatDistribution(1, 3, step=1),
     "a=choice([16,32],[32,64])": CategoricalDistribution(("[16,32]", "[32,64]")),
     "a=1,2,1": CategoricalDistribution(("1", "2")),
-    "a='x,y',null,true": CategoricalDistribution(("'x,y'", "null", "true")),
+    "a='x,y',null,true": CategoricalDistribution(("'x,y'", "null", "True")),
     "+a=choice({b:1},{b:2})": CategoricalDistribution(("{b:1}", "{b:2}")),
 }
 

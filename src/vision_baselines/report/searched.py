@@ -70,8 +70,8 @@ def _choice(table: ComparisonTable, search: Search) -> str:
         return "Nothing is chosen: no trial is complete"
     if len(search.objectives) > 1:
         numbers = listed([str(trial.number) for trial in front], 10)
-        n = plural(len(front), "trial")
-        return f"Nothing is chosen: {n} ({numbers}) are on the front, where no other is better in every objective"
+        count = plural(len(front), "trial")
+        return f"Nothing is chosen: {count} ({numbers}) are on the front, where no other is better in every objective"
     [(name, _)] = search.objectives.items()
     n = len(search.of_state("complete"))
     fresh = sorted({job.record.seed for row in table.fresh for job in row.counted})
