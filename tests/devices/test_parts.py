@@ -78,6 +78,16 @@ def test_what_several_processes_gathered_is_one_metric(parts):
             assert torch.allclose(metric.compute(), whole[name].compute())
 
 
+def test_each_process_draws_dropout_of_its_own(module, monkeypatch):
+    def draws(rank):
+        module._trainer = SimpleNamespace(world_size=2, global_rank=rank, current_epoch=0)
+        monkeypatch.setattr(module.task, "step", lambda net, batch: (torch.rand(()), torch.zeros(2, 3), batch[1]))
+        return float(module.training_step((torch.zeros(4, 4), torch.zeros(4, dtype=torch.int64)), 0))
+
+    assert draws(0) == draws(0)
+    assert draws(0) != draws(1)
+
+
 def test_what_is_per_process_is_said_of_nets_that_have_it():
     assert per_process(nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0))) == ""
     net = nn.Sequential(nn.BatchNorm2d(2), nn.Dropout2d(0.1))

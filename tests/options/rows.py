@@ -94,6 +94,7 @@ SUPPORTED = (
         "with accumulation, by the whole batches",
     ),
     Row("devices", ("trainer.devices=2", *callback("EMAWeightAveraging", "decay=0.9"))),
+    Row("devices", ("trainer.devices=2", *callback("EarlyStopping", "monitor=val/loss", "patience=1"))),
     Row("devices", ("trainer.devices=3", "+trainer.gradient_clip_val=0.5", "data.num_workers=1")),
     Row("default_root_dir", (), "the run's folder"),
     Row("EarlyStopping", callback("EarlyStopping", "monitor=val/loss", "patience=1"), "stays stopped after a resume"),

@@ -20,7 +20,7 @@ _LOST = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|peer", re.I
 
 def main() -> None:
     """Read what the first process hands over, and train with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears it, and from the first step on this one too
     # what anything prints goes where errors go; the first process reads the other end of this one
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
