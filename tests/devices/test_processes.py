@@ -223,6 +223,26 @@ def test_the_others_end_with_a_first_process_that_is_killed(started):
     assert is_gone(other)
 
 
+def test_an_error_of_one_process_alone_is_that_of_the_run(run_tiny, monkeypatch, tmp_path):
+    (tmp_path / "one_of_two.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def __init__(self, **_): super().__init__(64, 10)\n"
+        "    def forward(self, x):\n"
+        "        if self.training and torch.distributed.is_initialized() and torch.distributed.get_rank() == RANK:\n"
+        "            raise ValueError('no such thing')\n"
+        "        return super().forward(x.flatten(1))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for rank in (1, 0):
+        source = (tmp_path / "one_of_two.py").read_text()
+        (tmp_path / f"rank_{rank}_fails.py").write_text(source.replace("RANK", str(rank)))
+        options = ["trusted_packages=[rank_1_fails,rank_0_fails]", "trainer.devices=2"]
+        with pytest.raises(Exception, match="no such thing") as caught:
+            run_tiny(f"run-{rank}", *options, f"model._target_=rank_{rank}_fails.Net")
+        assert str(caught.value) == ("process 2 of 2: ValueError: no such thing" if rank else "no such thing")
+
+
 def test_a_sweep_has_runs_of_one_and_of_two_processes(cli, tiny, tmp_path):
     options = [*tiny, "trainer.max_epochs=1", "logger=none", "trainer.devices=1,2", "trainer.strategy=ddp"]
     done = cli("-m", "name=sweep", *options)

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import pickle
-import re
 import signal
 import sys
 import threading
@@ -14,8 +13,6 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import Any
-
-_LOST = re.compile(r"gloo|nccl|connection (closed|reset)|broken pipe|peer", re.IGNORECASE)
 
 
 def main() -> None:
@@ -42,10 +39,10 @@ def main() -> None:
         if isinstance(error, Interrupted):
             code = 0  # agreed with the first process, which saves and says it
         else:
-            text = str(error)
-            lost = isinstance(error, RuntimeError) and _LOST.search(text) is not None
+            from vision_baselines.training.process_group import is_lost
+
             kept = traceback.format_exc()
-            answer(error=type(error).__name__, message=text, lost=lost, traceback=kept)
+            answer(error=type(error).__name__, message=str(error), lost=is_lost(error), traceback=kept)
     sys.stderr.flush()
     os._exit(code)  # nothing is left to be written, and torch takes its time to end
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,6 +23,7 @@ _FIND_EACH_OTHER_S = 120
 # What a process may take between two steps, such as pictures that the first one draws, before the others give up.
 _PATIENCE = timedelta(minutes=30)
 _LOOPBACK = "lo0" if platform.system() == "Darwin" else "lo"
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe", re.IGNORECASE)
 _INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
 
 
@@ -105,6 +107,11 @@ def strategy(trainer: Mapping[str, Any], rank: int) -> StartedHere | None:
     count = int(trainer.get("devices") or 1)
     some_unused = trainer.get("strategy") == "ddp_find_unused_parameters_true"
     return StartedHere(rank, count, some_unused=some_unused) if count > 1 else None
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether torch says that another process is gone, which is the consequence of something and never its cause."""
+    return isinstance(error, RuntimeError) and _LOST.search(str(error)) is not None
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from torch import nn
 from vision_baselines import errors
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, TrainingError, VisionBaselinesError
-from vision_baselines.training.process_group import joined
+from vision_baselines.training.process_group import is_lost, joined
 
 _ENTRY = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
@@ -112,8 +112,8 @@ class Processes:
         try:
             with joined(self._store, 0, self.count, cuda=trainer.strategy.root_device.type == "cuda"):
                 trainer.fit(**options)
-        except RuntimeError as error:  # what torch raises where a connection is lost, among others
-            cause = self._cause(_LAST_WORDS_S)
+        except RuntimeError as error:
+            cause = self._cause(_LAST_WORDS_S) if is_lost(error) else None
             raise error if cause is None else cause from error
         for other in self._others:
             with contextlib.suppress(subprocess.TimeoutExpired):
