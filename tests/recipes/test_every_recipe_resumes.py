@@ -36,6 +36,10 @@ EACH = {
     "mixup": ["mix=mixup"],
     "cutmix": ["mix=cutmix"],
     "both, augmented, loaded apart": ["mix=cutmix", "mix.mixup=1.0", "augment=rotate", "data.num_workers=1"],
+    "two and a half epochs": ["trainer.max_epochs=2.5"],
+    "half epochs, accumulated": ["trainer.max_epochs=2.5", "+trainer.accumulate_grad_batches=2", "scheduler=linear"],
+    "all images, the last epoch": ["data.val_size=0", "scheduler=triangular"],
+    "whitened": ["first_layer=whiten", "freeze=first_layer"],
     "the same images again": ["augment=erasing", "+trainer.overfit_batches=3"],
 }
 ALWAYS = ("no decay, muon", "lookahead around two")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,8 @@ _KINDS = {
     "Path": "text",
     "pathlib.Path": "text",
 }
+# Arguments that may be a part of an epoch, whatever the signature says; by the key in a config.
+FRACTIONAL = ("trainer.max_epochs", "scheduler.schedule.T_max", "classifier.scheduler.T_max")
 _LISTS = {"Sequence[int]": "a list of whole numbers", "Sequence[float]": "a list of numbers", "Sequence[str]": "a list"}
 # What Hydra reads beside the arguments.
 _HYDRAS_OWN = {"_partial_": frozenset({"bool"}), "_recursive_": frozenset({"bool"}), "_convert_": frozenset({"str"})}
@@ -49,10 +52,15 @@ def check_argument_types(node: Any, key: str) -> None:
         ConfigError: The key, what it is and what was expected.
     """
     for place, value, kinds in _arguments(node, key):
-        if not any(_fits(value, kind) for kind in kinds):
+        if not any(_fits(value, kind) for kind in kinds) and not (place in FRACTIONAL and is_fractional(value)):
             for copy, own in COPIES.items():
                 place = re.sub(rf"^{copy}(?=\.)", own, place)
             raise ConfigError(f"{place} is {value!r}; expected {_in_words(kinds)}")
+
+
+def is_fractional(value: Any) -> bool:
+    """Whether a value is a number above 0 that is not whole."""
+    return isinstance(value, float) and math.isfinite(value) and value > 0 and value != int(value)
 
 
 def argument_words(target: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.argument_types import check_argument_types
+from vision_baselines.config.argument_types import FRACTIONAL, check_argument_types, is_fractional
 from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
 from vision_baselines.config.references import override_texts, plain_config
@@ -196,6 +196,8 @@ def check_numbers(config: Mapping[str, Any]) -> None:
     for key, (kind, least, most) in _RANGES.items():
         value = select(config, key, _NOT_THERE)
         if value is _NOT_THERE or (value is None and key in _MAY_BE_NULL):
+            continue
+        if key in FRACTIONAL and is_fractional(value):
             continue
         fits = isinstance(value, int if kind == _WHOLE else int | float) and not isinstance(value, bool)
         if not fits or not math.isfinite(value) or not least <= value <= most:

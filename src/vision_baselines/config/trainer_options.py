@@ -188,6 +188,19 @@ def _is_duration(value: Any) -> bool:
 
 
 def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
+    epochs = trainer.get("max_epochs")
+    if isinstance(epochs, float):
+        if config.get("checkpoint") != "last":
+            raise ConfigError(
+                f"trainer.max_epochs is {epochs}, and a part of an epoch is not validated, so its weights could not be "
+                "best; expected checkpoint=last, or a whole number"
+            )
+        for key, node in (config.get("callbacks") or {}).items():
+            if isinstance(node, Mapping) and "GradientAccumulationScheduler" in str(node.get("_target_")):
+                raise ConfigError(
+                    f"trainer.max_epochs is {epochs} beside callbacks.{key}, which changes the steps of an epoch; "
+                    "expected a whole number"
+                )
     interval = trainer.get("val_check_interval")
     if interval is not None:
         whole = isinstance(interval, int) and not isinstance(interval, bool) and interval >= 1

@@ -41,6 +41,7 @@ from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.first_weights import freeze_first_layer
+from vision_baselines.training.run_length import length_options
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
 
@@ -211,7 +212,12 @@ def check_probes(cfg: DictConfig, callbacks: Sequence[Callback], datamodule: Any
 
 
 def trainer(
-    cfg: DictConfig, *, callbacks: Sequence[Callback], loggers: Sequence[Logger], strategy: Strategy | None = None
+    cfg: DictConfig,
+    *,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    strategy: Strategy | None = None,
+    datamodule: ImageDataModule | None = None,
 ) -> pl.Trainer:
     """Lightning's trainer, with this project's checkpoint files, and without what it says of every run.
 
@@ -221,6 +227,7 @@ def trainer(
         loggers: Of this process.
         strategy: How it trains among several processes; None is one process on one device, whatever the config says, as
             whatever tests a net is.
+        datamodule: What is trained on, for a length in parts of an epoch; None for whatever tests a net.
     """
     quieten_lightning()
     without_val = {"limit_val_batches": 0} if OmegaConf.select(cfg, "data.val_size") == 0 else {}
@@ -229,6 +236,7 @@ def trainer(
         "trainer",
         pl.Trainer,
         **without_val,
+        **length_options(cfg, datamodule),
         **({"devices": 1, "strategy": "auto"} if strategy is None else {"strategy": strategy}),
         callbacks=list(callbacks),
         logger=list(loggers) or False,

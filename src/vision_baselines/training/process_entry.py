@@ -77,7 +77,11 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
         build.choose_memory_format(classifier.net, datamodule, classifier.task)
         callbacks = [one for one in build.callbacks(cfg) if not isinstance(one, Probe)]
         trainer = build.trainer(
-            cfg, callbacks=callbacks, loggers=[SilentLogger()], strategy=strategy(cfg.trainer, rank)
+            cfg,
+            callbacks=callbacks,
+            loggers=[SilentLogger()],
+            strategy=strategy(cfg.trainer, rank),
+            datamodule=datamodule,
         )
         build.find_callback(callbacks, Checkpoints).stop = stop
         answer(ready=True)

@@ -223,7 +223,9 @@ def _built(
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
     callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]
-    trainer = build.trainer(cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0))
+    trainer = build.trainer(
+        cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0), datamodule=datamodule
+    )
     build.check_probes(cfg, callbacks, datamodule, classifier)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
