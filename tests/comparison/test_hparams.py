@@ -15,9 +15,12 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from vision_baselines.comparison.collection import collect
+from vision_baselines.report.event_file import replace_events
 from vision_baselines.report.hparam_rows import Row, settings, varied
 from vision_baselines.report.hparams import experiment, measurements, session, write_row
 from vision_baselines.report.tensorboard import write_columns
+from vision_baselines.report.write import compare
+from vision_baselines.runs.files import run_files
 from vision_baselines.runs.record import EpochRow, Parameters, Status
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
@@ -278,3 +281,19 @@ class Served:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=20) as answer:
             return json.load(answer)
+
+
+def test_a_run_of_an_earlier_version_is_completed_by_whoever_compares_it_and_a_whole_one_is_left_alone(tmp_path, job):
+    folder = tmp_path / "sweep" / "a=1"
+    found = job("a=1")
+    found.write(folder)
+    replace_events(folder, session(found, folder), step=0, kind="host.1.0")
+    compare([tmp_path / "sweep"])
+    [row] = folder.glob("*.row")
+    scalars = EventAccumulator(str(row)).Reload().Tags()["scalars"]
+    assert set(scalars) == set(measurements(found))
+    accumulated = EventAccumulator(str(row)).Reload()
+    assert {tag: accumulated.Scalars(tag)[-1].value for tag in scalars} == pytest.approx(measurements(found))
+    compare([tmp_path / "sweep"])
+    assert list(folder.glob("*.row")) == [row]
+    assert row.name in run_files(folder, found)

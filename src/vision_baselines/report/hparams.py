@@ -76,6 +76,24 @@ def write_row(record: RunRecord, folder: Path) -> None:
         replace_events(folder, session(record, folder), step=0, kind=ROW)
 
 
+def complete_row(record: RunRecord, folder: Path) -> None:
+    """Add what the events of a finished run lack of its row, as those of earlier versions do; else nothing is written.
+
+    Raises:
+        OSError: The events cannot be read, or the row cannot be written.
+    """
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    if not record.finished or not files:
+        return
+    events = b"".join(path.read_bytes() for path in files)
+    missing = {tag: value for tag, value in measurements(record).items() if tag.encode() not in events}
+    row = [] if metadata.SESSION_START_INFO_TAG.encode() in events else session(record, folder)
+    row += [Summary(value=[Summary.Value(tag=tag, simple_value=value)]) for tag, value in missing.items()]
+    if row:
+        step = record.history[-1].step if record.history else 0
+        replace_events(folder, row, step=step, kind=ROW)
+
+
 def experiment(rows: Sequence[Row]) -> Summary:
     """The columns of rows: what is not the same in all, and what was measured."""
     return _summary(

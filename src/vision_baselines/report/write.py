@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,6 +168,8 @@ def compare(
                 from vision_baselines.report.tensorboard import write_columns
 
                 files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
+                if not as_given:
+                    _complete_rows(collection)
             note_written(target, {path.relative_to(target).as_posix(): path.read_bytes() for path in files})
             written = Comparison(table, target, tuple(files))
             cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
@@ -221,6 +224,15 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
     require_readable(collection)
     own = _recorded_options(collection) if options is None else {}
     return _with_looks(_tabulated(collection, own, options or {}, _search_of(folders))[0], folders)
+
+
+def _complete_rows(collection: Collection) -> None:
+    """Let TensorBoard's HParams read everything of runs of earlier versions, where their folders can be written."""
+    from vision_baselines.report.hparams import complete_row
+
+    for job in collection.jobs:
+        with suppress(OSError):
+            complete_row(job.record, job.folder)
 
 
 def _with_looks(table: ComparisonTable, folders: Sequence[Path]) -> ComparisonTable:

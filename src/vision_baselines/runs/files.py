@@ -185,7 +185,7 @@ def _removable(record: RunRecord, there: Set[str]) -> list[str]:
     """Of the files that are `there`, those that the run wrote; where its record lists its files, only these."""
     own = sorted(name for name in there if _WRITTEN.fullmatch(name))
     if record.files:
-        own = [name for name in own if name in {*record.files, RECORD_FILE, RUN_PAGE}]
+        own = [name for name in own if name in {*record.files, RECORD_FILE, RUN_PAGE} or name.endswith(".row")]
     return own + [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
 
 
