@@ -80,7 +80,7 @@ def test_a_pt2_file_answers_what_the_run_does_whatever_the_number_of_pictures(ru
         (["nowhere", "net.pt2"], 3, "no folder nowhere"),
         (["{run}", "nowhere/net.pt2"], 5, "there is no folder 'nowhere'"),
         (["{run}", "folder.pt2"], 5, "it is a folder"),
-        (["{run}", "link.pt2"], 5, "it is a folder"),
+        (["{run}", "link.pt2"], 5, "is not a regular file"),
         (["{run}", "own.pt2"], 2, "own.md', where the model card goes, is a file of your own"),
         (["{run}", "net.pt2", "classifier.net.dropout=0"], 2, "is not about where the data are"),
         (["{run}"], 2, "the following arguments are required: file"),

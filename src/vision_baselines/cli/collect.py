@@ -27,12 +27,14 @@ def _collect(arguments: list[str]) -> None:
     parser.add_data_options("its groups and jobs")
     options = parser.parse_args(arguments)
 
+    from vision_baselines.comparison.collection import require_readable
     from vision_baselines.comparison.formatting import one_line
     from vision_baselines.report.write import compare, comparison_facts
     from vision_baselines.sweep.status import State, status_of
 
     with text_apart(options):
         comparison = compare([options.sweep])
+        require_readable(comparison.table.jobs, comparison.table.unreadable)
         found = status_of(options.sweep)
     if options.json:
         deliver(options.json, comparison_facts(comparison))

@@ -66,6 +66,7 @@ def _compare(arguments: list[str]) -> None:
     if out is not None:
         require_foreign_folder(out, "out")
 
+    from vision_baselines.comparison.collection import require_readable
     from vision_baselines.report.write import LATEX_FILE, compare, comparison_facts
 
     with text_apart(chosen):
@@ -80,6 +81,7 @@ def _compare(arguments: list[str]) -> None:
             chance_level=_chance_level(options.get("chance_level")),
             equivalence=_equivalence(options.get("equivalence")),
         )
+    require_readable(comparison.table.jobs, comparison.table.unreadable)
     if chosen.json:
         deliver(chosen.json, comparison_facts(comparison))
     if is_printed(chosen):

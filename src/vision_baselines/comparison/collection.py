@@ -68,14 +68,14 @@ def require_records(folders: Sequence[Path]) -> None:
         raise NoRecordsError(without_a_run(folders, SOME))
 
 
-def require_readable(collection: Collection) -> None:
+def require_readable(jobs: Sequence[Job], unreadable: Sequence[Unreadable]) -> None:
     """Refuse what holds no record that can be read.
 
     Raises:
         NoRecordsError: All are damaged; it says what is wrong with the first.
     """
-    if not collection.jobs and collection.unreadable:
-        first, *more = collection.unreadable
+    if not jobs and unreadable:
+        first, *more = unreadable
         raise NoRecordsError(first.reason + (f"; so are {len(more)} more" if more else ""))
 
 

@@ -17,6 +17,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf_text
 from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.tables import JobRow, failure_reason
 from vision_baselines.runs.factored import factored
 from vision_baselines.runs.files import RUN_PAGE
@@ -82,6 +83,24 @@ def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetai
         )
         for place, row in enumerate(rows)
     }
+
+
+def pictures_by_probe(
+    table: ComparisonTable, details: Mapping[Path, JobDetails]
+) -> dict[str, list[tuple[str, Sequence[Link]]]]:
+    """What each probe but features drew of the first seed of every group, the best group first."""
+    found: dict[str, list[tuple[str, Sequence[Link]]]] = {}
+    for row in table.best_first():
+        jobs = [details[job.folder] for job in row.counted if job.folder in details]
+        for job in jobs[:1]:
+            links: dict[str, list[Link]] = {}
+            for link in job.pictures:
+                probe, _, name = link.name.partition("/")
+                if name and probe != "features":
+                    links.setdefault(probe, []).append(link)
+            for probe, pictures in links.items():
+                found.setdefault(probe, []).append((row.label, pictures))
+    return dict(sorted(found.items()))
 
 
 def own_settings(records: Sequence[RunRecord]) -> list[dict[str, str]]:

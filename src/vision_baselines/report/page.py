@@ -32,12 +32,12 @@ from vision_baselines.report.against import (
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
-from vision_baselines.report.job_details import job_details, shared_settings
+from vision_baselines.report.job_details import job_details, pictures_by_probe, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
-from vision_baselines.report.marks import color_rules, mark, places_of, short_names, signs
+from vision_baselines.report.marks import SHOWN, color_rules, mark, places_of, short_names, signs
 from vision_baselines.report.searched import search_section
-from vision_baselines.report.sureness import OTHER_IMAGES, SIZE, is_shown
+from vision_baselines.report.sureness import NARROW_SURENESS, OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
     COSTS,
     JOB,
@@ -87,6 +87,8 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         shown=table.shown(),
         result=chosen(columns, RESULT),
         narrow=NARROW,
+        narrow_sureness=("group", *NARROW_SURENESS),
+        narrow_costs=("group", *COSTS[:3]),
         costs=chosen(columns, ("group", *COSTS)),
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
         read_against=(against, table.best_first()) if len(against) > 3 else None,
@@ -108,6 +110,8 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         pictures=pictures,
         jobs=(chosen(job_columns(table), JOB), of_jobs),
         details=details,
+        probes=pictures_by_probe(table, details),
+        most_shown=SHOWN,
         shared=shared_settings([row.job.record for row in of_jobs]),
         cells=Cells(table, names, places_of(table), _marks(table), line_marks, keys),
         names=names,

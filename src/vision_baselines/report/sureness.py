@@ -27,6 +27,7 @@ SIZE = (
     "group", "verdict", "equal", "p", "raw p", "welch p", "mcnemar p", "correlation", "effect", "beats", "detectable",
     "needed",
 )  # fmt: skip
+NARROW_SURENESS = ("images verdict", "images interval", "p", "beats", "needed")  # in a narrow window
 TERMINAL_SURENESS = ("group", "verdict", "images verdict", "beats", "equal", "detectable", "needed")
 
 

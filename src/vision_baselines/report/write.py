@@ -144,8 +144,6 @@ def compare(
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
             collection, caches = collect(folders), [folder / OUTPUT_FOLDER for folder in folders]
-            if not as_given:
-                require_readable(collection)
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
             before = outcomes.derived_of(collection.jobs)
@@ -221,7 +219,7 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
         UnknownNameError: An option names what no record has.
     """
     collection = collect(folders)
-    require_readable(collection)
+    require_readable(collection.jobs, collection.unreadable)
     own = _recorded_options(collection) if options is None else {}
     return _with_looks(_tabulated(collection, own, options or {}, _search_of(folders))[0], folders)
 
