@@ -55,8 +55,10 @@ def override_texts(overrides: Any) -> list[str]:
 
 def _without_paths(cfg: DictConfig) -> DictConfig:
     """A copy in which each of `paths` is a mark, so that what refers to it can be found."""
-    copy = OmegaConf.create({**OmegaConf.to_container(cfg, resolve=False)})  # type: ignore[dict-item]
-    copy.pop("hydra", None)
+    raw = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(raw, dict)
+    raw.pop("hydra", None)  # the larger half of a job's config
+    copy = OmegaConf.create(raw)
     OmegaConf.copy_cache(from_config=cfg, to_config=copy)
     for key in list(copy.get("paths") or {}):
         copy.paths[key] = f"<paths.{key}>"

@@ -50,6 +50,10 @@ class Hooks(Generic[J]):
         if not job_overrides:
             raise JobsFailedError("the sweep has no job: one of its lists, ranges or globs is empty")
 
+    def is_number_only(self, key: str) -> bool:
+        """Whether a number for this key changes nothing else in a job's config: see `composing`."""
+        return True
+
     def job(self, index: int, overrides: list[str], composed: DictConfig) -> J:
         """The job of a composed config; with an outcome where it is not to be run."""
         words = OmegaConf.to_container(composed.hydra.overrides.task)

@@ -13,8 +13,9 @@ from typing import Any, Generic, TypeVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
+from vision_baselines.jobs.composing import Composer
 from vision_baselines.jobs.console import SweepConsole
 from vision_baselines.jobs.hooks import Hooks
 from vision_baselines.jobs.job import Job
@@ -134,10 +135,11 @@ def looked_at(
         Exception: What the hooks refuse jobs with, or Hydra where a config cannot be composed.
     """
     hooks.begins(job_overrides, config)
+    composer = Composer(config, hydra_context, hooks.is_number_only)
     jobs: list[J] = []
     for offset, overrides in enumerate(job_overrides):
         index, own = initial_job_idx + offset, list(overrides)
-        composed = composed_job(index, own, config, hydra_context)
+        composed = composer.composed(index, own)
         with _current(composed):
             jobs.append(hooks.job(index, own, composed))
         if jobs[-1].outcome is None and hooks.starts_early and preload is not None:
@@ -147,11 +149,7 @@ def looked_at(
 
 def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
     """A job's config with Hydra's part."""
-    composed = hydra_context.config_loader.load_sweep_config(config, overrides)
-    with open_dict(composed):
-        composed.hydra.job.id = f"{composed.hydra.job.name}_{index}"
-        composed.hydra.job.num = index
-    return composed
+    return Composer(config, hydra_context).composed(index, overrides)
 
 
 @contextmanager

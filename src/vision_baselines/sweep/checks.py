@@ -16,7 +16,7 @@ from vision_baselines.sweep.job import Job
 log = logging.getLogger(__name__)
 
 # Keys that say what a sweep as a whole does.
-_OF_THE_SWEEP = frozenset({"preview", "n_jobs", "gpus_per_job", "fail_fast", "comparison", "trusted_packages"})
+ONE_VALUE = frozenset({"preview", "n_jobs", "gpus_per_job", "fail_fast", "comparison", "trusted_packages"})
 
 
 def comparison_keys(config: DictConfig) -> dict[str, str]:
@@ -45,7 +45,7 @@ def require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:
     """Refuse several values for what a sweep as a whole does."""
     values: dict[str, set[str]] = {}
     for text in {text for overrides in job_overrides for text in overrides}:
-        if key_of(text).split(".")[0] in _OF_THE_SWEEP:
+        if key_of(text).split(".")[0] in ONE_VALUE:
             values.setdefault(key_of(text), set()).add(text.partition("=")[2])
     for key, found in values.items():
         if len(found) > 1:

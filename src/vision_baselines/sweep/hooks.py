@@ -26,7 +26,13 @@ from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep import in_job
 from vision_baselines.sweep.callback import SweepCallback
-from vision_baselines.sweep.checks import comparison_keys, require_a_beginning, require_one_sweep, same_runs
+from vision_baselines.sweep.checks import (
+    ONE_VALUE,
+    comparison_keys,
+    require_a_beginning,
+    require_one_sweep,
+    same_runs,
+)
 from vision_baselines.sweep.columns import write_planned_columns
 from vision_baselines.sweep.devices import VARIABLE, Devices, visible_devices
 from vision_baselines.sweep.job import Job
@@ -61,6 +67,10 @@ class RunHooks(Hooks[Job]):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._most_processes = None if config.get("n_jobs") else cores
         self.starts_early = not config.preview
+
+    def is_number_only(self, key: str) -> bool:
+        """Not of keys that Hydra's own part may hold: `config.hydra_part` looks at configs that Hydra composes."""
+        return key.partition(".")[0] not in ONE_VALUE | {"paths", "name"}
 
     def job(self, index: int, overrides: list[str], composed: DictConfig) -> Job:
         """Look at a job; the keys that the comparison is asked for are known once a job has them."""
