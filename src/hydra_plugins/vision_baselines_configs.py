@@ -24,6 +24,7 @@ _CONFIGS: dict[tuple[str, str], dict[str, Any]] = {
         "preload": [],
         "jobs": None,
     },
+    ("hydra/launcher", "slurm"): {"_target_": "hydra_plugins.vision_baselines_slurm.SlurmLauncher", "jobs": None},
     ("hydra/sweeper", "paired"): {
         "_target_": f"{_PACKAGE}.PairedSweeper",
         "max_batch_size": None,

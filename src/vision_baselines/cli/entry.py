@@ -200,5 +200,5 @@ def _say(message: str, code: int) -> int:
     if os.environ.get(messages.TRACEBACK):
         print(traceback.format_exc(), file=sys.stderr)
     shown = printable(message)  # names of files, classes and runs are foreign text
-    print(f"error: {shown}" if code not in (130, 143) else shown, file=sys.stderr)
+    print(f"error: {shown}" if code <= 128 else shown, file=sys.stderr)
     return code

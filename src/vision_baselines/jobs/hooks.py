@@ -93,8 +93,8 @@ class Hooks(Generic[J]):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return {"OMP_NUM_THREADS": str(max(1, cores // slots))}
 
-    def without_a_word(self, job: J, exit_code: int | None) -> Outcome:
-        """How a job went whose process could not say so; its exit code is None where that is not known."""
+    def without_a_word(self, job: J, exit_code: int | str | None) -> Outcome:
+        """How a job went whose process could not say so: its exit code, a reason, or None where nothing is known."""
         if exit_code == 0:
             return Outcome(0)
         return Outcome(4, kind="ProcessDied", message=without_a_word(exit_code))

@@ -5,7 +5,7 @@ What the jobs are, which need not be run and what follows their ends is said by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -47,6 +47,7 @@ def launch(
     fail_fast: bool = False,
     output: str | None = "output.txt",
     preload: Sequence[str] = (),
+    cluster: Callable[[Any], Any] | None = None,
 ) -> list[JobReturn]:
     """Run every job that has no outcome yet; one `JobReturn` each, in the order given.
 
@@ -61,6 +62,8 @@ def launch(
         fail_fast: Start no further job, and stop those that run, after the first failure.
         output: File in each job's folder for what it prints; None: it is printed here.
         preload: Modules that are imported once, beside those of the hooks.
+        cluster: Makes what runs the jobs elsewhere, with a `run` as `Pool` has it, from what a pool asks and tells;
+            None: they are processes of this machine.
 
     Raises:
         Exception: What `hooks` refuses jobs with; nothing was started.
@@ -70,7 +73,12 @@ def launch(
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     preload = [*_PRELOAD, *hooks.preload, *preload]
     asked = looked_at(
-        job_overrides, initial_job_idx, config=config, hydra_context=hydra_context, hooks=hooks, preload=preload
+        job_overrides,
+        initial_job_idx,
+        config=config,
+        hydra_context=hydra_context,
+        hooks=hooks,
+        preload=preload if cluster is None else None,
     )
     runs_for = hooks.same(asked)
     jobs = list(dict.fromkeys(runs_for))
@@ -79,7 +87,7 @@ def launch(
     for job, label in zip(jobs, labels([job.words for job in jobs]), strict=True):
         job.label = label
     to_run = [job for job in jobs if job.outcome is None]
-    slots, too_many = fitting(slots, (job.need_bytes for job in to_run))
+    slots, too_many = fitting(slots, (job.need_bytes for job in to_run)) if cluster is None else (slots, "")
     with hooks.running(jobs, config):
         try:
             with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots, live=bool(output)) as console:
@@ -95,7 +103,8 @@ def launch(
                     task = packed_task(hydra_context, task_function)
                     surroundings = Surroundings.of(hooks, output=output, task=task)
                     sweep = _Sweep(hooks, surroundings, console, stop, slots=slots, fail_fast=fail_fast)
-                    Pool(sweep, slots=slots, target=run, preload=preload).run(to_run)
+                    pool = cluster(sweep) if cluster else Pool(sweep, slots=slots, target=run, preload=preload)
+                    pool.run(to_run)
         except Interrupted as error:
             raise hooks.interrupted(error) from None
         finally:
@@ -207,7 +216,7 @@ class _Sweep(Generic[J]):
         """Show how far it is."""
         self.console.progress(job.label, line)
 
-    def ended(self, job: J, outcome: Outcome | None, exit_code: int | None) -> None:
+    def ended(self, job: J, outcome: Outcome | None, exit_code: int | str | None) -> None:
         """Say how it went.
 
         Raises:

@@ -36,17 +36,19 @@ class Outcome:
         return self.exit_code > 128
 
 
-def without_a_word(exit_code: int | None) -> str:
+def without_a_word(exit_code: int | str | None) -> str:
     """Why a process ended that could not say so itself.
 
     Args:
-        exit_code: Negative for a signal, as `multiprocessing` has it; None where it is not known.
+        exit_code: Negative for a signal, as `multiprocessing` has it; None where it is not known; text is the reason.
 
     >>> without_a_word(-11), without_a_word(3)
     ('killed by SIGSEGV', 'the process ended by itself with exit code 3')
     """
     import signal
 
+    if isinstance(exit_code, str):
+        return exit_code
     if exit_code is None:
         return "its process is gone, and so is the one that started it and would know why"
     if exit_code >= 0:

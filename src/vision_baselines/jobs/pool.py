@@ -57,8 +57,8 @@ class Jobs(Protocol[J_contra]):
     def progress(self, job: J_contra, line: str) -> None:
         """It has said how far it is."""
 
-    def ended(self, job: J_contra, outcome: Outcome | None, exit_code: int | None) -> None:
-        """It is over; without an outcome its process died with `exit_code`, None where that is not known.
+    def ended(self, job: J_contra, outcome: Outcome | None, exit_code: int | str | None) -> None:
+        """It is over; without an outcome its process died with `exit_code`, or for a reason; None: it is not known.
 
         What is raised here ends the pool.
         """

@@ -1,4 +1,7 @@
-"""Ending on request: SIGINT and SIGTERM wait for the end of a training step, so that the run can be saved first."""
+"""Ending on request: a signal waits for the end of a training step, so that the run can be saved first.
+
+SIGINT and SIGTERM, and SIGUSR1 and SIGUSR2, by which clusters say that a job is to be preempted or its time is up.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
+
+PREEMPTION = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *PREEMPTION)
+# A cluster may send the same signal twice, to a job's process and to what started it, which hands it on.
+_ECHO_S = 2.0
 
 
 class Interrupted(BaseException):
@@ -21,7 +29,9 @@ class Interrupted(BaseException):
 
 
 class StopSignals:
-    """While active, notes SIGINT and SIGTERM in `received`; a second one, or one outside `deferring`, raises at once.
+    """While active, notes a signal in `received`; a second one, or one outside `deferring`, raises at once.
+
+    A second one that follows within two seconds is the echo of the first, unless it is a Ctrl-C.
 
     Does nothing outside the main thread, where Python allows no signal handlers.
     """
@@ -46,7 +56,7 @@ class StopSignals:
         """Handle the signals from now on, whoever has handled them so far; those handlers are returned."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {signum: signal.signal(signum, self._on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+        return {signum: signal.signal(signum, self._on_signal) for signum in _SIGNALS}
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -73,6 +83,9 @@ class StopSignals:
         return int(self.received or 0) if waited else 0
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        again, self.received, self.received_at = self.received is not None, signum, time.monotonic()
+        now = time.monotonic()
+        again = self.received is not None and (signum == signal.SIGINT or now - self.received_at > _ECHO_S)
+        if self.received is None or again:
+            self.received, self.received_at = signum, now
         if again or not self.deferring:
             raise Interrupted(signum)

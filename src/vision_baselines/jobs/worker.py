@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -58,6 +58,35 @@ def run(
         os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
+
+    def around(task: TaskFunction) -> TaskFunction:
+        if surroundings.progress_logger is not None:
+            task = _reporting(task, connection, surroundings.progress_logger)
+        hear_sigint()
+        return task
+
+    connection.send(outcome_of(packed_config, folder, environment, surroundings, around=around))
+    connection.close()
+    sys.stdout.flush()
+
+
+def outcome_of(
+    packed_config: bytes,
+    folder: str,
+    environment: Mapping[str, str],
+    surroundings: Surroundings,
+    *,
+    around: Callable[[TaskFunction], TaskFunction] = lambda task: task,
+) -> Outcome:
+    """Run the job that the config describes in this process, which is its own.
+
+    Args:
+        packed_config: See `job.packed`.
+        folder: Where the job writes.
+        environment: Variables that it is given.
+        surroundings: The same for all jobs of a sweep.
+        around: Called with the task just before it runs; what it returns is run.
+    """
     surroundings.take_environment(environment)
     if surroundings.output is not None:
         _redirect_output(Path(folder), surroundings.output)
@@ -68,12 +97,7 @@ def run(
     hydra_context, task_function, singletons, resolvers = unpacked_task(surroundings.task)
     # those that this process has registered itself stay
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": {**resolvers, **BaseContainer._resolvers}})
-    if surroundings.progress_logger is not None:
-        task_function = _reporting(task_function, connection, surroundings.progress_logger)
-    hear_sigint()
-    connection.send(_outcome(config, hydra_context, task_function, writes_traceback=surroundings.writes_traceback))
-    connection.close()
-    sys.stdout.flush()
+    return _outcome(config, hydra_context, around(task_function), writes_traceback=surroundings.writes_traceback)
 
 
 def _reporting(task_function: TaskFunction, connection: Connection, name: str) -> TaskFunction:

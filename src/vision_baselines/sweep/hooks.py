@@ -161,7 +161,7 @@ class RunHooks(Hooks[Job]):
         """The CUDA devices that are its own; a run sets its threads itself."""
         return {VARIABLE: ",".join(job.devices)} if job.devices else {}
 
-    def without_a_word(self, job: Job, exit_code: int | None) -> Outcome:
+    def without_a_word(self, job: Job, exit_code: int | str | None) -> Outcome:
         """How a job went whose process could not say so: its record is believed, and closed where it is open still."""
         message = without_a_word(exit_code)
         try:
@@ -170,6 +170,8 @@ class RunHooks(Hooks[Job]):
             return Outcome(4, kind="ProcessDied", message=message)
         if record.finished and record != job.previous:
             return _outcome(record)
+        if record.status is Status.INTERRUPTED and record != job.previous and record.failure is not None:
+            return Outcome(143, kind=record.failure.kind, message=record.failure.message)
         if record.status is Status.RUNNING:
             record.status, record.ended_at = Status.FAILED, now()
             record.failure = Failure(kind="ProcessDied", message=message)

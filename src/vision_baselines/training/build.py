@@ -21,6 +21,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -221,6 +222,9 @@ def trainer(
 ) -> pl.Trainer:
     """Lightning's trainer, with this project's checkpoint files, and without what it says of every run.
 
+    What a cluster's scheduler says of its tasks is not asked: inside of a job Lightning would count them as processes
+    of this run, refuse a number of its own, and take the signals of preemption to submit the job again by itself.
+
     Args:
         cfg: Of the run.
         callbacks: Of this process.
@@ -240,7 +244,7 @@ def trainer(
         **({"devices": 1, "strategy": "auto"} if strategy is None else {"strategy": strategy}),
         callbacks=list(callbacks),
         logger=list(loggers) or False,
-        plugins=[CheckedCheckpointIO()],
+        plugins=[CheckedCheckpointIO(), *([LightningEnvironment()] if strategy is None else [])],
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     )
     return made
