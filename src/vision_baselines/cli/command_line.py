@@ -28,6 +28,8 @@ _WITHOUT_FILES = (
     "~hydra.job_logging.loggers",
     "hydra.job_logging.root.handlers=[console]",
 )
+# A list of jobs has standard output for itself.
+_NOTHING_ELSE = "hydra.hydra_logging.handlers.console.stream=ext://sys.stderr"
 
 
 def ordered(words: Sequence[str]) -> list[str]:
@@ -55,6 +57,8 @@ def ordered(words: Sequence[str]) -> list[str]:
             options.append(waiting.popleft())
     if not {"-m", "--multirun"} & set(options) and "preview=true" in (word.lower() for word in overrides):
         overrides += _WITHOUT_FILES
+    if "list=true" in (word.lower() for word in overrides):
+        overrides.append(_NOTHING_ELSE)
     parser.error = _refuse  # type: ignore[method-assign]
     _check_modes(parser.parse_args([*options, *overrides]))
     return [*options, *overrides]

@@ -27,7 +27,8 @@ from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.config.plan import planned
-from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.config.start import note_start
+from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.jobs.signals import Interrupted, StopSignals
 
 log = logging.getLogger("vision_baselines")
@@ -61,6 +62,10 @@ def train_task(cfg: DictConfig) -> float:
 
     def verb() -> float:
         with StopSignals() as stop:
+            if cfg.get("list"):
+                raise ConfigError(
+                    "list=true lists the jobs of a sweep: it goes with -m and hydra/launcher=local or slurm"
+                )
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
             stop.raise_if_received()
@@ -125,6 +130,7 @@ _failure: list[Exception] = []
 
 def _under_hydra(verb: str) -> None:
     """Run what stands in ``sys.argv``: a run, a sweep, or the sweeps of several experiments."""
+    note_start(len(sys.argv) - 1)
     sys.argv[1:] = command_line.ordered(sys.argv[1:])
     find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
     with messages.config_dir_known(command_line.config_dir(sys.argv[1:])):

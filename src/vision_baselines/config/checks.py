@@ -87,7 +87,7 @@ _MAY_BE_NULL = frozenset({"first_layer", "n_jobs", "freeze", "code"})
 _NOT_THERE = object()
 
 # Keys that are true or false and no argument of a class, whose signature would say so.
-_BOOLEANS = ("rerun", "preview", "fail_fast", "trace", "keep_resume_states", "print_config")
+_BOOLEANS = ("rerun", "preview", "list", "fail_fast", "trace", "keep_resume_states", "print_config")
 
 # Words that a key may be; those in `_MAY_BE_NULL` may be null too.
 _WORDS: dict[str, tuple[str, ...]] = {

@@ -45,6 +45,7 @@ TOP_LEVEL: dict[str, bool] = {
     "checkpoint_every_n_steps": False,
     "rerun": False,
     "preview": False,
+    "list": False,
     "tags": False,
     "notes": False,
     "print_config": False,

@@ -21,6 +21,9 @@ class AroundRuns:
     ) -> Any:
         """Run the sweep; a preview leaves its folder as it was."""
         wants_fresh = bool(config.comparison.get("fresh_seeds"))
+        if config.get("list"):
+            with untouched(Path(config.hydra.sweep.dir)):
+                return sweep()
         if not config.preview:
             if not wants_fresh:
                 return sweep()

@@ -62,7 +62,7 @@ class SweepCallback(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Remember where the sweep's jobs lie."""
-        if not config.preview:
+        if not config.preview and not config.get("list"):
             self.folder = Path(config.hydra.sweep.dir)
             SweepCallback.current = self
 

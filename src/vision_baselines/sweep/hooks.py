@@ -66,7 +66,7 @@ class RunHooks(Hooks[Job]):
         self._devices = Devices([], config.get("gpus_per_job") or 1)
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._most_processes = None if config.get("n_jobs") else cores
-        self.starts_early = not config.preview
+        self.starts_early = not config.preview and not config.get("list")
 
     def is_number_only(self, key: str) -> bool:
         """Not of keys that Hydra's own part may hold: `config.hydra_part` looks at configs that Hydra composes."""
@@ -121,7 +121,13 @@ class RunHooks(Hooks[Job]):
         return found
 
     def only_shown(self, jobs: Sequence[Job], config: DictConfig) -> bool:
-        """Show what would run, where a preview is asked for."""
+        """Show what would run, where a preview is asked for, or list commands."""
+        if config.get("list"):
+            from vision_baselines.sweep.listing import list_jobs, require_known_jobs
+
+            require_known_jobs(config)
+            list_jobs(jobs, config)
+            return True
         if not config.preview:
             return False
         from vision_baselines.sweep.preview import show

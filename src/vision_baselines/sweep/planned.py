@@ -30,12 +30,22 @@ def noted(folder: Path, jobs: Sequence[Path]) -> Iterator[None]:
                 before: list[str] = []
             except RunLockedError:
                 before = planned_jobs(folder)
-            names = [job.relative_to(folder.absolute()).as_posix() for job in jobs]
-            content = json.dumps({"jobs": list(dict.fromkeys([*before, *names]))}, indent=1)
-            write_atomically(folder / PLANNED_FILE, content.encode())
+            note_planned(folder, jobs, before)
         except (OSError, ValueError, StorageError):
             pass  # its jobs cannot be written either, and say so
         yield
+
+
+def note_planned(folder: Path, jobs: Sequence[Path], before: Sequence[str] = ()) -> None:
+    """Note jobs, folders below a sweep's, beside those that were noted `before`.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    names = [job.relative_to(folder.absolute()).as_posix() for job in jobs]
+    content = json.dumps({"jobs": list(dict.fromkeys([*before, *names]))}, indent=1)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / PLANNED_FILE, content.encode())
 
 
 def planned_jobs(folder: Path) -> list[str]:

@@ -34,6 +34,7 @@ class State(StrEnum):
 
     RUNNING = "running"
     QUEUED = "queued"
+    PREEMPTED = "preempted"
     NOT_STARTED = "not started"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
@@ -44,7 +45,7 @@ class State(StrEnum):
 
 
 BAD = (State.FAILED, State.DIVERGED, State.UNREADABLE)
-OPEN = (State.RUNNING, State.QUEUED, State.NOT_STARTED, State.INTERRUPTED)
+OPEN = (State.RUNNING, State.QUEUED, State.PREEMPTED, State.NOT_STARTED, State.INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class SweepStatus:
     @property
     def is_live(self) -> bool:
         """Whether anything is still being trained."""
-        return self.pid is not None or State.RUNNING in self.counts
+        return self.pid is not None or bool({State.RUNNING, State.PREEMPTED, State.QUEUED} & self.counts.keys())
 
     @property
     def exit_code(self) -> int:
@@ -115,6 +116,9 @@ def status_of(folder: Path) -> SweepStatus:
         place = job.relative_to(folder).as_posix()
         if place not in known:
             runs.append(_without_record(job, place, is_live=is_live))
+    from vision_baselines.sweep.scheduled import as_scheduled
+
+    runs = as_scheduled(runs, folder, pids)
     pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)
     return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid)
