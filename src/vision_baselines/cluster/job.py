@@ -69,7 +69,7 @@ class ClusterJob:
             os.chdir(self.cwd)
         from vision_baselines.jobs.worker import outcome_of
 
-        return outcome_of(self.packed_config, self.folder, {}, self.surroundings)
+        return outcome_of(self.packed_config, self.folder, self.surroundings)
 
     def _queue_again(self) -> None:
         restarts = os.environ.get("SLURM_RESTART_COUNT", "0")

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from vision_baselines.cluster.job import ClusterJob
@@ -129,6 +130,7 @@ class ClusterPool(Generic[J]):
     def _submit(self, batch: list[J], after: list[Submitted]) -> None:
         def make(position: int, token: str, index: int) -> ClusterJob:
             packed_config, folder, _, surroundings = self.jobs.arguments(batch[position], 0)
+            surroundings = replace(surroundings, environment={})  # the scheduler gives a job its own
             return ClusterJob(
                 packed_config, folder, surroundings, tuple(sys.argv), tuple(sys.path), os.getcwd(),  # noqa: PTH109
                 str(self.submitter.place), token, index, self.submitter.wishes.max_requeues,

@@ -58,6 +58,7 @@ def run(
         os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
+    surroundings.take_environment(environment)
 
     def around(task: TaskFunction) -> TaskFunction:
         if surroundings.progress_logger is not None:
@@ -65,7 +66,7 @@ def run(
         hear_sigint()
         return task
 
-    connection.send(outcome_of(packed_config, folder, environment, surroundings, around=around))
+    connection.send(outcome_of(packed_config, folder, surroundings, around=around))
     connection.close()
     sys.stdout.flush()
 
@@ -73,7 +74,6 @@ def run(
 def outcome_of(
     packed_config: bytes,
     folder: str,
-    environment: Mapping[str, str],
     surroundings: Surroundings,
     *,
     around: Callable[[TaskFunction], TaskFunction] = lambda task: task,
@@ -83,11 +83,9 @@ def outcome_of(
     Args:
         packed_config: See `job.packed`.
         folder: Where the job writes.
-        environment: Variables that it is given.
         surroundings: The same for all jobs of a sweep.
         around: Called with the task just before it runs; what it returns is run.
     """
-    surroundings.take_environment(environment)
     if surroundings.output is not None:
         _redirect_output(Path(folder), surroundings.output)
     config = unpacked(packed_config)
