@@ -9,7 +9,7 @@ from pathlib import Path
 from vision_baselines.cluster.note import Submitted, read_outcome, submitted_jobs
 from vision_baselines.cluster.queue import CannotAskError, Seen, seen
 from vision_baselines.cluster.queue import State as With
-from vision_baselines.sweep.status import RunStatus, State
+from vision_baselines.sweep.states import RunStatus, State
 from vision_baselines.text import one_line
 
 # States of which the scheduler may know more than the files.

@@ -12,7 +12,6 @@ import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from vision_baselines.comparison.collection import Collection, collect
@@ -23,39 +22,14 @@ from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
 from vision_baselines.sweep.planned import PLANNED_FILE, planned_jobs, sweep_process
+from vision_baselines.sweep.scheduled import as_scheduled
+from vision_baselines.sweep.states import BAD, OPEN, RunStatus, State
+
+__all__ = ["BAD", "OPEN", "RunStatus", "State", "SweepStatus", "latest_progress", "status_of"]
 
 _LOG = "train.log"
 _TAIL_BYTES = 2**16
 _PROGRESS = re.compile(rb"\[vision_baselines\.progress\]\[INFO\] (epoch [^\n]+)")
-
-
-class State(StrEnum):
-    """How far a run is."""
-
-    RUNNING = "running"
-    QUEUED = "queued"
-    PREEMPTED = "preempted"
-    NOT_STARTED = "not started"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-    DIVERGED = "diverged"
-    PRUNED = "pruned"
-    UNREADABLE = "unreadable"
-    FINISHED = "finished"
-
-
-BAD = (State.FAILED, State.DIVERGED, State.UNREADABLE)
-OPEN = (State.RUNNING, State.QUEUED, State.PREEMPTED, State.NOT_STARTED, State.INTERRUPTED)
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """One run: its folder below the one asked for, and what is known of it: its metric, its epoch, or its reason."""
-
-    place: str
-    state: State
-    said: str = ""
-    pid: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +90,6 @@ def status_of(folder: Path) -> SweepStatus:
         place = job.relative_to(folder).as_posix()
         if place not in known:
             runs.append(_without_record(job, place, is_live=is_live))
-    from vision_baselines.sweep.scheduled import as_scheduled
-
     runs = as_scheduled(runs, folder, pids)
     pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)

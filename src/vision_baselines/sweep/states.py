@@ -1,0 +1,35 @@
+"""How far a run can be, and what is said of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """How far a run is."""
+
+    RUNNING = "running"
+    QUEUED = "queued"
+    PREEMPTED = "preempted"
+    NOT_STARTED = "not started"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    PRUNED = "pruned"
+    UNREADABLE = "unreadable"
+    FINISHED = "finished"
+
+
+BAD = (State.FAILED, State.DIVERGED, State.UNREADABLE)
+OPEN = (State.RUNNING, State.QUEUED, State.PREEMPTED, State.NOT_STARTED, State.INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One run: its folder below the one asked for, and what is known of it: its metric, its epoch, or its reason."""
+
+    place: str
+    state: State
+    said: str = ""
+    pid: int | None = None
