@@ -96,7 +96,8 @@ def wishes_of(options: Mapping[str, Any]) -> Wishes:
         if key not in known:
             raise ConfigError(f"hydra.launcher has no option {key}; there are {', '.join(sorted(known))}")
     plain = {key: _plain(value) for key, value in options.items()}
-    if not isinstance(plain.get("parameters") or {}, dict) or not isinstance(plain.get("setup") or [], list):
+    parameters, setup = plain.get("parameters"), plain.get("setup")
+    if not isinstance(parameters, dict | None) or not isinstance(setup, list | tuple | None):
         raise ConfigError("hydra.launcher.parameters is a mapping, and setup a list; expected {} and [] or more")
     wishes = Wishes(**{key: value for key, value in plain.items() if value is not None})
     wishes.check()
