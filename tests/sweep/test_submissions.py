@@ -61,7 +61,7 @@ def test_a_note_is_read_as_it_was_written_and_a_later_submission_takes_its_place
     "content",
     ["", "[]", "null", '{"jobs": 1}', '{"jobs": [1, {}, null, {"job": "x"}]}', "[" * 5000, "\x00"]
     + [json.dumps({"jobs": [{**vars(submitted()), key: value}]})
-       for key, value in [("id", "12; rm -rf ~"), ("id", "--help"), ("token", "../x"), ("index", 5), ("scheduler", "x")]],
+       for key, value in [("id", "12; rm -rf ~"), ("id", "--help"), ("token", "x"), ("index", 5), ("scheduler", "x")]],
 )  # fmt: skip
 def test_a_note_that_is_none_says_nothing(tmp_path, content):
     (tmp_path / note.FOLDER).mkdir()
