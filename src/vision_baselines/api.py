@@ -303,13 +303,19 @@ def compare(
 
 
 def evaluate(
-    run: Run | str | Path, overrides: Sequence[str] = (), *, trusted_packages: Sequence[str] = ()
+    run: Run | str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    tta: str | int | None = None,
+    trusted_packages: Sequence[str] = (),
 ) -> Evaluation:
     """Test a run's best weights, or a checkpoint, once more, with probes where asked.
 
     Args:
         run: A run, its folder, or a checkpoint file.
         overrides: ``["probe=shift"]``, ``["trainer.accelerator=cpu"]``, …
+        tta: Test-time augmentation: the mean of the probabilities of views of each image, ``flip``, ``shift``, or a
+            number of views made as in training. The run's record stays as it is.
         trusted_packages: Packages of one's own whose classes the config may name.
 
     >>> import vision_baselines as vb
@@ -319,7 +325,8 @@ def evaluate(
     from vision_baselines.evaluation.evaluate import evaluate as evaluate_path
 
     with _as_config_error(), _process_kept():
-        return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
+        views = None if tta is None else str(tta)
+        return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages, views=views)
 
 
 def predict(

@@ -39,6 +39,11 @@ def _evaluate(arguments: list[str]) -> None:
         metavar="DIR",
         help="a probe's pictures; default: evaluated/ beside run.json or the .ckpt",
     )
+    parser.add_argument(
+        "--tta",
+        metavar="flip|shift|N",
+        help="test-time augmentation, the mean over views of an image: mirrored, moved by a pixel, or N as in training",
+    )
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     words = [word for word in (options.path, *options.overrides) if word]
@@ -57,7 +62,7 @@ def _evaluate(arguments: list[str]) -> None:
     from vision_baselines.evaluation.evaluate import evaluate
 
     with text_apart(options), config_dir_known(options.config_dir):
-        found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust)
+        found = evaluate(Path(path), overrides=overrides, trusted_packages=options.trust, views=options.tta)
         _show(found)
         if found.pictures:
             _write_pictures(
@@ -70,6 +75,8 @@ def _evaluate(arguments: list[str]) -> None:
 
 def _show(found: Evaluation) -> None:
     say(found.ckpt_path)
+    if found.views is not None:
+        print(f"test-time augmentation: {found.views}")
     width = max(map(len, found.metrics))
     for name in sorted(found.metrics, key=lambda name: (not name.startswith("test/"), name)):
         print(f"  {name:<{width}}  {found.metrics[name]:.6g}")
@@ -102,4 +109,5 @@ def _facts(found: Evaluation) -> dict[str, object]:
         "metrics": found.metrics,
         "curves": {name: curve.model_dump() for name, curve in found.curves.items()},
         "same_as_record": found.same,
+        "test_time_augmentation": found.views,
     }

@@ -8,7 +8,7 @@ are kept and where their pixels lie is decided once, by `split_changes` and `geo
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -166,6 +166,7 @@ class ImageDataModule(pl.LightningDataModule):
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
         self.splits: Splits | None = None
+        self.test_views: Callable[[Tensor], Tensor] | None = None  # of a test batch, one after the other
         self._order: EpochOrder | None = None
         self._rest: tuple[Position, Tensor] | None = None
         self.source_shape: tuple[int, ...] | None = None  # of an image as the source gives it, once it is read
@@ -304,6 +305,8 @@ class ImageDataModule(pl.LightningDataModule):
                 images = self.augment(images, generator(*where, device=images.device))
             if self.mix is not None:
                 images, target = self.mix(images, target, self.num_classes, draws)
+        if self.test_views is not None and self.trainer is not None and self.trainer.testing:
+            images = self.test_views(images)
         return self._as_the_net_takes_them(self.normalize(images)), target
 
     def _as_the_net_takes_them(self, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.restore import restored
-from vision_baselines.errors import DataError, StorageError
+from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.evaluation.data_folder import with_data
 from vision_baselines.evaluation.reproduce import manifest_differences
 from vision_baselines.runs.places import ONE, not_a_folder
@@ -30,7 +30,7 @@ class Evaluation:
 
     `headline` is the full name of the task's headline metric, `recorded` its value in the record where that speaks of
     these weights on this data, else None, and `not_compared` says why. `manifest` lists environment differences.
-    `pictures` are the probes', PNG files by name, ``probe/name.png``.
+    `pictures` are the probes', PNG files by name, ``probe/name.png``. `views` is the test-time augmentation, if any.
     """
 
     ckpt_path: Path
@@ -41,6 +41,7 @@ class Evaluation:
     recorded: float | None = None
     not_compared: str = ""
     manifest: tuple[str, ...] = ()
+    views: str | None = None
 
     @property
     def same(self) -> bool | None:
@@ -48,7 +49,9 @@ class Evaluation:
         return None if self.recorded is None else self.metrics[self.headline] == self.recorded
 
 
-def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Evaluation:
+def evaluate(
+    path: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = (), views: str | None = None
+) -> Evaluation:
     """Test the best weights of a finished run, or those of a checkpoint, on the test split.
 
     Args:
@@ -56,12 +59,18 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         overrides: ``probe=…`` in place of the recorded probes, and changes to the config, such as
             ``trainer.accelerator=cpu`` or ``paths.data_dir=…``.
         trusted_packages: Packages whose classes may be instantiated; a recorded config's own word is not taken for it.
+        views: Test-time augmentation: the mean of the probabilities of several views of each image; see `TestViews`.
+            Probes are of single images and are left out, and nothing is compared with the record.
 
     Raises:
-        ConfigError: An override cannot be applied.
+        ConfigError: An override cannot be applied, or the images have no such views.
         DataError: There is no such file or folder, no finished run in it, or the data is not what that was tested on.
         StorageError: The checkpoint is missing, damaged, or holds other weights than the record says.
     """
+    if views is not None and any(text.startswith("probe=") for text in overrides):
+        raise ConfigError(
+            "--tta tests the mean over views of each image, and a probe looks at one: expected one of them"
+        )
     is_folder, record = path.is_dir(), None
     if is_folder:
         record = finished_record(path)
@@ -84,12 +93,17 @@ def evaluate(path: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         record = record or _record_beside(path)
         cfg = restored(config, Path(scratch), overrides, trusted_packages)
         checked_config(cfg)
+        if views is not None:
+            cfg.probe = {}
         on_other_data = any(text.startswith("data.") for text in overrides)
         known = record.data_sha256 if record is not None and not on_other_data else None
-        found = with_data(cfg, record, overrides, partial(measure, ckpt_path=path, data_sha256=known))
-    no_record = "there is no record beside the checkpoint"
-    if record is None:
-        return Evaluation(path, found.metrics, found.curves, found.pictures, found.headline, not_compared=no_record)
+        found = with_data(cfg, record, overrides, partial(measure, ckpt_path=path, data_sha256=known, views=views))
+    reason = "there is no record beside the checkpoint" if record is None else f"this is with --tta {views}"
+    if record is None or views is not None:
+        shown = (found.metrics, found.curves, found.pictures, found.headline)
+        if record is not None and is_folder:
+            require_same_weights(path, found.weights_sha256, record)
+        return Evaluation(path, *shown, not_compared=reason, views=views)
     if is_folder and not any(text.startswith("classifier.") for text in overrides):
         require_same_weights(path, found.weights_sha256, record)
     return _compared(path, found, record, tuple(manifest_differences(record.environment, found.environment)))

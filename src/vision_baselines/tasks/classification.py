@@ -100,6 +100,11 @@ class Classification(Task):
         """The softmax of the logits, (N, num_classes)."""
         return outputs.softmax(dim=1)
 
+    def averaged(self, outputs: Tensor) -> Tensor:
+        """Logits (N, num_classes) of the mean probabilities of views (views, N, num_classes); each first one is 0."""
+        logarithms = outputs.log_softmax(dim=-1).logsumexp(dim=0)
+        return logarithms - logarithms[:, :1]
+
     def warning(self, outputs: Tensor) -> str | None:
         """A net that ends in softmax trains on probabilities of probabilities, and badly."""
         rows = outputs.detach().float()

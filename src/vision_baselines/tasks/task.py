@@ -133,6 +133,16 @@ class Task(nn.Module, ABC):
         """A probability for each class (N, num_classes), from `outputs`; None for a task without classes."""
         return None
 
+    def averaged(self, outputs: Tensor) -> Tensor:
+        """One output (N, …) for several views of each image (views, N, …): their mean, unless overridden.
+
+        Raises:
+            ConfigError: The task has probabilities, and does not say how they come from outputs.
+        """
+        if self.probabilities(outputs[0]) is not None:
+            raise ConfigError(f"{type(self).__name__} does not say how several views of an image are averaged")
+        return outputs.mean(dim=0)
+
     def warning(self, outputs: Tensor) -> str | None:
         """What is suspicious about the first outputs (N, …) of an untrained net; None if nothing is."""
         return None

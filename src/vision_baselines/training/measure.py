@@ -17,6 +17,7 @@ from omegaconf import DictConfig, open_dict
 
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.splits import Splits
+from vision_baselines.data.test_views import TestViews
 from vision_baselines.errors import ConfigError, DataError, StorageError
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
@@ -49,13 +50,16 @@ class Measurement:
     headline: str
 
 
-def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None) -> Measurement:
+def measure(
+    cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None, views: str | None = None
+) -> Measurement:
     """Test the weights in `ckpt_path` as the end of a run tests them, with the probes of `cfg`.
 
     Args:
         cfg: The config of the run.
         ckpt_path: A checkpoint that has been looked at: it is there and whole.
         data_sha256: What the data must be; none takes any.
+        views: Test-time augmentation, as `TestViews` takes it: the mean over views of each image; none for none.
 
     Raises:
         DataError: The data is other data.
@@ -71,6 +75,8 @@ def measure(cfg: DictConfig, ckpt_path: Path, *, data_sha256: str | None = None)
             f"the data is not what this run was tested on (SHA-256 {data_sha256[:12]} then, {found[:12]} now); "
             "put it back, or set paths.data_dir to where it lies"
         )
+    if views is not None:
+        datamodule.test_views = TestViews(views, datamodule)
     environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
     classifier = build.classifier(cfg)  # its first weights are the run's, so that a probe can compare with them
     if cfg.get("probe"):
