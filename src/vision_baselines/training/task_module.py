@@ -310,7 +310,7 @@ class TaskModule(pl.LightningModule):
         if not len(target):
             return outputs
         if len(outputs) != len(target):  # several views of each image
-            outputs = self.task.averaged(outputs.unflatten(0, (-1, len(target))))
+            outputs = self.task.averaged(outputs.reshape(-1, len(target), *outputs.shape[1:]))
         # one value per image; torchmetrics ignores a `weight` beside nan_strategy="disable"
         self._metric(stage, "loss").update(self.task.eval_loss(outputs, target).expand(len(target)))
         for name in self._names[1:]:
