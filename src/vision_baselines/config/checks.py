@@ -54,6 +54,8 @@ _OUR_PACKAGES = (
     "training.progress_bar",
     "training.tensorboard_logger",
     "training.csv_logger",
+    "training.wandb_logger",
+    "training.mlflow_logger",
 )
 
 AUTO = "auto"  # as a seed: the sweeper chooses

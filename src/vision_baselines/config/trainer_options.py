@@ -6,6 +6,7 @@ Everything else is refused in one line. `docs/options.md` is written by the test
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -43,6 +44,13 @@ _REFUSED_CALLBACKS = {
     "LambdaCallback": "functions cannot be named in a config",
     "OnExceptionCheckpoint": "what it saves is not a state that training passes through; the run's own is",
     "AsyncCheckpointIO": "checkpoints are written by this project's own plugin",
+}
+# Loggers of this project's and of Lightning's that need a package of their own.
+_NEEDED = {
+    "RunWandbLogger": "wandb",
+    "WandbLogger": "wandb",
+    "RunMLflowLogger": "mlflow",
+    "MLFlowLogger": "mlflow",
 }
 _REFUSED_LOGGERS = {"CSVLogger": "it deletes its file when a run is resumed; use logger=csv"}
 
@@ -84,6 +92,7 @@ def check_trainer_options(config: Mapping[str, Any]) -> None:
     _check_classes(config.get("callbacks"), _REFUSED_CALLBACKS, "callbacks")
     _check_classes(config.get("logger"), _REFUSED_LOGGERS, "logger")
     _check_averages(config.get("callbacks"))
+    _check_installed(config.get("logger"))
 
 
 def _check_devices(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> None:
@@ -239,6 +248,16 @@ def averaging(callbacks: Any) -> dict[str, str]:
     nodes = callbacks.items() if isinstance(callbacks, Mapping) else ()
     classes = {key: str(node.get("_target_")).rpartition(".")[2] for key, node in nodes if isinstance(node, Mapping)}
     return {key: _AVERAGES[name] for key, name in classes.items() if name in _AVERAGES}
+
+
+def _check_installed(loggers: Any) -> None:
+    for key, node in (loggers or {}).items() if isinstance(loggers, Mapping) else ():
+        package = _NEEDED.get(str(node.get("_target_")).rpartition(".")[2]) if isinstance(node, Mapping) else None
+        if package is not None and importlib.util.find_spec(package) is None:
+            raise ConfigError(
+                f"logger.{key} needs the package {package}, which is not installed: pip install {package}; "
+                "logger=tensorboard needs nothing more"
+            )
 
 
 def _check_averages(callbacks: Any) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
+from vision_baselines.probes.logged_pictures import picture_taker
 from vision_baselines.runs.record import Curve
 from vision_baselines.tasks.task import Task
 
@@ -72,12 +73,11 @@ def pixels_of(png: bytes) -> Tensor:
 
 def add_image(trainer: pl.Trainer, tag: str, draw: Callable[[], Tensor], step: int | None = None) -> None:
     """Draw uint8 (3, H, W), once and only if some logger takes pictures, at a step or the trainer's present one."""
-    experiments: list[Any] = [getattr(logger, "experiment", None) for logger in trainer.loggers]
-    takers = [experiment for experiment in experiments if hasattr(experiment, "add_image")]
+    takers = [taker for logger in trainer.loggers if (taker := picture_taker(logger)) is not None]
     if takers:
         picture = draw()
-        for experiment in takers:
-            experiment.add_image(tag, picture, global_step=trainer.global_step if step is None else step)
+        for take in takers:
+            take(tag, picture, trainer.global_step if step is None else step)
 
 
 def tested(trainer: pl.Trainer) -> tuple[Tensor, Tensor]:

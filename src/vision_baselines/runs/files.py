@@ -27,6 +27,7 @@ _WRITTEN = re.compile(
     r"run\.(json|html)|config\.yaml|trace\.npz|predictions[\w.-]*\.npz|mistakes\.npz|filters\.(npy|png)|filters_film\.(gif|png)|events\.out\.tfevents\.[^/]+"
     r"|csv/(metrics\.csv|hparams\.yaml)"
     r"|profile/[\w.=\[\]-]+\.(txt|json)|model_checkpoint/[\w.=-]+\.ckpt(\.sha256)?"
+    r"|wandb/(metrics\.csv|run_id\.txt|pictures/\d+@[^/]+\.png)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
 RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")

@@ -15,16 +15,19 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
 
 from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.training.run_logger import RunLogger
 
 METRICS_FILE = "metrics.csv"
 
 
-class RunCSVLogger(Logger):
+class RunCSVLogger(RunLogger, Logger):
     """Writes one row a step, one column a metric, to ``metrics.csv``.
 
     Args:
         save_dir: Folder of the file.
     """
+
+    pictures = False
 
     def __init__(self, save_dir: str) -> None:
         super().__init__()

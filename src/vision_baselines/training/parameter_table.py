@@ -24,6 +24,9 @@ class ParameterTable(pl.Callback):
         size = net_size(net, trainer.datamodule.image_shape)  # type: ignore[attr-defined]
         for logger in trainer.loggers:
             logger.log_metrics(scalars(size), step=0)
+            if hasattr(logger, "log_run_text"):
+                logger.log_run_text("parameters", text_table(size))
+                continue
             experiment: Any = getattr(logger, "experiment", None)
             if hasattr(experiment, "add_text"):
                 experiment.add_text("parameters", text_table(size), global_step=0)

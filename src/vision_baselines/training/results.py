@@ -20,6 +20,7 @@ from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
 from vision_baselines.tasks.names import in_words
 from vision_baselines.training.result_pictures import result_pictures
+from vision_baselines.training.run_logger import RunLogger
 from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 FILTERS_PICTURE = "filters.png"
@@ -46,9 +47,11 @@ def log_result(record: RunRecord, trainer: pl.Trainer, classifier: Any, folder: 
             for name, content in callback.film().items():
                 write_atomically(folder / name, content)
     for logger in trainer.loggers:
-        if isinstance(logger, RunTensorBoardLogger):
+        if isinstance(logger, RunLogger):
             for name, png in result_pictures(record) if logger.pictures else ():
                 logger.log_png(name, png, step=trainer.global_step)
+            logger.log_end(record)
+        if isinstance(logger, RunTensorBoardLogger):
             logger.log_result(session(record, folder), measurements(record))
 
 

@@ -34,7 +34,6 @@ from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training import build, pretrained
 from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.checkpoints import Checkpoints
-from vision_baselines.training.csv_logger import RunCSVLogger
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
 from vision_baselines.training.first_weights import prepare_first_weights
 from vision_baselines.training.history import History
@@ -44,6 +43,7 @@ from vision_baselines.training.new_record import new_record, note_data, note_par
 from vision_baselines.training.predictions import keep_predictions
 from vision_baselines.training.process_group import strategy
 from vision_baselines.training.processes import Processes, check_parts, processes
+from vision_baselines.training.run_logger import RunLogger
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.resume_files import (
     discard,
@@ -53,7 +53,6 @@ from vision_baselines.training.resume_files import (
     where_to_resume,
 )
 from vision_baselines.training.task_module import TaskModule
-from vision_baselines.training.tensorboard_logger import RunTensorBoardLogger
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def _build_fit_and_test(
             _test_and_keep(plan, record, stop, _for_testing(plan, parts, together))
         finally:
             for logger in parts.loggers:
-                if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
+                if isinstance(logger, RunLogger):
                     logger.close()
 
 
@@ -222,7 +221,7 @@ def _built(
     build.check_mix(datamodule, classifier.task)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
     callbacks, loggers = [*build.callbacks(cfg), *more], build.loggers(cfg)
-    callbacks += [one for logger in loggers if isinstance(logger, RunTensorBoardLogger) for one in logger.callbacks()]
+    callbacks += [one for logger in loggers if isinstance(logger, RunLogger) for one in logger.callbacks()]
     trainer = build.trainer(
         cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0), datamodule=datamodule
     )
@@ -258,8 +257,9 @@ def _start_or_resume(
             "put it back, or add rerun=true to train anew"
         )
     for logger in parts.loggers:
-        if isinstance(logger, RunTensorBoardLogger | RunCSVLogger):
+        if isinstance(logger, RunLogger):
             logger.rewind(step)
+            logger.begin(record)
     return resume_from
 
 

@@ -24,11 +24,12 @@ from vision_baselines.training.curves_layout import CurvesLayout
 from vision_baselines.training.net_graph import NetGraph
 from vision_baselines.training.net_histograms import NetHistograms
 from vision_baselines.training.result_pictures import FeatureMaps
+from vision_baselines.training.run_logger import RunLogger
 
 _EVENT_FILES = "events.out.tfevents.*"
 
 
-class RunTensorBoardLogger(TensorBoardLogger):
+class RunTensorBoardLogger(RunLogger, TensorBoardLogger):
     """Writes events straight into `save_dir`, which TensorBoard then shows as one run by that folder's name.
 
     Args:
