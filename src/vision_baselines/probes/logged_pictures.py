@@ -15,7 +15,7 @@ def picture_taker(logger: Any) -> Taker | None:
     """What takes a picture for a logger: its name, uint8 (3, H, W) and the step; None where none does."""
     if hasattr(logger, "log_picture"):
         return lambda tag, pixels, step: logger.log_picture(tag, as_image(pixels), step=step)
-    experiment = getattr(logger, "experiment", None)
+    experiment: Any = getattr(logger, "experiment", None)
     if hasattr(experiment, "add_image"):
         return lambda tag, pixels, step: experiment.add_image(tag, pixels, global_step=step)
     if hasattr(logger, "log_image"):  # Lightning's own for W&B and others

@@ -131,7 +131,7 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         self._status = "FINISHED"
 
     @rank_zero_only
-    def finalize(self, status: str) -> None:
+    def finalize(self, status: str = "success") -> None:
         """Stay open for what comes after."""
         if status == "failed":
             self._status = "FAILED"

@@ -43,7 +43,6 @@ from vision_baselines.training.new_record import new_record, note_data, note_par
 from vision_baselines.training.predictions import keep_predictions
 from vision_baselines.training.process_group import strategy
 from vision_baselines.training.processes import Processes, check_parts, processes
-from vision_baselines.training.run_logger import RunLogger
 from vision_baselines.training.results import best_metrics, log_result, weights_sha256
 from vision_baselines.training.resume_files import (
     discard,
@@ -52,6 +51,7 @@ from vision_baselines.training.resume_files import (
     resume_files,
     where_to_resume,
 )
+from vision_baselines.training.run_logger import RunLogger
 from vision_baselines.training.task_module import TaskModule
 
 log = logging.getLogger(__name__)

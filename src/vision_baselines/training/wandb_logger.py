@@ -36,7 +36,8 @@ class RunWandbLogger(RunLogger, WandbLogger):
     Args:
         save_dir: The run's folder; W&B writes below ``wandb/`` in it.
         project: The project, such as the name of the sweep.
-        mode: ``offline`` writes to disk and sends nothing; ``online`` uploads while it trains; ``disabled`` does nothing.
+        mode: ``offline`` writes to disk and sends nothing; ``online`` uploads while it trains; ``disabled``
+            does nothing.
         pictures: Whether pictures are logged.
     """
 
