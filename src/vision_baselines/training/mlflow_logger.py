@@ -42,17 +42,21 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
             os.environ.setdefault(name, "true")
         self.run_folder = Path(save_dir).absolute()
-        above = self.run_folder.parent
-        super().__init__(
-            experiment_name=experiment_name,
-            tracking_uri=f"sqlite:///{(above / MLFLOW_FILE).as_posix()}?timeout=60",
-            artifact_location=(above / "mlflow").as_uri(),
-        )
+        uri = f"sqlite:///{(self.run_folder.parent / MLFLOW_FILE).as_posix()}?timeout=60"
+        super().__init__(experiment_name=experiment_name, tracking_uri=uri)
+        from mlflow import MlflowClient
+
+        self.client, self.group = MlflowClient(uri), experiment_name
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)  # each step of making the database
         self.pictures = pictures
         self._known: set[tuple[str, int]] = set()
         self._status = "KILLED"
+
+    @property
+    def experiment(self) -> Any:
+        """The client; `rewind` has found or made the run."""
+        return self.client
 
     def callbacks(self) -> list[Callback]:
         """Feature maps, once the net is tested."""
@@ -63,10 +67,10 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         """See `RunLogger`; what the database has already is not logged again, for it would be the same."""
         above = self.run_folder.parent
         with exclusive(above, wait=True, name=_LOCK):  # of several jobs one makes the database
-            client = self._mlflow_client
-            found = client.get_experiment_by_name(self._experiment_name)
+            client = self.client
+            found = client.get_experiment_by_name(self.group)
             experiment_id = (
-                client.create_experiment(self._experiment_name, artifact_location=self._artifact_location)
+                client.create_experiment(self.group, artifact_location=(above / "mlflow").as_uri())
                 if found is None
                 else found.experiment_id
             )
@@ -89,14 +93,14 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         """See `RunLogger`."""
         from mlflow.entities import Param, RunTag
 
-        known = self._mlflow_client.get_run(self._run_id).data.params
+        known = self.client.get_run(self._run_id).data.params
         values = {_name(key): str(value)[:_LONGEST] for key, value in hyperparameters(record).items()}
         params = [Param(key, value) for key, value in values.items() if key not in known]
         for start in range(0, len(params), _MOST):
-            self._mlflow_client.log_batch(self._run_id, params=params[start : start + _MOST])
+            self.client.log_batch(self._run_id, params=params[start : start + _MOST])
         labels = [RunTag("tags", ", ".join(record.tags))] if record.tags else []
         labels += [RunTag("mlflow.note.content", record.notes)] if record.notes else []
-        self._mlflow_client.log_batch(self._run_id, tags=labels)
+        self.client.log_batch(self._run_id, tags=labels)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -140,7 +144,7 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
     def close(self) -> None:
         """Say how the run ended."""
         if self._initialized:
-            self._mlflow_client.set_terminated(self._run_id, self._status)
+            self.client.set_terminated(self._run_id, self._status)
 
 
 def _name(text: str) -> str:

@@ -52,14 +52,24 @@ class RunWandbLogger(RunLogger, WandbLogger):
         self.folder = Path(save_dir) / "wandb"
         self.journal = RunCSVLogger(str(self.folder))
         self._last_step = 0
-        self._wandb_init.pop("anonymous", None)  # W&B warns of it, whatever it is
-        self._wandb_init.update(
-            mode=mode,
-            settings=wandb.Settings(
-                console="off", silent=True, symlink=False, disable_git=True, save_code=False,
-                x_disable_stats=True, x_disable_machine_info=True,
-            ),
+        settings = wandb.Settings(
+            console="off", silent=True, symlink=False, disable_git=True, save_code=False,
+            x_disable_stats=True, x_disable_machine_info=True,
         )  # fmt: skip
+        self.options: dict[str, Any] = {
+            "dir": save_dir, "project": project, "mode": mode, "resume": "allow", "settings": settings,
+        }  # fmt: skip
+
+    @property
+    def experiment(self) -> Any:
+        """The run of W&B, which is begun when it is first asked for."""
+        if self._experiment is None:
+            import wandb
+
+            self._experiment = wandb.init(**self.options)
+            self._experiment.define_metric("trainer/global_step")
+            self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        return self._experiment
 
     def callbacks(self) -> list[Callback]:
         """Feature maps, once the net is tested."""
@@ -74,7 +84,7 @@ class RunWandbLogger(RunLogger, WandbLogger):
         else:
             self._id = secrets.token_hex(4)
             write_into(known, self._id.encode())
-        self._wandb_init["id"] = self._id
+        self.options["id"] = self._id
         for old in self.folder.glob("offline-run-*"):
             shutil.rmtree(old, ignore_errors=True)
         self.journal.rewind(step)
@@ -85,7 +95,7 @@ class RunWandbLogger(RunLogger, WandbLogger):
     @rank_zero_only
     def begin(self, record: RunRecord) -> None:
         """See `RunLogger`; what an earlier attempt logged up to here is logged again, in its order."""
-        self._wandb_init.update(
+        self.options.update(
             name=record.name, config=hyperparameters(record), tags=record.tags or None, notes=record.notes or None
         )
         pictures = sorted(self._kept_pictures(), key=_step_of)
