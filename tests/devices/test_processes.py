@@ -199,7 +199,7 @@ def test_a_signal_to_another_process_ends_the_run_resumably_too(started, signum,
     run, [other] = started(EVERY_STEP)
     os.kill(other, signum)
     run.communicate(timeout=120)
-    assert run.returncode == 128 + signum
+    assert run.returncode in (128 + signum, -signum)  # a shell says the first of both
     assert is_gone(other)
     assert record_in(tmp_path).status is Status.INTERRUPTED
 
