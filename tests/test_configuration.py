@@ -26,7 +26,6 @@ def nested(key, value):
     [
         ("trainer.max_epochs", 0),
         ("trainer.max_epochs", -1),
-        ("trainer.max_epochs", 1.5),
         ("trainer.max_epochs", "many"),
         ("trainer.max_epochs", None),
         ("data.batch_size", 0),

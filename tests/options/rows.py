@@ -49,6 +49,9 @@ SUPPORTED = (
     Row("precision", ("trainer.precision=16-true",), "as bf16-true; its range is small, so a run may diverge"),
     Row("fast_dev_run", ("+trainer.fast_dev_run=false",), "true is a partial run, and is left out of comparisons"),
     Row("max_epochs", ("trainer.max_epochs=2",)),
+    Row(
+        "max_epochs", ("trainer.max_epochs=2.5", "checkpoint=last"), "that part of the steps; the last weights are kept"
+    ),
     Row("min_epochs", ("+trainer.min_epochs=1",)),
     Row("max_steps", ("+trainer.max_steps=1000",), "also where it is never reached"),
     Row("max_steps", ("+trainer.max_steps=10",), "ends in mid-epoch"),
@@ -137,6 +140,16 @@ SUPPORTED = (
         ("trace=true",),
         "hashes of every step, the same after a resume; `reproduce.py RUN --bisect` reads them",
     ),
+    Row("optimizer", ("optimizer=muon",), "two optimizers in one: Muon for matrices, AdamW for the rest"),
+    Row(
+        "optimizer",
+        ("optimizer=muon", "+trainer.gradient_clip_val=0.1", "trainer.precision=16-mixed"),
+        "clipped together",
+    ),
+    Row("parameter_groups", ("parameter_groups=no_decay", "scheduler=triangular"), "a schedule keeps their ratio"),
+    Row("lookahead", ("classifier.lookahead={every:4,share:0.5}",), "slow weights are part of the optimizer's state"),
+    Row("mix", ("mix=cutmix", "mix.mixup=0.4", "augment=erasing"), "mixed targets; train/ counts the larger share"),
+    Row("first_layer", ("first_layer=whiten", "freeze=first_layer"), "from training patches, once"),
     Row("checkpoint", ("checkpoint=last",), "the weights at the end are kept, tested, recorded"),
     Row(
         "val_size", ("data.val_size=0", "checkpoint=last"), "all images are trained on; the record and the page say so"

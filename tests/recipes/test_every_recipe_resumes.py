@@ -40,6 +40,18 @@ EACH = {
     "half epochs, accumulated": ["trainer.max_epochs=2.5", "+trainer.accumulate_grad_batches=2", "scheduler=linear"],
     "all images, the last epoch": ["data.val_size=0", "scheduler=triangular"],
     "whitened": ["first_layer=whiten", "freeze=first_layer"],
+    "a speed run": [
+        "data.val_size=0",
+        "trainer.max_epochs=2.9",
+        "first_layer=whiten",
+        "freeze=first_layer",
+        "augment=alternating_flip",
+        "scheduler=triangular",
+        "optimizer=sgd",
+        "classifier.lookahead={every:5,share:0.5}",
+        "parameter_groups=no_decay",
+        "task.label_smoothing=0.2",
+    ],
     "the same images again": ["augment=erasing", "+trainer.overfit_batches=3"],
 }
 ALWAYS = ("no decay, muon", "lookahead around two")
