@@ -87,6 +87,7 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     most = (node.get("sweeper") or {}).get("max_batch_size")
     if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
         raise ConfigError(f"hydra.sweeper.max_batch_size is {most!r}; expected a whole number of at least 1, or null")
+    _check_shell(node.get("launcher") or {}, typed)
     launcher = str((node.get("launcher") or {}).get("_target_"))
     for key in ("n_jobs", "fail_fast"):
         value = OmegaConf.select(cfg, key)
@@ -185,6 +186,17 @@ def _plugin_classes() -> frozenset[str]:
         if isinstance(kind, type) and issubclass(kind, Callback) and kind is not Callback
     }
     return frozenset(plugins | own)
+
+
+def _check_shell(launcher: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """Refuse what a cluster's jobs would run in a shell, or hand to its scheduler, where a file says so."""
+    parameters = launcher.get("parameters")
+    named = [f"parameters.{name}" for name in parameters] if isinstance(parameters, Mapping) else []
+    for key in [*(["setup"] if launcher.get("setup") else []), *named]:
+        if not is_typed(f"hydra.launcher.{key}", typed):
+            raise ConfigError(
+                f"hydra.launcher.{key} is set in a file; a job would run it, so only the command line can"
+            )
 
 
 def _check_logging(node: Any, key: str, folders: Sequence[str]) -> None:
