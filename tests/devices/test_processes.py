@@ -96,14 +96,16 @@ def test_mixed_images_are_those_of_the_whole_batch(run_tiny, tmp_path):
     require_close(tmp_path / "outputs" / "one", tmp_path / "outputs" / "two")
 
 
-def test_fifty_steps_on_digits_agree_with_one_process(run_tiny, tmp_path):
+def test_fifty_steps_on_digits_agree_with_one_process(compose, tmp_path):
+    from vision_baselines.training.run import train
+
     options = [
-        *("data=digits", "data.batch_size=64", "data.source={_target_:vision_baselines.data.sources.Digits}"),
-        *("data.image_shape=[1,8,8]", *PLAIN_NET[:3], "+trainer.max_steps=50", "trainer.max_epochs=3"),
-        *("trainer.log_every_n_steps=1", "logger=csv", "checkpoint=last"),
+        *("data=digits", "model=cnn", "model.channels=[4,8]", "model.hidden_features=16", *PLAIN_NET[:3]),
+        *("+trainer.max_steps=50", "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "logger=csv"),
+        *("checkpoint=last", "callbacks.filters=null", "callbacks.parameters=null"),
     ]
     for name, devices in (("one", 1), ("two", 2)):
-        run_tiny(name, *options, f"trainer.devices={devices}")
+        train(compose(*options, f"trainer.devices={devices}", run_dir=tmp_path / "outputs" / name))
     losses = {}
     for name in ("one", "two"):
         with (tmp_path / "outputs" / name / "csv" / "metrics.csv").open(newline="") as file:
