@@ -271,7 +271,7 @@ def test_two_thousand_jobs_that_do_nothing_keep_files_and_memory_flat(tmp_path, 
 
     (tmp_path / "app.py").write_text(COUNTING)
     done = subprocess.run(
-        [sys.executable, "app.py", "-m", "hydra/launcher=local", "hydra.launcher.n_jobs=4",
+        [sys.executable, "app.py", "-m", "hydra/launcher=local", "hydra/sweeper=paired", "hydra.launcher.n_jobs=4",
          "+hydra.launcher.jobs._target_=app.Watched", "hydra.output_subdir=null", "hydra.sweep.dir=out",
          "x=range(0,2000)"],
         cwd=tmp_path, env=environment, capture_output=True, text=True,
