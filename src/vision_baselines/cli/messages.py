@@ -22,7 +22,7 @@ _LONGEST = 400
 _TRIED = re.compile(r"(?:[Tt]ried to allocate|[Uu]nable to allocate|allocate) ([\d.,]+ ?\w+)")
 
 # Options that come with Hydra or its plugins and so have no file in conf/.
-_HYDRAS_OWN = {"hydra/launcher": {"basic", "joblib"}, "hydra/sweeper": {"basic"}}
+_HYDRAS_OWN = {"hydra/launcher": {"basic", "joblib", "ray"}, "hydra/sweeper": {"basic"}}
 
 
 def understood(error: Exception) -> VisionBaselinesError:
