@@ -115,7 +115,12 @@ class FakeSweep:
         if saved.exists():
             history.rows = json.loads(saved.read_text())
         trainer = SimpleNamespace(
-            state=SimpleNamespace(fn="fit"), sanity_checking=False, max_epochs=EPOCHS, callbacks=[history, tells]
+            state=SimpleNamespace(fn="fit"),
+            sanity_checking=False,
+            max_epochs=EPOCHS,
+            world_size=1,
+            is_global_zero=True,
+            callbacks=[history, tells],
         )
         tells.on_train_start(trainer, None)
         for epoch in range(len(history.rows), EPOCHS):

@@ -58,6 +58,7 @@ TOP_LEVEL: dict[str, bool] = {
     "code": False,
     "comparison": False,
     "search": False,
+    "hparams_search": False,  # chooses values of other keys
     "expected": False,
     "keep_predictions": False,
     "keep_resume_states": False,

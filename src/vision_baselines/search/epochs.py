@@ -64,6 +64,7 @@ class TellsEpochs(pl.Callback):
         self._storage: JournalStorage | None = None
         self._known: dict[int, float] = {}
         self._objective, self._mode, self._pruner = "", "max", "none"
+        self._writes = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read what is known of the trial, and take up where the run stands.
@@ -71,6 +72,7 @@ class TellsEpochs(pl.Callback):
         Raises:
             PrunedError: It was to end before it was killed.
         """
+        self._writes = trainer.is_global_zero
         self._open()
         history = find_callback(trainer.callbacks, History)  # type: ignore[attr-defined]
         rows = [row["metrics"] for row in history.rows]
@@ -92,6 +94,13 @@ class TellsEpochs(pl.Callback):
         self._tell(trainer.current_epoch, float(trainer.callback_metrics[self._objective]))
         self._end_if_it_cannot_win(trainer, trainer.current_epoch)
 
+    def _is_behind(self, epoch: int) -> bool:
+        if self._pruner != "median" or epoch not in self._known:
+            return False
+        trials = self._trials()
+        is_over = trials[self.number].state.is_finished()
+        return not is_over and prunes_epoch(self._pruner, trials, self.number, self.place, self.n_seeds, self._mode)
+
     def _open(self) -> None:
         self._storage = open_storage(self.folder)
         attributes = self._storage.get_study_user_attrs(self._storage.get_study_id_from_name(STUDY))
@@ -109,6 +118,9 @@ class TellsEpochs(pl.Callback):
     def _tell(self, epoch: int, value: float) -> None:
         if not math.isfinite(value) or self._known.get(epoch) == value or self._storage is None:
             return
+        self._known[epoch] = value
+        if not self._writes:
+            return
         from optuna.exceptions import UpdateFinishedTrialError
 
         try:
@@ -118,17 +130,18 @@ class TellsEpochs(pl.Callback):
             log.debug("trial %d has ended", self.number)
         except OSError as error:
             raise StorageError(f"cannot write {self.folder / JOURNAL_FILE}: {error.strerror or error}") from error
-        self._known[epoch] = value
 
     def _end_if_it_cannot_win(self, trainer: pl.Trainer, epoch: int) -> None:
         is_last = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epoch + 1
-        if self._pruner != "median" or epoch not in self._known or is_last:
-            return
-        trials = self._trials()
-        if trials[self.number].state.is_finished():
-            return
-        if prunes_epoch(self._pruner, trials, self.number, self.place, self.n_seeds, self._mode):
-            best = max(self._known.values()) if self._mode == "max" else min(self._known.values())
+        is_behind = trainer.is_global_zero and not is_last and self._is_behind(epoch)
+        if trainer.world_size > 1:  # all processes of a run end, or none
+            is_behind = trainer.strategy.broadcast(is_behind)
+        if is_behind:
+            best = (
+                max(self._known.values(), default=math.nan)
+                if self._mode == "max"
+                else min(self._known.values(), default=math.nan)
+            )
             raise PrunedError(
                 f"pruned after epoch {epoch}: its best {self._objective}, {best:.4g}, is "
                 "behind the median of the trials before it"
