@@ -21,7 +21,7 @@ class SlurmLauncher(Launcher):
 
     Args:
         executor: ``slurm``, or ``local`` for processes of this machine, to try it out.
-        n_jobs: With ``local``, jobs at a time; none means one for each core.
+        n_jobs: Jobs at a time; none means `array_parallelism`, and with ``local`` one for each core.
         fail_fast: After the first failure cancel the jobs that are queued or running.
         poll_s: Seconds between two questions to the scheduler.
         jobs: What the application adds: a `vision_baselines.jobs.hooks.Hooks`; none: nothing.
@@ -59,7 +59,8 @@ class SlurmLauncher(Launcher):
         from vision_baselines.jobs.hooks import Hooks
         from vision_baselines.jobs.launch import launch
 
-        wishes = wishes_of({"executor": self.executor, **self.wishes})
+        at_once = {"array_parallelism": self.n_jobs} if self.n_jobs is not None else {}
+        wishes = wishes_of({"executor": self.executor, **self.wishes, **at_once})
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         slots = (self.n_jobs or cores) if self.executor == "local" else None
         submitter = Submitter(Path(str(self.config.hydra.sweep.dir)).absolute(), wishes)
