@@ -38,7 +38,7 @@ def command(root, tiny, tmp_path_factory):
 def search(command, environment):
     def run(name, *overrides, check=True):
         words, folder = command(name, *overrides)
-        done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True, timeout=3600)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done, folder
 
