@@ -8,14 +8,17 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from matplotlib.colors import to_hex
 
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.plots import style
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.dots import dots_chart, limits, ticks
 from vision_baselines.report.job_details import job_details, shared_settings
 from vision_baselines.report.marks import color_rules, short_names, signs
 from vision_baselines.report.page import page
+from vision_baselines.report.pictures import draw
 from vision_baselines.report.tables import job_rows
 
 
@@ -203,3 +206,26 @@ def test_text_stands_out_from_what_it_stands_on(root, scheme):
         for ground in ("paper", "sheet"):
             low, high = sorted(luminance(colors[name]) for name in (text, ground))
             assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
+
+
+@pytest.mark.parametrize("n", [2, 8, 9, 14])
+def test_tensorboards_pictures_have_the_colours_of_the_page(record, monkeypatch, n):
+    table = table_of(many(record, n), baseline="optimizer.lr=0, model=cnn")
+    drawn = []
+
+    def exported(figure):
+        for artist in figure.findobj():
+            found = re.match(r"group-(\d+):", artist.get_gid() or "")
+            if found:
+                color = artist.get_color() if hasattr(artist, "get_color") else artist.get_facecolor()
+                drawn.append((int(found[1]), to_hex(color if isinstance(color, str) else color[0])))
+        return b""
+
+    monkeypatch.setattr("vision_baselines.report.pictures.png", exported)
+    draw(table)
+    expected = {
+        sign.place: style.OTHER if sign.color is None else style.PALETTE[sign.color] for sign in signs(table)
+    }
+    assert {place for place, _ in drawn} == set(expected)
+    assert all(color == expected[place] for place, color in drawn)
+    assert len({color for color in expected.values() if color != style.OTHER}) == (n if n <= 8 else 7)

@@ -254,6 +254,40 @@ def test_forty_groups_fit_the_window_and_every_image_has_words(opened, forty, wi
     assert forty.page.stat().st_size < 2e6
 
 
+_BROKEN_WORDS = """() => {
+  const found = new Set();
+  for (const cell of document.querySelectorAll('.named td:first-child')) {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let text; (text = walker.nextNode());)
+      for (const word of text.data.matchAll(/[A-Za-z]{2,}|[0-9.]{2,}/g)) {
+        const range = document.createRange();
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) found.add(word[0]);
+      }
+  }
+  return [...found];
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 390, 700, 1280])
+@pytest.mark.parametrize("sweep", ["comparison", "wordy", "forty"])
+def test_no_word_of_a_name_is_broken_and_names_stand_above_their_values_in_a_narrow_window(
+    opened, request, sweep, width
+):
+    page, _, _ = opened(request.getfixturevalue(sweep).page, viewport={"width": width, "height": 900})
+
+    assert page.evaluate(_BROKEN_WORDS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for table in page.locator(".named:visible").all():
+        head = [box["y"] for cell in table.locator("th:visible").all() if (box := cell.bounding_box())]
+        row = [cell.bounding_box() for cell in table.locator("tbody tr").first.locator("td:visible").all()]
+        assert (row[1]["y"] >= row[0]["y"] + row[0]["height"] - 1) is (width <= 700)
+        assert len(head) == len(row)
+        assert len({round(box["y"]) for box in row[1:]}) == 1 or width > 700
+
+
 @pytest.mark.slow
 def test_on_paper_nothing_is_folded_away(opened, forty):
     page, _, _ = opened(forty.page)
@@ -283,7 +317,7 @@ def test_a_narrow_window_shows_the_answer_and_the_rest_when_asked(opened, compar
     page, _, _ = opened(comparison.page, viewport={"width": 390, "height": 800}, java_script_enabled=scripts)
     heads = page.locator("#results table").first.locator("th")
     shown = [head for head in heads.all_inner_texts() if head]
-    everything = page.get_by_label("Every column")
+    everything = page.locator("#results").get_by_label("Every column").first
     boxes = [box["x"] + box["width"] for head in heads.all() if (box := head.bounding_box())]
 
     assert len(boxes) == 5

@@ -34,7 +34,7 @@ def words(run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("verb", ALL)
 def test_json_is_alone_on_stdout_wherever_the_option_stands_and_the_same_in_a_file(verb, call, words, tmp_path):
     assert "--json" in call(verb, ["--help"]).out
@@ -58,6 +58,8 @@ def test_csv_is_alone_on_stdout_and_goes_beside_json_in_a_file(verb, call, words
     assert json.loads(path.read_text())
 
 
+@pytest.mark.few(5)
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("verb", ALL)
 @pytest.mark.parametrize("wrong", ["--no-such-option", "--json=table.txt", "--json=no/such/table.json"])
 def test_a_refusal_prints_nothing_to_stdout(verb, wrong, call, tmp_path):
@@ -68,6 +70,8 @@ def test_a_refusal_prints_nothing_to_stdout(verb, wrong, call, tmp_path):
     assert err.startswith("error: ")
 
 
+@pytest.mark.few(2)
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("verb", [verb for verb in ALL if RUN in NEEDED[verb]])
 def test_a_missing_folder_prints_nothing_to_stdout(verb, call, tmp_path):
     words = [word.format(run=tmp_path / "none", tmp=tmp_path, picture=tmp_path / "x.png") for word in NEEDED[verb]]

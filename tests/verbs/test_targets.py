@@ -57,9 +57,20 @@ def written_by(verb, parser, output, path, run, tmp_path):
     return words
 
 
-@pytest.mark.parametrize("names", [FILES[:1], pytest.param(FILES[1:], marks=pytest.mark.slow)], ids=["record", "all"])
+@pytest.mark.few(3)
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
-def test_no_option_of_any_command_writes_over_a_file_of_a_run(verb, names, call, parsers, run, tmp_path):
+def test_no_option_of_any_command_writes_over_a_record(verb, call, parsers, run, tmp_path):
+    refuses_to_write_over(FILES[:1], verb, call, parsers, run, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_no_option_of_any_command_writes_over_another_file_of_a_run(verb, call, parsers, run, tmp_path):
+    refuses_to_write_over(FILES[1:], verb, call, parsers, run, tmp_path)
+
+
+def refuses_to_write_over(names, verb, call, parsers, run, tmp_path):
     parser = parsers(verb)
     before = contents(run)
     for output in parser.outputs:

@@ -31,9 +31,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("name", ["folder", HOSTILE])
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.few(3)
+@pytest.mark.ci(every=5)
 @pytest.mark.parametrize("verb", READERS)
+@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize("name", ["folder", HOSTILE])
 def test_a_wrong_folder_is_exit_code_3_in_one_line_of_the_same_words(verb, mistake, name, call, tmp_path):
     make, begins, elsewhere = MISTAKES[mistake]
     make(tmp_path / name)

@@ -17,7 +17,7 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.plots.interval_rows import IntervalChart, IntervalRow, accuracy_chart, difference_chart
 from vision_baselines.plots.scale import keep_within
-from vision_baselines.plots.style import INK, MUTED, PAPER, WIDTH_IN, Look, new_axes
+from vision_baselines.plots.style import INK, MUTED, PAPER, WIDTH_IN, Look, about, new_axes
 
 _DOTS_IN, _TEXT_IN = 0.4, 0.16
 _ROOM = int(WIDTH_IN * 11.5)  # letters in a line, where they are bold
@@ -64,13 +64,14 @@ def interval_figure(chart: IntervalChart) -> Figure:
 def _draw(axes: Axes, top_in: float, line: IntervalRow, metric: Metric) -> None:
     """One row, `top_in` inches below the top: its label, the mean in its interval, and the seeds below."""
     look, texts = Look.of(line.place), _texts(line)
-    color, marker = look.color, look.marker
+    color, marker, gid = look.color, look.marker, about(line.place, line.label)
     y = top_in + 0.13 + _TEXT_IN * len(texts)
     seeds = [metric.scaled(seed) for seed in line.runs]
-    dots: dict[str, Any] = {"marker": marker, "color": color, "clip_on": False}
+    dots: dict[str, Any] = {"marker": marker, "color": color, "gid": gid, "clip_on": False}
     axes.scatter(seeds, [y + 0.13] * len(seeds), s=16, alpha=0.45, linewidths=0, **dots)
     if math.isfinite(line.low) and math.isfinite(line.high):
-        axes.plot([metric.scaled(line.low), metric.scaled(line.high)], [y, y], color=color, linewidth=2.4, zorder=3)
+        ends = [metric.scaled(line.low), metric.scaled(line.high)]
+        axes.plot(ends, [y, y], color=color, gid=gid, linewidth=2.4, zorder=3)
     axes.plot([metric.scaled(line.mean)], [y], markersize=7, zorder=4, **dots)
     over_rules = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.5}
     written: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center", "bbox": over_rules}

@@ -2,13 +2,15 @@
 
 Colours are Okabe and Ito's (2008, "Color Universal Design"), told apart by all common kinds of colour
 blindness; their yellow, too faint on white, is left out. Past eight groups the marker changes, so colour
-is never the only sign. The page replaces each colour by a variable of its own, lighter in dark mode (`svg`).
+is never the only sign, and colours stand for some of them only (`recolored`). The page replaces each colour by a
+variable of its own, lighter in dark mode (`svg`).
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,8 @@ from vision_baselines.comparison.formatting import shortened
 
 INK, MUTED, RULE, PAPER = "#1c2127", "#66707c", "#dfe3e8", "#ffffff"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5b6570")
+OTHER = "#b4bbc4"
+"""Of a group whose colour stands for another."""
 MARKERS = ("o", "s", "D", "^", "v", "P")
 SIGNED = "RdBu_r"
 """Colours of signed values everywhere: blue below 0, white at 0, red above."""
@@ -78,6 +82,14 @@ def about(place: int | None, text: str) -> str | None:
     'group-3:model=cnn'
     """
     return None if place is None else f"group-{place}:{text}"
+
+
+def recolored(figure: Figure, colors: Mapping[int, str]) -> None:
+    """Give what shows a group (`about`) the colour of its place, a line, marks or an area."""
+    for artist in figure.findobj():
+        found = re.match(r"group-(\d+):", artist.get_gid() or "")
+        if found and hasattr(artist, "set_color"):
+            artist.set_color(colors[int(found[1])])
 
 
 @contextmanager

@@ -49,16 +49,20 @@ class Sign:
 
 def signs(table: ComparisonTable) -> list[Sign]:
     """A sign for each group, the best group first."""
-    places = {row.label: place for place, row in enumerate(table.rows)}
-    ordered = table.best_first()
-    if len(ordered) <= COLORS:
-        colors = dict(places)
-    else:
-        kept = [row.label for row in ordered if row.counted][:_CHOSEN]
-        if table.baseline in places and table.baseline not in kept:
-            kept.append(str(table.baseline))
-        colors = {label: color for color, label in enumerate(kept)}
-    return [Sign(row.label, places[row.label], colors.get(row.label), mark(places[row.label])) for row in ordered]
+    places, colors = places_of(table), colors_of(table)
+    return [
+        Sign(row.label, places[row.label], colors.get(row.label), mark(places[row.label])) for row in table.best_first()
+    ]
+
+
+def colors_of(table: ComparisonTable) -> dict[str, int]:
+    """The place in the palette of each group that has a colour, for the page and for TensorBoard alike."""
+    if len(table.rows) <= COLORS:
+        return {row.label: place for place, row in enumerate(table.rows)}
+    kept = [row.label for row in table.best_first() if row.counted][:_CHOSEN]
+    if table.baseline in {row.label for row in table.rows} - set(kept):
+        kept.append(str(table.baseline))
+    return {label: color for color, label in enumerate(kept)}
 
 
 def color_rules(found: Iterable[Sign]) -> Markup:

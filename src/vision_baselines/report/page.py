@@ -23,6 +23,7 @@ from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.against import (
     CLASSES_SHOWN,
+    NARROW_READ_AGAINST,
     READ_AGAINST,
     lowest_recalls,
     recall_columns,
@@ -42,6 +43,7 @@ from vision_baselines.report.tables import (
     COSTS,
     JOB,
     NARROW,
+    NARROW_JOB,
     RESULT,
     STALE,
     epoch_columns,
@@ -89,6 +91,8 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         narrow=NARROW,
         narrow_sureness=("group", *NARROW_SURENESS),
         narrow_costs=("group", *COSTS[:3]),
+        narrow_read_against=NARROW_READ_AGAINST,
+        narrow_jobs=NARROW_JOB,
         costs=chosen(columns, ("group", *COSTS)),
         metrics=[column for column in columns if column.name in ("group", "mean") or column.name.endswith(" mean")],
         read_against=(against, table.best_first()) if len(against) > 3 else None,

@@ -1,15 +1,16 @@
 """All pictures of a comparison, each drawn once and kept in the two forms that are needed.
 
-A page shows SVG without a legend (it has one of its own, which stays in view); TensorBoard shows a PNG
-that must stand alone, so the legend is added before the second export. Accuracy shows every group; of
-many, the other figures show the best and the baseline, since nobody can tell forty curves apart.
+A page shows SVG without a legend (it has one of its own, which stays in view, and colours by its style sheet);
+TensorBoard shows a PNG that must stand alone, so the legend and the page's colours are added before the second export.
+Accuracy shows every group; of many, the other figures show the best and the baseline, since nobody can tell forty
+curves apart.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
@@ -46,7 +47,8 @@ from vision_baselines.plots.measured import (
 )
 from vision_baselines.plots.reliability import reliability_figure
 from vision_baselines.plots.search import search_figures
-from vision_baselines.plots.style import Look, add_legend, house_style
+from vision_baselines.plots.style import OTHER, PALETTE, Look, add_legend, house_style, recolored
+from vision_baselines.report.marks import colors_of
 from vision_baselines.report.mistakes_page import MistakesSection, mistakes_section
 
 GROUPS_IN_FIGURES = 12
@@ -204,13 +206,18 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
         "over_difference": [line.label for line in table.series if line.differences],
     }
     series = [line.label for line in table.series]
-    groups = [row.label for row in table.rows]
+    groups, chosen = [row.label for row in table.rows], colors_of(table)
+    colors = {label: PALETTE[chosen[label]] if label in chosen else OTHER for label in groups}
     for key, heading, caption, figure in figures:
         if figure is not None:
             vector = "" if key in CHARTS else svg(figure, key)
             own = legends.get(key)
             labels, among = ([row.label for row in drawn.get(key, shown)], groups) if own is None else (own, series)
-            add_legend(figure, [(label, Look.of(among.index(label))) for label in labels], heading)
+            looks = {label: Look.of(place) for place, label in enumerate(among)}
+            if own is None:
+                looks = {label: replace(look, color=colors[label]) for label, look in looks.items()}
+            recolored(figure, dict(enumerate(colors.values())))
+            add_legend(figure, [(label, looks[label]) for label in labels], heading)
             yield Picture(key, heading, caption, vector, png(figure), tuple(own or ()))
 
 

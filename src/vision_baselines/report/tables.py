@@ -28,6 +28,7 @@ COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_
 TERMINAL = ("group", "selection", "control", "jobs", "mean", "interval", "versus", "parameters")
 STALE = "seeds that are fresh no longer"
 JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
+NARROW_JOB = JOB[:6]  # in a narrow window
 
 
 @dataclass(frozen=True)
