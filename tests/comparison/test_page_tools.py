@@ -223,9 +223,7 @@ def test_tensorboards_pictures_have_the_colours_of_the_page(record, monkeypatch,
 
     monkeypatch.setattr("vision_baselines.report.pictures.png", exported)
     draw(table)
-    expected = {
-        sign.place: style.OTHER if sign.color is None else style.PALETTE[sign.color] for sign in signs(table)
-    }
+    expected = {sign.place: style.OTHER if sign.color is None else style.PALETTE[sign.color] for sign in signs(table)}
     assert {place for place, _ in drawn} == set(expected)
     assert all(color == expected[place] for place, color in drawn)
     assert len({color for color in expected.values() if color != style.OTHER}) == (n if n <= 8 else 7)
