@@ -144,14 +144,17 @@ def _under_hydra(verb: str) -> None:
 def _one_under_hydra(verb: str) -> None:
     from vision_baselines.sweep.callback import SweepCallback
 
+    SweepCallback.before = None
     try:
         with messages.config_dir_known(command_line.config_dir(sys.argv[1:])), trust.checked():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
         if _failure:
             raise _failure.pop()
     except BaseException as error:
+        understood = messages.understood(error) if isinstance(error, Exception) else None
         with contextlib.suppress(VisionBaselinesError):  # why the sweep ended says more than why it has no table
-            SweepCallback.finish(messages.understood(error) if isinstance(error, Exception) else None)
+            SweepCallback.finish(understood)
+        SweepCallback.restore(understood)
         raise
     SweepCallback.finish()
 

@@ -18,7 +18,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vision_baselines.comparison.errors import UnknownNameError
-from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
+from vision_baselines.sweep.untouched import Before
 
 if TYPE_CHECKING:
     from vision_baselines.report.write import Comparison
@@ -40,6 +41,7 @@ class SweepCallback(Callback):
     """
 
     current: ClassVar[SweepCallback | None] = None
+    before: ClassVar[Before | None] = None
     last_words: ClassVar[Sequence[str]] = ()
 
     def __init__(
@@ -60,20 +62,41 @@ class SweepCallback(Callback):
         self.warned = False
         self.has_run = False
 
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Look at a single run's folder before Hydra makes it."""
+        SweepCallback.before = Before.of(Path(config.hydra.run.dir))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember where the sweep's jobs lie."""
+        """Look at the sweep's folder before Hydra makes it, and remember where the sweep's jobs lie."""
+        SweepCallback.before = Before.of(Path(config.hydra.sweep.dir))
         if not config.preview and not config.get("list"):
             self.folder = Path(config.hydra.sweep.dir)
             SweepCallback.current = self
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Compare what is there, after every job of a launcher that runs them in this process."""
+        """Compare what is there, after every job of a launcher that runs them in this process.
+
+        Of a job that was refused nothing is left.
+        """
+        try:
+            _ = job_return.return_value
+        except (ConfigError, DataError):
+            Before.of_new(Path(config.hydra.runtime.output_dir)).restore()
+        except BaseException:  # of a job that ran; whoever asks for its value gets it
+            pass
         if self is SweepCallback.current:
             self.update()
 
     def __getstate__(self) -> dict[str, Any]:
         """In a job's own process there is nothing to compare: the sweep's process does that."""
         return {"folder": None, "warned": True, "options": self.options}
+
+    @classmethod
+    def restore(cls, error: Exception | None) -> None:
+        """Leave nothing of a command that was refused, by this `error`, where there was nothing before."""
+        before, cls.before = cls.before, None
+        if before is not None and isinstance(error, ConfigError | DataError):
+            before.restore()
 
     @classmethod
     def update(cls) -> None:

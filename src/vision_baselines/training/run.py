@@ -83,6 +83,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
     build.quieten_lightning()
     folder, cfg, config = plan.folder, plan.cfg, plan.config
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
+    if plan.decision.action not in (Action.SKIP, Action.PROBE):
+        require_accelerator(cfg.trainer.get("accelerator"), int(cfg.trainer.get("devices") or 1))
     with StopSignals() as stop, storage_errors(folder), sole_trainer(folder, wait=in_sweep):
         stop.deferring = True  # what is composed, built or written is not left half done
         plan = plan.renewed()
@@ -100,7 +102,6 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                     log.info("its resume states are gone; rerun=true keep_resume_states=true keeps them")
                 warn_of_lost_weights(dirpath)
                 return with_probes(cfg, config, decision.previous, folder)
-        require_accelerator(cfg.trainer.get("accelerator"), int(cfg.trainer.get("devices") or 1))
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):

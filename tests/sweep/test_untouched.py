@@ -1,0 +1,104 @@
+"""Nothing is left of a command that was refused where there was nothing before, and nothing else is removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vision_baselines as vb
+from vision_baselines.errors import ConfigError
+from vision_baselines.sweep.untouched import Before
+
+
+def hydra_writes(folder: Path) -> None:
+    (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", "multirun.yaml"):
+        (folder / name).write_text(name)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}
+
+
+def test_what_was_not_there_goes_with_the_folders_made_for_it(tmp_path):
+    for _ in range(2):
+        before = Before.of(tmp_path / "outputs" / "sweep" / "job")
+        hydra_writes(before.folder)
+        before.restore()
+        assert contents(tmp_path) == {}
+
+
+def test_an_empty_folder_that_was_there_stays(tmp_path):
+    (tmp_path / "job").mkdir()
+    before = Before.of(tmp_path / "job")
+    hydra_writes(before.folder)
+    before.restore()
+    assert contents(tmp_path) == {"job": b""}
+
+
+@pytest.mark.parametrize("name", ["run.json", "mine.txt", ".hydra/mine.yaml", "job/train.log", "checkpoints/best.ckpt"])
+def test_where_anything_else_lies_everything_stays(tmp_path, name):
+    before = Before.of(tmp_path / "job")
+    hydra_writes(before.folder)
+    (before.folder / name).parent.mkdir(exist_ok=True)
+    (before.folder / name).write_text("mine")
+    found = contents(tmp_path)
+    before.restore()
+    assert contents(tmp_path) == found
+
+
+def test_a_link_among_them_is_never_followed(tmp_path):
+    (tmp_path / "else").mkdir()
+    hydra_writes(tmp_path / "else" / "x")
+    (tmp_path / "job").symlink_to(tmp_path / "else" / "x")
+    before = Before.of(tmp_path / "job")
+    before.restore()
+    assert len(contents(tmp_path / "else")) == 7
+
+
+def test_what_was_there_of_hydras_files_stays(tmp_path):
+    hydra_writes(tmp_path / "job")
+    found = contents(tmp_path)
+    before = Before.of(tmp_path / "job")
+    hydra_writes(before.folder)
+    before.restore()
+    assert contents(tmp_path) == found
+
+
+def test_a_run_without_its_device_leaves_nothing_in_a_notebook(tmp_path, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    for word in ("trainer.accelerator=cuda", "data.batch_size=0"):
+        with pytest.raises(ConfigError):
+            vb.train([word, f"paths.output_dir={tmp_path / 'outputs'}"])
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.ci(every=2)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-m", "data.batch_size=0,-1"],
+        ["data.batch_size=0"],
+        ["-m", "data.batch_size=0,-1", "hydra/launcher=basic"],
+        ["trainer.accelerator=cuda"],
+        ["-m", "data.batch_size=0,-1", "hydra/launcher=joblib"],
+    ],
+)
+def test_a_refused_command_leaves_nothing_twice_in_a_row(root, tmp_path, words):
+    command = [sys.executable, str(root / "scripts" / "train.py"), *words, "name=x"]
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    for _ in range(2):
+        ended = subprocess.run(
+            [*command, f"paths.output_dir={tmp_path / 'outputs'}"],
+            cwd=tmp_path, env=hidden, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 2, ended.stderr
+        assert contents(tmp_path) == {}
