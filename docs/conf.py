@@ -38,6 +38,7 @@ html_theme = "furo"
 html_title = "vision-baselines"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = "_static/scorer.js"
 html_copy_source = False
 html_show_search_summary = False  # browsers do not let a page read files beside it
 html_show_sphinx = False

@@ -13,7 +13,8 @@ from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE
 
 _HYDRAS_FILE = "multirun.yaml"
 _MADE = (
-    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", _HYDRAS_FILE, LOCK_FILE, LEASE_FILE,
+    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", _HYDRAS_FILE, LOCK_FILE,
+    LEASE_FILE,
 )  # fmt: skip
 
 
