@@ -1,5 +1,5 @@
 // How Sphinx's search ranks what it finds: a page that says how something is done comes before references and chapters.
-const Scorer = {
+var Scorer = {
   score: ([docname, , , , score]) => score + (/^(howto|start)\//.test(docname) ? 40 : 0),
   objNameMatch: 11,
   objPartialMatch: 6,
