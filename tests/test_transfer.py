@@ -60,6 +60,7 @@ def test_finetuning_without_freezing_starts_there_and_moves_on(source, train_tin
     assert not net_of(tmp_path / "moved")[name].equal(net_of(source)[name])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("classes", "taken"), [([], True), (["data.classes=[9,8,7,6,5,4,3,2,1,0]"], False)])
 def test_the_head_is_taken_over_for_the_same_classes_alone(source, train_tiny, tmp_path, classes, taken):
     train_tiny(tmp_path / "run", f"init_from={source}", "optimizer.lr=0", *classes)
@@ -210,6 +211,7 @@ def test_a_sweep_pretrains_first_whatever_the_order(cli, tmp_path):
     assert {name for name in before if not before[name].equal(after[name])} == {"head.4.weight", "head.4.bias"}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("way", ["scratch", "finetuned", "frozen"])
 def test_the_default_data_has_enough_images_for_every_way(compose, way):
     cfg = compose(f"transfer={way}", "data=digits")

@@ -29,6 +29,8 @@ def _torch_sizes(chain: Chain, input_size: int) -> list[int] | None:
     return sizes
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_500_random_chains_have_torchs_sizes_and_are_refused_where_torch_refuses() -> None:
     rng, refused = random.Random(0), 0
     for _ in range(500):

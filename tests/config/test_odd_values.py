@@ -80,6 +80,7 @@ def test_so_does_every_key_of_every_other_choice(compose: Callable[..., Any], ti
                     assert tried(cfg, key, value).count("\n") <= 1, (option, key, value)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [

@@ -50,6 +50,7 @@ def loader(tmp_path):
     GlobalHydra.instance().hydra = before
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("jobs", "in_full"),
     [

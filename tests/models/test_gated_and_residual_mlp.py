@@ -98,6 +98,8 @@ def test_each_norm_is_the_formula_it_is_said_to_be(norm, normalise, skip):
     np.testing.assert_allclose(net(images).detach().numpy(), affine(net.head, x), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_without_gates_it_is_a_plain_net_of_the_same_widths_or_of_the_same_size(net_of):
     plain = GatedMLP((2, 1, 1), 2, hidden_features=[6, 4], gates=False)
     twin = FC((2, 1, 1), 2, hidden_features=[6, 4], dropout=0)

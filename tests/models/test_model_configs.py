@@ -26,6 +26,7 @@ def test_the_named_models_of_the_tutorial_are_there():
     assert {"gated_mlp", "residual_mlp", "resnet18"} <= set(MODELS)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("model", SAMPLED)
 @pytest.mark.parametrize(
     "image_shape",

@@ -63,6 +63,7 @@ def step(net, optimizer, images, target):
     optimizer.step()
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "model", ["cnn", "cnn_gap", "fc", "linear", "fc_matched", "gated_mlp", "residual_mlp", "resnet18"]
 )

@@ -36,6 +36,8 @@ def altered(folder, **fields):
     record.write(folder)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_table_of_the_three_likeliest_classes_and_three_files_of_all(called, sweep, digits, tmp_path):
     outputs = {kind: tmp_path / f"found.{kind}" for kind in ("json", "csv", "html")}
     options = [word for kind, file in outputs.items() for word in (f"--{kind}", file)]

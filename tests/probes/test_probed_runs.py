@@ -189,8 +189,8 @@ def test_a_single_run_prints_them_and_a_job_of_a_sweep_does_not(probed, monkeypa
     from vision_baselines.cli import entry
     from vision_baselines.training import run as run_module
 
-    monkeypatch.setattr(entry, "planned", lambda cfg: None)
-    monkeypatch.setattr(run_module, "run", lambda plan: probed[0])
+    monkeypatch.setattr(entry, "planned", lambda cfg: SimpleNamespace(folder=probed[1]))
+    monkeypatch.setattr(run_module, "run", lambda plan, callbacks: probed[0])
     cfg = compose("probe=all")
     for mode, printed in ((RunMode.RUN, True), (RunMode.MULTIRUN, False)):
         monkeypatch.setattr(entry.HydraConfig, "get", lambda mode=mode: SimpleNamespace(mode=mode))

@@ -78,6 +78,7 @@ def test_a_distance_that_is_none_is_refused(px):
         Shift(px)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("override", "message"),
     [

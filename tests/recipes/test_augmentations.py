@@ -36,6 +36,7 @@ def draws_of(samples, epoch: int = 3, seed: int = 1) -> SampleDraws:
     return SampleDraws(torch.as_tensor(samples), seed=seed, epoch=epoch)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_becomes_of_an_image_depends_on_no_other(kind, channels):

@@ -14,6 +14,7 @@ LOOKS_ON = ["none", "model_checkpoint", "model_summary", "rich_progress_bar", "l
 CHANGES = ["early_stopping", "ema", "swa"]
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("chosen", [*LOOKS_ON, *CHANGES])
 def test_whatever_is_chosen_a_run_has_what_its_record_needs(chosen, compose):
     callbacks = compose(f"callbacks={chosen}").callbacks

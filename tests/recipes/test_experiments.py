@@ -48,6 +48,7 @@ def test_other_commands_are_left_alone(own, words):
     assert commands(words) == []
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("value", ["ac,ab", "choice(ac,ab)", "'ac',ab", "ac,ab,ac"])
 def test_each_gets_the_words_that_it_would_be_run_by_alone(own, value):
     first, second = commands(["-m", "--config-dir=x", "seed=0,1", f"experiment={value}"])
@@ -55,6 +56,8 @@ def test_each_gets_the_words_that_it_would_be_run_by_alone(own, value):
     assert second.words == ["-m", "--config-dir=x", "seed=0,1", "experiment=ab", "name=shared"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_glob_names_those_that_match_and_two_of_one_name_get_folders_of_their_own(own):
     assert [one.name for one in commands(["-m", "experiment=glob(a?)"])] == ["aa", "ab", "ac"]
     found = commands(["-m", "experiment=glob([a*,cnn*],exclude=*mnist)"])
@@ -105,6 +108,8 @@ def test_one_that_fails_does_not_stop_the_next(own, capsys, monkeypatch):
     assert sys.argv == ["train.py"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_with_fail_fast_it_does(own, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     ran, _ = run_with({"ab": TrainingError("x")}, "fail_fast=true")
@@ -112,6 +117,7 @@ def test_with_fail_fast_it_does(own, capsys, monkeypatch):
     assert "ac  not run" in capsys.readouterr().out
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Interrupted(signal.SIGTERM)])
 def test_a_signal_ends_all(own, capsys, monkeypatch, error):
     monkeypatch.setattr(sys, "argv", ["train.py"])
@@ -120,6 +126,8 @@ def test_a_signal_ends_all(own, capsys, monkeypatch, error):
     assert "ab  not run" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_all_refused_is_an_error_of_the_config(own, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert isinstance(run_with(dict.fromkeys(["aa", "ab", "ac"], ConfigError("x")))[1], ConfigError)

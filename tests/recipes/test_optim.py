@@ -200,6 +200,7 @@ def _train(made, optimizer, steps, *, first=0):
     return schedule
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("lookahead", [None, {"every": 2, "share": 0.3}])
 @pytest.mark.parametrize("groups", MANY.values(), ids=MANY)
 def test_a_state_that_is_saved_and_loaded_goes_on_to_the_same_bits(groups, lookahead, tmp_path):

@@ -37,6 +37,7 @@ def test_a_whole_number_of_epochs_is_left_to_lightning():
     assert options(max_epochs=3) == {}
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("value", ["3.0", "0", "-1.5", ".nan", "0.0"])
 def test_other_numbers_are_refused(value, compose):
     from vision_baselines.config.checks import checked_config

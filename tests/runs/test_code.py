@@ -128,6 +128,8 @@ def test_a_finished_run_of_other_code_is_kept_and_said_to_be_so_once(finished, c
     assert caplog.text.count("is of other code (models.cnn): it is kept and compared as a group of its own") == 1
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_it_is_refused_or_ignored_where_that_is_asked(finished, caplog):
     recorded = read_record(finished)
     with pytest.raises(ConfigError, match=r"other code \(models\.cnn\); rerun=true"):

@@ -131,6 +131,7 @@ def test_whether_a_net_takes_other_sizes_is_tried(model, is_taken):
     assert (found.reason is None) is is_taken
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("names", ["fcc", "", "fc,", "os.system", "../model/fc", "model=fc"])
 def test_a_net_to_compare_with_that_does_not_exist_is_refused_in_a_line(run, names):
     found = run(main, [*MNIST, "--against", names])

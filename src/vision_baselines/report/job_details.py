@@ -20,7 +20,7 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.tables import JobRow, failure_reason
 from vision_baselines.runs.factored import factored
-from vision_baselines.runs.files import RUN_PAGE
+from vision_baselines.runs.files import RUN_PAGE, is_probe_picture
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
@@ -96,7 +96,7 @@ def pictures_by_probe(
             links: dict[str, list[Link]] = {}
             for link in job.pictures:
                 probe, _, name = link.name.partition("/")
-                if name and probe != "features":
+                if is_probe_picture(link.name) and probe != "features":
                     links.setdefault(probe, []).append(link)
             for probe, pictures in links.items():
                 found.setdefault(probe, []).append((row.label, pictures))

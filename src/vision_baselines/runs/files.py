@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status, read_record
@@ -30,6 +31,8 @@ _WRITTEN = re.compile(
     r"|wandb/(metrics\.csv|run_id\.txt|pictures/\d+@[^/]+\.png)"
     r"|checkpoints/((best|last|resume-step=\d+)\.ckpt(\.sha256)?)"
 )
+# What W&B writes for itself, also after a record has listed the run's files.
+_SYNCED = re.compile(r"wandb/(offline-)?run-\d{8}_\d{6}-\w+/.+")
 RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
 _FOLDERS = ("checkpoints", "csv", ".hydra")
 # A picture of a probe: written where a record lists it.
@@ -147,9 +150,15 @@ def clear(folder: Path, record: RunRecord | None) -> None:
         if name != RECORD_FILE:
             (folder / name).unlink(missing_ok=True)
     (folder / RECORD_FILE).unlink(missing_ok=True)
-    for name in {name.partition("/")[0] for name in own if "/" in name}:
-        if not any((folder / name).iterdir()):
-            (folder / name).rmdir()
+    remove_empty_folders(folder, own)
+
+
+def remove_empty_folders(folder: Path, names: Iterable[str]) -> None:
+    """Remove folders below `folder` that held the files `names`, paths below it, and hold nothing now."""
+    above = {parent for name in names for parent in PurePosixPath(name).parents if parent.name}
+    for parent in sorted(above, key=lambda parent: -len(parent.parts)):
+        with suppress(OSError):
+            (folder / parent).rmdir()
 
 
 def write_pictures(folder: Path, pictures: Mapping[str, bytes], before: Sequence[str] = ()) -> list[str]:
@@ -187,7 +196,13 @@ def _removable(record: RunRecord, there: Set[str]) -> list[str]:
     own = sorted(name for name in there if _WRITTEN.fullmatch(name))
     if record.files:
         own = [name for name in own if name in {*record.files, RECORD_FILE, RUN_PAGE} or name.endswith(".row")]
-    return own + [name for name in record.files if _PICTURE.fullmatch(name) and name in there]
+    own += sorted(name for name in there if _SYNCED.fullmatch(name))
+    return own + [name for name in record.files if is_probe_picture(name) and name in there]
+
+
+def is_probe_picture(name: str) -> bool:
+    """Whether a file of a run's folder, by its path below it, is a picture that a probe has drawn."""
+    return _PICTURE.fullmatch(name) is not None
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[str]:

@@ -6,11 +6,10 @@ to have the earlier result again, move all files back and give the record its na
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from vision_baselines.runs.files import names_below, run_files
+from vision_baselines.runs.files import names_below, remove_empty_folders, run_files
 from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import read_regular
@@ -39,7 +38,7 @@ def set_aside(folder: Path, record: RunRecord) -> None:
         if name != RECORD_FILE:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(place / name)
-    _remove_empty(folder)
+    remove_empty_folders(folder, run_files(place, record))
 
 
 def replaced_files(folder: Path) -> list[str]:
@@ -60,18 +59,9 @@ def remove_replaced(folder: Path) -> None:
     for name in sorted(found, key=lambda name: name.endswith(f"/{_RECORD}")):  # it says which files are the run's
         (folder / name).unlink(missing_ok=True)
     if found:
-        _remove_empty(folder / REPLACED)
-        with suppress(OSError):
-            (folder / REPLACED).rmdir()
+        remove_empty_folders(folder, found)
 
 
 def is_waiting(folder: Path) -> bool:
     """Whether an earlier result waits in a run's folder."""
     return bool(names_below(folder / REPLACED)) and bool(replaced_files(folder))
-
-
-def _remove_empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink() and path.name != REPLACED:
-            with suppress(OSError):
-                path.rmdir()

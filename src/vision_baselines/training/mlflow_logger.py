@@ -41,6 +41,7 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
     def __init__(self, save_dir: str, experiment_name: str, pictures: bool = True) -> None:
         for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
             os.environ.setdefault(name, "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells each step of making the database
         self.run_folder = Path(save_dir).absolute()
         uri = f"sqlite:///{(self.run_folder.parent / MLFLOW_FILE).as_posix()}?timeout=60"
         super().__init__(experiment_name=experiment_name, tracking_uri=uri)

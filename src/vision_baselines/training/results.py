@@ -14,7 +14,7 @@ from torch import nn
 from vision_baselines.comparison.metric import Metric, headline_value
 from vision_baselines.probes.filters import FilterPictures, filters_of, log_filters
 from vision_baselines.report.hparams import measurements, session
-from vision_baselines.runs.files import FILTERS_FILE
+from vision_baselines.runs.files import FILTERS_FILE, is_probe_picture
 from vision_baselines.runs.record import EpochRow, RunRecord, Status
 from vision_baselines.storage.atomic import staged, write_atomically
 from vision_baselines.storage.hashing import state_sha256
@@ -84,7 +84,7 @@ def probe_lines(record: RunRecord) -> list[str]:
         probe: values[:_SHOWN] + [f"{len(values) - _SHOWN} more"] * (len(values) > _SHOWN)
         for probe, values in lines.items()
     }
-    drawn = [name for name in record.files if name.endswith(".png") and "/" in name]
+    drawn = [name for name in record.files if is_probe_picture(name)]
     for probe in sorted({name.partition("/")[0] for name in drawn}):
         names = [name for name in drawn if name.startswith(f"{probe}/")]
         more = f" and {len(names) - _DRAWN} more" if len(names) > _DRAWN else ""
