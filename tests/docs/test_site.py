@@ -162,7 +162,7 @@ def _shown(folder: Path) -> dict[str, list[str]]:
 def test_every_config_file_that_a_how_to_page_shows_composes_and_names_classes_that_may_be_built(tmp_path):
     shown = _shown(tmp_path)
     assert "server" in shown["logger"]
-    assert ("stopping" in shown["callbacks"], "two_convs" in shown["model"]) == (True, True)
+    assert "two_convs" in shown["model"]
     with extra_config_dir(tmp_path):
         plain = OmegaConf.to_container(
             composed([f"{group}=[{','.join(shown[group])}]" for group in shown]), resolve=False
@@ -170,7 +170,7 @@ def test_every_config_file_that_a_how_to_page_shows_composes_and_names_classes_t
     check_targets({key: plain[key] for key in ("model", "callbacks", "logger")}, ["my_lab"])
     check_written_paths(plain)
     assert "server" in plain["logger"]
-    assert {"stop", "checkpoints"} <= set(plain["callbacks"])
+    assert "checkpoints" in plain["callbacks"]
 
 
 @pytest.mark.slow

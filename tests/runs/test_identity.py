@@ -19,7 +19,7 @@ RELEASED = Path(__file__).parent / "released"
 CONFIGS = {path.parent.name: json.loads(path.read_text()) for path in RELEASED.glob("*/configs.json")}
 # Defaults that have become ``auto`` since; a record says what they were.
 SINCE_AUTO = {"data=image_folder": ["data.num_classes=10"]}
-# Files that were changed on purpose: batches of 16 where a tenth of the digits is trained on, and a control that can fail.
+# Changed on purpose: batches of 16 where a tenth of the digits is trained on, and a control that can fail.
 SINCE_AUTO |= {f"transfer={way}": ["data.batch_size=64"] for way in ("finetuned", "frozen", "scratch")}
 ANOTHER = {"experiment=chance_level_noise"}
 QUICK = ("", "model=fc", "data=mnist", "experiment=cnn_vs_fc_digits")

@@ -95,7 +95,7 @@ def pictures_by_probe(
         for job in jobs[:1]:
             links: dict[str, list[Link]] = {}
             for link in job.pictures:
-                probe, _, name = link.name.partition("/")
+                probe = link.name.partition("/")[0]
                 if is_probe_picture(link.name) and probe != "features":
                     links.setdefault(probe, []).append(link)
             for probe, pictures in links.items():
