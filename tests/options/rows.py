@@ -234,10 +234,12 @@ REFUSED = (
         "CSVLogger",
     ),
 )
-# Tried by tests/comparison/test_until_decided.py.
-SWEEPER = (
+# Tried by tests/comparison/test_until_decided.py and tests/search.
+SWEEPERS = (
     "| hydra/sweeper | `-m hydra/sweeper=until_decided seed=auto comparison.max_seeds=30` | supported | seeds are "
-    "added in rounds until every group is decided against the baseline; interrupted and resumed to the same decisions |"
+    "added in rounds until every group is decided against the baseline; interrupted and resumed to the same decisions |",
+    "| hydra/sweeper | `-m hydra/sweeper=search search.trials=30 search.seeds=2` | supported | a search that was killed has "
+    "the trials of one that was not, no run twice (one job at a time) |",
 )
 # Tried by a test of its own: a clock cannot be the same twice.
 OTHER = {
@@ -299,7 +301,7 @@ def page() -> str:
         tried = " ".join(f"`{text}`" for text in row.overrides) or "default"
         lines.append(f"| {row.option} | {tried} | {'supported' if row.supported else 'refused'} | {row.note} |")
     lines += [f"| {name} | `+trainer.max_time=…` | supported | {note} |" for name, note in OTHER.items()]
-    lines.append(SWEEPER)
+    lines += SWEEPERS
     lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in NO_PART.items()) + "."]
     lines += ["", *STRESS]
     return "\n".join(lines) + "\n"

@@ -56,6 +56,7 @@ def compared(sweep, kill, uninterrupted, points, **options):
     return study
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("at", "how"), [(4, "torn"), (11, "before"), (33, "after")])
 def test_a_kill_at_any_write_changes_nothing(sweep, kill, uninterrupted, at, how):
     compared(sweep, kill, uninterrupted, [(at, how)], n=5, seeds=1)
@@ -128,6 +129,8 @@ def test_the_trials_follow_from_the_seed_of_the_sampler(sweep, tmp_path):
         assert one["optimizer.lr"] != other["optimizer.lr"]
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_what_is_no_matter_of_the_settings_ends_the_search_and_is_tried_again(sweep):
     class StorageError(Exception):
         pass

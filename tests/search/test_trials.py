@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -13,6 +14,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.search.pruning import by_epoch, prunes_epoch, prunes_seeds, step_of
 from vision_baselines.search.results import result_of
 from vision_baselines.search.study import SEED_VALUES, Plan, next_values
+from vision_baselines.sweep.hooks import RunHooks
 
 
 def states(study):
@@ -30,13 +32,18 @@ def test_a_trial_is_the_mean_over_its_seeds_which_run_in_their_order(sweep):
         assert len({tuple(text for text in job if not text.startswith("seed=")) for job in mine}) == 1
 
 
-@pytest.mark.parametrize("slots", [1, 3])
-def test_rounds_are_as_wide_as_the_launcher(sweep, slots):
+@pytest.mark.few(1)
+@pytest.mark.parametrize("slots", [3, 1])
+def test_rounds_are_as_wide_as_the_launcher_and_said_once(sweep, slots, capsys):
     sweep.diverges = lambda settings: False
-    study = sweep.run(n=7, seeds=2, slots=slots, pruner="none")
-    assert len(study.trials) == 7
+    study = sweep.run(n=4, seeds=2, slots=slots, pruner="none")
+    assert len(study.trials) == 4
     assert max(sweep.rounds) == slots
-    assert sum(sweep.rounds) == 14
+    assert sum(sweep.rounds) == 8
+    said = capsys.readouterr().out
+    for number in range(4):
+        assert said.count(f"trial {number} of 4: ") == 1
+        assert said.count(f"trial {number} of 4 goes on: seed=1\n") == 1
 
 
 @pytest.mark.slow
@@ -134,6 +141,8 @@ def test_every_sampler_follows_from_its_seed_and_the_trials_alone(sweep, sampler
     assert [next_values(study.plan, study.trials[:number]) for number in range(5)] == found
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_several_objectives_give_a_front_and_prune_nothing(sweep, monkeypatch):
     from vision_baselines.search import trials as module
 
@@ -206,3 +215,12 @@ def test_the_dashboards_storage_is_optunas_own(sweep):
     loaded = optuna.load_study(study_name="search", storage=storage)
     assert [trial.params for trial in loaded.trials] == [trial.params for trial in study.trials]
     assert loaded.direction.name == "MAXIMIZE"
+
+
+def test_a_round_of_trials_is_said_by_the_search_and_other_jobs_by_the_launcher():
+    def jobs(*typed):
+        return [SimpleNamespace(task=["model=fc", text]) for text in typed]
+
+    assert RunHooks().announced(jobs("search.trial=0", "search.trial=1"), 2) == ""
+    assert RunHooks().announced(jobs("search.trials=4"), 1) == "1 job, 1 at a time"
+    assert RunHooks().announced(jobs("seed=0", "seed=1"), 2) == "2 jobs, 2 at a time"

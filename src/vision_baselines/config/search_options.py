@@ -17,6 +17,8 @@ COSTS = ("parameters", "flops_per_image", "fit_s")
 WILCOXON_SEEDS = 5
 """With fewer the test cannot reach its threshold before the last seed: of 3 pairs, p is at least 0.125."""
 DEFAULT_TRIALS = 30
+TRIAL = "search.trial"
+"""The key of a job that says which trial it belongs to."""
 _MOST = 100_000
 _WORDS = {"sampler": (SAMPLERS, False), "pruner": (PRUNERS, True)}
 # Least and most of every number, and whether it may be null.

@@ -20,6 +20,7 @@ from vision_baselines.jobs.job import Job, packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words
+from vision_baselines.text import plural
 
 J = TypeVar("J", bound=Job)
 
@@ -72,6 +73,10 @@ class Hooks(Generic[J]):
     def running(self, jobs: Sequence[J], config: DictConfig) -> Iterator[None]:
         """Around all jobs, while they run."""
         yield
+
+    def announced(self, jobs: Sequence[J], slots: int) -> str:
+        """What is said of the jobs that are to be run, `slots` at a time; nothing where it is empty."""
+        return f"{plural(len(jobs), 'job')}, {slots} at a time"
 
     def starts(self, jobs: Sequence[J], config: DictConfig) -> None:
         """Called before the first process, if any is to be started."""

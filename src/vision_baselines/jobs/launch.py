@@ -28,7 +28,6 @@ from vision_baselines.jobs.signals import Interrupted, StopSignals
 from vision_baselines.jobs.summary import failures, labels
 from vision_baselines.jobs.surroundings import Surroundings
 from vision_baselines.jobs.worker_entry import run
-from vision_baselines.text import plural
 
 J = TypeVar("J", bound=Job)
 
@@ -92,8 +91,8 @@ def launch(
         try:
             with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots, live=bool(output)) as console:
                 stop.deferring = True
-                if to_run:
-                    console.note(f"{plural(len(to_run), 'job')}, {min(slots, len(to_run))} at a time")
+                if to_run and (words := hooks.announced(to_run, min(slots, len(to_run)))):
+                    console.note(words)
                 if skipped := len(jobs) - len(to_run):
                     console.note(f"{skipped} of {len(jobs)} jobs are finished already")
                 if too_many:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.search_options import seeds_of
+from vision_baselines.config.search_options import TRIAL, seeds_of
 from vision_baselines.errors import PrunedError, StorageError
 from vision_baselines.search.pruning import by_epoch, prunes_epoch, step_of
 from vision_baselines.search.storage import JOURNAL_FILE, STUDY, open_storage
@@ -38,7 +38,7 @@ def search_callbacks(cfg: DictConfig, folder: Path) -> list[pl.Callback]:
         cfg: The run's.
         folder: The sweep's, in which the journal lies.
     """
-    number = OmegaConf.select(cfg, "search.trial")
+    number = OmegaConf.select(cfg, TRIAL)
     if number is None or not (folder / JOURNAL_FILE).is_file():
         return []
     options = OmegaConf.to_container(cfg.search, resolve=True)

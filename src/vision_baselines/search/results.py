@@ -11,7 +11,7 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from vision_baselines.config.plan import RunPlan
-from vision_baselines.config.search_options import COSTS, objectives_of
+from vision_baselines.config.search_options import COSTS, TRIAL, objectives_of
 from vision_baselines.config.selection import SPLIT
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import select
@@ -50,7 +50,7 @@ def result_of(folder: Path, number: int, objectives: Sequence[str]) -> Result:
         return Result("pruned", reason=reason)
     if record.status is Status.DIVERGED:
         return Result("failed", reason=reason)
-    if record.status is Status.FAILED and f"search.trial={number}" in record.overrides:
+    if record.status is Status.FAILED and f"{TRIAL}={number}" in record.overrides:
         is_of_machine = failure is not None and failure.kind in _OF_THE_MACHINE
         return Result("machine" if is_of_machine else "failed", reason=reason)
     return Result("open")

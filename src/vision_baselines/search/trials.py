@@ -18,12 +18,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from vision_baselines.comparison.search import settings_text
 from vision_baselines.config.plan import RunPlan
-from vision_baselines.config.search_options import DEFAULT_TRIALS, check_can_search, seeds_of
+from vision_baselines.config.search_options import DEFAULT_TRIALS, TRIAL, check_can_search, seeds_of
 from vision_baselines.config.selection import SPLIT
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.console import say
 from vision_baselines.runs.dotted import select
-from vision_baselines.runs.fingerprint import job_name
+from vision_baselines.runs.fingerprint import job_name, key_of
 from vision_baselines.runs.record import RECORD_FILE
 from vision_baselines.search.pruning import prunes_seeds
 from vision_baselines.search.results import Result, objectives_and_directions, result_of
@@ -65,6 +65,7 @@ class Trials:
         self._folders: dict[int, list[str]] = {}
         self._lost: dict[int, str] = {}
         self._n_launched = 0
+        self._just_added: set[int] = set()
         first = {one.key: one.choices[0] if one.choices else one.low for one in space.parameters}
         base = self._planned(first, self.seeds[0], 0)
         check_can_search(base.resolved)
@@ -121,6 +122,7 @@ class Trials:
             say(f"{len(study.trials) - len(study.running())} of {self.wanted} trials are done already")
         while jobs := self._round(study):
             self._write(study)
+            self._say_what_goes_on(jobs)
             found = self.launch(list(jobs.values()), self._n_launched)
             self._n_launched += len(jobs)
             returned.append(found)
@@ -152,9 +154,16 @@ class Trials:
 
     def _add(self, study: Study) -> int:
         number = study.add_next()
-        values = study.values_of(number)
-        say(f"trial {number} of {self.wanted}: {settings_text(values)}")
+        say(f"trial {number} of {self.wanted}: {settings_text(study.values_of(number))}")
+        self._just_added.add(number)
         return number
+
+    def _say_what_goes_on(self, jobs: Mapping[int, Sequence[str]]) -> None:
+        """The trials of a round that were added before it, and the seed that each is at."""
+        for number in [number for number in jobs if number not in self._just_added]:
+            seed = next(text for text in jobs[number] if key_of(text) == "seed")
+            say(f"trial {number} of {self.wanted} goes on: {seed}")
+        self._just_added.clear()
 
     def _next_job(self, study: Study, number: int) -> tuple[Path, list[str]] | None:
         """The job that a trial waits for, and its folder; None where the trial is over, which is told."""
@@ -255,7 +264,7 @@ class Trials:
 
     def _job(self, values: Mapping[str, Value], seed: int, number: int) -> list[str]:
         chosen = [] if self._selected is None else [f"comparison.select={self._selected}"]
-        return [*self.space.overrides(values), f"seed={seed}", *chosen, f"search.trial={number}"]
+        return [*self.space.overrides(values), f"seed={seed}", *chosen, f"{TRIAL}={number}"]
 
     def _choose_by(self, objective: str) -> None:
         """Let the sweep's comparison choose by what is searched for."""

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.plan import planned
+from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.hooks import Hooks, job_folder
 from vision_baselines.jobs.job import packed
@@ -141,6 +142,11 @@ class RunHooks(Hooks[Job]):
         self._folder = Path(str(config.hydra.sweep.dir))
         with noted(self._folder, [job.folder for job in jobs]):
             yield
+
+    def announced(self, jobs: Sequence[Job], slots: int) -> str:
+        """Nothing of the trials of a search, which says of each round itself what it has."""
+        is_search = all(any(key_of(text) == TRIAL for text in job.task) for job in jobs)
+        return "" if is_search else super().announced(jobs, slots)
 
     def starts(self, jobs: Sequence[Job], config: DictConfig) -> None:
         """Write the columns of HParams, which TensorBoard keeps as it finds them first."""
