@@ -8,7 +8,7 @@ The budget of a study is a number of epochs trained, those of pruned trials incl
 whole trial. A study adds trials until it is used up; one that it cuts short does not count. What a study has found
 after k epochs is the best value of a trial that was complete by then, and a trial's value is the best validation
 accuracy of its epochs. Study n of either kind has n as the seed of its sampler, weights, dropout and order of the
-images. The test accuracy is that of the chosen trial's best epoch, and chooses nothing.
+images. The test accuracy is that of the chosen trial's best epoch, and chooses nothing. The same command started twice shares the studies.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from vision_baselines.search.study import Plan, Study, open_study, trial_id
 from vision_baselines.training import build
 
 EPOCHS = 8
+FOUND_FILE = "found.json"
 KINDS = {"TPE with pruning": ("tpe", "median"), "random, no pruning": ("random", "none")}
 FIXED = ("model=fc", "model.hidden_features=[16]", "data.source.val_size=500")
 SPACE = (
@@ -104,9 +105,8 @@ class Objective:
 
 
 def searched(objective: Objective, folder: Path, kind: str, seed: int, budget: int) -> Found:
-    """One study of `budget` epochs, begun in an empty folder."""
+    """One study of `budget` epochs, in an empty folder."""
     sampler, pruner = KINDS[kind]
-    folder.mkdir(parents=True)
     space = space_of(OverridesParser.create().parse_overrides(list(SPACE)))
     study = open_study(folder, Plan(space, ("val/acc",), ("max",), (0,), sampler, seed, pruner))
     found, best = Found(), (float("nan"), float("nan"))
@@ -195,24 +195,41 @@ def _in_points(d: PairedDifference) -> str:
     return f"{d.mean:+.2f} points [{d.ci_low:+.2f}, {d.ci_high:+.2f}], p = {d.p_value:.2g}: {d.conclusion}"
 
 
+def taken(objective: Objective, folder: Path, kind: str, number: int, budget: int) -> Found | None:
+    """A study that is done, or is done now; None of one that another process is at."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        try:
+            return Found(**json.loads((folder / FOUND_FILE).read_text()))
+        except FileNotFoundError:
+            return None
+    found = searched(objective, folder, kind, number, budget)
+    (folder / FOUND_FILE).write_text(json.dumps(asdict(found)))
+    print(f"study {number}, {kind}: {100 * found.best[-1]:.2f}%", flush=True)
+    return found
+
+
 def main() -> None:
-    """Run the studies, and write `samplers.png`, `studies.json` and each study's journal."""
+    """Run the studies, each in a folder with its journal, and draw `samplers.png` once all are done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=10, help="of each kind")
     parser.add_argument("--trials", type=int, default=30, help=f"the budget of a study, in trials of {EPOCHS} epochs")
-    parser.add_argument("--out", type=Path, required=True, help="a folder that does not exist yet")
+    parser.add_argument("--out", type=Path, required=True, help="a folder; studies that it has are not done again")
     given = parser.parse_args()
     require_optuna()
     torch.set_num_threads(1)
-    given.out.mkdir(parents=True)
     objective = Objective(composed(FIXED))
     found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
     for number in range(given.studies):
         for kind, (sampler, _) in KINDS.items():
-            folder = given.out / f"{sampler}_{number}"
-            found[kind].append(searched(objective, folder, kind, number, given.trials * EPOCHS))
-            print(f"study {number}, {kind}: {100 * found[kind][-1].best[-1]:.2f}%", flush=True)
-    (given.out / "studies.json").write_text(json.dumps({k: [asdict(one) for one in v] for k, v in found.items()}))
+            one = taken(objective, given.out / f"{sampler}_{number}", kind, number, given.trials * EPOCHS)
+            if one is not None:
+                found[kind].append(one)
+    n_open = 2 * given.studies - sum(map(len, found.values()))
+    if n_open:
+        print(f"{n_open} studies have a folder without {FOUND_FILE}: another process is at them, or was killed at them")
+        return
     draw(found, given.out / "samplers.png")
     print("\n".join(said(found)))
 
