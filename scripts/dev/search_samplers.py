@@ -8,7 +8,8 @@ The budget of a study is a number of epochs trained, those of pruned trials incl
 whole trial. A study adds trials until it is used up; one that it cuts short does not count. What a study has found
 after k epochs is the best value of a trial that was complete by then, and a trial's value is the best validation
 accuracy of its epochs. Study n of either kind has n as the seed of its sampler, weights, dropout and order of the
-images. The test accuracy is that of the chosen trial's best epoch, and chooses nothing. The same command started twice shares the studies.
+images. The test accuracy is that of the chosen trial's best epoch, and chooses nothing. The same
+command, started a second time beside the first, shares the work.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def draw(found: dict[str, list[Found]], path: Path) -> None:
     with house_style():
         figure, axes = new_axes(3.0)
         for (kind, studies), color in zip(found.items(), PALETTE[1::-1], strict=True):
-            columns = [column for column in zip(*(one.best for one in studies), strict=True)]
+            columns = list(zip(*(one.best for one in studies), strict=True))
             epochs = [at for at, column in enumerate(columns) if np.isfinite(column).all()]
             summaries = [summarize([100 * value for value in columns[at]]) for at in epochs]
             x = [at + 1 for at in epochs]

@@ -237,8 +237,9 @@ REFUSED = (
 # Tried by tests/comparison/test_until_decided.py and tests/search.
 SWEEPERS = (
     "| hydra/sweeper | `-m hydra/sweeper=until_decided seed=auto comparison.max_seeds=30` | supported | seeds are "
-    "added in rounds until every group is decided against the baseline; interrupted and resumed to the same decisions |",
-    "| hydra/sweeper | `-m hydra/sweeper=search search.trials=30 search.seeds=2` | supported | a search that was killed "
+    "added in rounds until every group is decided against the baseline; interrupted and resumed to the same "
+    "decisions |",
+    "| hydra/sweeper | `-m hydra/sweeper=search search.trials=30 search.seeds=2` | supported | one that was killed "
     "has the trials of one that was not, no run twice (one job at a time) |",
 )
 # Tried by a test of its own: a clock cannot be the same twice.
