@@ -62,7 +62,9 @@ class LocalLauncher(Launcher):
         assert self.task_function is not None
         from vision_baselines.jobs.hooks import Hooks
         from vision_baselines.jobs.launch import launch
+        from vision_baselines.jobs.options import check_options
 
+        check_options(n_jobs=self.n_jobs, fail_fast=self.fail_fast, output=self.output, preload=self.preload)
         return launch(
             job_overrides,
             initial_job_idx,

@@ -219,7 +219,6 @@ OWN_LAUNCHER = "_target_: hydra._internal.core_plugins.basic_launcher.BasicLaunc
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 @pytest.mark.parametrize("own", [False, True], ids=["", "own_config_of_that_name"])
 def test_an_application_that_does_not_choose_it_is_as_it_was(app, tmp_path, own):
     (tmp_path / "app.py").write_text(FILES["app.py"])

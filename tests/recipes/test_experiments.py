@@ -110,6 +110,21 @@ def test_one_that_fails_does_not_stop_the_next(own, capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.ci
+def test_where_jobs_are_listed_standard_output_has_their_commands_alone(own, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+
+    def run():
+        print("python train.py seed=0")
+
+    run_each(commands(["-m", "experiment=aa,ab", "list=true"]), run)
+    said = capsys.readouterr()
+    assert said.out == "python train.py seed=0\n" * 2
+    assert "experiment=aa, 1 of 2:" in said.err
+    assert "2 experiments:" in said.err
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 def test_with_fail_fast_it_does(own, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     ran, _ = run_with({"ab": TrainingError("x")}, "fail_fast=true")

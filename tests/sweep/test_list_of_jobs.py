@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -30,13 +31,31 @@ def test_what_stands_before_the_words_is_kept_as_typed(monkeypatch, typed, words
     assert start.program() == [sys.executable, *program]
 
 
-@pytest.mark.parametrize("words", [["seed=auto"], ["comparison.fresh_seeds=2"]])
-def test_jobs_that_depend_on_results_are_not_listed(words):
+@pytest.mark.parametrize("words", [["seed=auto"], ["comparison.fresh_seeds=2"], ["preview=true"]])
+def test_jobs_that_depend_on_results_or_are_previewed_are_not_listed(words):
     from vision_baselines.config.compose import composed
 
     config = composed(words, with_hydra=True)
     with pytest.raises(ConfigError, match="list=true"):
         require_known_jobs(config)
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_what_is_listed_is_a_command_a_job_and_nothing_else(cli, tiny, tmp_path):
+    note = """it's a "note" of $HOME `id` & more"""
+    typed = 'notes="' + note.replace('"', '\\"') + '"'
+    done = cli("-m", "name=a b", *tiny, typed, "seed=0,1", "list=true")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 jobs listed" in done.stderr
+    commands = [shlex.split(line) for line in done.stdout.splitlines()]
+    assert [[word for word in command if word.startswith("seed=")] for command in commands] == [["seed=0"], ["seed=1"]]
+    for command in commands:
+        assert command[0] == sys.executable
+        assert typed in command
+        assert {"name=a b", 'name="a b"'} & set(command)
+        assert not {"-m", "list=true"} & set(command)
+    assert status_of(tmp_path / "outputs" / "a b").counts == {State.NOT_STARTED: 2}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ hold for all. They run one after the other, since each sweep takes all cores.
 
 from __future__ import annotations
 
+import contextlib
 import collections
 import sys
 import time
@@ -96,9 +97,11 @@ def run_each(found: Sequence[Command], run: Callable[[], None]) -> None:
         KeyboardInterrupt: Ctrl-C ends all of them, as does SIGTERM.
     """
     before, stops = sys.argv[1:], any(_is_true(word, "fail_fast") for word in found[0].words)
+    lists = any(_is_true(word, "list") for word in found[0].words)  # standard output is then a shell script
     try:
         for place, command in enumerate(found, 1):
-            print(f"\nexperiment={command.experiment}, {place} of {len(found)}:", flush=True)
+            heading = f"\nexperiment={command.experiment}, {place} of {len(found)}:"
+            print(heading, file=sys.stderr if lists else sys.stdout, flush=True)
             sys.argv[1:] = command.words
             GlobalHydra.instance().clear()
             began = time.perf_counter()
@@ -114,7 +117,8 @@ def run_each(found: Sequence[Command], run: Callable[[], None]) -> None:
                 break
     finally:
         sys.argv[1:] = before
-        _say(found)
+        with contextlib.redirect_stdout(sys.stderr if lists else sys.stdout):
+            _say(found)
     failed = [command.error for command in found if command.error is not None]
     if failed:
         text = f"{len(failed)} of {plural(len(found), 'experiment')} failed; the first: {failed[0]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,8 +126,10 @@ def _unreadable(override: str) -> str:
         return f'the value in {override!r} cannot be read; quote its overrides: \'{key}=[["model=cnn","seed=0,1"]]\''
     if value.endswith("()"):
         return f"{override!r} names no value; expected some, such as {key}=choice(0,1) or {key}=0,1"
-    quoted = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
-    return f"the value in {override!r} cannot be read; put it in quotes inside quotes: '{key}=\"{quoted}\"'"
+    bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    quoted = bare.replace("\\", "\\\\").replace('"', '\\"')
+    typed = shlex.quote(f'{key}="{quoted}"')
+    return f"the value in {override!r} cannot be read; put it in quotes inside quotes: {typed}"
 
 
 def _unknown_option(name: str, conf_dir: Path) -> str:

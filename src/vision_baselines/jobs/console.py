@@ -13,6 +13,9 @@ from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.progress import progress_line
 from vision_baselines.text import one_line, printable
 
+# Characters of a result or a reason: a job may return megabytes of text; all of it is what the launcher returns.
+_LONGEST = 1000
+
 
 def say(text: str) -> None:
     """Print a line that is between the jobs of a sweep; what stands in brackets is text."""
@@ -70,10 +73,10 @@ class SweepConsole:
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            text = Text.assemble(("✗ ", "red"), f"{name}  {one_line(outcome.message)}")
+            text = Text.assemble(("✗ ", "red"), f"{name}  {one_line(outcome.message, _LONGEST)}")
         else:
             self._durations.append(seconds)
-            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(result)}  {seconds:.1f} s")
+            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(result, _LONGEST)}  {seconds:.1f} s")
         self._console.print(text, soft_wrap=True)
 
     def note(self, line: str) -> None:

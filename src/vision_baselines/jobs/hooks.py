@@ -20,7 +20,7 @@ from vision_baselines.jobs.job import Job, packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words
-from vision_baselines.text import plural
+from vision_baselines.text import plural, printable
 
 J = TypeVar("J", bound=Job)
 
@@ -120,7 +120,7 @@ class Hooks(Generic[J]):
 
     def failure(self, summary: str) -> Exception:
         """What the result of a failed job raises, and the launcher at the first failure where it ends there."""
-        return JobsFailedError(summary)
+        return JobsFailedError(printable(summary))
 
     def interrupted(self, error: Interrupted) -> BaseException:
         """What the launcher raises when a signal has ended all jobs."""

@@ -10,6 +10,7 @@ from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.text import one_line
 
 _SHOWN = 20
+_LONGEST = 1000  # characters of a reason: it is a job's own text
 
 
 def labels(overrides: Sequence[Sequence[str]]) -> list[str]:
@@ -45,7 +46,7 @@ def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, lis
     said = f"{counts[order[0]]} of {len(jobs)} jobs {order[0]}"
     said += "".join(f", {counts[state]} {state}" for state in order[1:])
     return said, [
-        f"{label}: {outcome.message}"
+        one_line(f"{label}: {outcome.message}", _LONGEST)
         for (label, outcome, _), state in zip(jobs, states, strict=True)
         if outcome is not None and state in ("failed", "interrupted")
     ]

@@ -5,6 +5,7 @@ The module is imported once by the server that all jobs are forked from, so a jo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -23,13 +24,16 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 from omegaconf.basecontainer import BaseContainer
 
-from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.errors import StorageError, VisionBaselinesError
 from vision_baselines.jobs.job import unpacked
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import end_with_parent, hear_sigint
 from vision_baselines.jobs.portable import unpacked_task
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.surroundings import Surroundings
+
+# neither through a link to a file elsewhere nor into a pipe that nobody reads
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class _ToParent(logging.Handler):
@@ -87,7 +91,11 @@ def outcome_of(
         around: Called with the task just before it runs; what it returns is run.
     """
     if surroundings.output is not None:
-        _redirect_output(Path(folder), surroundings.output)
+        try:
+            _redirect_output(Path(folder), surroundings.output)
+        except OSError as error:
+            said = f"what it prints cannot be written to {Path(folder, surroundings.output)}: {error.strerror}"
+            return Outcome(StorageError.exit_code, kind="StorageError", message=said)
     config = unpacked(packed_config)
     if surroundings.prepare is not None:
         surroundings.prepare(config)
@@ -123,18 +131,33 @@ def _outcome(
         )
     except Interrupted as interrupted:
         return Outcome(interrupted.exit_code, kind="Interrupted", message=str(interrupted))
+    except KeyboardInterrupt as error:  # of an application that does not listen to signals itself
+        _write_traceback(error)
+        return Outcome(128 + signal.SIGINT, kind="Interrupted", message="ended by SIGINT")
     if result.status is JobStatus.COMPLETED:
         return _completed(result)
     error = result._return_value
     if writes_traceback:
-        traceback.print_exception(error)
-        sys.stderr.flush()
+        _write_traceback(error)
     code = error.exit_code if isinstance(error, VisionBaselinesError) else 4
     kind = type(error).__name__
-    message = "; ".join(str(error).split("\n"))
+    message = "; ".join(_text(error).split("\n"))
     if writes_traceback and not isinstance(error, VisionBaselinesError):
         message = f"{kind}: {message}" if message else kind
     return Outcome(code, kind=kind, message=message or kind)
+
+
+def _write_traceback(error: BaseException) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it may have closed its output
+        traceback.print_exception(error)
+        sys.stderr.flush()
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as own:  # of the error's class
+        return f"its text cannot be made: {type(own).__name__}"
 
 
 def _completed(result: JobReturn) -> Outcome:
@@ -152,7 +175,7 @@ def _completed(result: JobReturn) -> Outcome:
 def _redirect_output(folder: Path, name: str) -> None:
     """What is printed, by C code too, goes to a file of the job's own; a crash leaves its last words there."""
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(folder / name, _APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

@@ -105,8 +105,11 @@ def holder(folder: Path, *, name: str = LOCK_FILE) -> int | None:
         descriptor = os.open(folder / name, flags if fcntl is not None else os.O_RDWR)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)  # Python opens no file object on a folder's
+        return None
     with os.fdopen(descriptor) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not (pid := _holder(file)):
+        if not (pid := _holder(file)):
             return None
         if fcntl is None:
             if not _locked(file, wait=False):

@@ -47,11 +47,13 @@ def list_jobs(jobs: Sequence[Job], config: DictConfig) -> None:
 
 
 def require_known_jobs(config: DictConfig) -> None:
-    """Refuse to list jobs that depend on the results of others.
+    """Refuse to list jobs that depend on the results of others, or that would only be previewed.
 
     Raises:
         ConfigError: Which option makes them.
     """
+    if config.preview:
+        raise ConfigError("list=true and preview=true show the jobs in two ways; expected one of them")
     if config.comparison.get("fresh_seeds"):
         raise ConfigError("list=true: comparison.fresh_seeds chooses its jobs by results; leave it out")
     if "seed=auto" in config.hydra.overrides.task or str(config.hydra.runtime.choices["hydra/sweeper"]) == "search":

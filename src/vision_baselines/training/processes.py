@@ -81,7 +81,7 @@ class Processes:
     def caveats(self, net: nn.Module, *, synchronised: bool) -> list[str]:
         """What a reader of the record should know of a net that several processes train, a sentence or none."""
         what = per_process(net, synchronised=synchronised) if self.count > 1 else ""
-        return [f"trained in {self.count} processes: {what} are of each process's part of a batch"] if what else []
+        return [f"trained in {self.count} processes: {what} per process"] if what else []
 
     def await_built(self, ckpt_path: str | None) -> None:
         """Let the others read the data and build their net, and wait until they have.
