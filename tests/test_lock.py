@@ -9,11 +9,13 @@ import sys
 import pytest
 
 from vision_baselines.storage.lock import RunLockedError, exclusive
+from vision_baselines.storage.lock import holder as lock_holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from vision_baselines.storage.lock import exclusive
+from vision_baselines.storage.lock import holder as lock_holder
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -80,3 +82,16 @@ def test_while_held_the_file_names_the_holder(tmp_path):
     with exclusive(tmp_path):
         assert (tmp_path / ".lock").read_text() == str(os.getpid())
     assert (tmp_path / ".lock").read_text() == ""
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "text"])
+def test_who_only_looks_takes_what_is_no_lock_for_none(tmp_path, kind):
+    path = tmp_path / ".lock"
+    makers = {
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to(tmp_path),
+        "text": lambda: path.write_text("[" * 9000),
+    }
+    makers[kind]()
+    assert lock_holder(tmp_path) is None

@@ -61,11 +61,11 @@ def test_an_output_that_is_no_file_of_the_job_is_one_failed_job(tmp_path, kind):
 
 
 def test_an_error_whose_text_cannot_be_made_is_named_all_the_same():
-    class Odd(Exception):
+    class OddError(Exception):
         def __str__(self):
             raise RuntimeError("no")
 
-    assert worker._text(Odd()) == "its text cannot be made: RuntimeError"
+    assert worker._text(OddError()) == "its text cannot be made: RuntimeError"
     assert worker._text(ValueError("x")) == "x"
 
 

@@ -114,7 +114,7 @@ def test_where_jobs_are_listed_standard_output_has_their_commands_alone(own, cap
     monkeypatch.setattr(sys, "argv", ["train.py"])
 
     def run():
-        print("python train.py seed=0")
+        sys.stdout.write("python train.py seed=0\n")
 
     run_each(commands(["-m", "experiment=aa,ab", "list=true"]), run)
     said = capsys.readouterr()

@@ -6,8 +6,8 @@ hold for all. They run one after the other, since each sweep takes all cores.
 
 from __future__ import annotations
 
-import contextlib
 import collections
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
