@@ -15,7 +15,6 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from vision_baselines.storage.lock import exclusive
-from vision_baselines.storage.lock import holder as lock_holder
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

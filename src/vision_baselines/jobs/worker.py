@@ -131,8 +131,8 @@ def _outcome(
         )
     except Interrupted as interrupted:
         return Outcome(interrupted.exit_code, kind="Interrupted", message=str(interrupted))
-    except KeyboardInterrupt as error:  # of an application that does not listen to signals itself
-        _write_traceback(error)
+    except KeyboardInterrupt as ended:  # of an application that does not listen to signals itself
+        _write_traceback(ended)
         return Outcome(128 + signal.SIGINT, kind="Interrupted", message="ended by SIGINT")
     if result.status is JobStatus.COMPLETED:
         return _completed(result)
