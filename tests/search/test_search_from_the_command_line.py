@@ -68,6 +68,7 @@ def test_a_search_chooses_by_validation_and_reports_fresh_seeds(searched):
     assert f"optimizer.lr={best.settings['optimizer.lr']}" in fresh[0].overrides
     assert f"the best is trial {best.number}: optimizer.lr=" in done.stdout
     assert "1 job," not in done.stdout  # each round says its trials instead
+    assert "✓ trial 2, seed=0  test/acc" in done.stdout
     page = (folder / "comparison" / "comparison.html").read_text()
     assert f"Trial {best.number} was chosen by val/acc among 3 complete trials" in page
     for words in ("History", "All parameters at once", "Validation accuracy over optimizer.lr"):

@@ -34,6 +34,7 @@ class SearchSection:
     note: str
     columns: list[Column[SearchTrial]]
     trials: list[SearchTrial]
+    narrow: tuple[str, ...]
 
 
 def search_section(table: ComparisonTable) -> SearchSection | None:
@@ -41,7 +42,8 @@ def search_section(table: ComparisonTable) -> SearchSection | None:
     search = table.search
     if search is None or not search.trials:
         return None
-    return SearchSection(search_note(table), trial_columns(search), trials_best_first(search))
+    narrow = ("trial", next(iter(search.objectives)), "settings")
+    return SearchSection(search_note(table), trial_columns(search), trials_best_first(search), narrow)
 
 
 def search_note(table: ComparisonTable) -> str:
@@ -57,11 +59,16 @@ def search_note(table: ComparisonTable) -> str:
     said = [
         f"{plural(len(search.trials), 'trial')} of {search.wanted} ({states}), chosen by {_SAMPLERS[search.sampler]} "
         f"(sampler_seed={search.sampler_seed}) for {goals}",
-        f"A trial is the mean over seed{'s' * (len(search.seeds) > 1)} {listed([str(seed) for seed in search.seeds])}; "
-        f"{_PRUNERS[search.pruner]}",
+        f"A trial is {_a_trial(search)}; {_PRUNERS[search.pruner]}",
         _choice(table, search),
     ]
     return ". ".join(said) + "."
+
+
+def _a_trial(search: Search) -> str:
+    if len(search.seeds) == 1:
+        return f"a run on seed {search.seeds[0]}"
+    return f"the mean over seeds {listed([str(seed) for seed in search.seeds])}"
 
 
 def _choice(table: ComparisonTable, search: Search) -> str:

@@ -84,7 +84,7 @@ class RunHooks(Hooks[Job]):
             overrides,
             packed(composed),
             plan.folder,
-            [text for text in plan.overrides if not is_irrelevant(key_of(text))],
+            _words(plan.overrides),
             job_bytes(plan.resolved),
             fingerprint=plan.fingerprint,
             task=list(plan.overrides),
@@ -145,7 +145,7 @@ class RunHooks(Hooks[Job]):
 
     def announced(self, jobs: Sequence[Job], slots: int) -> str:
         """Nothing of the trials of a search, which says of each round itself what it has."""
-        is_search = all(any(key_of(text) == TRIAL for text in job.task) for job in jobs)
+        is_search = all(_trial_of(job.task) is not None for job in jobs)
         return "" if is_search else super().announced(jobs, slots)
 
     def starts(self, jobs: Sequence[Job], config: DictConfig) -> None:
@@ -230,6 +230,17 @@ def record_result(folder: Path) -> str:
     if record.status is not Status.FINISHED:
         return ""
     return "; ".join([headline_value(record), *record.caveats])
+
+
+def _words(typed: Sequence[str]) -> list[str]:
+    """What a job is called by: what was typed of it, and in a search its trial, whose settings are said once."""
+    trial = _trial_of(typed)
+    named = [text for text in typed if not is_irrelevant(key_of(text))]
+    return named if trial is None else [f"trial {trial}", *(text for text in named if key_of(text) == "seed")]
+
+
+def _trial_of(typed: Sequence[str]) -> str | None:
+    return next((text.partition("=")[2] for text in typed if key_of(text) == TRIAL), None)
 
 
 def _outcome(record: RunRecord) -> Outcome:
