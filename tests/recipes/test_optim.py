@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from vision_baselines.optim.joint import Joint, Lookahead
 from vision_baselines.optim.lion import Lion
 from vision_baselines.optim.make import optimizer_of
 from vision_baselines.optim.schedules import Exponential, MultiStep, Step, Triangular, WarmupCosine
+from vision_baselines.training.trial_step import check_optimizer
 
 TOTAL = 40
 
@@ -105,6 +107,7 @@ def test_groups_keep_the_ratio_of_their_rates():
         (lambda o: MultiStep(o, total_steps=9, at=[]), "at"),
         (lambda o: Exponential(o, total_steps=9, final=0), "final"),
         (lambda o: Step(o, total_steps=9, every=True), "every"),
+        (lambda o: Step(o, total_steps=9, every=0), "every"),
     ],
 )
 def test_lengths_and_shares_out_of_range_are_refused(make, says):
@@ -294,3 +297,28 @@ def test_a_copy_of_a_schedule_is_loaded_from_plain_values():
     schedule = MultiStep(optimizer, total_steps=9)
     state = copy.deepcopy(schedule.state_dict())
     assert all(isinstance(value, int | float | bool | list) or value is None for value in state.values())
+
+
+ONE_CYCLE = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=0.1)
+ADAM_AND_SGD = {"a": {"match": ["bias"], "optimizer": partial(torch.optim.SGD, lr=1e-3)}}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "groups", "lookahead", "takes"),
+    [
+        (torch.optim.AdamW, {}, None, True),
+        (torch.optim.SGD, {}, None, True),
+        (torch.optim.AdamW, {}, {"every": 2, "share": 0.5}, True),
+        (torch.optim.Adadelta, {}, None, False),
+        (torch.optim.AdamW, ADAM_AND_SGD, None, False),
+        (torch.optim.AdamW, {"a": {"match": ["bias"], "weight_decay": 0.0}}, None, True),
+    ],
+)
+def test_one_cycle_moves_a_momentum_that_all_parameters_have_or_none(optimizer, groups, lookahead, takes):
+    make = partial(optimizer, lr=1e-3)
+    if takes:
+        check_optimizer(make, ONE_CYCLE, net(), groups, lookahead)
+    else:
+        with pytest.raises(ConfigError, match=r"\+scheduler\.schedule\.cycle_momentum=false"):
+            check_optimizer(make, ONE_CYCLE, net(), groups, lookahead)
+    check_optimizer(make, partial(ONE_CYCLE, cycle_momentum=False), net(), groups, lookahead)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import socket
+from pathlib import Path
 
 import pytest
 import torch
 
 from vision_baselines.analysis.net_size import net_size
+from vision_baselines.config.plan import planned
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.models.timm_net import TimmNet
 from vision_baselines.models.torchvision_net import TorchvisionNet
 from vision_baselines.models.transfer import head_name
 from vision_baselines.models.zoo import for_channels, read_weights
+from vision_baselines.training.first_weights import require_net
+from vision_baselines.training.run import run
 
 KINDS = {"torchvision": TorchvisionNet, "timm": TimmNet}
 SMALL = {"torchvision": "squeezenet1_1", "timm": "test_resnet"}
@@ -116,6 +120,49 @@ def test_weights_that_are_not_at_hand_are_said_and_not_fetched(kind, monkeypatch
     assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(StorageError, match="there is no file"):
         KINDS[kind]([3, 32, 32], 10, SMALL[kind], pretrained=str(tmp_path / "none.pth")).load_pretrained()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_at_hand_is_refused_before_data_are_read(kind, compose, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(KINDS[kind], "built", lambda *_: pytest.fail("a net was built"))
+    arch = f"model.arch={ {'torchvision': 'squeezenet1_1', 'timm': 'resnet10t'}[kind]}"
+
+    def asked(*words, run_dir=tmp_path / "run"):
+        plan = planned(compose("data=mnist", f"model={kind}", arch, *words, run_dir=run_dir))  # data that are not there
+        with pytest.raises((ConfigError, StorageError)) as caught:
+            run(plan)
+        assert not run_dir.exists()
+        return str(caught.value)
+
+    assert "model.download=true" in asked("model.pretrained=true")
+    assert "there is no file" in asked(f"model.pretrained={tmp_path}/none.pth")
+    assert "there is no file" in asked(f"model.pretrained={tmp_path}/none.pth", "model.download=true")
+    assert "model.arch is 'nonet'" in asked("model.arch=nonet", "model.download=true")
+
+
+def test_weights_are_not_asked_for_where_a_run_has_its_own(compose, tmp_path):
+    plan = planned(compose("model=timm", "model.pretrained=/none.pth", run_dir=tmp_path / "run"))
+    with pytest.raises(StorageError, match="there is no file"):
+        require_net(plan)
+    state = Path(plan.cfg.callbacks.checkpoints.dirpath) / "resume-step=00000003.ckpt"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    require_net(plan)
+    state.unlink()
+    require_net(planned(compose("model=timm", "model.pretrained=true", "model.download=true", run_dir=tmp_path / "b")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["seed=0,1"], ["hydra/sweeper=search", "optimizer.lr=interval(1e-3,1e-1)"]])
+def test_no_job_of_a_sweep_starts_without_the_weights_of_all(words, cli, tmp_path):
+    done = cli("-m", "name=zoo", *words, "model=timm", "model.pretrained=/none.pth", f"paths.output_dir={tmp_path}")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "there is no file /none.pth" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("run.json"))
 
 
 def test_the_cache_of_torch_hub_is_looked_into_and_its_files_are_checked(monkeypatch, tmp_path):

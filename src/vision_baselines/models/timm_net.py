@@ -25,13 +25,14 @@ class TimmNet(ZooNet):
 
     option = "timm"
 
-    def check_arch(self) -> None:
+    @classmethod
+    def check_arch(cls, arch: str) -> None:
         """See `ZooNet`; a name with a place before it, ``hf-hub:``, would be fetched and is refused."""
         timm = _timm()
-        if ":" in self.arch or not timm.is_model(self.arch):
-            near = difflib.get_close_matches(self.arch, timm.list_models(), n=1, cutoff=0.5)
+        if ":" in arch or not timm.is_model(arch):
+            near = difflib.get_close_matches(arch, timm.list_models(), n=1, cutoff=0.5)
             raise ConfigError(
-                f"model.arch is {self.arch!r}; expected a name of timm.list_models()"
+                f"model.arch is {arch!r}; expected a name of timm.list_models()"
                 + (f"; did you mean {near[0]}?" if near else "")
             )
 
@@ -39,9 +40,10 @@ class TimmNet(ZooNet):
         """See `ZooNet`."""
         return self._made(image_shape)
 
-    def pretrained_file(self) -> Path:
+    @classmethod
+    def at_hand(cls, arch: str) -> Path:
         """See `ZooNet`."""
-        facts = self._facts()
+        facts = _facts(arch)
         paths = (
             [Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(facts["url"]).path).name] if facts["url"] else []
         )
@@ -52,13 +54,11 @@ class TimmNet(ZooNet):
                 return path
         where = facts["hf_hub_id"] or facts["url"]
         if not where:
-            raise StorageError(f"timm has no weights of {self.arch}; name a file: model.pretrained=FILE")
-        if not self.download:
-            raise StorageError(
-                f"the weights of {self.arch} ({where}) are not in a cache of this machine; name their file "
-                "(model.pretrained=FILE), or let them be fetched (model.download=true)"
-            )
-        return self._fetched(facts)
+            raise StorageError(f"timm has no weights of {arch}; name a file: model.pretrained=FILE")
+        raise StorageError(
+            f"the weights of {arch} ({where}) are not in a cache of this machine; name their file "
+            "(model.pretrained=FILE), or let them be fetched (model.download=true)"
+        )
 
     def fitted(self, weights: dict[str, Tensor]) -> Mapping[str, Tensor]:
         """See `ZooNet`."""
@@ -70,7 +70,7 @@ class TimmNet(ZooNet):
         channels, height, width = image_shape
         options: dict[str, Any] = {"num_classes": self.num_classes, "in_chans": channels, **more}
         sized = {"img_size": (height, width)}
-        tries = [sized | options, options] if self._facts()["fixed_input_size"] else [options]
+        tries = [sized | options, options] if _facts(self.arch)["fixed_input_size"] else [options]
         for number, arguments in enumerate(tries):
             try:
                 net: nn.Module = timm.create_model(self.arch, **arguments)
@@ -87,12 +87,11 @@ class TimmNet(ZooNet):
                 return net
         raise AssertionError
 
-    def _facts(self) -> dict[str, Any]:
-        found = _timm().get_pretrained_cfg(self.arch)
-        keys = ("url", "hf_hub_id", "hf_hub_filename", "fixed_input_size")
-        return {key: getattr(found, key, None) for key in keys}
-
-    def _fetched(self, facts: Mapping[str, Any]) -> Path:
+    def fetched(self) -> Path:
+        """See `ZooNet`."""
+        facts = _facts(self.arch)
+        if not facts["hf_hub_id"] and not facts["url"]:
+            raise StorageError(f"timm has no weights of {self.arch}; name a file: model.pretrained=FILE")
         try:
             if facts["hf_hub_id"]:
                 from huggingface_hub import hf_hub_download
@@ -105,10 +104,16 @@ class TimmNet(ZooNet):
                         continue
                 return Path(hf_hub_download(facts["hf_hub_id"], names[-1]))
             torch.hub.load_state_dict_from_url(facts["url"], map_location="cpu", weights_only=True)
-            return self.pretrained_file()
+            return self.at_hand(self.arch)
         except Exception as error:  # of several libraries that have no common one
             text = " ".join(str(error).split())[:200]
             raise StorageError(f"the weights of {self.arch} cannot be fetched: {text}") from error
+
+
+def _facts(arch: str) -> dict[str, Any]:
+    found = _timm().get_pretrained_cfg(arch)
+    keys = ("url", "hf_hub_id", "hf_hub_filename", "fixed_input_size")
+    return {key: getattr(found, key, None) for key in keys}
 
 
 def _cached(repository: str, file: str | None) -> list[Path]:

@@ -31,15 +31,16 @@ class TorchvisionNet(ZooNet):
 
     option = "torchvision"
 
-    def check_arch(self) -> None:
+    @classmethod
+    def check_arch(cls, arch: str) -> None:
         """See `ZooNet`."""
         known = list_models(module=torchvision.models)
         try:
-            one_of("arch", self.arch, known)
+            one_of("arch", arch, known)
         except ValueError as error:
             text = str(error)
             if "did you mean" in text:
-                text = f"model.arch is {self.arch!r}; {text.rpartition('; ')[2]}"
+                text = f"model.arch is {arch!r}; {text.rpartition('; ')[2]}"
             raise ConfigError(text) from error
 
     def built(self, image_shape: tuple[int, int, int]) -> nn.Module:
@@ -72,21 +73,25 @@ class TorchvisionNet(ZooNet):
             _fit_first_convolution(net, channels)
         return net
 
-    def pretrained_file(self) -> Path:
+    @classmethod
+    def at_hand(cls, arch: str) -> Path:
         """See `ZooNet`."""
-        url = str(get_model_weights(self.arch)["DEFAULT"].value.url)
-        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(url).path).name
+        path = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(_address(arch)).path).name
         if not path.is_file():
-            if not self.download:
-                raise StorageError(
-                    f"the weights of {self.arch} are not at hand ({path}); put them there, name their file "
-                    "(model.pretrained=FILE), or let them be fetched (model.download=true)"
-                )
-            try:
-                torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-            except (OSError, RuntimeError) as error:
-                raise StorageError(f"the weights of {self.arch} cannot be fetched from {url}: {error}") from error
+            raise StorageError(
+                f"the weights of {arch} are not at hand ({path}); put them there, name their file "
+                "(model.pretrained=FILE), or let them be fetched (model.download=true)"
+            )
         return path
+
+    def fetched(self) -> Path:
+        """See `ZooNet`."""
+        url = _address(self.arch)
+        try:
+            torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
+        except (OSError, RuntimeError) as error:
+            raise StorageError(f"the weights of {self.arch} cannot be fetched from {url}: {error}") from error
+        return self.at_hand(self.arch)
 
     def fitted(self, weights: dict[str, Tensor]) -> Mapping[str, Tensor]:
         """See `ZooNet`."""
@@ -97,6 +102,10 @@ class TorchvisionNet(ZooNet):
         if first in named and first in own:
             named[first] = for_channels(named[first], own[first].shape[1])
         return named
+
+
+def _address(arch: str) -> str:
+    return str(get_model_weights(arch)["DEFAULT"].value.url)
 
 
 def _first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:

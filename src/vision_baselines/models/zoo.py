@@ -54,7 +54,7 @@ class ZooNet(nn.Module, ABC):
         self.image_shape = checked_image_shape(image_shape)
         self.num_classes, self.arch = num_classes, arch
         self.pretrained, self.download = pretrained, download
-        self.check_arch()
+        self.check_arch(arch)
         self.body = self.built(self.image_shape)
         if reason := self._refusal(self.body, self.image_shape):
             raise ConfigError(self._does_not_take(reason))
@@ -64,21 +64,47 @@ class ZooNet(nn.Module, ABC):
         logits: Tensor = self.body(images)
         return logits
 
+    @classmethod
     @abstractmethod
-    def check_arch(self) -> None:
+    def check_arch(cls, arch: str) -> None:
         """Refuse a name that the library does not have, with the nearest one that it has."""
 
     @abstractmethod
     def built(self, image_shape: tuple[int, int, int]) -> nn.Module:
         """The net for such images, weights drawn."""
 
+    @classmethod
     @abstractmethod
-    def pretrained_file(self) -> Path:
-        """Where the library's weights lie on this machine, after they were fetched if that is allowed.
+    def at_hand(cls, arch: str) -> Path:
+        """Where the library's weights of a net lie on this machine; nothing is fetched.
 
         Raises:
-            StorageError: They are not at hand.
+            StorageError: They are not here.
         """
+
+    @abstractmethod
+    def fetched(self) -> Path:
+        """Where the library's weights lie after they were fetched.
+
+        Raises:
+            StorageError: They could not be fetched.
+        """
+
+    @classmethod
+    def weights_file(cls, arch: str, pretrained: bool | str) -> Path | None:
+        """The file that `pretrained` means, found without building the net; None where it means none.
+
+        Raises:
+            ConfigError: The library has no such net.
+            StorageError: The file is not on this machine.
+        """
+        cls.check_arch(arch)
+        if not pretrained:
+            return None
+        path = Path(pretrained).expanduser() if isinstance(pretrained, str) else cls.at_hand(arch)
+        if not path.is_file():
+            raise StorageError(f"model.pretrained: there is no file {path}")
+        return path
 
     @abstractmethod
     def fitted(self, weights: dict[str, Tensor]) -> Mapping[str, Tensor]:
@@ -91,11 +117,14 @@ class ZooNet(nn.Module, ABC):
             StorageError: They are not at hand, or the file is damaged.
             ConfigError: They do not fit.
         """
-        if not self.pretrained:
+        try:
+            path = self.weights_file(self.arch, self.pretrained)
+        except StorageError:
+            if not self.download or isinstance(self.pretrained, str):
+                raise
+            path = self.fetched()
+        if path is None:
             return None
-        path = Path(self.pretrained).expanduser() if isinstance(self.pretrained, str) else self.pretrained_file()
-        if not path.is_file():
-            raise StorageError(f"model.pretrained: there is no file {path}")
         try:
             load_backbone(self.body, self.fitted(read_weights(path)))
         except (ValueError, RuntimeError) as error:

@@ -142,6 +142,8 @@ class Step(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, *, total_steps: int, every: float = 1 / 3, gamma: float = 0.1) -> None:
+        if every == 0:
+            raise ConfigError("scheduler.schedule.every is 0; expected a share of the run above 0, or a whole number")
         self.every = max(1, length("every", every, total_steps))
         self.gamma = share("gamma", gamma)
         super().__init__(optimizer, total_steps=total_steps)

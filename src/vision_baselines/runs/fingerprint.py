@@ -94,6 +94,7 @@ IRRELEVANT_INSIDE = (
 AXES_OF_CHANCE = ("seed", "data.split_seed", "data.fold")
 
 _LONGEST_NAME = 120
+_OPTION_LIKE_A_NUMBER = re.compile(r"^(\w+)='(nan|inf|infinity)'$")
 _VERSION = 1  # of the hash itself; records keep theirs when their schema is raised
 
 
@@ -162,10 +163,12 @@ def job_name(overrides: Sequence[str]) -> str:
 
     >>> job_name(["seed=0", "model=cnn", "name=demo"])
     'model=cnn,seed=0'
+    >>> job_name(["debug='nan'"])  # quoted for Hydra, which would read a number
+    'debug=nan'
     >>> job_name([])
     'default'
     """
-    kept = sorted(text.lstrip("+") for text in overrides if not is_irrelevant(key_of(text)))
+    kept = sorted(_OPTION_LIKE_A_NUMBER.sub(r"\1=\2", text.lstrip("+")) for text in overrides if not is_irrelevant(key_of(text)))
     plain = ",".join(kept) or "default"
     safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
     safe = re.sub(r"^\.", "_", safe)

@@ -20,7 +20,7 @@ from vision_baselines.comparison.search import settings_text
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.search_options import DEFAULT_TRIALS, TRIAL, check_can_search, seeds_of
 from vision_baselines.config.selection import SPLIT
-from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.jobs.console import say
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import job_name, key_of
@@ -255,9 +255,13 @@ class Trials:
             for value in one.choices or (one.low, one.high):
                 values = first | {one.key: value}
                 try:
-                    self._planned(values, self.seeds[0], 0)
-                except ConfigError as error:
-                    raise ConfigError(f"{self.space.settings(values)} cannot be: {error}") from error
+                    plan = self._planned(values, self.seeds[0], 0)
+                    if "arch" in plan.resolved["model"]:
+                        from vision_baselines.training.first_weights import require_net  # torch takes seconds
+
+                        require_net(plan)
+                except (ConfigError, StorageError) as error:
+                    raise type(error)(f"{self.space.settings(values)} cannot be: {error}") from error
 
     def _planned(self, values: Mapping[str, Value], seed: int, number: int) -> RunPlan:
         return planned_job(self._n_launched, self._job(values, seed, number), self.config, self.hydra_context)[1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.metric import headline_value
-from vision_baselines.config.plan import planned
+from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.hooks import Hooks, job_folder
@@ -55,6 +55,7 @@ class RunHooks(Hooks[Job]):
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
         self._accelerators: set[str] = set()
+        self._library_nets: list[RunPlan] = []
         self._devices = Devices([])
         self._most_processes: int | None = None
 
@@ -100,6 +101,8 @@ class RunHooks(Hooks[Job]):
                 relabel(job.folder, job.previous, plan.config, is_held=False)
         else:
             self._accelerators.add(str(plan.resolved["trainer"].get("accelerator")))
+            if self.starts_early and "arch" in plan.resolved["model"]:
+                self._library_nets.append(plan)
         return job
 
     def same(self, jobs: list[Job]) -> list[Job]:
@@ -113,6 +116,11 @@ class RunHooks(Hooks[Job]):
 
             for accelerator in sorted(self._accelerators):
                 require_accelerator(accelerator)
+        if self._library_nets:
+            from vision_baselines.training.first_weights import require_net
+
+            for plan in self._library_nets:
+                require_net(plan)
         if self.starts_early and any(job.on_cuda and job.outcome is None for job in jobs):
             self._devices.names = visible_devices()
             for job in jobs:

@@ -6,20 +6,48 @@ Only a run that starts does this: what is resumed, tested or exported has its we
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from hydra.utils import get_class
 from omegaconf import DictConfig
 from torch import nn
 
 from vision_baselines.analysis.whitening import whitening_filters
+from vision_baselines.config.plan import RunPlan
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError
 from vision_baselines.models.zoo import ZooNet
+from vision_baselines.runs.resumption import Action
 from vision_baselines.training.results import weights_sha256
+from vision_baselines.training.resume_files import resume_files
 
 log = logging.getLogger(__name__)
 
 _MOST_IMAGES = 5_000  # the first of the training split, as airbench takes
+
+
+def require_net(plan: RunPlan) -> None:
+    """Refuse another library's net that there is not, or weights of it that are not at hand, before data are read.
+
+    What is finished, or has a state to resume from, needs the weights no more.
+
+    Raises:
+        ConfigError: The library, or the net in it, is not there.
+        StorageError: The weights are not on this machine, and may not be fetched.
+    """
+    model = plan.resolved.get("model")
+    if plan.decision.action in (Action.SKIP, Action.PROBE) or not isinstance(model, Mapping) or "arch" not in model:
+        return
+    kind = get_class(str(model["_target_"]))
+    if not issubclass(kind, ZooNet):
+        return
+    wanted, may_fetch = model.get("pretrained", False), bool(model.get("download"))
+    is_later = may_fetch and not isinstance(wanted, str)
+    if is_later or resume_files(Path(plan.cfg.callbacks.checkpoints.dirpath)):
+        wanted = False
+    kind.weights_file(str(model["arch"]), wanted)
 
 
 def prepare_first_weights(cfg: DictConfig, net: nn.Module, datamodule: ImageDataModule) -> str | None:

@@ -35,7 +35,7 @@ from vision_baselines.training import build, pretrained
 from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
-from vision_baselines.training.first_weights import prepare_first_weights
+from vision_baselines.training.first_weights import prepare_first_weights, require_net
 from vision_baselines.training.history import History
 from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
 from vision_baselines.training.mistakes import keep_mistakes
@@ -85,6 +85,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
     in_sweep = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
     if plan.decision.action not in (Action.SKIP, Action.PROBE):
         require_accelerator(cfg.trainer.get("accelerator"), int(cfg.trainer.get("devices") or 1))
+        require_net(plan)
     with StopSignals() as stop, storage_errors(folder), sole_trainer(folder, wait=in_sweep):
         stop.deferring = True  # what is composed, built or written is not left half done
         plan = plan.renewed()

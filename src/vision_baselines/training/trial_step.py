@@ -71,12 +71,8 @@ def check_optimizer(
 
     scheduler = None
     if make_scheduler is not None:
-        rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
-        if getattr(make_scheduler, "func", make_scheduler) is torch.optim.lr_scheduler.OneCycleLR and len(rates) > 1:
-            raise ConfigError(
-                "scheduler=one_cycle gives all groups of parameters one rate, and here they have several; "
-                "expected another, such as scheduler=triangular, which keeps their ratio"
-            )
+        if getattr(make_scheduler, "func", make_scheduler) is torch.optim.lr_scheduler.OneCycleLR:
+            _check_one_cycle(optimizer, getattr(make_scheduler, "keywords", {}))
         options: Mapping[str, Any] = {"total_steps": 10} if accepts(make_scheduler, "total_steps") else {}
         scheduler = _tried("scheduler.schedule", make_scheduler, optimizer, **options)
         if not isinstance(scheduler, LRScheduler | ReduceLROnPlateau):
@@ -89,6 +85,23 @@ def check_optimizer(
             )
         if scheduler is not None:
             _tried("scheduler.schedule", scheduler.step, *((1.0,) if isinstance(scheduler, ReduceLROnPlateau) else ()))
+
+
+def _check_one_cycle(optimizer: Optimizer, options: Mapping[str, Any]) -> None:
+    rates = {float(group["lr"]) for group in optimizer.param_groups if "lr" in group}
+    if len(rates) > 1:
+        raise ConfigError(
+            "scheduler=one_cycle gives all groups of parameters one rate, and here they have several; "
+            "expected another, such as scheduler=triangular, which keeps their ratio"
+        )
+    moved = [key for key in ("betas", "momentum") if key in optimizer.defaults][:1]
+    if options.get("cycle_momentum", True) and not (
+        moved and all(moved[0] in group for group in optimizer.param_groups)
+    ):
+        raise ConfigError(
+            "scheduler=one_cycle moves the momentum too, and this optimizer has none that is one for all parameters; "
+            "+scheduler.schedule.cycle_momentum=false leaves it as it is"
+        )
 
 
 def _tried(key: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
