@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.caveats import caveats, why_none_is_chosen
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.search import Search, SearchTrial
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline, winner
@@ -241,3 +243,36 @@ def test_a_group_of_other_data_is_no_setting_to_choose(record):
     alone = table_of(*easy, *rest[0])  # no baseline says which data is meant
     assert alone.ranked() == []
     assert "not ranked, and none was chosen: they were not tested on the same images" in caveats(alone)[0]
+
+
+@pytest.mark.parametrize(
+    ("other_code", "complete", "chosen"),
+    [
+        ([], [0, 1, 2], "x=1"),  # of equals, what the search calls best, whatever the order of the table
+        ([("x=0", 1)], [0, 1, 2], "x=1"),  # a seed of a worse trial that was lucky
+        ([("x=2", 0)], [0, 1, 2], "x=1"),
+        ([("x=1", 1)], [0, 1, 2], None),  # its seeds are two groups, and neither is what the search found
+        ([], [0, 2], "x=2"),
+    ],
+)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_a_search_the_best_trial_is_chosen_or_none(record, tmp_path, other_code, complete, chosen, backwards):
+    jobs, trials = [], []
+    for number, (low, high) in enumerate([(0.1, 0.9), (0.6, 0.8), (0.8, 0.6)]):
+        names = [f"x={number},seed={seed}" for seed in range(2)]
+        state = "complete" if number in complete else "pruned"
+        value = [0.5, 0.7, 0.7][number]
+        trials.append(
+            SearchTrial(number=number, state=state, settings={"x": number}, values=[value], folders=names)
+        )
+        for seed, accuracy in enumerate((low, high)):
+            is_old = (f"x={number}", seed) in other_code
+            when = datetime(2030, 1, 1, 1 if is_old else 2, tzinfo=UTC)
+            found = record(names[seed], accuracy, code={"some.module": "old" if is_old else "new"}, started_at=when)
+            jobs.append(Job(tmp_path / names[seed], names[seed], found))
+    facts = {"seeds": [0, 1], "sampler": "tpe", "sampler_seed": 0, "pruner": "none", "wanted": 3, "parameters": []}
+    search = Search(objectives={"val/acc": "max"}, trials=trials, **facts)
+    table = tabulate(Collection(tuple(jobs[::-1] if backwards else jobs)), search=search)
+    assert (table.choice.label if table.choice else None) == chosen
+    if chosen is None:
+        assert "trial 1, the best, are not all in one group" in why_none_is_chosen(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -141,3 +142,16 @@ def test_mlflow_has_each_step_once_after_a_kill_in_the_same_run(step, run_tiny, 
     assert {"pictures/filters", "pictures/confusion"} <= pictures
     run("cut", "rerun=true")
     assert len(client.search_runs([experiment.experiment_id])) == 1
+
+
+@pytest.mark.slow
+def test_jobs_that_begin_at_once_make_one_database_of_mlflow(python, tmp_path):
+    pytest.importorskip("mlflow")
+    code = (
+        "import sys; from vision_baselines.training.mlflow_logger import RunMLflowLogger as Made; "
+        "logger = Made(sys.argv[1], 'group', False); logger.rewind(0); print(logger._run_id)"
+    )
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda n: python("-W", "ignore", "-c", code, str(tmp_path / f"run{n}")), range(3)))
+    assert [one.returncode for one in done] == [0, 0, 0], done[0].stderr + done[1].stderr + done[2].stderr
+    assert len({one.stdout.split()[-1] for one in done}) == 3

@@ -85,6 +85,12 @@ def _about_fresh_seeds(table: ComparisonTable) -> Iterator[str]:
 def why_none_is_chosen(table: ComparisonTable) -> str:
     """Why no group of a table is chosen that has fewer than two to choose among."""
     n = len(table.ranked())
+    if table.search is not None and table.rows and table.not_candidates == {row.label for row in table.rows}:
+        best = table.search.front()[0].number
+        return (
+            f"the jobs of trial {best}, the best, are not all in one group, as when their code differs; "
+            "rerun=true runs them again"
+        )
     return table.not_ranked or f"{n} of {plural(len(table.rows), 'group')} can be ranked, and a choice needs two"
 
 

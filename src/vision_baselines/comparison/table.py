@@ -40,7 +40,7 @@ class ComparisonTable:
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
     were decided, `sequential` has the plan and the looks (`decided`). Where settings were searched for, `search`
-    has the trials, and `not_candidates` are groups that were pruned or failed, which are not ranked.
+    has the trials, and `not_candidates` are groups without all seeds of a complete trial, which are not ranked.
     """
 
     rows: tuple[GroupRow, ...]
@@ -91,6 +91,9 @@ class ComparisonTable:
             return []
         measured = [row for row in self.measured if row.label not in self.not_candidates]
         having = [row for row in measured if selection.name in row.metrics and not row.is_tested_elsewhere]
+        if self.search is not None and len(front := self.search.front()) == 1:  # of equals, what the search calls best
+            best = _holding(having, front[0].folders)
+            having.sort(key=lambda row: row.label != best)
         means = [row.metrics[selection.name].mean for row in having]
         return [having[place] for place in best_to_worst(means, lower_is_better=selection.lower_is_better)]
 
@@ -225,10 +228,23 @@ def tabulate(
 
 
 def _not_candidates(rows: Sequence[GroupRow], search: Search | None) -> frozenset[str]:
-    """Groups of no trial that came to its end: their mean is of the seeds that they got."""
-    complete = {name for trial in search.of_state("complete") for name in trial.folders} if search else set()
-    ended = {row.label for row in rows if complete & {job.folder.name for job in row.jobs}}
-    return frozenset(row.label for row in rows if row.label not in ended) if ended else frozenset()
+    """Groups that hold no trial which came to its end with all its seeds: their mean is of the seeds that they got.
+
+    Where the best trial is in no one group, as when its seeds ran as different code, no group can be chosen for it.
+    """
+    complete = search.of_state("complete") if search else []
+    if search is None or not complete:
+        return frozenset()
+    whole = {trial.number: label for trial in complete if (label := _holding(rows, trial.folders))}
+    front = search.front()
+    if len(search.objectives) == 1 and front[0].number not in whole:
+        whole = {}
+    return frozenset(row.label for row in rows) - frozenset(whole.values())
+
+
+def _holding(rows: Sequence[GroupRow], folders: Sequence[str]) -> str | None:
+    """The group that all these jobs are in."""
+    return next((row.label for row in rows if {*folders} <= {job.folder.name for job in row.jobs}), None)
 
 
 def _compared(table: ComparisonTable) -> ComparisonTable:

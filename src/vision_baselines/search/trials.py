@@ -256,7 +256,7 @@ class Trials:
                 values = first | {one.key: value}
                 try:
                     plan = self._planned(values, self.seeds[0], 0)
-                    if "arch" in plan.resolved["model"]:
+                    if "arch" in plan.resolved.get("model", {}):
                         from vision_baselines.training.first_weights import require_net  # torch takes seconds
 
                         require_net(plan)

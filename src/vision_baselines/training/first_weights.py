@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from hydra.utils import get_class
@@ -45,7 +44,7 @@ def require_net(plan: RunPlan) -> None:
         return
     wanted, may_fetch = model.get("pretrained", False), bool(model.get("download"))
     is_later = may_fetch and not isinstance(wanted, str)
-    if is_later or resume_files(Path(plan.cfg.callbacks.checkpoints.dirpath)):
+    if is_later or resume_files(plan.folder / "checkpoints"):
         wanted = False
     kind.weights_file(str(model["arch"]), wanted)
 

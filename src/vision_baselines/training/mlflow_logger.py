@@ -47,7 +47,9 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         super().__init__(experiment_name=experiment_name, tracking_uri=uri)
         from mlflow import MlflowClient
 
-        self.client, self.group = MlflowClient(uri), experiment_name
+        self.run_folder.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.run_folder.parent, wait=True, name=_LOCK):  # of several jobs one makes the tables
+            self.client, self.group = MlflowClient(uri), experiment_name
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)  # each step of making the database
         self.pictures = pictures
@@ -67,7 +69,7 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
     def rewind(self, step: int) -> None:
         """See `RunLogger`; what the database has already is not logged again, for it would be the same."""
         above = self.run_folder.parent
-        with exclusive(above, wait=True, name=_LOCK):  # of several jobs one makes the database
+        with exclusive(above, wait=True, name=_LOCK):  # of several jobs one makes the experiment
             client = self.client
             found = client.get_experiment_by_name(self.group)
             experiment_id = (
