@@ -44,11 +44,11 @@ class RunMLflowLogger(RunLogger, MLFlowLogger):
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # else it tells each step of making the database
         self.run_folder = Path(save_dir).absolute()
         uri = f"sqlite:///{(self.run_folder.parent / MLFLOW_FILE).as_posix()}?timeout=60"
-        super().__init__(experiment_name=experiment_name, tracking_uri=uri)
         from mlflow import MlflowClient
 
         self.run_folder.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(self.run_folder.parent, wait=True, name=_LOCK):  # of several jobs one makes the tables
+        with exclusive(self.run_folder.parent, wait=True, name=_LOCK):  # a client makes the tables: one job at a time
+            super().__init__(experiment_name=experiment_name, tracking_uri=uri)
             self.client, self.group = MlflowClient(uri), experiment_name
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)  # each step of making the database
