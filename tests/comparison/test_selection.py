@@ -262,9 +262,7 @@ def test_of_a_search_the_best_trial_is_chosen_or_none(record, tmp_path, other_co
         names = [f"x={number},seed={seed}" for seed in range(2)]
         state = "complete" if number in complete else "pruned"
         value = [0.5, 0.7, 0.7][number]
-        trials.append(
-            SearchTrial(number=number, state=state, settings={"x": number}, values=[value], folders=names)
-        )
+        trials.append(SearchTrial(number=number, state=state, settings={"x": number}, values=[value], folders=names))
         for seed, accuracy in enumerate((low, high)):
             is_old = (f"x={number}", seed) in other_code
             when = datetime(2030, 1, 1, 1 if is_old else 2, tzinfo=UTC)

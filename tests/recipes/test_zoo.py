@@ -128,7 +128,7 @@ def test_what_is_not_at_hand_is_refused_before_data_are_read(kind, compose, monk
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(KINDS[kind], "built", lambda *_: pytest.fail("a net was built"))
-    arch = f"model.arch={ {'torchvision': 'squeezenet1_1', 'timm': 'resnet10t'}[kind]}"
+    arch = f"model.arch={ {'torchvision': 'squeezenet1_1', 'timm': 'resnet10t'}[kind] }"
 
     def asked(*words, run_dir=tmp_path / "run"):
         plan = planned(compose("data=mnist", f"model={kind}", arch, *words, run_dir=run_dir))  # data that are not there

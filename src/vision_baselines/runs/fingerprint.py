@@ -168,7 +168,9 @@ def job_name(overrides: Sequence[str]) -> str:
     >>> job_name([])
     'default'
     """
-    kept = sorted(_OPTION_LIKE_A_NUMBER.sub(r"\1=\2", text.lstrip("+")) for text in overrides if not is_irrelevant(key_of(text)))
+    kept = sorted(
+        _OPTION_LIKE_A_NUMBER.sub(r"\1=\2", text.lstrip("+")) for text in overrides if not is_irrelevant(key_of(text))
+    )
     plain = ",".join(kept) or "default"
     safe = re.sub(r"[^\w=,.+-]", "_", plain, flags=re.ASCII)
     safe = re.sub(r"^\.", "_", safe)
