@@ -65,7 +65,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, left = [], []
     for item in items:
         name = item.nodeid.partition("[")[0]
-        if (few := item.get_closest_marker("few")) and seen[name] >= few.args[0]:
+        few = item.get_closest_marker("few")
+        if few and seen[name] >= few.args[0] and not item.get_closest_marker("slow"):
             item.add_marker("slow")
             item.add_marker("ci")
         every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
