@@ -196,19 +196,12 @@ def _in_points(d: PairedDifference) -> str:
     return f"{d.mean:+.2f} points [{d.ci_low:+.2f}, {d.ci_high:+.2f}], p = {d.p_value:.2g}: {d.conclusion}"
 
 
-def taken(objective: Objective, folder: Path, kind: str, number: int, budget: int) -> Found | None:
-    """A study that is done, or is done now; None of one that another process is at."""
+def found_in(folder: Path) -> Found | None:
+    """What a study came to; None of one that is not done."""
     try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        try:
-            return Found(**json.loads((folder / FOUND_FILE).read_text()))
-        except FileNotFoundError:
-            return None
-    found = searched(objective, folder, kind, number, budget)
-    (folder / FOUND_FILE).write_text(json.dumps(asdict(found)))
-    print(f"study {number}, {kind}: {100 * found.best[-1]:.2f}%", flush=True)
-    return found
+        return Found(**json.loads((folder / FOUND_FILE).read_text()))
+    except FileNotFoundError:
+        return None
 
 
 def main() -> None:
@@ -221,18 +214,25 @@ def main() -> None:
     require_optuna()
     torch.set_num_threads(1)
     objective = Objective(composed(FIXED))
-    found: dict[str, list[Found]] = {kind: [] for kind in KINDS}
+    folders = {kind: [given.out / f"{KINDS[kind][0]}_{n}" for n in range(given.studies)] for kind in KINDS}
     for number in range(given.studies):
-        for kind, (sampler, _) in KINDS.items():
-            one = taken(objective, given.out / f"{sampler}_{number}", kind, number, given.trials * EPOCHS)
-            if one is not None:
-                found[kind].append(one)
-    n_open = 2 * given.studies - sum(map(len, found.values()))
-    if n_open:
-        print(f"{n_open} studies have a folder without {FOUND_FILE}: another process is at them, or was killed at them")
+        for kind in KINDS:
+            folder = folders[kind][number]
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            found = searched(objective, folder, kind, number, given.trials * EPOCHS)
+            (folder / FOUND_FILE).write_text(json.dumps(asdict(found)))
+            print(f"study {number}, {kind}: {100 * found.best[-1]:.2f}%", flush=True)
+    done = {kind: [one for folder in of_kind if (one := found_in(folder))] for kind, of_kind in folders.items()}
+    if n_open := 2 * given.studies - sum(map(len, done.values())):
+        print(
+            f"{n_open} folders have no {FOUND_FILE}: another process is at them, or one was killed (remove them then)"
+        )
         return
-    draw(found, given.out / "samplers.png")
-    print("\n".join(said(found)))
+    draw(done, given.out / "samplers.png")
+    print("\n".join(said(done)))
 
 
 if __name__ == "__main__":
