@@ -53,7 +53,7 @@ def test_what_is_listed_is_a_command_a_job_and_nothing_else(cli, tiny, tmp_path)
     for command in commands:
         assert command[0] == sys.executable
         assert typed in command
-        assert {"name=a b", 'name="a b"'} & set(command)
+        assert "name=a\\ b" in command  # as Hydra's grammar quotes a space
         assert not {"-m", "list=true"} & set(command)
     assert status_of(tmp_path / "outputs" / "a b").counts == {State.NOT_STARTED: 2}
 
