@@ -57,7 +57,6 @@ def test_each_gets_the_words_that_it_would_be_run_by_alone(own, value):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_glob_names_those_that_match_and_two_of_one_name_get_folders_of_their_own(own):
     assert [one.name for one in commands(["-m", "experiment=glob(a?)"])] == ["aa", "ab", "ac"]
     found = commands(["-m", "experiment=glob([a*,cnn*],exclude=*mnist)"])

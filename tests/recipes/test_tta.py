@@ -82,7 +82,6 @@ def test_what_is_averaged_are_probabilities():
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_run_is_tested_on_views_and_its_record_stays(run_tiny, tmp_path):
     from vision_baselines.evaluation.evaluate import evaluate
     from vision_baselines.training.load import load_classifier

@@ -206,7 +206,6 @@ def test_weights_of_another_net_do_not_fit_and_change_nothing(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_a_run_from_pretrained_weights_resumes_and_is_tested_without_the_file(compose, resumed_after, tmp_path):
     from vision_baselines.evaluation.evaluate import evaluate
     from vision_baselines.training.run import train
