@@ -120,7 +120,7 @@ def finding(table: ComparisonTable) -> Finding:
     )
     if table.reported is not None:
         leader += f" on {plural(table.reported.metrics[metric.name].n, 'seed')} that chose nothing"
-    runs = _runs(table.reported or best, metric)
+    runs = _runs(table.reported or best, metric) + (" on the fresh seeds" if table.reported is not None else "")
     there = "on the seeds that chose it, " if table.reported is not None else ""
     if baseline is None:
         rest = [row for row in measured if row is not best]
@@ -184,9 +184,13 @@ def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
     parts += [f"it falls behind {listed(better, 3)}"] if better else []
     if equal and table.equivalence is not None:
         parts.append(f"it equals {listed(equal, 3)} within {metric.margin(table.equivalence)}")
-    if unclear := len(others) - len(worse) - len(better) - len(equal):
+    few = [row for row in others if row.difference is None or row.difference.conclusion == "too few pairs"]
+    if unclear := len(others) - len(worse) - len(better) - len(equal) - len(few):
         groups = plural(unclear, "group") if parts else "no group" if unclear > 1 else "the other group"
         parts.append(f"{groups} {'can' if groups == 'no group' else 'cannot'} be told apart from it")
+    if few:
+        who = plural(len(few), "group") if parts or len(few) > 1 else "the other group"
+        parts.append(f"{who} cannot be tested against it: fewer than {MIN_PAIRS} pairs of runs")
     return ", and ".join(parts)
 
 
