@@ -115,7 +115,9 @@ def test_nothing_finished_is_said_with_the_reasons(failed):
 
 
 def test_groups_with_too_few_pairs_are_not_called_alike(record):
-    made = [record(f"model={model},seed={s}", acc) for model, acc in (("a", 0.9), ("b", 0.1), ("c", 0.5)) for s in (0, 1)]
+    made = [
+        record(f"model={model},seed={s}", acc) for model, acc in (("a", 0.9), ("b", 0.1), ("c", 0.5)) for s in (0, 1)
+    ]
     text = headline(table_of(*made))
     assert "2 groups cannot be tested against it: fewer than 3 pairs of runs" in text
     assert "told apart" not in text

@@ -28,7 +28,9 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
     ]
     if table.best_groups and table.selection is not None:
         shown = "" if table.selection == table.metric else f"; {table.metric.title} ranks nothing"
-        said.insert(0, f"Groups are sorted by their mean {table.selection.title}, the best first, its value {best}{shown}.")
+        said.insert(
+            0, f"Groups are sorted by their mean {table.selection.title}, the best first, its value {best}{shown}."
+        )
     elif len(table.measured) > 1 and table.not_ranked:
         said.insert(0, f"Groups are not ranked: {table.not_ranked}.")
     if table.reference is not None:
