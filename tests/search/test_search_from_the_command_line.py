@@ -67,7 +67,9 @@ def test_a_search_chooses_by_validation_and_reports_fresh_seeds(searched):
     assert [record.seed for record in fresh] == [1]
     assert f"optimizer.lr={best.settings['optimizer.lr']}" in fresh[0].overrides
     assert f"the best is trial {best.number}: optimizer.lr=" in done.stdout
-    assert "1 job," not in done.stdout  # each round says its trials instead
+    before, after = done.stdout.split("was chosen; it is trained on seeds")
+    assert "at a time" not in before  # each round says its trials instead
+    assert "1 job, 1 at a time" in after
     assert "✓ trial 2, seed=0  test/acc" in done.stdout
     page = (folder / "comparison" / "comparison.html").read_text()
     assert f"Trial {best.number} was chosen by val/acc among 3 complete trials" in page
