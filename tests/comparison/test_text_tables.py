@@ -28,7 +28,7 @@ GOLDEN = """\
 | model=fc | 91.00 | baseline | 91.00 ± 1.00 | [88.52, 93.48] | – | – | – | 3 (1 failed) | 91.00 | 92.00 | 61,706 \
 | 1.23 M | 12.5 | 5,000 | 412 MiB |
 
-Groups are sorted by their mean validation accuracy, the best is bold; test accuracy ranks nothing. \
+Groups are sorted by their mean validation accuracy, the best first, its value bold; test accuracy ranks nothing. \
 ± is the standard deviation over finished jobs. 95% intervals are \
 Student's t over seeds: they say where the mean of many more seeds would be on these test images, and nothing \
 about others. Costs are medians over finished jobs. Differences are paired by seed and in percentage points. \
