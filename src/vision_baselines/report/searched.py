@@ -81,7 +81,9 @@ def _choice(table: ComparisonTable, search: Search) -> str:
         return f"Nothing is chosen: {count} ({numbers}) are on the front, where no other is better in every objective"
     [(name, _)] = search.objectives.items()
     n = len(search.of_state("complete"))
-    fresh = sorted({job.record.seed for row in table.fresh for job in row.counted})
+    if table.choice is None:
+        return f"Trial {front[0].number} is the best by {name}, but nothing is chosen: {table.not_ranked}"
+    fresh = sorted({job.record.seed for job in table.reported.counted}) if table.reported else []
     reported = (
         f"; it was then trained on seeds {listed([str(seed) for seed in fresh])}, which chose nothing, and these are "
         "what its test metric is reported of"
