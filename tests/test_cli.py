@@ -33,7 +33,7 @@ MISTAKES = {
     "qwertyuiop=1": ["'qwertyuiop'", "write +qwertyuiop="],
     "model=cn": ["model=cn does not exist", "did you mean cnn?", "fc"],
     "data=mnits": ["data=mnits does not exist", "did you mean mnist?", "digits"],
-    "optimizer=adam": ["optimizer=adam does not exist", "adamw"],
+    "optimizer=adamx": ["optimizer=adamx does not exist", "adamw"],
     "trainer.max_epochs=0": ["trainer.max_epochs is 0", "at least 1"],
     "trainer.max_epochs=abc": ["trainer.max_epochs is 'abc'", "a whole number"],
     "data.batch_size=-64": ["data.batch_size is -64", "at least 1"],

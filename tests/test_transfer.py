@@ -123,7 +123,7 @@ def test_a_run_that_starts_from_another_is_reproduced_until_that_one_changes(sou
         (["init_from=/nowhere"], "init_from: there is no /nowhere; expected the folder of a finished run"),
         (["init_from=job:transfer"], "init_from is 'job:transfer'; expected a path, or job:key=value"),
         (["init_from=5"], "init_from is 5; expected a run's folder"),
-        (["freeze=head"], "freeze is 'head'; expected backbone, or null"),
+        (["freeze=head"], "freeze is 'head'; expected backbone or first_layer, or null"),
     ],
 )
 def test_what_cannot_be_started_from_is_reported_in_a_line(train_tiny, tmp_path, options, message):
