@@ -7,7 +7,6 @@ Hydra takes launchers and sweepers from this namespace only, and reads it at eve
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,48 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 
-class LocalLauncher(Launcher):
+class JobsLauncher(Launcher):
+    """What launchers of `vision_baselines.jobs.launch` share; each has a `launch` of its own.
+
+    Args:
+        n_jobs: Jobs at a time; none means as many as the launcher finds right.
+        fail_fast: Start no further job, and stop those that run, after the first failure.
+        jobs: What the application adds: a `vision_baselines.jobs.hooks.Hooks`; none: nothing.
+    """
+
+    checks_jobs = True  # composes every job before it starts one
+
+    def __init__(self, n_jobs: int | None, fail_fast: bool, jobs: Any) -> None:
+        self.n_jobs, self.fail_fast, self.jobs = n_jobs, fail_fast, jobs
+        self.config: DictConfig | None = None
+        self.hydra_context: HydraContext | None = None
+        self.task_function: TaskFunction | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take what Hydra hands over."""
+        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+
+    def _launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int, **options: Any) -> list[JobReturn]:
+        """Run the jobs with the options of `vision_baselines.jobs.launch.launch` that are the launcher's own."""
+        assert self.config is not None
+        assert self.hydra_context is not None
+        assert self.task_function is not None
+        from vision_baselines.jobs.hooks import Hooks
+        from vision_baselines.jobs.launch import launch
+
+        return launch(
+            job_overrides,
+            initial_job_idx,
+            config=self.config,
+            hydra_context=self.hydra_context,
+            task_function=self.task_function,
+            hooks=self.jobs or Hooks(),
+            fail_fast=self.fail_fast,
+            **options,
+        )
+
+
+class LocalLauncher(JobsLauncher):
     """Runs each job in a process of its own, several at a time.
 
     Args:
@@ -32,8 +72,6 @@ class LocalLauncher(Launcher):
         jobs: What the application adds: a `vision_baselines.jobs.hooks.Hooks`; none: nothing.
     """
 
-    checks_jobs = True  # composes every job before it starts one
-
     def __init__(
         self,
         n_jobs: int | None = None,
@@ -42,46 +80,17 @@ class LocalLauncher(Launcher):
         preload: Sequence[str] = (),
         jobs: Any = None,
     ) -> None:
-        self.n_jobs = n_jobs
-        self.fail_fast = fail_fast
-        self.output = output
-        self.preload = preload
-        self.jobs = jobs
-        self.config: DictConfig | None = None
-        self.hydra_context: HydraContext | None = None
-        self.task_function: TaskFunction | None = None
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra hands over."""
-        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+        super().__init__(n_jobs, fail_fast, jobs)
+        self.output, self.preload = output, preload
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs; one result each, in their order."""
-        assert self.config is not None
-        assert self.hydra_context is not None
-        assert self.task_function is not None
-        from vision_baselines.jobs.hooks import Hooks
-        from vision_baselines.jobs.launch import launch
+        from vision_baselines.jobs.cores import usable_cores
         from vision_baselines.jobs.options import check_options
 
         check_options(n_jobs=self.n_jobs, fail_fast=self.fail_fast, output=self.output, preload=self.preload)
-        return launch(
-            job_overrides,
-            initial_job_idx,
-            config=self.config,
-            hydra_context=self.hydra_context,
-            task_function=self.task_function,
-            hooks=self.jobs or Hooks(),
-            slots=self.n_jobs or _cores(),
-            fail_fast=self.fail_fast,
-            output=self.output,
-            preload=list(self.preload),
-        )
-
-
-def _cores() -> int:
-    """Cores this process may use, where the system says so."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        slots = self.n_jobs or usable_cores()
+        return self._launch(job_overrides, initial_job_idx, slots=slots, output=self.output, preload=list(self.preload))
 
 
 class PairedSweeper(BasicSweeper):

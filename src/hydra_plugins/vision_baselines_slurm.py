@@ -5,18 +5,16 @@ Hydra reads this at every start, so little is imported here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+
+from hydra_plugins.vision_baselines_local import JobsLauncher
 
 
-class SlurmLauncher(Launcher):
+class SlurmLauncher(JobsLauncher):
     """Makes each job a job of Slurm.
 
     Args:
@@ -28,8 +26,6 @@ class SlurmLauncher(Launcher):
         wishes: What is asked for each job: see `vision_baselines.cluster.submit.Wishes`.
     """
 
-    checks_jobs = True  # composes every job before it submits one
-
     def __init__(
         self,
         executor: str = "slurm",
@@ -39,39 +35,23 @@ class SlurmLauncher(Launcher):
         jobs: Any = None,
         **wishes: Any,
     ) -> None:
-        self.executor, self.n_jobs, self.fail_fast = executor, n_jobs, fail_fast
-        self.poll_s, self.jobs, self.wishes = poll_s, jobs, wishes
-        self.config: DictConfig | None = None
-        self.hydra_context: HydraContext | None = None
-        self.task_function: TaskFunction | None = None
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra hands over."""
-        self.config, self.hydra_context, self.task_function = config, hydra_context, task_function
+        super().__init__(n_jobs, fail_fast, jobs)
+        self.executor, self.poll_s, self.wishes = executor, poll_s, wishes
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the jobs, and wait for them; one result each, in their order."""
         assert self.config is not None
-        assert self.hydra_context is not None
-        assert self.task_function is not None
         from vision_baselines.cluster.pool import cluster_pool
         from vision_baselines.cluster.submit import Submitter, wishes_of
-        from vision_baselines.jobs.hooks import Hooks
-        from vision_baselines.jobs.launch import launch
+        from vision_baselines.jobs.cores import usable_cores
 
         at_once = {"array_parallelism": self.n_jobs} if self.n_jobs is not None else {}
         wishes = wishes_of({"executor": self.executor, **self.wishes, **at_once})
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        slots = (self.n_jobs or cores) if self.executor == "local" else None
+        slots = (self.n_jobs or usable_cores()) if self.executor == "local" else None
         submitter = Submitter(Path(str(self.config.hydra.sweep.dir)).absolute(), wishes)
-        return launch(
+        return self._launch(
             job_overrides,
             initial_job_idx,
-            config=self.config,
-            hydra_context=self.hydra_context,
-            task_function=self.task_function,
-            hooks=self.jobs or Hooks(),
             slots=slots or len(job_overrides),
-            fail_fast=self.fail_fast,
             cluster=lambda sweep: cluster_pool(sweep, submitter, n_jobs=slots, poll_s=self.poll_s),
         )

@@ -16,6 +16,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.jobs.console import say
+from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.job import Job, packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
 from vision_baselines.jobs.signals import Interrupted
@@ -30,7 +31,7 @@ class JobsFailedError(CompactHydraException):
 
 
 class Hooks(Generic[J]):
-    """What is asked and told of the jobs of a sweep.
+    """What a launcher calls while it runs the jobs of a sweep.
 
     Attributes:
         preload: Modules that are imported once, in the server that jobs are forked from.
@@ -95,8 +96,7 @@ class Hooks(Generic[J]):
         """
         if "OMP_NUM_THREADS" in os.environ:
             return {}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return {"OMP_NUM_THREADS": str(max(1, cores // slots))}
+        return {"OMP_NUM_THREADS": str(max(1, usable_cores() // slots))}
 
     def without_a_word(self, job: J, exit_code: int | str | None) -> Outcome:
         """How a job went whose process could not say so: its exit code, a reason, or None where nothing is known."""

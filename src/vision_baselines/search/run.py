@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.comparison.search import SEARCH_FILE, Search, SearchTrial, read_search, settings_text
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.summary import near
 from vision_baselines.search.space import space_of
 from vision_baselines.search.storage import JOURNAL_FILE
@@ -102,7 +102,7 @@ def slots_of(launcher: Launcher, config: DictConfig) -> int:
         return 1
     if target.endswith((".LocalLauncher", ".JoblibLauncher")):
         known = OmegaConf.select(config, "hydra.launcher.n_jobs") or -1
-        return int(known) if known > 0 else _cores()
+        return int(known) if known > 0 else usable_cores()
     known = OmegaConf.select(config, "hydra.launcher.array_parallelism")
     if isinstance(known, int) and known > 0:
         return known
@@ -114,7 +114,3 @@ def _of(trial: SearchTrial, search: Search) -> str:
     values = ", ".join(f"{name} {value:.5g}" for name, value in zip(search.objectives, trial.values, strict=True))
     over = f", the mean over {plural(len(search.seeds), 'seed')}" if len(search.seeds) > 1 else ""
     return f"trial {trial.number}: {settings_text(trial.settings)} ({values}{over})"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.hooks import Hooks, job_folder
 from vision_baselines.jobs.job import packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
@@ -66,8 +66,7 @@ class RunHooks(Hooks[Job]):
         require_one_sweep(job_overrides)
         self._compared = comparison_keys(config)
         self._devices = Devices([], config.get("gpus_per_job") or 1)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._most_processes = None if config.get("n_jobs") else cores
+        self._most_processes = None if config.get("n_jobs") else usable_cores()
         self.starts_early = not config.preview and not config.get("list")
 
     def is_number_only(self, key: str) -> bool:
