@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from vision_baselines.errors import StorageError
-from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.comparison.sweep_file import Versioned, read_sweep_file, write_sweep_file
 
 SEARCH_FILE = "search.json"
 _SCHEMA_VERSION = 1
@@ -58,7 +56,7 @@ class SearchTrial(_Part):
     reason: str = ""
 
 
-class Search(_Part):
+class Search(_Part, Versioned):
     """A search.
 
     Attributes:
@@ -103,11 +101,7 @@ class Search(_Part):
         Raises:
             StorageError: The folder cannot be written.
         """
-        path = folder / SEARCH_FILE
-        try:
-            write_atomically(path, self.model_dump_json(indent=1).encode() + b"\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        write_sweep_file(folder / SEARCH_FILE, self)
 
 
 def read_search(folder: Path) -> Search | None:
@@ -116,17 +110,13 @@ def read_search(folder: Path) -> Search | None:
     Raises:
         StorageError: There is a file of that name that is none.
     """
-    path = folder / SEARCH_FILE
-    try:
-        found = Search.model_validate_json(read_regular(path, most_bytes=_MOST_BYTES))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = "it is not what was written" if isinstance(error, ValidationError) else str(error)
-        raise StorageError(f"{path} cannot be read: {reason}; move it away, and it is written again") from error
-    if found.schema_version != _SCHEMA_VERSION:
-        raise StorageError(f"{path} has schema {found.schema_version}; this version reads {_SCHEMA_VERSION}")
-    return found
+    return read_sweep_file(
+        folder / SEARCH_FILE,
+        Search,
+        schema=_SCHEMA_VERSION,
+        most_bytes=_MOST_BYTES,
+        instead=", and it is written again",
+    )
 
 
 def settings_text(settings: Mapping[str, str | int | float]) -> str:

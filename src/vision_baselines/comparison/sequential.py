@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from vision_baselines.analysis.sequential import look, look_level
 from vision_baselines.comparison.collection import Job
@@ -20,9 +20,7 @@ from vision_baselines.comparison.formatting import plural
 from vision_baselines.comparison.grouping import Group, by_code
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
-from vision_baselines.errors import StorageError
-from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.comparison.sweep_file import Versioned, read_sweep_file, write_sweep_file
 
 SEQUENTIAL_FILE = "until_decided.json"
 ALPHA = 0.05
@@ -76,7 +74,7 @@ class SequentialLook(_Part):
         return f"{self.comparison} {verb}: decided after {seeds}, {numbers}"
 
 
-class Sequential(_Part):
+class Sequential(_Part, Versioned):
     """What was planned, and every look so far.
 
     Attributes:
@@ -184,11 +182,7 @@ class Sequential(_Part):
         Raises:
             StorageError: The folder cannot be written.
         """
-        path = folder / SEQUENTIAL_FILE
-        try:
-            write_atomically(path, self.model_dump_json(indent=1).encode() + b"\n")
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
+        write_sweep_file(folder / SEQUENTIAL_FILE, self)
 
 
 def read_sequential(folder: Path) -> Sequential | None:
@@ -197,17 +191,9 @@ def read_sequential(folder: Path) -> Sequential | None:
     Raises:
         StorageError: There is a file of that name that is none.
     """
-    path = folder / SEQUENTIAL_FILE
-    try:
-        found = Sequential.model_validate_json(read_regular(path, most_bytes=_MOST_BYTES))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = "it is not what was written" if isinstance(error, ValidationError) else str(error)
-        raise StorageError(f"{path} cannot be read: {reason}; move it away to begin anew") from error
-    if found.schema_version != _SCHEMA_VERSION:
-        raise StorageError(f"{path} has schema {found.schema_version}; this version reads {_SCHEMA_VERSION}")
-    return found
+    return read_sweep_file(
+        folder / SEQUENTIAL_FILE, Sequential, schema=_SCHEMA_VERSION, most_bytes=_MOST_BYTES, instead=" to begin anew"
+    )
 
 
 def _row(label: str, jobs: Sequence[Job], metric: Metric) -> GroupRow | None:
