@@ -22,7 +22,7 @@ from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
 from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.lock import LOCK_FILE, exclusive
+from vision_baselines.storage.lock import LOCK_PATTERN, exclusive
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ LATEX_FILE = "comparison.tex"
 _WRITTEN = re.compile(
     rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
-    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(LOCK_FILE)}(\.lease)?|{re.escape(WRITTEN_FILE)}"
+    rf"|{re.escape(outcomes.CACHE_FILE)}|{LOCK_PATTERN}|{re.escape(WRITTEN_FILE)}"
 )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status, read_record
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
-from vision_baselines.storage.lock import LOCK_FILE
+from vision_baselines.storage.lock import LOCK_PATTERN
 
 FILTERS_FILE = "filters.npy"
 RUN_PAGE = "run.html"
@@ -38,9 +38,9 @@ _FOLDERS = ("checkpoints", "csv", ".hydra")
 # A picture of a probe: written where a record lists it.
 _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
 # What a run leaves beside these, and that goes with it only where it is removed for good.
-_BESIDE = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
+_BESIDE = re.compile(rf"{LOCK_PATTERN}|\.hydra/(config|hydra|overrides)\.yaml|train\.log|output\.txt")
 # What is there before a run begins, and stays when it is trained anew: the lock, Hydra's own files, logs.
-_KEPT = re.compile(rf"{re.escape(LOCK_FILE)}(\.lease)?|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+|\.replaced/.+")
+_KEPT = re.compile(rf"{LOCK_PATTERN}|\.hydra/[^/]+|[^/]+\.log|output\.txt|\.[^/]+\.\d+|\.replaced/.+")
 
 
 def own_files(folder: Path, record: RunRecord) -> list[str]:

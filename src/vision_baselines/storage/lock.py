@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,10 @@ fcntl, msvcrt = _module("fcntl"), _module("msvcrt")
 
 LOCK_FILE = ".lock"
 LEASE_FILE = f"{LOCK_FILE}.lease"
+LOCK_FILES = frozenset({LOCK_FILE, LEASE_FILE})
+"""What a lock leaves in its folder."""
+LOCK_PATTERN = "|".join(map(re.escape, sorted(LOCK_FILES)))
+"""A regular expression that matches these names."""
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # What a file system without locks answers.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.EREMOTEIO}

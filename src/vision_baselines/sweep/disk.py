@@ -25,7 +25,7 @@ from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
 from vision_baselines.runs.replaced import replaced_files
 from vision_baselines.storage.atomic import is_leftover
-from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE, RunLockedError, exclusive, holder
+from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE, LOCK_FILES, RunLockedError, exclusive, holder
 from vision_baselines.storage.reading import file_sha256, read_regular
 
 _BEST = "checkpoints/best.ckpt"
@@ -152,7 +152,7 @@ def _look_at_run(folder: Path, disk: Disk, *, held: bool = False) -> None:
         return
     disk.n_runs += 1
     own = [name for name in own_files(folder, record) if _is_regular(folder / name)]
-    is_bare = set(own) <= {RECORD_FILE, LOCK_FILE, LEASE_FILE}  # of a removal that was killed
+    is_bare = set(own) <= LOCK_FILES | {RECORD_FILE}  # of a removal that was killed
     if not is_bare and (problem := _not_its_own(folder, record)) is not None:
         disk.left_alone.append((folder, problem))
         return
@@ -183,14 +183,14 @@ def _look_at_comparison(folder: Path, disk: Disk, *, held: bool = False) -> None
     files = [name for name in files if not is_leftover(name.rpartition("/")[2])]
     listed = read_written(folder)
     if listed is None:
-        is_like_one = set(filter(is_comparison_file, files)) - {LOCK_FILE, LEASE_FILE}
+        is_like_one = set(filter(is_comparison_file, files)) - LOCK_FILES
         if is_like_one and not (folder != top and folder.name == PICTURES):
             reason = f"it has no {WRITTEN_FILE}, which names what a comparison wrote; `collect` writes it anew"
             disk.left_alone.append((folder, reason))
         return
     known = [name for name in files if name in listed and is_comparison_file(name)]
     same = [name for name in known if _digest(folder / name) == listed[name]]
-    ours = {LOCK_FILE, LEASE_FILE, WRITTEN_FILE}
+    ours = LOCK_FILES | {WRITTEN_FILE}
     _leave(disk, folder, set(known) - set(same), "changed since the comparison wrote it")
     _leave(disk, folder, set(files) - set(known) - ours, "not of this comparison")
     if same and any(_is_finished(path.parent) for path in top.parent.glob(f"*/{RECORD_FILE}")):
@@ -263,7 +263,7 @@ def _below(folder: Path) -> list[str]:
 
 def _size_of(folder: Path, names: Sequence[str]) -> int:
     """Without the lock's few bytes: the removal itself writes it."""
-    return sum(_size(folder / name) for name in names if name not in (LOCK_FILE, LEASE_FILE))
+    return sum(_size(folder / name) for name in names if name not in LOCK_FILES)
 
 
 def _size(path: Path) -> int:

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE
+from vision_baselines.storage.lock import LOCK_FILES
 
 _HYDRAS_FILE = "multirun.yaml"
 _MADE = (
-    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", _HYDRAS_FILE, LOCK_FILE,
-    LEASE_FILE,
+    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", _HYDRAS_FILE, *LOCK_FILES,
 )  # fmt: skip
 
 
