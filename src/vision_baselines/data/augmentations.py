@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from vision_baselines.data.perturbations import rotated, shifted
+from vision_baselines.data.perturbations import require_places, rotated, shifted
 from vision_baselines.data.sample_draws import SampleDraws
 from vision_baselines.errors import ConfigError
 
@@ -47,11 +47,7 @@ class SampleAugment(ABC):
         Raises:
             ConfigError: What is to be changed.
         """
-        if permuted:
-            raise ConfigError(
-                "data.permute_pixels is true, and augment moves pixels by places that are no longer theirs; "
-                "expected augment=none"
-            )
+        require_places(permuted=permuted)
 
 
 class CropFlip(SampleAugment):

@@ -16,6 +16,19 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 from vision_baselines.errors import ConfigError
 
 
+def require_places(*, permuted: bool) -> None:
+    """Refuse to move the pixels of images in which a pixel's place means nothing.
+
+    Raises:
+        ConfigError: They are in a random order.
+    """
+    if permuted:
+        raise ConfigError(
+            "data.permute_pixels is true, and augment moves pixels by places that are no longer theirs; "
+            "expected augment=none"
+        )
+
+
 class Augment:
     """Random changes to training images; what comes in from outside the picture is black.
 
@@ -55,11 +68,7 @@ class Augment:
                 f"augment.shift_px is {self.shift_px}; expected less than the {side} "
                 f"pixel{'s' * (side > 1)} of an image's shorter side, or augment=none"
             )
-        if permuted:
-            raise ConfigError(
-                "data.permute_pixels is true, and augment moves pixels by places that are no longer theirs; "
-                "expected augment=none"
-            )
+        require_places(permuted=permuted)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Change each image by a draw of its own.

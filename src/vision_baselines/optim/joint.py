@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.optim.closure import loss_of
 
 
 class Joint(Optimizer):
@@ -49,10 +50,7 @@ class Joint(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Let each optimizer take a step; the closure is called once, before them."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for optimizer in self.optimizers:
             optimizer.step()
         return loss
@@ -96,10 +94,7 @@ class Lookahead(Joint):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step of the fast weights and, every so many, of the slow ones."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         # an optimizer begins its state where there is none, so the slow weights come into it after the step
         began = {
             parameter: parameter.detach().clone()

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from vision_baselines.optim.closure import loss_of
+
 
 class Lion(Optimizer):
     """Each step takes lr times the sign of a mean of momentum and gradient, and lr · weight_decay of the weight.
@@ -37,10 +39,7 @@ class Lion(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step of every parameter that has a gradient."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             (of_step, of_momentum), lr = group["betas"], group["lr"]
             for parameter in group["params"]:
