@@ -1,4 +1,4 @@
-"""A search from its first trial to its last: trials are chosen, their seeds run one after the other, and told.
+"""A search from its first trial to its last: trials are chosen, run seed by seed, and ended in the study.
 
 Everything follows from the journal and the records. A trial that a kill left open goes on with the same values and the
 same number; a job that is finished is not run again. Trials are run in rounds as wide as the launcher runs jobs at a
@@ -63,6 +63,7 @@ class Trials:
         self.study: Study | None = None
         self._selected: str | None = None
         self._folders: dict[int, list[str]] = {}
+        self._places: dict[tuple[int, int], Path] = {}
         self._lost: dict[int, str] = {}
         self._n_launched = 0
         self._just_added: set[int] = set()
@@ -132,7 +133,7 @@ class Trials:
         return returned
 
     def _round(self, study: Study) -> dict[int, list[str]]:
-        """The next job of each open trial, by the trial's number; trials are told and chosen on the way."""
+        """The next job of each open trial, by the trial's number; trials are ended and chosen on the way."""
         jobs: dict[int, list[str]] = {}
         folders: set[Path] = set()
         numbers = study.running()
@@ -166,12 +167,12 @@ class Trials:
         self._just_added.clear()
 
     def _next_job(self, study: Study, number: int) -> tuple[Path, list[str]] | None:
-        """The job that a trial waits for, and its folder; None where the trial is over, which is told."""
+        """The job that a trial waits for, and its folder; None where the trial is over, which the study learns."""
         values = study.values_of(number)
         found: list[tuple[float, ...]] = []
         for seed in self.seeds:
             try:
-                folder = self._planned(values, seed, number).folder
+                folder = self._place(values, seed, number)
             except ConfigError as error:
                 if (self.folder / job_name(self._job(values, seed, number)) / RECORD_FILE).is_file():
                     raise
@@ -266,6 +267,12 @@ class Trials:
     def _planned(self, values: Mapping[str, Value], seed: int, number: int) -> RunPlan:
         return planned_job(self._n_launched, self._job(values, seed, number), self.config, self.hydra_context)[1]
 
+    def _place(self, values: Mapping[str, Value], seed: int, number: int) -> Path:
+        """The folder of a trial's job, which composing tells once: a round asks for all that came before."""
+        if (number, seed) not in self._places:
+            self._places[number, seed] = self._planned(values, seed, number).folder
+        return self._places[number, seed]
+
     def _job(self, values: Mapping[str, Value], seed: int, number: int) -> list[str]:
         chosen = [] if self._selected is None else [f"comparison.select={self._selected}"]
         return [*self.space.overrides(values), f"seed={seed}", *chosen, f"{TRIAL}={number}"]
@@ -286,7 +293,7 @@ class Trials:
     def _note_folders(self, number: int, values: Mapping[str, Any]) -> None:
         for seed in self.seeds:
             try:
-                self._note_folder(number, self._planned(values, seed, number).folder)
+                self._note_folder(number, self._place(values, seed, number))
             except ConfigError:
                 return
 
