@@ -37,7 +37,7 @@ class ClusterPool(Generic[J]):
     """The jobs that wait here, and those that the scheduler has.
 
     Args:
-        jobs: What the pool asks and tells.
+        jobs: What the pool calls.
         submitter: Submits them.
         slots: Jobs at a time that this process hands out; None: all, and the scheduler decides.
         poll_s: Seconds between two questions to the scheduler.

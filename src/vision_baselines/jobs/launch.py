@@ -61,7 +61,7 @@ def launch(
         fail_fast: Start no further job, and stop those that run, after the first failure.
         output: File in each job's folder for what it prints; None: it is printed here.
         preload: Modules that are imported once, beside those of the hooks.
-        cluster: Makes what runs the jobs elsewhere, with a `run` as `Pool` has it, from what a pool asks and tells;
+        cluster: Makes what runs the jobs elsewhere, with a `run` as `Pool` has it, from what a pool calls;
             None: they are processes of this machine.
 
     Raises:
@@ -173,7 +173,7 @@ def _current(composed: DictConfig) -> Iterator[None]:
 
 
 class _Sweep(Generic[J]):
-    """What the pool asks and tells of this sweep's jobs."""
+    """What the pool calls, for this sweep's jobs."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ J_contra = TypeVar("J_contra", contravariant=True)
 
 
 class Jobs(Protocol[J_contra]):
-    """What the pool asks and tells of jobs."""
+    """What the pool calls."""
 
     def arguments(self, job: J_contra, slot: int) -> tuple[Any, ...]:
         """What `target` gets after its end of the pipe; no two jobs that run at a time have the same `slot`."""
@@ -140,7 +140,7 @@ class Pool(Generic[J]):
     """The jobs that wait and those that run.
 
     Args:
-        jobs: What the pool asks and tells.
+        jobs: What the pool calls.
         slots: Jobs at a time.
         target: Called in each process with its end of the pipe and `Jobs.arguments`; its module should import little.
         preload: Modules that the server imports once.

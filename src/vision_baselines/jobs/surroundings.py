@@ -1,4 +1,4 @@
-"""What a job's process is told beside its config, the same for all jobs of a sweep."""
+"""What a job's process is given beside its config, the same for all jobs of a sweep."""
 
 from __future__ import annotations
 

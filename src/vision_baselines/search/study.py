@@ -1,4 +1,4 @@
-"""The study: its trials in the journal, how the next one is chosen, and what is told of one that ended.
+"""The study: its trials in the journal, how the next one is chosen, and how the end of one is kept.
 
 A trial is chosen in a study in memory that holds the same trials, and then added to the journal whole, in one line. So
 a kill leaves it there with all its values or not at all. The sampler is made anew for each trial, seeded by
