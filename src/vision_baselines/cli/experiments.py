@@ -142,7 +142,7 @@ def _names(chosen: Sequence[str], typed: str | None) -> dict[str, str]:
     shared = collections.Counter(own.values())
     if typed is not None:
         return {experiment: f"{typed.strip(chr(39) + chr(34))}_{experiment}" for experiment in chosen}
-    return {e: name if shared[name] == 1 and "$" not in name else f"{e}" for e, name in own.items()}
+    return {e: name if shared[name] == 1 and "$" not in name else e for e, name in own.items()}
 
 
 def _say(found: Sequence[Command]) -> None:
