@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_the_sweep_tells_each_process_its_own(compose, monkeypatch):
 
 
 def test_processes_of_jobs_do_not_outnumber_the_cores_where_nothing_was_asked(compose, monkeypatch):
-    monkeypatch.setattr(hooks.os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
     sweep = RunHooks()
     sweep.begins([["seed=0"]], compose())
     running = job(0, processes=3, on_cuda=False)
