@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 Batch = tuple[Tensor, Tensor]
 
 # Training steps, and outputs in all, that are flushed into the metrics at once: the fc of batch 64 trains 1.09 times as
-# many images a second of CPU time as with one (docs/experiments.md says how that was measured).
+# many images a second of CPU time as with one (docs/performance.md says how that was measured).
 _MOST_PENDING_STEPS = 64
 _MOST_PENDING_OUTPUTS = 2**20
 
