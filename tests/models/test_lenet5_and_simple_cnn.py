@@ -16,7 +16,9 @@ M3 = [32, 48, 64, 80, 96, 112, 128, 144, 160, 176]
     ("activation", "pool"), [("relu", "max"), ("tanh", "avg"), *(("relu", "avg"), ("tanh", "max"))]
 )
 @pytest.mark.parametrize(("side", "padding", "left"), [(28, 2, 5), (32, 0, 5), (12, 2, 1), (31, 2, 5)])
-def test_lenet5_is_two_convolutions_two_poolings_and_three_linear_layers(as_stated, activation, pool, side, padding, left):
+def test_lenet5_is_two_convolutions_two_poolings_and_three_linear_layers(
+    as_stated, activation, pool, side, padding, left
+):
     torch.manual_seed(0)
     act = nn.ReLU() if activation == "relu" else nn.Tanh()
     half = nn.MaxPool2d(2) if pool == "max" else nn.AvgPool2d(2)

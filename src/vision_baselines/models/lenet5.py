@@ -1,6 +1,6 @@
 """LeNet-5 as it is usually written today: two 5×5 convolutions, two poolings and linear layers of 120, 84 and logits.
 
-After LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.B. The paper's net differs:
+After LeCun et al. 1998, "Gradient-based learning applied to document recognition", section II.B. The paper differs:
 its poolings have a trained scale and bias, each map of its second convolution sees some of the six maps alone, its
 activation is a scaled tanh, and its output is the distance to a drawn picture of each class.
 """
@@ -52,7 +52,7 @@ class LeNet5(nn.Module):
         height, width = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in sides)
         if min(height, width) < 1:
             raise ValueError(
-                f"data.image_shape is {list(image_shape)}: too small for two 5×5 convolutions and two poolings; expected "
+                f"data.image_shape is {list(image_shape)}: too small for two 5×5 convolutions and poolings; expected "
                 "at least 12×12, such as data.resize=28"
             )
         self.features = nn.Sequential(
