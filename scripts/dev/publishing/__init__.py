@@ -1,0 +1,1 @@
+"""Published experiments: run, kept, and written up from what was kept."""

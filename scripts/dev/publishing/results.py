@@ -1,0 +1,230 @@
+"""The figures of a published experiment, as docs/results/NAME.json keeps them, and what sentences may say of them.
+
+A sentence about a difference is a claim: it names which side is larger, or says that neither can be told to be. Each
+claim of an experiment has a t interval of the differences paired by seed, and all of them hold together with 95 %
+(Bonferroni). A claim that its interval does not support ends the making of the page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from vision_baselines.analysis.statistics import PairedDifference, paired_difference, summarize
+from vision_baselines.comparison.metric import Metric
+from vision_baselines.runs.fingerprint import group_name
+from vision_baselines.runs.record import RunRecord
+
+LEVEL = 0.05
+_DIGITS = 6
+Side = Literal["above", "below", "undecided"]
+
+
+class ClaimError(ValueError):
+    """A sentence says what its figures do not."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its group, its seed, and what came out; `epochs` has the metrics of each epoch by number."""
+
+    group: str
+    seed: int
+    metrics: Mapping[str, float]
+    epochs: Sequence[Mapping[str, float]]
+    parameters: int | None
+    flops: int | None
+    receptive_field_px: int | None
+    fit_s: float
+
+
+@dataclass(eq=False)
+class Results:
+    """The runs of one experiment, and the claims that were made of them so far.
+
+    `claims` is how many there are on the whole page, where that is known: `page` renders twice to know it.
+    """
+
+    name: str
+    receipt_sha256: str
+    commit: str
+    cpu: str
+    cost_s: float
+    metric: str
+    runs: tuple[Run, ...]
+    claims: int = 0
+    made: list[tuple[str, str, str]] = field(default_factory=list)
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds of the group that has fewest."""
+        return min(len(self._of(label)) for label in self.groups)
+
+    @property
+    def groups(self) -> list[str]:
+        """Labels of the groups, in the order of the sweep."""
+        return list(dict.fromkeys(run.group for run in self.runs))
+
+    @property
+    def minutes(self) -> str:
+        """How long the sweep took, in words."""
+        return f"{self.cost_s:.0f} s" if self.cost_s < 90 else f"{self.cost_s / 60:.0f} min"
+
+    def mean(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
+        """Mean ± standard deviation over seeds, such as ``99.17 % ± 0.28``."""
+        name, values = self._values(group, metric, epoch)
+        found = summarize(values.values())
+        return f"{_written(name, found.mean)} ± {Metric(name).bare(found.std)}"
+
+    def bare(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
+        """The same without its unit, for a column that has it in its head."""
+        name, values = self._values(group, metric, epoch)
+        found = summarize(values.values())
+        return f"{Metric(name).bare(found.mean)} ± {Metric(name).bare(found.std)}"
+
+    def interval(self, group: str, metric: str = "") -> str:
+        """The 95 % t interval of a group's mean, cut where the metric ends."""
+        name, values = self._values(group, metric)
+        found, of = summarize(values.values()), Metric(name)
+        low, high = of.bounds
+        return f"[{of.bare(max(found.ci_low, low))}, {of.bare(min(found.ci_high, high))}]"
+
+    def parameters(self, group: str) -> str:
+        """Number of parameters, with its commas."""
+        return f"{self._same(group, 'parameters'):,}"
+
+    def mflops(self, group: str) -> str:
+        """Millions of FLOPs of one image forwards."""
+        return f"{self._same(group, 'flops') / 1e6:.1f}"
+
+    def sees(self, group: str) -> str:
+        """Receptive field of the last convolution, in px."""
+        return f"{self._same(group, 'receptive_field_px')} px"
+
+    def fit_s(self, group: str) -> str:
+        """Median training time, in seconds."""
+        return f"{summarize([run.fit_s for run in self._of(group)]).median:.0f}"
+
+    def claim(self, one: str, other: str, says: Side, metric: str = "", *, of: str = "") -> str:
+        """The difference ``one − other``, paired by seed, and its interval, if that supports what is said of it.
+
+        Args:
+            one: Settings of a group, a comma between them.
+            other: Settings of another.
+            says: ``above`` or ``below``: the interval leaves out zero on that side; ``undecided``: it holds zero.
+            metric: What is compared; the experiment's own where nothing is said.
+            of: Settings of two more groups, ``one/other``: the difference of both differences, an interaction.
+
+        Raises:
+            ClaimError: The interval says something else.
+        """
+        claim = (one, other, f"{metric} {of}")
+        if claim not in self.made:
+            self.made.append(claim)
+        name, left = self._values(one, metric)
+        _, right = self._values(other, metric)
+        if of:
+            (_, less), (_, more) = (self._values(group, metric) for group in of.split("/"))
+            left = {seed: left[seed] - less[seed] for seed in left.keys() & less.keys()}
+            right = {seed: right[seed] - more[seed] for seed in right.keys() & more.keys()}
+        found = paired_difference(left, right, confidence=1 - LEVEL / max(self.claims, len(self.made)))
+        if self.claims and (told := _side(found)) != says:
+            what = f"{one} − {other}{f' − ({of})' if of else ''}"
+            raise ClaimError(f"{self.name}: {what} is {told}, not {says}: {_difference(name, found)}")
+        return _difference(name, found)
+
+    def _of(self, group: str) -> list[Run]:
+        """The runs of a group, named by its label or by settings that no other group has."""
+        wanted = {text.strip() for text in group.split(",")}
+        labels = [label for label in self.groups if label == group] or [
+            label for label in self.groups if wanted <= {text.strip() for text in label.split(", ")}
+        ]
+        if len(labels) != 1:
+            raise ClaimError(f"{self.name}: {group!r} is {labels or 'no group'}; there are: {'; '.join(self.groups)}")
+        return [run for run in self.runs if run.group == labels[0]]
+
+    def _values(self, group: str, metric: str = "", epoch: int | None = None) -> tuple[str, dict[int, float]]:
+        name = metric or self.metric
+        try:
+            return name, {
+                run.seed: run.metrics[name] if epoch is None else run.epochs[epoch][name] for run in self._of(group)
+            }
+        except (KeyError, IndexError):
+            known = sorted({name for run in self._of(group) for name in run.metrics})
+            raise ClaimError(f"{self.name}: {group} has no {name}; it has: {', '.join(known)}") from None
+
+    def _same(self, group: str, field_name: str) -> int:
+        found = {getattr(run, field_name) for run in self._of(group)}
+        if len(found) != 1 or None in found:
+            raise ClaimError(f"{self.name}: {group} has no one number of {field_name}: {sorted(found, key=str)}")
+        return int(found.pop())
+
+
+def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit: str) -> dict[str, Any]:
+    """What docs/results/NAME.json says of an experiment's finished runs, as plain data.
+
+    Args:
+        name: The experiment.
+        records: Its runs.
+        receipt_sha256: Of its receipt, which the figures belong to.
+        commit: The commit that trained them.
+    """
+    runs = list(records)
+    first = min(runs, key=lambda record: record.started_at)
+    ended = max(record.ended_at or record.started_at for record in runs)
+    return {
+        "experiment": name,
+        "receipt_sha256": receipt_sha256,
+        "commit": commit,
+        "cpu": first.environment.cpu,
+        "cost_s": round((ended - first.started_at).total_seconds()),
+        "metric": first.config["comparison"]["metric"] or first.headline_metric,
+        "runs": [_run(record) for record in runs],
+    }
+
+
+def read(path: Path) -> Results:
+    """The figures of an experiment.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is not what `kept` makes.
+    """
+    content = json.loads(path.read_text())
+    runs = tuple(Run(**run) for run in content.pop("runs"))
+    return Results(name=content.pop("experiment"), runs=runs, **content)
+
+
+def _run(record: RunRecord) -> dict[str, Any]:
+    own = [text for text in record.overrides if not text.startswith(("experiment=", "+experiment=", "paths."))]
+    sizes = record.parameters
+    return {
+        "group": group_name(own),
+        "seed": record.seed,
+        "metrics": {key: round(value, _DIGITS) for key, value in record.metrics.items()},
+        "epochs": [{key: round(value, _DIGITS) for key, value in row.metrics.items()} for row in record.history],
+        "parameters": sizes.total if sizes else None,
+        "flops": sizes.flops_per_image if sizes else None,
+        "receptive_field_px": sizes.receptive_field_px if sizes else None,
+        "fit_s": round(record.timings.fit_s, 1),
+    }
+
+
+def _written(name: str, value: float) -> str:
+    metric = Metric(name)
+    return f"{metric.bare(value)} {metric.unit}".rstrip()
+
+
+def _difference(name: str, found: PairedDifference) -> str:
+    metric = Metric(name)
+    points = " points" if metric.is_share else ""
+    return f"{metric.signed(found.mean)}{points} [{metric.bare(found.ci_low)}, {metric.bare(found.ci_high)}]"
+
+
+def _side(found: PairedDifference) -> Side:
+    if found.conclusion == "larger":
+        return "above"
+    return "below" if found.conclusion == "smaller" else "undecided"

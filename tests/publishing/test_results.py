@@ -1,0 +1,149 @@
+"""What a page may say of kept figures: numbers as written elsewhere, and claims that their intervals support."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from publishing.command import compact
+from publishing.page import PAGE, RESULTS, rendered
+from publishing.results import ClaimError, Results, Run, read
+from scipy import stats
+
+from vision_baselines.analysis.statistics import paired_difference, summarize
+from vision_baselines.evaluation.receipt import read_receipt
+from vision_baselines.tasks.names import ACCURACY
+
+KEPT = sorted(path.stem for path in RESULTS.glob("*.json"))
+METRIC = f"test/{ACCURACY}"
+
+
+def results(groups, **own):
+    """An experiment of groups with a value for each seed."""
+    runs = [
+        Run(group, seed, {METRIC: value}, [{METRIC: value / 2}], 12345, 2_000_000, 8, 3.2 + seed)
+        for group, values in groups.items()
+        for seed, value in enumerate(values)
+    ]
+    facts = {"name": "made", "receipt_sha256": "", "commit": "", "cpu": "", "cost_s": 100.0, "metric": METRIC}
+    return Results(**facts | own, runs=tuple(runs))
+
+
+def noisy(mean, seed, n=10, std=0.01):
+    draw = random.Random(seed)
+    return [draw.gauss(mean, std) for _ in range(n)]
+
+
+def test_numbers_are_means_and_deviations_over_seeds():
+    made = results({"model=cnn": [0.9, 0.92, 0.94], "model=fc": [0.8, 0.8, 0.83]})
+    assert made.mean("model=cnn") == "92.00 % ± 2.00"
+    assert made.bare("model=cnn") == "92.00 ± 2.00"
+    assert made.bare("model=cnn", epoch=0) == "46.00 ± 1.00"
+    found = summarize([0.9, 0.92, 0.94])
+    assert made.interval("model=cnn") == f"[{found.ci_low * 100:.2f}, {found.ci_high * 100:.2f}]"
+    assert (made.parameters("model=fc"), made.mflops("model=fc"), made.sees("model=fc")) == ("12,345", "2.0", "8 px")
+    assert (made.seeds, made.minutes, made.fit_s("model=cnn")) == (3, "2 min", "4")
+
+
+def test_an_interval_ends_where_the_metric_does():
+    assert results({"a=1": [1.0, 0.999, 0.98]}).interval("a=1").endswith(", 100.00]")
+
+
+@pytest.mark.parametrize("claims", [1, 2, 7])
+def test_the_intervals_of_all_claims_hold_together(claims):
+    one, other = noisy(0.9, 1), noisy(0.8, 2)
+    said = results({"a=1": one, "a=2": other}, claims=claims).claim("a=1", "a=2", "above")
+    pairs = dict(enumerate(one)), dict(enumerate(other))
+    found = paired_difference(*pairs, confidence=1 - 0.05 / claims)
+    half = found.standard_error * stats.t.ppf(1 - 0.025 / claims, 9)
+    assert found.ci_high - found.mean == pytest.approx(half)
+    assert said == f"+{100 * found.mean:.2f} points [{100 * found.ci_low:.2f}, {100 * found.ci_high:.2f}]"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_sentence_must_say_what_its_interval_says(seed):
+    gap = random.Random(seed).choice([-0.05, 0.0, 0.05])
+    made = results({"a=1": noisy(0.9 + gap, seed), "a=2": noisy(0.9, seed + 100)}, claims=1)
+    found = paired_difference(made._values("a=1")[1], made._values("a=2")[1])
+    right = {"larger": "above", "smaller": "below"}.get(found.conclusion, "undecided")
+    made.claim("a=1", "a=2", right)
+    for wrong in {"above", "below", "undecided"} - {right}:
+        with pytest.raises(ClaimError, match=f"a=1 − a=2 is {right}, not {wrong}"):
+            made.claim("a=1", "a=2", wrong)
+
+
+def test_a_claim_that_holds_alone_may_not_hold_among_many():
+    one, other = [0.90, 0.92, 0.91, 0.93, 0.90], [0.89, 0.90, 0.90, 0.91, 0.89]
+    assert results({"a=1": one, "a=2": other}, claims=1).claim("a=1", "a=2", "above")
+    with pytest.raises(ClaimError, match="undecided, not above"):
+        results({"a=1": one, "a=2": other}, claims=20).claim("a=1", "a=2", "above")
+
+
+def test_an_interaction_is_the_difference_of_differences():
+    made = results(
+        {"a=1": [0.9, 0.91, 0.93], "a=2": [0.8, 0.8, 0.81], "a=3": [0.7, 0.72, 0.7], "a=4": [0.7, 0.7, 0.71]}
+    )
+    made.claims = 1
+    differences = [
+        (a - c) - (b - d)
+        for a, b, c, d in zip([0.9, 0.91, 0.93], [0.8, 0.8, 0.81], [0.7, 0.72, 0.7], [0.7, 0.7, 0.71], strict=True)
+    ]
+    assert made.claim("a=1", "a=2", "above", of="a=3/a=4").startswith(f"+{100 * sum(differences) / 3:.2f} points")
+
+
+@pytest.mark.parametrize("group", ["model=nope", "", "model=cnn, model.norm=group"])
+def test_a_group_that_is_none_or_several_is_named_with_those_there_are(group):
+    made = results({"model=cnn, model.norm=batch": [0.9, 0.8], "model=cnn, model.norm=none": [0.9, 0.8]})
+    with pytest.raises(ClaimError, match=r"there are: model=cnn, model\.norm=batch; model=cnn, model\.norm=none"):
+        made.mean(group)
+    assert made.mean("model.norm=none")
+
+
+def test_a_metric_that_was_not_measured_is_refused_with_those_that_were():
+    with pytest.raises(ClaimError, match=f"has no test/nope; it has: {METRIC}"):
+        results({"a=1": [0.5, 0.6]}).mean("a=1", "test/nope")
+
+
+def test_what_is_kept_is_read_back(tmp_path):
+    made = results({"a=1": [0.5, 0.6]})
+    content = {name: value for name, value in vars(made).items() if name not in ("name", "runs", "claims", "made")}
+    (tmp_path / "x.json").write_text(
+        compact({"experiment": "made", **content, "runs": [vars(run) for run in made.runs]})
+    )
+    assert vars(read(tmp_path / "x.json")) == vars(made)
+
+
+def test_a_page_is_rendered_with_the_number_of_its_claims(tmp_path):
+    made = results({"a=1": [0.90, 0.92, 0.91, 0.93, 0.90], "a=2": [0.89, 0.90, 0.90, 0.91, 0.89]})
+    content = {name: value for name, value in vars(made).items() if name not in ("name", "runs", "claims", "made")}
+    (tmp_path / "made.json").write_text(
+        json.dumps({"experiment": "made", **content, "runs": [vars(r) for r in made.runs]})
+    )
+    template = tmp_path / "page.j2"
+    template.write_text("{% set e = experiment('made') %}{{ e.claim('a=1', 'a=2', 'above') }}\n")
+    alone = rendered(template, tmp_path)
+    assert alone.startswith("+1.40 points [")
+    template.write_text(
+        "{% set e = experiment('made') %}{% for _ in range(3) %}{{ e.claim('a=1', 'a=2', 'above') }}\n{% endfor %}"
+    )
+    assert set(rendered(template, tmp_path).splitlines()) == {alone.strip()}  # one claim, however often it is made
+    template.write_text("{{ experiment('nope').seeds }}")
+    with pytest.raises(ClaimError, match="experiment nope was not published"):
+        rendered(template, tmp_path)
+
+
+def test_the_page_of_experiments_is_what_its_figures_make():
+    assert rendered() == PAGE.read_text(), "run python scripts/dev/publish.py page"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_figures_belong_to_the_receipt_beside_their_experiment(name):
+    found, receipt = (
+        read(RESULTS / f"{name}.json"),
+        read_receipt(PAGE.parents[1] / "conf" / "experiment" / f"{name}.json"),
+    )
+    assert found.receipt_sha256 == receipt.sha256
+    assert len(found.commit) == 40
+    certified = sorted((record.seed, round(record.metrics[found.metric], 6)) for record in receipt.records.values())
+    assert sorted((run.seed, run.metrics[found.metric]) for run in found.runs) == certified
