@@ -1,5 +1,7 @@
 """The sources that need no file, and the cuts that make splits."""
 
+import gzip
+import importlib.machinery
 import math
 import sys
 from dataclasses import replace
@@ -102,9 +104,36 @@ def test_digits_need_no_torchvision(monkeypatch):
     Digits().load()
 
 
-def test_altered_digits_are_refused(monkeypatch):
+@pytest.fixture
+def digits_file(monkeypatch, tmp_path):
+    """Where the file of digits is looked for: nowhere yet."""
+    spec = importlib.machinery.ModuleSpec("sklearn", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr("importlib.util.find_spec", {"sklearn": spec}.get)
+    path = tmp_path / "datasets" / "data" / "digits.csv.gz"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def altered_digits():
     bunch = load_digits()
     bunch.target[3] = 0
+    return bunch
+
+
+def test_altered_digits_are_refused(digits_file):
+    bunch = altered_digits()
+    np.savetxt(digits_file, np.column_stack([bunch.data, bunch.target]), delimiter=",", fmt="%g")
+    with pytest.raises(DataError, match="checksum mismatch: scikit-learn's digits"):
+        Digits().load()
+
+
+@pytest.mark.parametrize("content", [None, b"no gzip", gzip.compress(b"1,2,3\n"), gzip.compress(b"a,b\n" * 9)[:-9]])
+def test_digits_come_from_scikit_learn_itself_where_their_file_is_not_what_it_was(digits_file, monkeypatch, content):
+    if content is not None:
+        digits_file.write_bytes(content)
+    Digits().load()
+    bunch = altered_digits()
     monkeypatch.setattr("sklearn.datasets.load_digits", lambda: bunch)
     with pytest.raises(DataError, match="checksum mismatch: scikit-learn's digits"):
         Digits().load()

@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, experiments, messages
+from vision_baselines.cli.start import without_collector
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
@@ -72,9 +73,10 @@ def train_task(cfg: DictConfig) -> float:
             if cfg.get("print_config"):
                 _show_config(plan.config)
             # an exception that a signal raises inside of torch's own initialisation aborts the process
-            from vision_baselines.search.epochs import search_callbacks
-            from vision_baselines.training.results import headline, probe_lines
-            from vision_baselines.training.run import run
+            with without_collector():
+                from vision_baselines.search.epochs import search_callbacks
+                from vision_baselines.training.results import headline, probe_lines
+                from vision_baselines.training.run import run
 
             stop.raise_if_received()
         if cfg.preview:

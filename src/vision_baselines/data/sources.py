@@ -6,13 +6,17 @@ A source is a small class whose constructor arguments are its config. Files are 
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -75,10 +79,8 @@ class Digits:
 
     def load(self) -> Splits:
         """Train (1,257 by default), val (180) and test (360), images (N, 1, 16, 16)."""
-        from sklearn.datasets import load_digits
-
-        bunch = load_digits()
-        every = Split(_upsampled_digits(bunch.images), torch.from_numpy(bunch.target.astype(np.int64)))
+        images, target = _digits_of_scikit_learn()
+        every = Split(_upsampled_digits(images), torch.from_numpy(target.astype(np.int64)))
         if self.sha256 is not None:
             verify(
                 self.sha256,
@@ -93,7 +95,27 @@ class Digits:
         return Splits(train, val, every.subset(test), class_names=tuple("0123456789"), report=VAL_CUT_FROM_TRAIN)
 
 
-def _upsampled_digits(images: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Tensor:
+def _digits_of_scikit_learn() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Images (1797, 8, 8) of whole numbers from 0 to 16, and labels (1797,).
+
+    The file is read where it lies: to import scikit-learn for it takes twenty times as long, as that imports pandas and
+    SciPy. Where it lies elsewhere, or is not what it was, scikit-learn is asked.
+    """
+    spec = importlib.util.find_spec("sklearn")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        try:
+            table = np.loadtxt(Path(folder, "datasets", "data", "digits.csv.gz"), delimiter=",")
+        except (OSError, EOFError, ValueError, zlib.error):
+            break
+        if table.shape == (1_797, 65):
+            return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return bunch.images, bunch.target
+
+
+def _upsampled_digits(images: NDArray[np.float64]) -> Tensor:
     # Doubling weighs whole numbers by sixteenths (9, 3, 3 and 1), so every value on the way is exact in float32 and
     # the result is the same on any processor.
     whole = torch.from_numpy(images).to(torch.float32).unsqueeze(1)
