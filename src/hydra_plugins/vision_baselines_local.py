@@ -134,9 +134,12 @@ class PairedSweeper(BasicSweeper):
 
     def split_arguments(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:  # type: ignore[override]
         """Batches of jobs, each job a list of overrides; the same job once."""
+        if self.runs is not None:
+            overrides, self.groups = self.runs.spread(overrides, self.groups, self.config)
         batches = self._split(overrides, max_batch_size)
         if self.runs is not None:
-            self.runs.look_at([job for batch in batches for job in batch], self.config)
+            jobs = [job for batch in batches for job in batch]
+            self.runs.look_at(jobs, self.config, are_composed=self._are_composed(batches))
         return batches
 
     def _split(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:
@@ -150,6 +153,10 @@ class PairedSweeper(BasicSweeper):
             for batch in super().split_arguments(together, None):
                 jobs += [job for job in batch if job not in jobs]
         return [list(chunk) for chunk in self.split_overrides_to_chunks(jobs, max_batch_size)]
+
+    def _are_composed(self, batches: Sequence[Any]) -> bool:
+        """Whether the launcher composes all jobs before it starts one."""
+        return len(batches) == 1 and getattr(self.launcher, "checks_jobs", False)
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose every job to see whether that can be done, where the launcher does not."""

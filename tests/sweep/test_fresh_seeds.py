@@ -263,7 +263,7 @@ def test_a_sweep_of_one_setting_is_refused_before_anything_is_trained(sweep, n):
 @pytest.mark.parametrize("is_preview", [False, True])
 def test_the_sweeper_refuses_a_single_setting(sweep, is_preview):
     sweeper = PairedSweeper.__new__(PairedSweeper)  # without Hydra's set-up of plugins
-    sweeper.groups, sweeper.runs = [], AroundRuns()
+    sweeper.groups, sweeper.runs, sweeper.launcher = [], AroundRuns(), None
     sweeper.config = sweep.config()
     sweeper.config.preview = is_preview
     sweeper.config.hydra.sweep.dir = str(sweep.folder.parent / "new")

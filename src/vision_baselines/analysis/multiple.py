@@ -15,7 +15,7 @@ LEVEL: Final = 0.05
 """p-values below it are a finding."""
 
 
-def corrected(p_values: Sequence[Sequence[float]], others: int = 0) -> list[list[float]]:
+def corrected(p_values: Sequence[Sequence[float]], others: int = 0, *, single_step: bool = False) -> list[list[float]]:
     """p-values that may be read at the same level as a single one.
 
     Args:
@@ -23,6 +23,8 @@ def corrected(p_values: Sequence[Sequence[float]], others: int = 0) -> list[list
             hypothesis; NaN where a question was not tested, which counts as none.
         others: Comparisons that could have been claimed too and whose p-values are not known; they are taken as large,
             which only makes the correction stronger.
+        single_step: Whether each is multiplied by the number of all comparisons (Bonferroni), so that it is below a
+            level exactly where the interval at that level's share, which holds at once with all others, leaves out 0.
 
     Returns:
         The same, corrected; at most 1.
@@ -38,6 +40,8 @@ def corrected(p_values: Sequence[Sequence[float]], others: int = 0) -> list[list
     for p, i, j in order:
         largest = max(largest, min(1.0, p * unanswered))
         result[i][j] = largest
+        if single_step:
+            continue
         waiting[i] -= 1
         unanswered -= waiting[i] == 0
     return result

@@ -16,10 +16,14 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from vision_baselines.cli import messages
+from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import group_options, option_as_text
 from vision_baselines.errors import ConfigError
 
 _MODES = {"run": "--run", "multirun": "--multirun", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
+# The key of an override and its sign; a removal needs none.
+_OVERRIDE = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*=|~[A-Za-z_]")
+_QUOTED = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'""")
 _QUOTED_KEYS = ("comparison.baseline", "init_from")
 # A preview makes no file: neither Hydra's copy of the config nor a log.
 _WITHOUT_FILES = (
@@ -61,6 +65,8 @@ def ordered(words: Sequence[str]) -> list[str]:
         overrides.append(_NOTHING_ELSE)
     parser.error = _refuse  # type: ignore[method-assign]
     _check_modes(parser.parse_args([*options, *overrides]))
+    if not {"-m", "--multirun"} & set(options) and any(_is_ablation(word) for word in overrides):
+        raise ConfigError("ablate makes the runs of a sweep, the full one and those without a part: it goes with -m")
     return [*options, *overrides]
 
 
@@ -86,6 +92,11 @@ def check_override(word: str) -> None:
         raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
     if found and value.strip() == "null" and key in ("classifier", "comparison"):
         raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")
+
+
+def _is_ablation(word: str) -> bool:
+    key, _, value = word.lstrip("+").partition("=")
+    return key.partition(".")[0] == ABLATE and value != "null"
 
 
 def config_dir(words: Sequence[str]) -> Path | None:
@@ -114,10 +125,36 @@ def _quoted(word: str) -> str:
     if key in _QUOTED_KEYS and "=" in value and value[0] not in "\"'":
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'{key}="{escaped}"'
+    if key.lstrip("+").partition(".")[0] == ABLATE:
+        return f"{key}={_with_quoted_overrides(value)}"
     if key == "hydra.sweeper.groups":
         pieces = r""""[^"]*"|'[^']*'|[^\s"'\[\],][^"'\[\],]*"""
         return f"{key}=" + re.sub(pieces, lambda piece: piece[0] if piece[0][0] in "\"'" else f'"{piece[0]}"', value)
     return word
+
+
+def _with_quoted_overrides(value: str) -> str:
+    """Overrides inside lists and names with quotes around each, whose own brackets and commas are left as they are.
+
+    >>> _with_quoted_overrides("{block: model.channels=[32], norm: [model.norm=none, ~model.bias], pairs: true}")
+    '{block: "model.channels=[32]", norm: ["model.norm=none", "~model.bias"], pairs: true}'
+    """
+    quoted, place = "", 0
+    while place < len(value):
+        if text := _QUOTED.match(value, place):
+            quoted, place = quoted + text[0], text.end()
+            continue
+        found = _OVERRIDE.match(value, place)
+        if found is None or (quoted and quoted.rstrip()[-1:] not in "[{,:"):
+            place, quoted = place + 1, quoted + value[place]
+            continue
+        end, depth = found.end(), 0
+        while end < len(value) and not (depth == 0 and value[end] in ",]}"):
+            depth += (value[end] in "[{(") - (value[end] in "]})")
+            end += 1
+        plain = value[place:end].rstrip().replace("\\", "\\\\").replace('"', '\\"')
+        quoted, place = f'{quoted}"{plain}"', end
+    return quoted
 
 
 def _check_modes(args: argparse.Namespace) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 from vision_baselines.analysis.statistics import Conclusion, PairedDifference
+from vision_baselines.comparison.part_effects import Interaction, PartEffect
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.sequential import Sequential, SequentialLook
 from vision_baselines.comparison.table import ComparisonTable
@@ -27,7 +29,11 @@ def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable
     if not is_looked_at(table):
         return table
     table = replace(table, equivalence=found.equivalence)
-    return replace(table, rows=tuple(_looked_at(row, found.last(row.label), table) for row in table.rows))
+    rows = tuple(_looked_at(row, found.last(row.label), table) for row in table.rows)
+    by_runs = {_folders(row): row for row in rows}
+    effects = tuple(_decided_effect(effect, by_runs.get(_folders(effect.without))) for effect in table.effects)
+    untested = tuple(_untested(interaction) for interaction in table.interactions)
+    return replace(table, rows=rows, effects=effects, interactions=untested)
 
 
 def require_planned_margin(table: ComparisonTable, equivalence: float | None) -> None:
@@ -57,6 +63,33 @@ def looks(table: ComparisonTable) -> list[SequentialLook]:
     found = table.sequential if is_looked_at(table) else None
     latest = [found.last(row.label) for row in table.rows] if found else []
     return [look for look in latest if look is not None]
+
+
+def _folders(row: GroupRow) -> frozenset[Path]:
+    return frozenset(job.folder for job in row.counted)
+
+
+def _decided_effect(effect: PartEffect, row: GroupRow | None) -> PartEffect:
+    """The effect that the last look showed at the group without it, whose difference is the other way round."""
+    found = row.difference if row is not None else None
+    if effect.full is None or effect.difference is None or found is None or math.isfinite(found.p_value):
+        return effect
+    conclusion: Conclusion = found.conclusion
+    if conclusion in ("larger", "smaller"):
+        conclusion = "smaller" if conclusion == "larger" else "larger"
+    difference = replace(found, mean=-found.mean, ci_low=-found.ci_high, ci_high=-found.ci_low, conclusion=conclusion)
+    full = replace(effect.full, difference=difference, evidence=row.evidence if row is not None else None)
+    return replace(effect, full=full, low=-found.ci_high, high=-found.ci_low, is_decided=True)
+
+
+def _untested(interaction: Interaction) -> Interaction:
+    """The interaction without its test: its seeds ended when something else was clear."""
+    difference = replace(
+        interaction.difference, ci_low=math.nan, ci_high=math.nan, p_value=math.nan, p_corrected=math.nan
+    )
+    if difference.conclusion in ("larger", "smaller"):
+        difference = replace(difference, conclusion="not distinguishable")
+    return replace(interaction, difference=difference, low=math.nan, high=math.nan)
 
 
 def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTable) -> GroupRow:

@@ -97,6 +97,8 @@ def examined(
     *,
     margin: float | None,
     possible: Sequence[tuple[GroupRow, GroupRow]] = (),
+    beside: int = 0,
+    single_step: bool = False,
 ) -> list[GroupRow]:
     """Rows whose differences have their evidence, and whose conclusions follow the corrected p-values.
 
@@ -107,6 +109,8 @@ def examined(
         margin: δ within which two groups count as equal, in the unit of the values; None asks for no equivalence.
         possible: Pairs of groups that could have become a claim, those of `rows` among them or not. The same runs on
             both sides are one comparison, however often it stands on the page.
+        beside: Claims of the page that are none of these comparisons, such as interactions.
+        single_step: See `analysis.multiple.corrected`.
     """
     found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
     pairs = [_runs_of(row, other) for row, other in zip(rows, references, strict=True)]
@@ -115,10 +119,10 @@ def examined(
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
     could_be = {_runs_of(*pair) for pair in possible}
-    others, comparisons = len(could_be - tested), len(could_be | distinct.keys())
+    others, comparisons = beside + len(could_be - tested), beside + len(could_be | distinct.keys())
     family = others + len(tested) if tested else 1
-    of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others), strict=True))
-    of_images = dict(zip(images, corrected(list(images.values()), others), strict=True))
+    of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others, single_step=single_step), strict=True))
+    of_images = dict(zip(images, corrected(list(images.values()), others, single_step=single_step), strict=True))
     result = []
     for row, pair, one in zip(rows, pairs, found, strict=True):
         if one is None or pair is None:
@@ -129,7 +133,7 @@ def examined(
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
         evidence = replace(evidence, comparisons=comparisons)
-        difference = _concluded(one[1], p_value, equal)
+        difference = concluded(one[1], p_value, equal)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result
 
@@ -201,7 +205,7 @@ def _lines(row: GroupRow, metric: Metric) -> dict[Repetition, NDArray[np.float64
     return {seed: np.mean(found, axis=0) for seed, found in lines.items()}
 
 
-def _concluded(difference: PairedDifference, p_value: float, equal: float) -> PairedDifference:
+def concluded(difference: PairedDifference, p_value: float, equal: float) -> PairedDifference:
     """The conclusion that the corrected p-values allow; one without a test stays as it is."""
     if not difference.is_tested:
         return difference

@@ -192,10 +192,19 @@ def paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRo
     both = (*row.counted, *reference.counted)
     if metric.name.startswith("test/") and differing_test_sets(both):
         return replace(row, is_tested_elsewhere=True)
-    found = _difference(row.values(metric.name), reference.values(metric.name), both, metric.name)
+    return replace(
+        row, difference=difference_of(row.values(metric.name), reference.values(metric.name), both, metric.name)
+    )
+
+
+def difference_of(
+    a: Mapping[Repetition, float], b: Mapping[Repetition, float], jobs: Sequence[Job], metric: str
+) -> PairedDifference:
+    """The difference ``a - b`` of two sides' values of a metric, which `jobs` have; none is tested of too few pairs."""
+    found = _difference(a, b, jobs, metric)
     if found.n < MIN_PAIRS:
         found = replace(found, ci_low=math.nan, ci_high=math.nan, p_value=math.nan)
-    return replace(row, difference=found)
+    return found
 
 
 def _difference(

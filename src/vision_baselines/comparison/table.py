@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
+from vision_baselines.comparison.ablation import Ablation, Setting, settings_of
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.evidence import examined, over_images
 from vision_baselines.comparison.grouping import Group, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.part_effects import (
+    Interaction,
+    PartEffect,
+    claimed,
+    effects_of,
+    interactions_of,
+    n_tested,
+    with_interval,
+)
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.search import Search
@@ -40,7 +50,8 @@ class ComparisonTable:
     Where a numeric setting `over` was named, `series` has the metric at each of its values. Where a level of chance was
     named, `controls` has what each group with a finished run says as a control. Where seeds were added until groups
     were decided, `sequential` has the plan and the looks (`decided`). Where settings were searched for, `search`
-    has the trials, and `not_candidates` are groups without all seeds of a complete trial, which are not ranked.
+    has the trials, and `not_candidates` are groups without all seeds of a complete trial, which are not ranked. Where
+    parts were left out, `effects` and `interactions` are what these are worth, and nothing is chosen.
     """
 
     rows: tuple[GroupRow, ...]
@@ -60,6 +71,8 @@ class ComparisonTable:
     equivalence: float | None = None
     search: Search | None = None
     not_candidates: frozenset[str] = frozenset()
+    effects: tuple[PartEffect, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -130,7 +143,8 @@ class ComparisonTable:
         """
         ranked = self.ranked()
         is_given = not self.fresh and len(self.measured) == 2 and self.baseline in {row.label for row in self.measured}
-        return ranked[0] if len(ranked) > 1 and not is_given and not self.controls else None
+        is_given |= bool(self.controls or self.effects)
+        return ranked[0] if len(ranked) > 1 and not is_given else None
 
     @property
     def reference(self) -> str | None:
@@ -142,6 +156,7 @@ class ComparisonTable:
     def family(self) -> int:
         """Comparisons that could have become a claim, for which p-values are corrected; 0 where none was tested."""
         lines = [row for line in self.series for _, row in line.rows]
+        lines += [effect.full for effect in self.effects if effect.full]
         return max((row.evidence.family for row in (*self.rows, *lines) if row.evidence), default=0)
 
 
@@ -161,6 +176,7 @@ def tabulate(
     chance_level: float | str | None = None,
     equivalence: float | None = None,
     search: Search | None = None,
+    ablation: Ablation | None = None,
 ) -> ComparisonTable:
     """Group the jobs, summarise each group and pair it with the baseline, else with the chosen group, seed by seed.
 
@@ -175,6 +191,7 @@ def tabulate(
         chance_level: Makes every group a control, see `control_of`.
         equivalence: Difference within which two groups are equal, in points of a share, else in the metric's unit.
         search: The search that the runs belong to.
+        ablation: The parts that some of the runs lack.
 
     Raises:
         UnknownNameError: A key, metric or baseline that no job has, or an `over` that is no number.
@@ -182,13 +199,14 @@ def tabulate(
             better.
     """
     groups, fresh, stale = _split(group_jobs(collection.jobs, group_by))
-    chosen = _baseline(groups, baseline)
     names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
     compared = compared_metric(collection.jobs, metric)
     metric = compared.name
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
     selection, not_ranked = selection_of(collection.jobs, select)
+    settings = settings_of(ablation, collection.jobs, compared) if ablation is not None else []
+    chosen = _baseline(groups, baseline, settings)
     shown = {metric, *(job.record.selection_metric for job in collection.jobs), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
     modes = {name: metric_of(collection.jobs, name) or Metric(name) for name in summarised}
@@ -223,8 +241,10 @@ def tabulate(
         equivalence=equivalence,
         search=search,
         not_candidates=_not_candidates(plain, search),
+        effects=tuple(effects_of(ablation, settings, compared)) if ablation is not None else (),
+        interactions=tuple(interactions_of(ablation, settings, compared)) if ablation is not None else (),
     )
-    return _compared(table)
+    return _compared(table, _answered_below(table, settings) if baseline is None else frozenset())
 
 
 def _not_candidates(rows: Sequence[GroupRow], search: Search | None) -> frozenset[str]:
@@ -247,11 +267,32 @@ def _holding(rows: Sequence[GroupRow], folders: Sequence[str]) -> str | None:
     return next((row.label for row in rows if {*folders} <= {job.folder.name for job in row.jobs}), None)
 
 
-def _compared(table: ComparisonTable) -> ComparisonTable:
-    """With the differences of all groups and lines to their references, corrected as the claims of one page."""
+def _answered_below(table: ComparisonTable, settings: Sequence[Setting]) -> frozenset[str]:
+    """Groups that lack parts, but for those whose effect is their difference to the baseline.
+
+    What they are compared with is the full run of their own setting, or they are one of the four of an interaction.
+    """
+    of_baseline = {job.folder for row in table.rows if row.label == table.baseline for job in row.jobs}
+    effects = {(effect.setting, frozenset(effect.parts)) for effect in table.effects}
+    elsewhere = set()
+    for setting in settings:
+        is_baseline = setting.full is not None and {job.folder for job in setting.full.jobs} <= of_baseline
+        for lacking, row in setting.rows.items():
+            if lacking and not (is_baseline and (setting.label, lacking) in effects):
+                elsewhere |= {job.folder for job in row.jobs}
+    return frozenset(row.label for row in table.rows if {job.folder for job in row.jobs} <= elsewhere)
+
+
+def _compared(table: ComparisonTable, not_here: frozenset[str]) -> ComparisonTable:
+    """With the differences of all groups and lines to their references, corrected as the claims of one page.
+
+    Groups of `not_here` are compared with something else, or are a part of another question.
+    """
     metric = table.metric
     reference = next((row for row in table.rows if row.label == table.reference), None)
-    rows = [paired(row, metric, reference) for row in table.rows]
+    references = [None if row.label in not_here else reference for row in table.rows]
+    rows = [paired(row, metric, other) for row, other in zip(table.rows, references, strict=True)]
+    of_parts = [(effect.full, effect.without) for effect in table.effects if effect.full]
     lines = {line.label: dict(line.rows) for line in table.series}
     points = [(row, lines.get(line.baseline or "", {}).get(x)) for line in table.series for x, row in line.rows]
     possible: list[tuple[GroupRow, GroupRow]] = []
@@ -260,15 +301,19 @@ def _compared(table: ComparisonTable) -> ComparisonTable:
         rest = [row for row in table.measured if row not in ranked and not row.is_tested_elsewhere]
         possible = [*combinations(ranked, 2), *product(ranked, rest)]
     found = examined(
-        [*rows, *(row for row, _ in points)],
-        [reference] * len(rows) + [other for _, other in points],
+        [*rows, *(row for row, _ in points), *(full for full, _ in of_parts)],
+        [*references, *(other for _, other in points), *(without for _, without in of_parts)],
         metric,
         margin=None if table.equivalence is None else metric.unscaled(table.equivalence),
         possible=possible,
+        beside=n_tested(table.interactions),
+        single_step=bool(table.effects),
     )
     along = iter(found[len(rows) :])
     series = tuple(replace(line, rows=tuple((x, next(along)) for x, _ in line.rows)) for line in table.series)
-    return replace(table, rows=tuple(found[: len(rows)]), series=series)
+    effects = tuple(with_interval(effect, next(along)) if effect.full else effect for effect in table.effects)
+    table = replace(table, rows=tuple(found[: len(rows)]), series=series, effects=effects)
+    return replace(table, interactions=tuple(claimed(of, max(table.family, 1)) for of in table.interactions))
 
 
 def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job, ...]]:
@@ -287,10 +332,14 @@ def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job
     return ordinary, fresh, tuple(stale)
 
 
-def _baseline(groups: Sequence[Group], wanted: str | None) -> str | None:
+def _baseline(groups: Sequence[Group], wanted: str | None, settings: Sequence[Setting]) -> str | None:
+    """The group that is asked for, else ``model=fc``, else the first that holds full runs of an ablation."""
     if wanted is not None:
         return find_group(groups, wanted).label
-    return DEFAULT_BASELINE if any(group.label == DEFAULT_BASELINE for group in groups) else None
+    if any(group.label == DEFAULT_BASELINE for group in groups):
+        return DEFAULT_BASELINE
+    full = {job.folder for setting in settings if setting.full is not None for job in setting.full.jobs}
+    return next((group.label for group in groups if {job.folder for job in group.jobs} <= full), None)
 
 
 def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:

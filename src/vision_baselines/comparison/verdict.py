@@ -16,6 +16,7 @@ from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.comparison.control import CONTROL_WORDS, Control
 from vision_baselines.comparison.formatting import ABSENT, listed, plural, probability
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.part_words import ablation_claim, ablation_proof
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 
@@ -102,6 +103,9 @@ def finding(table: ComparisonTable) -> Finding:
         return _nothing_yet(table)
     if table.controls:
         return _of_controls(table.controls)
+    if table.effects:
+        claim = ablation_claim(table.effects, table.interactions, metric)
+        return Finding(claim, ablation_proof(table.effects, table.interactions))
     if len(measured) == 1:
         alone = "" if len(table.rows) == 1 else "; no other group has a result yet"
         row = measured[0]

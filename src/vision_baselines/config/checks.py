@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.config.ablation import check_ablate
 from vision_baselines.config.argument_types import FRACTIONAL, check_argument_types, is_fractional
 from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
@@ -147,6 +148,7 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_words(config)
     check_labels(config)
     check_comparison(config)
+    check_ablate(config)
     check_search(config)
     check_argument_types(config, "")
     check_trainer_options(config)

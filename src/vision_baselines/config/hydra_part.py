@@ -22,6 +22,7 @@ from hydra.plugins.plugin import Plugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import project_root
 from vision_baselines.config.written_paths import is_typed
 from vision_baselines.errors import ConfigError
@@ -36,6 +37,7 @@ _OURS = frozenset(
         "vision_baselines.sweep.around.AroundRuns",
     }
 )
+_LEAVES_OUT = "hydra_plugins.vision_baselines_local.PairedSweeper"
 _ADDS_SEEDS = "hydra_plugins.vision_baselines_local.UntilDecidedSweeper"
 _LOG_CLASSES = frozenset(
     {
@@ -101,6 +103,10 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
         raise ConfigError(
             f"comparison.max_seeds is {most_seeds!r}; hydra/sweeper=until_decided heeds it, and "
             f"{sweeper.split('.')[-1]} does not"
+        )
+    if OmegaConf.select(cfg, ABLATE) is not None and sweeper not in (_LEAVES_OUT, _ADDS_SEEDS):
+        raise ConfigError(
+            f"ablate is set; hydra/sweeper=paired and until_decided heed it, and {sweeper.split('.')[-1]} does not"
         )
     groups = (node.get("sweeper") or {}).get("groups")
     if groups is not None and not (isinstance(groups, list) and all(isinstance(group, list) for group in groups)):

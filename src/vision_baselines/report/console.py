@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.report.columns import chosen
+from vision_baselines.report.ablation import effect_columns, interaction_columns
+from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.tables import TERMINAL, group_columns
 
 _HEAD_WIDTH = 13
+_EFFECTS = ("setting", "part", "full", "without", "pairs", "effect", "interval", "p", "verdict", "parameters")
+_PAIRS = ("setting", "pair", "pairs", "there", "missing", "interaction", "interval", "p", "verdict")
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim", "best": "bold"}
 
 
@@ -24,15 +27,30 @@ def rich_table(table: ComparisonTable, names: Sequence[str] = TERMINAL) -> Table
         table: The comparison.
         names: The columns; those that are not there are left out.
     """
-    columns = chosen(group_columns(table), names)
+    return item_table(chosen(group_columns(table), names), table.shown(), widest="group")
+
+
+def item_table(columns: Sequence[Column[Item]], items: Iterable[Item], *, widest: str) -> Table:
+    """A line for each item; the column `widest` takes what room is left."""
     console_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         console_table.add_column(
             Text(textwrap.fill(column.head, _HEAD_WIDTH), overflow="fold"),
             justify="right" if column.is_number else "left",
             overflow="fold",
-            ratio=1 if column.name == "group" else None,
+            ratio=1 if column.name == widest else None,
         )
-    for row in table.shown():
-        console_table.add_row(*(Text(column.write(row), style=_STYLES.get(column.tone(row), "")) for column in columns))
+    for item in items:
+        cells = (Text(column.write(item), style=_STYLES.get(column.tone(item), "")) for column in columns)
+        console_table.add_row(*cells)
     return console_table
+
+
+def effect_tables(table: ComparisonTable) -> list[Table]:
+    """What parts are worth, and which need each other, where parts were left out."""
+    found = []
+    if table.effects:
+        found.append(item_table(chosen(effect_columns(table), _EFFECTS), table.effects, widest="part"))
+    if table.interactions:
+        found.append(item_table(chosen(interaction_columns(table), _PAIRS), table.interactions, widest="pair"))
+    return found

@@ -16,6 +16,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.read_against import ClassRecall, class_recalls
 from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.report.ablation import effect_columns, interaction_columns
 from vision_baselines.report.columns import Column, Item
 from vision_baselines.report.tables import epoch_columns, epochs_of, group_columns, job_columns, job_rows
 from vision_baselines.runs.fingerprint import relevant
@@ -72,6 +73,16 @@ def classes_frame(table: ComparisonTable) -> pd.DataFrame:
     rows = [{"group": row.label, **vars(found)} for row in (*table.rows, *table.fresh) for found in class_recalls(row)]
     names = {"name": "class", "low": "recall ci_low", "high": "recall ci_high"}
     return pd.DataFrame(rows, columns=["group", *ClassRecall.__dataclass_fields__]).rename(columns=names)
+
+
+def effects_frame(table: ComparisonTable) -> pd.DataFrame:
+    """One row per part that was left out: what it is worth, with the interval that holds at once with all others."""
+    return pd.DataFrame(_exact(effect_columns(table), table.effects))
+
+
+def interactions_frame(table: ComparisonTable) -> pd.DataFrame:
+    """One row per pair of parts: what the first is worth with and without the second, and the difference of these."""
+    return pd.DataFrame(_exact(interaction_columns(table), table.interactions))
 
 
 def csv(frame: pd.DataFrame) -> bytes:

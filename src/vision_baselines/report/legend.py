@@ -40,8 +40,9 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
             pairs += ", except where groups share none (Welch's t test),"
         said.append(f"Differences are {pairs} and in {unit}.")
     if table.family > 1:
+        how = "Bonferroni" if table.effects else "Holm"
         said.append(
-            f"p-values are corrected (Holm) for the {table.family} comparisons that could have become a claim, and "
+            f"p-values are corrected ({how}) for the {table.family} comparisons that could have become a claim, and "
             "verdicts follow them."
         )
     shares = {share for row in table.rows for job in row.counted if (share := largest_class_share(job.record))}

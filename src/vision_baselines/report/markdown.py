@@ -11,6 +11,7 @@ from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import aligned, capital, one_line
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
+from vision_baselines.report.ablation import ablation_section
 from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.legend import legend, sureness_legend
@@ -55,6 +56,11 @@ def markdown(
     columns = group_columns(table)
     epochs, against = epochs_of(table), chosen(columns, READ_AGAINST)
     by_epoch = epochs and tabled(epoch_columns(epochs), epochs.rows)
+    parts = ablation_section(table)
+
+    def part_table(title: str, columns: Sequence[Column[Item]], items: Iterable[Item], note: str) -> str:
+        return f"## {title}\n\n{tabled(columns, items)}\n\n{escaped(note)}"
+
     sure = [of for of in (chosen(columns, wanted) for wanted in sureness) if is_shown(of)]
     blocks = [
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
@@ -62,6 +68,11 @@ def markdown(
         tabled(chosen(columns, names), table.shown()) if table.rows else "",
         escaped(legend(table, "the first" if as_code else "bold")) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
+        part_table(parts.title, parts.effect_columns, parts.effects, parts.note) if parts else "",
+        part_table(parts.pairs_title, parts.interaction_columns, parts.interactions, parts.pairs_note)
+        if parts and parts.interactions
+        else "",
+        "\n".join(f"- {escaped(sentence)}" for sentence in parts.sentences) if parts else "",
         f"## {TITLE}\n\n{tabled(found, looks(table))}\n\n{escaped(look_note(table))}" if found else "",
         f"## What the accuracy is read against\n\n{tabled(against, table.best_first())}" if len(against) > 3 else "",
         "## How sure" if sure else "",

@@ -21,6 +21,7 @@ from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
+from vision_baselines.report.ablation import ablation_section
 from vision_baselines.report.against import (
     CLASSES_SHOWN,
     NARROW_READ_AGAINST,
@@ -106,6 +107,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         caveats=caveats(table),
         looks=(TITLE, look_columns(table), looks(table), look_note(table)) if looks(table) else None,
         search=search_section(table),
+        ablation=ablation_section(table),
         series=(series_columns(table), series_rows(table)) if table.series else None,
         charts=[dots_chart(chart) for chart in (accuracy_chart(table), difference_chart(table)) if chart],
         epochs=epochs,

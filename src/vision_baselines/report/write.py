@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
+from vision_baselines.comparison.ablation import Ablation, read_ablation
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_readable, require_records
 from vision_baselines.comparison.decided import decided, looks, require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
@@ -31,7 +32,7 @@ PICTURES = "pictures"
 LATEX_FILE = "comparison.tex"
 # What `compare` leaves in a folder, by path below it.
 _WRITTEN = re.compile(
-    rf"(jobs|groups|epochs|classes)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
+    rf"(jobs|groups|epochs|classes|effects|interactions)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
     rf"|{re.escape(outcomes.CACHE_FILE)}|{LOCK_PATTERN}|{re.escape(WRITTEN_FILE)}"
 )
@@ -68,7 +69,7 @@ class Comparison:
 
         from vision_baselines.comparison.caveats import caveats
         from vision_baselines.report.columns import chosen
-        from vision_baselines.report.console import rich_table
+        from vision_baselines.report.console import effect_tables, rich_table
         from vision_baselines.report.sureness import TERMINAL_SURENESS, is_shown
         from vision_baselines.report.tables import group_columns
 
@@ -78,6 +79,8 @@ class Comparison:
         console.print(self.rich_table())
         if is_shown(chosen(group_columns(self.table), TERMINAL_SURENESS)):
             console.print(rich_table(self.table, TERMINAL_SURENESS))
+        for found in effect_tables(self.table):
+            console.print(found)
         # Labels are foreign text, and [cat,dog] in one is no markup.
         console.print(Text(self.headline))
         if self.table.sequential is not None:
@@ -149,7 +152,7 @@ def compare(
             before = outcomes.derived_of(collection.jobs)
             outcomes.read_all(collection.jobs)
             own = {} if as_given else _recorded_options(collection)
-            table, used = _tabulated(collection, own, asked, _search_of(folders))
+            table, used = _tabulated(collection, own, asked, folders)
             table = _with_looks(table, folders)
             if not as_given:
                 require_planned_margin(table, equivalence)
@@ -186,13 +189,13 @@ def compare(
 def comparison_facts(found: Comparison) -> dict[str, Any]:
     """A comparison as JSON can hold it: its tables of groups and jobs, what it says, and where its page lies."""
     from vision_baselines.comparison.caveats import caveats
-    from vision_baselines.report.frames import groups_frame, jobs_frame
+    from vision_baselines.report.frames import effects_frame, groups_frame, interactions_frame, jobs_frame
 
     def rows(frame: Any) -> list[dict[str, Any]]:
         plain = json.loads(frame.to_json(orient="records", double_precision=15, default_handler=str))
         return list(plain)
 
-    return {
+    facts = {
         "metric": found.table.metric.name,
         "headline": found.headline,
         "caveats": [str(caveat) for caveat in caveats(found.table)],
@@ -200,6 +203,10 @@ def comparison_facts(found: Comparison) -> dict[str, Any]:
         "jobs": rows(jobs_frame(found.table)),
         "page": str(found.page),
     }
+    if found.table.effects:
+        facts["effects"] = rows(effects_frame(found.table))
+        facts["interactions"] = rows(interactions_frame(found.table))
+    return facts
 
 
 def is_comparison_file(name: str) -> bool:
@@ -221,7 +228,7 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
     collection = collect(folders)
     require_readable(collection.jobs, collection.unreadable)
     own = _recorded_options(collection) if options is None else {}
-    return _with_looks(_tabulated(collection, own, options or {}, _search_of(folders))[0], folders)
+    return _with_looks(_tabulated(collection, own, options or {}, folders)[0], folders)
 
 
 def _complete_rows(collection: Collection) -> None:
@@ -243,17 +250,25 @@ def _search_of(folders: Sequence[Path]) -> Search | None:
     return read_search(folders[0]) if len(folders) == 1 else None
 
 
+def _ablation_of(folders: Sequence[Path]) -> Ablation | None:
+    """The parts that some of the runs lack, which is known of one sweep by itself."""
+    return read_ablation(folders[0]) if len(folders) == 1 else None
+
+
 def _tabulated(
-    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any], search: Search | None
+    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any], folders: Sequence[Path]
 ) -> tuple[ComparisonTable, Mapping[str, Any]]:
     """The table, and the options it was made with: those asked for, and the sweep's own for the rest."""
     used = {**own, **asked}
+    search, ablation = _search_of(folders), _ablation_of(folders)
     try:
-        return tabulate(collection, **used, search=search), used
+        return tabulate(collection, **used, search=search, ablation=ablation), used
     except UnknownNameError:
         if not own:
             raise
-        return tabulate(collection, **asked, search=search), asked  # a part of the sweep may lack its baseline
+        return tabulate(
+            collection, **asked, search=search, ablation=ablation
+        ), asked  # a part of the sweep may lack its baseline
 
 
 def _recorded_options(collection: Collection) -> dict[str, Any]:
@@ -281,7 +296,15 @@ def _write(
     table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any], *, in_tensorboard: bool
 ) -> list[Path]:
     from vision_baselines.report.checklist import checklist
-    from vision_baselines.report.frames import classes_frame, csv, epochs_frame, groups_frame, jobs_frame
+    from vision_baselines.report.frames import (
+        classes_frame,
+        csv,
+        effects_frame,
+        epochs_frame,
+        groups_frame,
+        interactions_frame,
+        jobs_frame,
+    )
     from vision_baselines.report.latex import latex
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
@@ -302,9 +325,9 @@ def _write(
         "checklist.md": checklist(table).encode(),
         "comparison.html": page(table, drawn, out).encode(),
     }
-    classes = classes_frame(table)
-    if len(classes):
-        contents["classes.csv"] = csv(classes)
+    for name, make in (("classes", classes_frame), ("effects", effects_frame), ("interactions", interactions_frame)):
+        if len(frame := make(table)):
+            contents[f"{name}.csv"] = csv(frame)
     for name, content in contents.items():
         write_atomically(out / name, content)
     files = [out / name for name in contents]

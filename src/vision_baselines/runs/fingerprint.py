@@ -57,6 +57,7 @@ TOP_LEVEL: dict[str, bool] = {
     "trusted_packages": False,
     "code": False,
     "comparison": False,
+    "ablate": False,  # what it leaves out of a job is in the job's own overrides
     "search": False,
     "hparams_search": False,  # chooses values of other keys
     "expected": False,

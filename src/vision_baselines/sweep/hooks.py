@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.metric import headline_value
+from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.plan import RunPlan, planned
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
@@ -40,6 +42,9 @@ from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.planned import noted
 
+if TYPE_CHECKING:
+    from vision_baselines.sweep.ablation import PartsThatMatter
+
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +63,7 @@ class RunHooks(Hooks[Job]):
         self._library_nets: list[RunPlan] = []
         self._devices = Devices([])
         self._most_processes: int | None = None
+        self._parts: PartsThatMatter | None = None
 
     def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
         """Refuse a sweep without jobs, or with several values of what it as a whole does."""
@@ -68,6 +74,10 @@ class RunHooks(Hooks[Job]):
         self._devices = Devices([], config.get("gpus_per_job") or 1)
         self._most_processes = None if config.get("n_jobs") else usable_cores()
         self.starts_early = not config.preview and not config.get("list")
+        if config.get(ABLATE) is not None:
+            from vision_baselines.sweep.ablation import PartsThatMatter
+
+            self._parts = PartsThatMatter.of(config)
 
     def is_number_only(self, key: str) -> bool:
         """Not of keys that Hydra's own part may hold: `config.hydra_part` looks at configs that Hydra composes."""
@@ -79,6 +89,8 @@ class RunHooks(Hooks[Job]):
         typed = {key_of(text) for text in plan.overrides}
         for key in [key for key in self._compared if key in typed or OmegaConf.select(composed, key) is not None]:
             del self._compared[key]
+        if self._parts is not None:
+            self._parts.add(plan)
         job = Job(
             index,
             overrides,
@@ -110,6 +122,8 @@ class RunHooks(Hooks[Job]):
             raise ConfigError(
                 f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null"
             )
+        if self._parts is not None:
+            self._parts.require()
         if self.starts_early and self._accelerators & {"gpu", "cuda", "mps"}:
             from vision_baselines.training.accelerators import require_accelerator  # torch takes seconds
 

@@ -18,10 +18,11 @@ from vision_baselines.analysis.sequential import look_sizes
 from vision_baselines.comparison.collection import Job, collect
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.formatting import listed, plural
-from vision_baselines.comparison.grouping import experiment_overrides, find_group, group_jobs
+from vision_baselines.comparison.grouping import Group, experiment_overrides, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.sequential import Sequential, read_sequential
 from vision_baselines.comparison.table import DEFAULT_BASELINE, compared_metric
+from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.checks import AUTO
 from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.selection import group_keys
@@ -150,12 +151,13 @@ def _settings(
     plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
     stubs = [_stub(plan) for plan in plans]
     groups = group_jobs(stubs, group_by)
-    if wanted is None and all(group.label != DEFAULT_BASELINE for group in groups):
+    full = _full_run(overrides, stubs, groups, config) if wanted is None else None
+    if wanted is None and full is None and all(group.label != DEFAULT_BASELINE for group in groups):
         raise ConfigError(
             "hydra/sweeper=until_decided compares every group with a baseline; choose it with comparison.baseline=…, "
             f"which is one of {listed([repr(group.label) for group in groups], 10)}"
         )
-    baseline = find_group(groups, wanted or DEFAULT_BASELINE).label
+    baseline = full or find_group(groups, wanted or DEFAULT_BASELINE).label
     if len(groups) < 2:
         raise ConfigError(f"{baseline} is the only group of this sweep, so there is nothing to decide")
     label = {id(job): group.label for group in groups for job in group.jobs}
@@ -171,6 +173,29 @@ def _settings(
         for job, stub, needed in zip(jobs, stubs, needs, strict=True)
     ]
     return settings, baseline
+
+
+def _full_run(
+    jobs: Sequence[Sequence[str]], stubs: Sequence[Job], groups: Sequence[Group], config: DictConfig
+) -> str | None:
+    """The group of the runs that lack nothing, where parts are left out; None where none are.
+
+    Raises:
+        ConfigError: There are several such groups.
+    """
+    if config.get(ABLATE) is None:
+        return None
+    from vision_baselines.sweep.ablation import PartsThatMatter
+
+    parts = PartsThatMatter.of(config)
+    full = [stub for job, stub in zip(jobs, stubs, strict=True) if parts is not None and not parts.lacking(job)]
+    labels = {group.label for group in groups if any(stub in group.jobs for stub in full)}
+    if len(labels) != 1:
+        raise ConfigError(
+            f"ablate makes {plural(len(full), 'full run')} of this sweep, and hydra/sweeper=until_decided compares "
+            "with one: sweep over nothing else, or choose one with comparison.baseline=…"
+        )
+    return labels.pop()
 
 
 def _stub(plan: RunPlan) -> Job:
