@@ -93,7 +93,7 @@ class Interaction:
 
 def effects_of(ablation: Ablation, settings: Sequence[Setting], metric: Metric) -> list[PartEffect]:
     """The effect of each part in each setting, not corrected; of all at once where that was asked for."""
-    wanted = [(name,) for name in ablation.names]
+    wanted: list[tuple[str, ...]] = [(name,) for name in ablation.names]
     if ablation.all and len(wanted) > 1:
         wanted.append(ablation.names)
     found = []
@@ -151,7 +151,7 @@ def simultaneous(difference: PairedDifference, family: int, level: float = LEVEL
 
 
 def _interaction(setting: Setting, first: str, second: str, metric: Metric) -> Interaction | None:
-    kinds = (frozenset(), frozenset({first}), frozenset({second}), frozenset({first, second}))
+    kinds: list[frozenset[str]] = [frozenset(), frozenset({first}), frozenset({second}), frozenset({first, second})]
     rows = [setting.rows.get(kind) for kind in kinds]
     full, no_first, no_second, neither = rows
     if full is None or no_first is None or no_second is None or neither is None:
