@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vision_baselines.cluster.note import write_outcome
+from vision_baselines.jobs.job import Packed
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.signals import PREEMPTION, Interrupted, StopSignals
 from vision_baselines.jobs.surroundings import Surroundings
@@ -36,7 +37,7 @@ class ClusterJob:
         max_requeues: How often it may ask to be queued again.
     """
 
-    packed_config: bytes
+    packed_config: bytes | Packed
     folder: str
     surroundings: Surroundings
     argv: Sequence[str]

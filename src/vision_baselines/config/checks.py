@@ -133,11 +133,26 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     make_places_absolute(cfg)
     config = plain_config(cfg)
     check_targets(config, config.get("trusted_packages") or ())
-    of_folds = {key: select(config, f"data.{key}") for key in ("folds", "fold", "folds_over", "split_seed", "val_size")}
-    check_folds(**of_folds, on_duplicate=select(config, "data.source.on_duplicate"))
+    _check_folds(config)
     if needs_filling(cfg):
         fill_auto(cfg)
         config = plain_config(cfg)
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
+    check_values(config, override_texts(typed))
+    return config
+
+
+def check_values(config: Mapping[str, Any], typed: Sequence[str]) -> None:
+    """Check a plain config whose targets are known to be harmless and in which nothing is left to the data.
+
+    Args:
+        config: See `plain_config`.
+        typed: The overrides of the command line.
+
+    Raises:
+        ConfigError: The key, what it is and what was expected.
+    """
+    _check_folds(config)
     if config.get("seed") == AUTO:
         raise ConfigError(
             "seed is 'auto', which adds seeds until every comparison is decided: it needs -m and "
@@ -152,9 +167,12 @@ def checked_config(cfg: DictConfig) -> dict[str, Any]:
     check_search(config)
     check_argument_types(config, "")
     check_trainer_options(config)
-    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
-    check_written_paths(config, override_texts(typed))
-    return config
+    check_written_paths(config, typed)
+
+
+def _check_folds(config: Mapping[str, Any]) -> None:
+    of_folds = {key: select(config, f"data.{key}") for key in ("folds", "fold", "folds_over", "split_seed", "val_size")}
+    check_folds(**of_folds, on_duplicate=select(config, "data.source.on_duplicate"))
 
 
 def check_groups(cfg: DictConfig) -> None:

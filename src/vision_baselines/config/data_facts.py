@@ -51,7 +51,7 @@ def fill_auto(cfg: DictConfig) -> None:
     data = cfg.data
     with read_write(cfg), open_dict(cfg):
         if _is_auto(data, "source.image_size"):
-            listing = listed_pictures(_source(cfg))
+            listing = listed_pictures(source_of(cfg))
             if listing is None:
                 raise ConfigError("data.source.image_size is 'auto'; expected a number for this source")
             data.source.image_size = found_image_size(Path(data.source.root).expanduser(), listing)
@@ -67,17 +67,20 @@ def fill_auto(cfg: DictConfig) -> None:
 def data_listing(cfg: DictConfig) -> str | None:
     """The present `listing_sha256` of a config's source."""
     found = isinstance(OmegaConf.select(cfg, "data.source"), DictConfig)
-    return listing_sha256(_source(cfg)) if found else None
+    return listing_sha256(source_of(cfg)) if found else None
 
 
 def _num_classes(cfg: DictConfig) -> int:
     if cfg.data.get("classes"):
         return len(cfg.data.classes)
-    listing = listed_pictures(_source(cfg))
+    listing = listed_pictures(source_of(cfg))
     return len(listing.class_names) if listing is not None else int(_read(cfg)[1])
 
 
-def _source(cfg: DictConfig) -> dict[str, Any]:
+def source_of(cfg: DictConfig) -> dict[str, Any]:
+    """``data.source``, resolved, with the seed of the split where that is not its own; empty where there is none."""
+    if not isinstance(OmegaConf.select(cfg, "data.source"), DictConfig):
+        return {}
     source = OmegaConf.to_container(cfg.data.source, resolve=True)
     assert isinstance(source, dict)
     cut = {} if cfg.data.get("folds") or cfg.data.get("split_seed") is None else {"split_seed": cfg.data.split_seed}
@@ -98,7 +101,7 @@ def _is_auto(data: DictConfig, key: str) -> bool:
 
 
 def _read(cfg: DictConfig) -> Any:
-    source = _source(cfg)
+    source = source_of(cfg)
     return _found(json.dumps(source, sort_keys=True), listing_sha256(source), bool(cfg.get("preview")))
 
 

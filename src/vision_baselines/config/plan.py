@@ -19,13 +19,12 @@ from vision_baselines.runs.init_source import source_path
 from vision_baselines.runs.resumption import Decision, decide
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """A run before it is started.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run before it is started, as far as a sweep needs to know it.
 
     Attributes:
-        cfg: What its parts are built from.
-        resolved: The same as plain data, references to `paths` excepted.
+        resolved: Its config as plain data, references to `paths` excepted.
         config: `resolved` as it is recorded: what it took from the environment is a reference.
         folder: The run's folder; it need not exist.
         overrides: As typed.
@@ -35,7 +34,6 @@ class RunPlan:
         starts_from: The run's folder or the checkpoint that its first weights come from.
     """
 
-    cfg: DictConfig
     resolved: Mapping[str, Any]
     config: Mapping[str, Any]
     folder: Path
@@ -44,6 +42,17 @@ class RunPlan:
     listing_sha256: str | None
     decision: Decision
     starts_from: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan(Plan):
+    """A run before it is started.
+
+    Attributes:
+        cfg: What its parts are built from; `resolved` is the same.
+    """
+
+    cfg: DictConfig
 
     def renewed(self) -> RunPlan:
         """The same with the folder and the files of data looked at again, as whoever holds the folder must do.
@@ -85,4 +94,14 @@ def planned(cfg: DictConfig, folder: Path | None = None) -> RunPlan:
     config, identity, listing = recorded_config(cfg, resolved), fingerprint(resolved), data_listing(cfg)
     starts_from = source_path(cfg.init_from, folder, overrides) if cfg.get("init_from") else None
     decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing, identity=identity, resolved=resolved)
-    return RunPlan(cfg, resolved, config, folder, overrides, identity, listing, decision, starts_from)
+    return RunPlan(
+        cfg=cfg,
+        resolved=resolved,
+        config=config,
+        folder=folder,
+        overrides=overrides,
+        fingerprint=identity,
+        listing_sha256=listing,
+        decision=decision,
+        starts_from=starts_from,
+    )

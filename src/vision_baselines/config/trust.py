@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ _MOST_LEVELS = 100
 def checked() -> Iterator[None]:
     """While active, every file and every config that Hydra loads is checked before it is used."""
     load_file, load_config = ConfigRepository.load_config, ConfigLoaderImpl.load_configuration
+    known: dict[tuple[str, str, str, int, int], bytes] = {}  # a sweep composes the same files for many jobs
 
     @functools.wraps(load_file)
     def checked_file(self: ConfigRepository, config_path: str) -> Any:
@@ -41,11 +43,14 @@ def checked() -> Iterator[None]:
         if source is None or source.scheme() != "file":
             return load_file(self, config_path)
         path = Path(source.path) / source._normalize_file_name(config_path)
-        check_file(path)
-        with _yaml_errors(path):
-            loaded = load_file(self, config_path)
-        _check_keys(loaded, path)
-        return loaded
+        key = (source.provider, config_path, str(path), *_version(path))
+        if key not in known:
+            check_file(path)
+            with _yaml_errors(path):
+                loaded = load_file(self, config_path)
+            _check_keys(loaded, path)
+            known[key] = pickle.dumps(loaded)
+        return pickle.loads(known[key])  # Hydra changes what it is given
 
     @functools.wraps(load_config)
     def checked_config(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
@@ -69,6 +74,15 @@ def checked() -> Iterator[None]:
     finally:
         ConfigRepository.load_config = load_file  # type: ignore[method-assign]
         ConfigLoaderImpl.load_configuration = load_config  # type: ignore[method-assign]
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """What changes when a file is written; zeros where it cannot be seen, as whoever reads it will say."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def check_file(path: Path) -> None:

@@ -7,7 +7,7 @@ are. Methods are called in the order in which they stand here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.jobs.composing import Number
 from vision_baselines.jobs.console import say
 from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.job import Job, packed
@@ -56,11 +57,35 @@ class Hooks(Generic[J]):
         """Whether a number for this key changes nothing else in a job's config: see `composing`."""
         return True
 
-    def job(self, index: int, overrides: list[str], composed: DictConfig) -> J:
-        """The job of a composed config; with an outcome where it is not to be run."""
+    def job(self, index: int, overrides: list[str], composed: DictConfig, varied: Collection[str] = ()) -> J:
+        """The job of a composed config; with an outcome where it is not to be run.
+
+        Args:
+            index: Its number.
+            overrides: As the launcher was given them.
+            composed: Its config with Hydra's part.
+            varied: Keys in whose numbers later jobs differ from this one: see `job_like`.
+        """
         words = OmegaConf.to_container(composed.hydra.overrides.task)
         assert isinstance(words, list)
         return Job(index, overrides, packed(composed), job_folder(composed), [str(word) for word in words])  # type: ignore[return-value]
+
+    def job_like(self, first: J, index: int, overrides: list[str], numbers: Mapping[str, Number]) -> J | None:
+        """The job that differs from an earlier one in numbers alone, without its config; None: it is asked of `job`.
+
+        The first job in which a key differs is asked of both, and this one is asked no more where they differ.
+
+        Args:
+            first: The earlier job.
+            index: Number of the job.
+            overrides: As the launcher was given them.
+            numbers: By dotted key.
+        """
+        return None
+
+    def is_same(self, made: J, job: J) -> bool:
+        """Whether `job_like` has made what `job` makes, but for how its config is kept."""
+        return {**vars(made), "packed_config": b""} == {**vars(job), "packed_config": b""}
 
     def same(self, jobs: list[J]) -> list[J]:
         """For every job the one that is run for it: itself, or an earlier one. All were looked at."""

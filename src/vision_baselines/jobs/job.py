@@ -6,6 +6,7 @@ import pickle
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cloudpickle
 from omegaconf import DictConfig
@@ -22,8 +23,17 @@ def packed(config: DictConfig) -> bytes:
     return zlib.compress(cloudpickle.dumps(config) if b"__main__" in content else content, level=1)
 
 
-def unpacked(content: bytes) -> DictConfig:
+class Packed(Protocol):
+    """A config that is kept in another way: see `composing.Renumbered`."""
+
+    def config(self) -> DictConfig:
+        """The config."""
+
+
+def unpacked(content: bytes | Packed) -> DictConfig:
     """The config that was `packed`."""
+    if not isinstance(content, bytes):
+        return content.config()
     config: DictConfig = pickle.loads(zlib.decompress(content))
     return config
 
@@ -46,7 +56,7 @@ class Job:
 
     index: int
     overrides: list[str]
-    packed_config: bytes
+    packed_config: bytes | Packed
     folder: Path
     words: list[str]
     need_bytes: int = 0

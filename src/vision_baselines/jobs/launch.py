@@ -5,12 +5,10 @@ What the jobs are, which need not be run and what follows their ends is said by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -19,9 +17,10 @@ from vision_baselines.jobs.composing import Composer
 from vision_baselines.jobs.console import SweepConsole
 from vision_baselines.jobs.hooks import Hooks
 from vision_baselines.jobs.job import Job
+from vision_baselines.jobs.looking import looked_at
 from vision_baselines.jobs.memory import fitting
 from vision_baselines.jobs.outcome import Outcome
-from vision_baselines.jobs.pool import Pool, start_server
+from vision_baselines.jobs.pool import Pool
 from vision_baselines.jobs.portable import packed_task
 from vision_baselines.jobs.returned import JobResult
 from vision_baselines.jobs.signals import Interrupted, StopSignals
@@ -120,56 +119,9 @@ def launch(
     return found
 
 
-def looked_at(
-    job_overrides: Sequence[Sequence[str]],
-    initial_job_idx: int,
-    *,
-    config: DictConfig,
-    hydra_context: HydraContext,
-    hooks: Hooks[J],
-    preload: Sequence[str] | None = None,
-) -> list[J]:
-    """Compose every job and let the hooks look at it.
-
-    Args:
-        job_overrides: Of each job.
-        initial_job_idx: Number of the first one.
-        config: The sweep's.
-        hydra_context: Composes the jobs.
-        hooks: What the application adds.
-        preload: What the server that jobs are forked from imports meanwhile; None: none is started.
-
-    Raises:
-        Exception: What the hooks refuse jobs with, or Hydra where a config cannot be composed.
-    """
-    hooks.begins(job_overrides, config)
-    composer = Composer(config, hydra_context, hooks.is_number_only)
-    jobs: list[J] = []
-    for offset, overrides in enumerate(job_overrides):
-        index, own = initial_job_idx + offset, list(overrides)
-        composed = composer.composed(index, own)
-        with _current(composed):
-            jobs.append(hooks.job(index, own, composed))
-        if jobs[-1].outcome is None and hooks.starts_early and preload is not None:
-            start_server(preload)  # it imports while the other jobs are looked at
-    return jobs
-
-
 def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
     """A job's config with Hydra's part."""
     return Composer(config, hydra_context).composed(index, overrides)
-
-
-@contextmanager
-def _current(composed: DictConfig) -> Iterator[None]:
-    """While active, ``${hydra:…}`` is answered from a job's config, as it will be in the job."""
-    instance = HydraConfig.instance()
-    before = instance.cfg
-    instance.cfg = composed  # type: ignore[assignment]  # a DictConfig of it, as Hydra's own
-    try:
-        yield
-    finally:
-        instance.cfg = before
 
 
 class _Sweep(Generic[J]):

@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 from omegaconf.basecontainer import BaseContainer
 
 from vision_baselines.errors import StorageError, VisionBaselinesError
-from vision_baselines.jobs.job import unpacked
+from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import end_with_parent, hear_sigint
 from vision_baselines.jobs.portable import unpacked_task
@@ -52,7 +52,7 @@ class _ToParent(logging.Handler):
 
 def run(
     connection: Connection,
-    packed_config: bytes,
+    packed_config: bytes | Packed,
     folder: str,
     environment: Mapping[str, str],
     surroundings: Surroundings,
@@ -76,7 +76,7 @@ def run(
 
 
 def outcome_of(
-    packed_config: bytes,
+    packed_config: bytes | Packed,
     folder: str,
     surroundings: Surroundings,
     *,

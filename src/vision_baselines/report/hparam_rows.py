@@ -76,7 +76,11 @@ def settings_of(config: Mapping[str, Any], overrides: Sequence[str], choices: Ma
         for key, value in walk(config, into_lists=False)
         if not isinstance(value, Mapping) and not is_irrelevant(key)
     }
-    found = {key: _plain(value) for key, value in leaves.items() if _is_shown(key, leaves)}
+    own: dict[str, list[Any]] = {}
+    for key, value in leaves.items():
+        if not key.startswith("classifier."):
+            own.setdefault(key.rpartition(".")[2], []).append(value)
+    found = {key: _plain(value) for key, value in leaves.items() if _is_shown(key, value, own)}
     found |= {key: one_line(text, _LONGEST) for key, text in choices.items() if not is_irrelevant(key)}
     for key, override in latest_overrides(overrides).items():
         if key not in found and not override.startswith("~"):
@@ -116,16 +120,18 @@ def measured(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
         yield name, Metric(name).title
 
 
-def _is_shown(key: str, leaves: Mapping[str, Any]) -> bool:
-    """Whether a leaf is a setting of its own: nothing of how a class is called, and no copy inside the classifier."""
+def _is_shown(key: str, value: Any, own: Mapping[str, list[Any]]) -> bool:
+    """Whether a leaf is a setting of its own: nothing of how a class is called, and no copy inside the classifier.
+
+    Args:
+        key: Of the leaf.
+        value: Of the leaf.
+        own: Values of the leaves outside the classifier, by the last part of their keys.
+    """
     name = key.rpartition(".")[2]
     if name in ("_partial_", "_convert_", "_recursive_"):
         return False
-    return not key.startswith("classifier.") or not any(
-        other.rpartition(".")[2] == name and leaves[other] == leaves[key]
-        for other in leaves
-        if not other.startswith("classifier.")
-    )
+    return not key.startswith("classifier.") or value not in own.get(name, ())
 
 
 def _plain(value: Any) -> Setting:

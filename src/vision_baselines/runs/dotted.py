@@ -17,13 +17,17 @@ def walk(node: Any, prefix: str = "", *, into_lists: bool = True) -> Iterator[tu
     >>> list(walk({"a": {"b": 1}, "c": [2]}, "x"))[2:]
     [('x.a.b', 1), ('x.c', [2]), ('x.c[0]', 2)]
     """
-    yield prefix, node
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from walk(value, f"{prefix}.{key}" if prefix else str(key), into_lists=into_lists)
-    elif into_lists and isinstance(node, list | tuple):
-        for index, value in enumerate(node):
-            yield from walk(value, f"{prefix}[{index}]")
+    waiting = [(prefix, node)]  # a stack: a generator inside a generator costs more with every level
+    while waiting:
+        key, node = waiting.pop()
+        yield key, node
+        if isinstance(node, dict | Mapping):
+            below = [(f"{key}.{name}" if key else str(name), value) for name, value in node.items()]
+        elif into_lists and isinstance(node, list | tuple):
+            below = [(f"{key}[{index}]", value) for index, value in enumerate(node)]
+        else:
+            continue
+        waiting += below[::-1]
 
 
 def select(node: Any, key: str, default: Any = None) -> Any:

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.ablation import ABLATION_FILE, AblatedPart, Ablation
 from vision_baselines.config.ablation import ABLATE, Ablate, parsed_ablate
-from vision_baselines.config.plan import RunPlan
+from vision_baselines.config.plan import Plan
 from vision_baselines.errors import ConfigError
 from vision_baselines.jobs.console import say
 from vision_baselines.runs.fingerprint import key_of, relevant
@@ -51,7 +51,7 @@ class PartsThatMatter:
         """The parts that a job with these overrides lacks."""
         return frozenset(name for name, words in self.parts.items() if words <= set(overrides))
 
-    def add(self, plan: RunPlan) -> None:
+    def add(self, plan: Plan) -> None:
         """One more job."""
         shared = tuple(sorted(text for text in plan.overrides if key_of(text) not in self.keys))
         self.found.setdefault(shared, {})[self.lacking(plan.overrides)] = relevant(plan.resolved)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.ablation import ABLATE
-from vision_baselines.config.plan import RunPlan, planned
+from vision_baselines.config.alike import Alike
+from vision_baselines.config.plan import Plan, planned
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.composing import Number, Renumbered
 from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.hooks import Hooks, job_folder
-from vision_baselines.jobs.job import packed
+from vision_baselines.jobs.job import Packed, packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words, near
@@ -48,6 +51,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _First:
+    """What jobs that are like an earlier one are made from."""
+
+    alike: Alike
+    packed_config: bytes | Packed
+    choices: Mapping[str, str]
+
+
 class RunHooks(Hooks[Job]):
     """What this project adds to a launcher; ``hydra.launcher.jobs`` in its configs."""
 
@@ -60,7 +72,8 @@ class RunHooks(Hooks[Job]):
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
         self._accelerators: set[str] = set()
-        self._library_nets: list[RunPlan] = []
+        self._library_nets: list[Plan] = []
+        self._alike: dict[int, _First] = {}
         self._devices = Devices([])
         self._most_processes: int | None = None
         self._parts: PartsThatMatter | None = None
@@ -83,41 +96,71 @@ class RunHooks(Hooks[Job]):
         """Not of keys that Hydra's own part may hold: `config.hydra_part` looks at configs that Hydra composes."""
         return key.partition(".")[0] not in ONE_VALUE | {"paths", "name"}
 
-    def job(self, index: int, overrides: list[str], composed: DictConfig) -> Job:
+    def job(self, index: int, overrides: list[str], composed: DictConfig, varied: Collection[str] = ()) -> Job:
         """Look at a job; the keys that the comparison is asked for are known once a job has them."""
+        places = Alike.before(composed, sorted(varied)) if varied else None
         plan = planned(composed, job_folder(composed))
         typed = {key_of(text) for text in plan.overrides}
         for key in [key for key in self._compared if key in typed or OmegaConf.select(composed, key) is not None]:
             del self._compared[key]
+        choices = chosen_options(composed.hydra.runtime.choices)
+        job = self._planned(index, overrides, plan, packed(composed), choices)
+        alike = Alike.of(plan, places) if places is not None else None
+        if alike is not None:
+            self._alike[index] = _First(alike, job.packed_config, choices)
+        return job
+
+    def job_like(self, first: Job, index: int, overrides: list[str], numbers: Mapping[str, Number]) -> Job | None:
+        """Look at a job that differs from an earlier one in numbers alone."""
+        found = self._alike.get(first.index)
+        if found is None:
+            return None
+        renamed = {old: new for old, new in zip(first.overrides, overrides, strict=True) if old != new}
+        plan = found.alike.planned(numbers, [renamed.get(text, text) for text in first.task])
+        content = Renumbered(found.packed_config, index, numbers, renamed)
+        need = None if found.alike.changes("data.source", "data.image_shape", "trainer") else first.need_bytes
+        return self._planned(index, overrides, plan, content, found.choices, need)
+
+    def _planned(
+        self,
+        index: int,
+        overrides: list[str],
+        plan: Plan,
+        content: bytes | Packed,
+        choices: Mapping[str, str],
+        need_bytes: int | None = None,
+    ) -> Job:
         if self._parts is not None:
             self._parts.add(plan)
+        trainer = plan.resolved["trainer"]
         job = Job(
             index,
             overrides,
-            packed(composed),
+            content,
             plan.folder,
             _words(plan.overrides),
-            job_bytes(plan.resolved),
+            job_bytes(plan.resolved) if need_bytes is None else need_bytes,
             fingerprint=plan.fingerprint,
             task=list(plan.overrides),
             starts_from=plan.starts_from,
             previous=plan.decision.previous,
-            processes=int(plan.resolved["trainer"].get("devices") or 1),
-            on_cuda=plan.resolved["trainer"].get("accelerator") in ("gpu", "cuda", "auto"),
-            row=Row.planned(plan.config, plan.overrides, chosen_options(composed.hydra.runtime.choices)),
+            processes=int(trainer.get("devices") or 1),
+            on_cuda=trainer.get("accelerator") in ("gpu", "cuda", "auto"),
+            row=Row.planned(plan.config, plan.overrides, choices),
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
             job.outcome = _outcome(job.previous)
             if self.starts_early:
                 relabel(job.folder, job.previous, plan.config, is_held=False)
         else:
-            self._accelerators.add(str(plan.resolved["trainer"].get("accelerator")))
+            self._accelerators.add(str(trainer.get("accelerator")))
             if self.starts_early and "arch" in plan.resolved["model"]:
                 self._library_nets.append(plan)
         return job
 
     def same(self, jobs: list[Job]) -> list[Job]:
         """Each run once; what cannot begin is refused."""
+        self._alike.clear()
         for key, option in self._compared.items():
             raise ConfigError(
                 f"comparison.{option} names {key!r}, which no job has; expected a key of the config, or null"

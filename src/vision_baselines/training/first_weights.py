@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from vision_baselines.analysis.whitening import whitening_filters
-from vision_baselines.config.plan import RunPlan
+from vision_baselines.config.plan import Plan
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError
 from vision_baselines.models.zoo import ZooNet
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _MOST_IMAGES = 5_000  # the first of the training split, as airbench takes
 
 
-def require_net(plan: RunPlan) -> None:
+def require_net(plan: Plan) -> None:
     """Refuse another library's net that there is not, or weights of it that are not at hand, before data are read.
 
     What is finished, or has a state to resume from, needs the weights no more.
