@@ -144,7 +144,8 @@ def test_where_a_number_could_get_anywhere_each_job_is_planned_alone(sweep, type
     hooks.job_like = lambda *given: made.append(RunHooks.job_like(hooks, *given)) or made[-1]
     found, _ = sweep(jobs, *typed, hooks=hooks)
     alone, _ = sweep(jobs, *typed, hooks=Full())
-    assert made and not any(made)
+    assert made
+    assert not any(made)
     assert [texts(job) for job in found] == [texts(job) for job in alone]
 
 
@@ -172,7 +173,8 @@ def test_a_finished_job_is_known_from_its_record_in_either_way(sweep, tmp_path):
 
     config = OmegaConf.to_container(unpacked(job.packed_config), resolve=False)
     RunRecord(
-        name=job.folder.name, sweep="planned", status=Status.FINISHED, overrides=job.task, config={"seed": config["seed"]},
+        name=job.folder.name, sweep="planned", status=Status.FINISHED, overrides=job.task,
+        config={"seed": config["seed"]},
         fingerprint=job.fingerprint, seed=3, started_at=now(), metrics={"val/acc": 0.5},
         environment=Environment(versions={}, python="", platform="", cpu_capability="", threads=1, device="cpu"),
     ).write(job.folder)  # fmt: skip

@@ -63,7 +63,9 @@ class Alike:
         """
         raw: Any = OmegaConf.to_container(composed, resolve=False)
         hydra = raw.pop("hydra")
-        if hydra["sweep"]["subdir"] != _SUBDIR or (needs_filling(composed) and any(k.startswith("data.") for k in keys)):
+        if hydra["sweep"]["subdir"] != _SUBDIR or (
+            needs_filling(composed) and any(k.startswith("data.") for k in keys)
+        ):
             return None
         leaves = dict(_leaves({**raw, "hydra": {"sweep": hydra["sweep"]}}))
         found: dict[_Path, str] = {tuple(key.split(".")): key for key in keys}
@@ -85,7 +87,7 @@ class Alike:
         for path, text in leaves.items():
             if not isinstance(text, str) or "${" not in text or path in references:
                 continue
-            if path[0] == "paths" and text == _RUN_DIR or path[:2] == ("hydra", "sweep") and text == _SUBDIR:
+            if (path[0] == "paths" and text == _RUN_DIR) or (path[:2] == ("hydra", "sweep") and text == _SUBDIR):
                 continue
             words = _read_by(text)
             if words is None or touched & words:
