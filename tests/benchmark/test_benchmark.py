@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import time
 
 import pytest
 import torch
-from benchmark.command import main
+from benchmark.command import _options, main
 from benchmark.loops import limit, tutorial
 from benchmark.measure import measure
+from benchmark.mnist import mnist
 from benchmark.trainers import ours, template
 from benchmark.workload import MEAN, STD, made_up, plain_net
 from torch.nn import functional
 
-from benchmark import sweeps
+from benchmark import steps, sweeps
+from vision_baselines.config.compose import composed
 from vision_baselines.errors import TrainingError
+from vision_baselines.training import build
 
 VARIANTS = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
 
@@ -45,7 +49,9 @@ def test_variants_take_turns_and_the_first_round_does_not_count():
     assert calls == ["a", "b"] * 3
     assert found.rounds == {"a": [12, 6], "b": [3, 12]}
     assert found.median("a") == 9
-    assert found.ratio("a", "b") == pytest.approx((4 + 0.5) / 2)
+    ratio = found.ratio("a", "b")
+    assert (ratio.of_medians, ratio.least, ratio.most) == (9 / 7.5, 0.5, 4)
+    assert str(ratio) == "1.20 [0.50–4.00]"
 
 
 @pytest.mark.slow
@@ -113,19 +119,105 @@ def test_one_step_of_the_fast_way_is_one_step_of_the_tutorials():
 
 
 @pytest.mark.slow
-def test_the_command_prints_and_writes_ratios_of_its_own_rounds(tmp_path, capsys):
+def test_the_command_prints_and_writes_the_ratios_of_the_medians_beside_them(tmp_path, capsys):
     target = tmp_path / "speed.json"
-    words = ["--model", "fc", "--batch-size", "4", "--steps", "2", "--rounds", "3", "--json", str(target)]
+    words = ["--part", "steps", "--model", "fc", "--batch-size", "4", "--steps", "2", "--rounds", "3"]
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main([*words, "--json", str(target)])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
-    (row,) = json.loads(target.read_text())["results"]
+    found = json.loads(target.read_text())
+    (row,) = found["steps"]
     assert set(row["rounds"]) == set(VARIANTS)
     for other in ("tutorial", "template", "limit"):
-        pairs = zip(row["rounds"]["ours"], row["rounds"][other], strict=True)
-        assert row["ratios"][f"ours/{other}"] == pytest.approx(sorted(a / b for a, b in pairs)[1])
-        assert f"{row['ratios'][f'ours/{other}']:.2f}" in printed
+        medians = [sorted(row["rounds"][name])[1] for name in ("ours", other)]
+        assert f"{medians[0]:,.0f}" in printed
+        ratio = row["ratios"][f"ours/{other}"]
+        assert ratio["of_medians"] == pytest.approx(medians[0] / medians[1])
+        assert f"{ratio['of_medians']:.2f} [{ratio['least']:.2f}–{ratio['most']:.2f}]" in printed
+    assert set(found["load"]) == {"before", "after"}
+    assert found["environment"]["cores"] >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["--json", "no/such/folder/x.json"], 5, "no/such/folder"),
+        (["--json=x.txt"], 2, "--json"),
+        (["--graphs", "on"], 2, "--device cuda"),
+        (["--part", "airbench"], 2, "--airbench"),
+        (["--airbench", "no such folder"], 5, "no such folder"),
+        pytest.param(
+            ["--device", "cuda"], 2, "--device is cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="")
+        ),
+        (["--device", "cuda", "--clock", "cpu"], 2, "cuda"),
+    ],
+)
+def test_what_cannot_be_measured_or_written_is_refused_in_a_line_before_anything_is(
+    words, code, named, monkeypatch, capsys
+):
+    monkeypatch.setattr("benchmark.command._measured", lambda options: pytest.fail("it has measured"))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    said = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == code, said
+    assert named in said[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("variant", [ours, limit])
+def test_ours_and_the_limit_are_compiled_with_the_options_given(variant, monkeypatch):
+    """With CUDA graphs they are ``mode=reduce-overhead``; what torch.compile itself does needs a compiler."""
+    seen = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: seen.append(options))
+    variant(made_up("fc", 4, steps=2, warmup=1, compiled={"mode": "reduce-overhead"}))
+    variant(made_up("fc", 4, steps=2, warmup=1))
+    assert seen == [{"mode": "reduce-overhead"}]
+
+
+def test_cases_of_an_accelerator_are_both_nets_three_sizes_with_and_without_graphs():
+    found = list(steps._cases(_options(["--device", "cuda", "--precision", "bf16-mixed"])))
+    sizes = [64, 512, 4096]
+    assert found == [
+        ("bf16-mixed", model, size, graphs) for model in ("cnn", "fc") for size in sizes for graphs in (False, True)
+    ]
+
+
+def test_the_lower_bound_is_the_best_distribution_over_the_cores():
+    draws = random.Random(0)
+    for count in range(1, 8):
+        jobs = [draws.uniform(1, 30) for _ in range(count)]
+        best = min(
+            max(sum(job for job, core in zip(jobs, cores, strict=True) if core == n) for n in (0, 1))
+            for cores in itertools.product((0, 1), repeat=count)
+        )
+        assert sweeps.lower_bound(jobs, 2) == pytest.approx(best)
+        assert sweeps.lower_bound(jobs, 1) == pytest.approx(sum(jobs))
+        assert max(max(jobs), sum(jobs) / 3) <= sweeps.lower_bound(jobs, 3)
+
+
+@pytest.mark.slow
+def test_mnist_is_made_where_it_is_not_and_every_contestant_reads_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("VISION_BASELINES_DATA_DIR", str(tmp_path / "nothing here"))
+    found = mnist(tmp_path / "made")
+    assert found.root == tmp_path / "made"
+    assert "made here" in found.words
+    module = build.datamodule(composed(["name=x", *found.overrides, f"paths.data_dir={found.root}"]))
+    module.prepare_data()
+    module.setup()
+    train = module.splits.train
+    assert train.images.shape == (55_000, 1, 28, 28)
+    assert train.target.unique().tolist() == list(range(10))
+    pixels = train.images[:5000].double() / 255
+    assert abs(pixels.mean() - MEAN) < 0.03
+    assert abs(pixels.std() - STD) < 0.05
+    monkeypatch.setenv("VISION_BASELINES_DATA_DIR", str(found.root))
+    again = mnist(tmp_path / "not needed")
+    assert (again.root, str(found.root) in again.words) == (found.root, True)
+    assert not (tmp_path / "not needed").exists()
 
 
 @pytest.mark.slow
@@ -137,6 +229,10 @@ def test_a_sweep_that_fails_is_no_time(monkeypatch):
 
 @pytest.mark.slow
 def test_both_ways_of_a_sweep_train_every_job():
-    times = sweeps.measure_sweep(seeds=[0], data="digits")
-    assert times.jobs == 2
-    assert min(times.template_s, times.ours_s) > 1
+    times = sweeps.measure_sweep(["data=digits"], seeds=[0])
+    assert sorted(times.fit_s) == ["model=cnn,seed=0", "model=fc,seed=0"]
+    assert 0 < times.lower_bound_s < times.ours_s
+    assert times.template_s > 1
+    ratios = times.plain()["ratios"]
+    assert f"{ratios['template/ours']:.2f} times as fast" in times.lines()[2]
+    assert f"{ratios['ours/lower bound']:.2f} times as long" in times.lines()[3]

@@ -1,20 +1,34 @@
-"""``benchmark.py [--json FILE] [--model cnn fc] [--batch-size 64 512] …``: the table of speeds and ratios."""
+"""``benchmark.py [--part steps sweep …] [--json FILE] [--device cuda]``: speeds side by side, and their ratios.
+
+Without ``--part`` it measures all that a person waits for, in under ten minutes on two cores. A ratio is always of the
+two figures printed beside it. No data is downloaded.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
-from vision_baselines.cli.arguments import Parser, positive
+from benchmark import steps, surroundings
+from vision_baselines.cli.arguments import Parser, file_path, positive
 from vision_baselines.cli.entry import exit_with
+from vision_baselines.cli.outputs import deliver, text_apart
 
-# Steps of one timed round, so that each takes a second or so on one thread.
-_STEPS = {("cnn", 64): 40, ("cnn", 512): 3, ("fc", 64): 120, ("fc", 512): 30}
+# What can be measured: the module and function that measures it, prints its lines and returns it as plain data.
+PARTS = {
+    "steps": ("benchmark.steps", "measure_steps", "training steps of both nets beside three other ways"),
+    "sweep": (
+        "benchmark.sweeps",
+        "measure_and_print",
+        "six jobs of an epoch of MNIST, both ways, and their lower bound",
+    ),
+    "airbench": ("benchmark.airbench", "measure_and_print", "CIFAR-10 beside airbench's own code: needs --airbench"),
+}
+BY_DEFAULT = ("steps", "sweep")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -24,82 +38,58 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _benchmark(arguments: list[str]) -> None:
+    options = _options(arguments)
+    _check(options)
+    with text_apart(options):
+        found = _measured(options)
+    deliver(options.json, found)
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    described = "; ".join(f"{name}: {words}" for name, (*_, words) in PARTS.items())
     parser = Parser(prog="benchmark.py", description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures")
-    parser.add_argument("--model", nargs="+", default=["cnn", "fc"], choices=["cnn", "fc"])
-    parser.add_argument("--batch-size", nargs="+", type=positive, default=[64, 512])
+    parser.add_data_options("every round's figures, the machine and its load")
     parser.add_argument(
-        "--precision",
-        nargs="+",
-        choices=["32-true", "bf16-mixed"],
-        help="of ours and the limit; by default 32-true, and for the cnn bf16-mixed too where the CPU has it",
+        "--part", nargs="+", choices=list(PARTS), help=f"{described}; by default {' '.join(BY_DEFAULT)}"
     )
+    parser.add_argument("--sweep", action="store_true", help="the same as --part sweep")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=positive, default=1)
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--steps", type=positive, help="timed steps a round; by default about a second's worth")
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--sweep", action="store_true", help="instead, 6 jobs of an epoch of MNIST, both ways")
-    options = parser.parse_args(arguments)
-    if options.sweep:
-        _benchmark_sweep(options.json)
-        return
-
-    import torch
-
-    from benchmark.loops import limit, tutorial
-    from benchmark.measure import measure
-    from benchmark.trainers import ours, template
-    from benchmark.workload import made_up
-    from vision_baselines.runs.environment import keep_freed_memory, observe
-
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()  # as every run does; it is the process's, so the other variants have it too
-    variants = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
-    rows: list[dict[str, Any]] = []
-    print(
-        f"images/s, medians of {options.rounds} interleaved rounds, {options.threads} thread(s), {platform.machine()}; "
-        "o/… are medians of each round's ratio, in which the machine was in one state, not ratios of the medians"
+    parser.add_argument("--batch-size", nargs="+", type=positive, help="by default 64; on cuda 64, 512 and 4096")
+    parser.add_argument(
+        "--airbench", type=file_path, metavar="DIR", help="a checkout of cifar10-airbench, for its part"
     )
-    print(f"{'':24}" + "".join(f"{name:>10}" for name in (*variants, "o/tutor", "o/templ", "o/limit")))
-    for precision, model, batch_size in _cases(options):
-        steps = options.steps or _STEPS.get((model, batch_size), max(5, 4000 // batch_size))
-        work = made_up(
-            model, batch_size, steps=steps, warmup=max(2, steps // 10), precision=precision, device=options.device
-        )
-        found = measure(work, variants, rounds=options.rounds)
-        medians = {name: found.median(name) for name in variants}
-        ratios = {f"ours/{name}": found.ratio("ours", name) for name in ("tutorial", "template", "limit")}
-        label = f"{model} batch {batch_size} {precision}"
-        speeds = "".join(f"{value:>10,.0f}" for value in medians.values())
-        print(f"{label:24}{speeds}" + "".join(f"{value:>10.2f}" for value in ratios.values()), flush=True)
-        rows.append(
-            {"model": model, "batch_size": batch_size, "precision": precision, "steps": steps}
-            | {"images_per_s": medians, "ratios": ratios, "rounds": dict(found.rounds)}
-        )
-    if options.json:
-        manifest = observe(options.device).model_dump()
-        content = {"environment": manifest, "rounds": options.rounds, "results": rows}
-        options.json.write_text(json.dumps(content, indent=1))
+    steps.add_options(parser)
+    found: argparse.Namespace = parser.parse_args(arguments)
+    asked = found.part or (["sweep"] if found.sweep else ["airbench"] if found.airbench else list(BY_DEFAULT))
+    found.part = [name for name in PARTS if name in asked]
+    return found
 
 
-def _cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int]]:
-    """Precision, model and batch size of each row."""
-    import torch
-
-    has_bf16 = options.device != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    for precision in options.precision or ["32-true", "bf16-mixed"]:
-        for model in options.model:
-            wanted = options.precision or precision == "32-true" or (model == "cnn" and has_bf16)
-            if wanted:
-                yield from ((precision, model, batch_size) for batch_size in options.batch_size)
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be measured here before anything is."""
+    if "steps" in options.part:
+        steps.check(options)
+    if "airbench" in options.part:
+        import_module("benchmark.airbench").check(options)
 
 
-def _benchmark_sweep(target: Path | None) -> None:
-    from benchmark.sweeps import measure_sweep
-    from vision_baselines.runs.environment import observe
+def _measured(options: argparse.Namespace) -> dict[str, Any]:
+    from vision_baselines.config.compose import register_resolvers
 
-    times = measure_sweep()
-    print(f"{times.jobs} jobs: template {times.template_s:.1f} s, ours {times.ours_s:.1f} s, ratio {times.ratio:.2f}")
-    if target:
-        found = {"jobs": times.jobs, "template_s": times.template_s, "ours_s": times.ours_s, "ratio": times.ratio}
-        target.write_text(json.dumps({"environment": observe("cpu").model_dump(), "sweep": found}, indent=1))
+    register_resolvers()
+    before, started = surroundings.load(), time.perf_counter()
+    machine = surroundings.machine(options.device)
+    print(surroundings.in_words(machine, before), flush=True)
+    results = {}
+    for name in options.part:
+        module, function, _ = PARTS[name]
+        measure: Callable[[argparse.Namespace], Any] = getattr(import_module(module), function)
+        print(flush=True)
+        results[name] = measure(options)
+    after = surroundings.load()
+    seconds = time.perf_counter() - started
+    print(f"\n{seconds:.0f} s in all" + ("" if after is None else f"; load after {after:.2f}, with this command's own"))
+    return {"environment": machine, "load": {"before": before, "after": after}, "seconds": seconds, **results}

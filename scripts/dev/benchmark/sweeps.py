@@ -1,11 +1,16 @@
 """A sweep side by side: this project's launcher, and a template's jobs one after another with torch's default threads.
 
 Both train the same two nets on the same splits for the same epochs, validate after each and test at the end, each in
-a process of its own, so that imports and what a launcher starts count too.
+a process of its own, so that imports and what a launcher starts count too. The lower bound is what the jobs' own
+seconds of training allow on the cores there are: no order of these jobs would have ended sooner, had a job had no
+start, no test and no record.
 """
 
 from __future__ import annotations
 
+import argparse
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -13,69 +18,124 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from vision_baselines.errors import TrainingError
+from vision_baselines.jobs.cores import usable_cores
 
 MODELS, SEEDS = ("cnn", "fc"), (0, 1, 2)
+_MOST_TRIED = 12  # jobs whose every distribution over the cores is tried
 
 
 @dataclass(frozen=True)
 class SweepTimes:
-    """Wall-clock seconds of the whole sweep, by either way, and how many jobs it had."""
+    """Wall-clock seconds of the whole sweep by either way, and the seconds of training of each of our jobs."""
 
-    jobs: int
+    data: str
     template_s: float
     ours_s: float
+    fit_s: dict[str, float]
+    cores: int
 
     @property
-    def ratio(self) -> float:
-        """How many times faster ours is."""
-        return self.template_s / self.ours_s
+    def lower_bound_s(self) -> float:
+        """The least that the jobs' own training allows on these cores."""
+        return lower_bound(list(self.fit_s.values()), self.cores)
+
+    def plain(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        ratios = {"template/ours": self.template_s / self.ours_s, "ours/lower bound": self.ours_s / self.lower_bound_s}
+        return {**vars(self), "lower_bound_s": self.lower_bound_s, "ratios": ratios}
+
+    def lines(self) -> list[str]:
+        """What is printed."""
+        ours, bound = self.ours_s, self.lower_bound_s
+        return [
+            f"sweep: {len(self.fit_s)} jobs on {self.cores} cores, {self.data}; seconds, once each",
+            f"{'the template’s way':28}{self.template_s:>10.1f}",
+            f"{'ours':28}{ours:>10.1f}   {self.template_s / ours:.2f} times as fast as the template's way",
+            f"{'lower bound':28}{bound:>10.1f}   ours takes {ours / bound:.2f} times as long",
+        ]
+
+
+def lower_bound(seconds: Sequence[float], cores: int) -> float:
+    """Seconds until the last of some jobs ends on `cores`, in the best distribution; of many jobs, at least that.
+
+    >>> lower_bound([3, 3, 2, 2, 2], 2), lower_bound([5, 1], 2), lower_bound([], 2)
+    (6, 5, 0.0)
+    """
+    if not seconds:
+        return 0.0
+    if len(seconds) > _MOST_TRIED or cores > 2:
+        return max(max(seconds), sum(seconds) / cores)
+    if cores == 1:
+        return sum(seconds)
+    total = sum(seconds)
+    halves = (sum(itertools.compress(seconds, chosen)) for chosen in itertools.product((0, 1), repeat=len(seconds)))
+    return min(max(half, total - half) for half in halves)
+
+
+def measure_and_print(options: argparse.Namespace) -> dict[str, Any]:
+    """Run both ways on MNIST or data like it, print the ratios, and return everything as plain data."""
+    from benchmark.mnist import mnist
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = mnist(Path(folder))
+        times = measure_sweep(found.overrides, data_dir=found.root, words=found.words)
+    print("\n".join(times.lines()), flush=True)
+    return times.plain()
 
 
 def measure_sweep(
-    *, models: Sequence[str] = MODELS, seeds: Sequence[int] = SEEDS, epochs: int = 1, data: str = "mnist"
+    overrides: Sequence[str],
+    *,
+    models: Sequence[str] = MODELS,
+    seeds: Sequence[int] = SEEDS,
+    epochs: int = 1,
+    data_dir: Path | None = None,
+    words: str = "",
 ) -> SweepTimes:
     """Run the sweep both ways, one after the other.
 
     Args:
+        overrides: What both read their data by, such as ``data=mnist``.
         models: Of ``cnn`` and ``fc``.
         seeds: One job each, for each net.
         epochs: Of each job.
-        data: A choice of the config group ``data``.
+        data_dir: Where the data lies.
+        words: What the data is, for the reader.
 
     Raises:
         TrainingError: One of the two did not end well; what it said is in the message.
     """
+    environment = {} if data_dir is None else {"VISION_BASELINES_DATA_DIR": str(data_dir)}
+    chosen = ",".join(models), ",".join(map(str, seeds))
+    template = _seconds(
+        ["-m", "benchmark.template_sweep", str(epochs), *chosen, *overrides], threads=None, environment=environment
+    )
     with tempfile.TemporaryDirectory() as folder:
-        template = _seconds(
-            ["-m", "benchmark.template_sweep", data, str(epochs), ",".join(models), *map(str, seeds)],
-            threads=None,
-        )
-        ours = _seconds(
-            [
-                "-m",
-                "vision_baselines",
-                "train",
-                "-m",
-                "name=sweep",
-                f"data={data}",
-                f"model={','.join(models)}",
-                f"seed={','.join(map(str, seeds))}",
-                f"trainer.max_epochs={epochs}",
-                f"paths.output_dir={folder}",
-            ],
-            threads=1,
-        )
-    return SweepTimes(len(models) * len(seeds), template, ours)
+        command = ["name=sweep", f"model={chosen[0]}", f"seed={chosen[1]}", f"trainer.max_epochs={epochs}", *overrides]
+        command += [f"paths.output_dir={folder}"]
+        ours = _seconds(["-m", "vision_baselines", "train", "-m", *command], threads=1, environment=environment)
+        fit_s = training_seconds(Path(folder))
+    if len(fit_s) != len(models) * len(seeds):
+        raise TrainingError(f"the sweep left {len(fit_s)} finished runs; expected {len(models) * len(seeds)}")
+    return SweepTimes(words or " ".join(overrides), template, ours, fit_s, usable_cores())
 
 
-def _seconds(arguments: Sequence[str], *, threads: int | None) -> float:
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
+def training_seconds(folder: Path) -> dict[str, float]:
+    """Seconds of training of each finished run below a folder, by its record."""
+    records = {path.parent.name: json.loads(path.read_bytes()) for path in sorted(folder.rglob("run.json"))}
+    return {name: record["timings"]["fit_s"] for name, record in records.items() if record["status"] == "finished"}
+
+
+def _seconds(arguments: Sequence[str], *, threads: int | None, environment: dict[str, str] | None = None) -> float:
+    whole = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | (environment or {})
     if threads:
-        environment["OMP_NUM_THREADS"] = str(threads)
+        whole["OMP_NUM_THREADS"] = str(threads)
     started = time.perf_counter()
-    ended = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
+    ended = subprocess.run([sys.executable, *arguments], env=whole, capture_output=True, text=True)
     seconds = time.perf_counter() - started
     if ended.returncode:
         raise TrainingError(f"{' '.join(arguments[:3])} ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")

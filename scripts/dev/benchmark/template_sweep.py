@@ -1,4 +1,4 @@
-"""The jobs of a sweep the usual way: ``python -m benchmark.template_sweep mnist 1 cnn,fc 0 1 2``."""
+"""The jobs of a sweep the usual way: ``python -m benchmark.template_sweep 1 cnn,fc 0,1,2 data=mnist``."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from vision_baselines.training.build import quieten_lightning
 BATCH_SIZE = 64
 
 
-def main(data: str, epochs: int, models: list[str], seeds: list[int]) -> None:
+def main(epochs: int, models: list[str], seeds: list[int], overrides: list[str]) -> None:
     """Train, validate and test each net with each seed, one job after another in this process."""
     register_resolvers()
     quieten_lightning()
-    module = build.datamodule(composed(["name=template", f"data={data}"]))
+    module = build.datamodule(composed(["name=template", *overrides]))
     module.prepare_data()
     module.setup()
     assert module.splits is not None
@@ -57,4 +57,4 @@ def _loader(split: Split, *, shuffle: bool = False) -> DataLoader[object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3].split(","), [int(seed) for seed in sys.argv[4:]])
+    main(int(sys.argv[1]), sys.argv[2].split(","), [int(seed) for seed in sys.argv[3].split(",")], sys.argv[4:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from torchmetrics import MaxMetric, MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 from torchvision.transforms import Compose, Normalize, ToTensor
 
-from benchmark.loops import synchronize
-from benchmark.workload import IMAGE_SHAPE, MEAN, NUM_CLASSES, STD, Workload, plain_net
+from benchmark.clock import now
+from benchmark.workload import IMAGE_SHAPE, MEAN, NUM_CLASSES, STD, Workload, made_up, plain_net
 from vision_baselines.config.compose import composed
 from vision_baselines.data.splits import Split, Splits
 from vision_baselines.training import build
@@ -37,23 +36,22 @@ class _Clock(Callback):
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """Start the clock at the first step that counts."""
         if trainer.global_step == self.work.warmup:
-            synchronize(pl_module.device)
-            self.started = time.perf_counter()
+            self.started = now(self.work.clock, pl_module.device)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """Stop it at the last."""
         if trainer.global_step == self.work.total_steps:
-            synchronize(pl_module.device)
-            self.seconds = time.perf_counter() - self.started
+            self.seconds = now(self.work.clock, pl_module.device) - self.started
 
 
 class _Given:
     """A data source that has its tensors already."""
 
     def __init__(self, work: Workload) -> None:
-        few = Split(work.images[:16], work.target[:16])
         names = tuple(str(label) for label in range(NUM_CLASSES))
-        self.splits = Splits(Split(work.images, work.target), few, few, names)
+        few = [made_up(work.model, 16, steps=1, warmup=0, seed=seed) for seed in (1, 2)]  # no picture is in two splits
+        val, test = (Split(one.images, one.target) for one in few)
+        self.splits = Splits(Split(work.images, work.target), val, test, names)
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -66,6 +64,8 @@ class _Given:
 def ours(work: Workload) -> float:
     """The real path: Hydra's config, `assembly`, the default callbacks and logger."""
     quieten_lightning()
+    on_cuda = work.device == "cuda"
+    options = ",".join(f"{key}:{value}" for key, value in (work.compiled or {}).items())
     with tempfile.TemporaryDirectory() as folder:
         cfg = composed(
             [
@@ -75,11 +75,13 @@ def ours(work: Workload) -> float:
                 f"data.batch_size={work.batch_size}",
                 "trainer.max_epochs=1",
                 f"trainer.precision={work.precision}",
-                f"trainer.accelerator={'gpu' if work.device == 'cuda' else 'cpu'}",
+                f"trainer.accelerator={'gpu' if on_cuda else 'cpu'}",
+                f"data.on_device={str(on_cuda).lower()}",  # as the limit's are
                 f"paths.run_dir={folder}",
                 "+trainer.limit_val_batches=0",
                 "data.mean=[0.5]",  # of random pixels
                 "data.std=[0.29]",
+                *([f"classifier.compile={{{options}}}"] if work.compiled is not None else []),
             ]
         )
         datamodule = build.datamodule(cfg)

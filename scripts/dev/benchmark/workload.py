@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,8 @@ class Workload:
         target: int64 (N,).
         precision: Lightning's name of it: ``32-true`` or ``bf16-mixed``.
         device: Where to train.
+        compiled: Options of `torch.compile` for the project's net, in ours and the limit; none leaves it as it is.
+        clock: ``wall`` or ``cpu``.
     """
 
     model: str
@@ -39,6 +43,8 @@ class Workload:
     target: Tensor
     precision: str = "32-true"
     device: str = "cpu"
+    compiled: Mapping[str, Any] | None = None
+    clock: str = "wall"
 
     @property
     def total_steps(self) -> int:
@@ -55,15 +61,13 @@ class Workload:
         return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16, enabled=mixed)
 
 
-def made_up(
-    model: str, batch_size: int, *, steps: int, warmup: int, precision: str = "32-true", device: str = "cpu"
-) -> Workload:
+def made_up(model: str, batch_size: int, *, steps: int, warmup: int, seed: int = 0, **more: Any) -> Workload:
     """A workload of MNIST's shape whose pixels are random: speed does not depend on them."""
     count = (steps + warmup) * batch_size
-    draws = generator(0, "benchmark")
+    draws = generator(seed, "benchmark")
     images = torch.randint(0, 256, (count, *IMAGE_SHAPE), generator=draws, dtype=torch.uint8)
     target = torch.randint(0, NUM_CLASSES, (count,), generator=draws)
-    return Workload(model, batch_size, steps, warmup, images, target, precision, device)
+    return Workload(model, batch_size, steps, warmup, images, target, **more)
 
 
 def plain_net(model: str, image_shape: tuple[int, ...] = IMAGE_SHAPE) -> nn.Module:
