@@ -80,7 +80,7 @@ def test_a_receipt_has_every_run_of_its_experiment_and_names_no_path(experiment)
     path = CONF / "experiment" / f"{experiment}.json"
     found = read_receipt(path)
     assert found.sweep == experiment
-    seeds = str(sweeper_of(experiment)["params"]["seed"]).split(",")
+    seeds = list(values(OverridesParser.create().parse_override(f"seed={sweeper_of(experiment)['params']['seed']}")))
     jobs = {job_name([f"experiment={experiment}", *overrides]) for overrides in jobs_of(experiment)}
     wanted = {job.replace("seed=0", f"seed={seed}") for job in jobs for seed in seeds}
     assert {record.name for record in found.records.values()} == wanted
