@@ -55,6 +55,7 @@ class Ablation(Versioned):
         parts: In the order in which they were named.
         pairs: Whether two parts at a time are left out too.
         all: Whether all parts at once are left out too.
+        settings: Overrides that the runs of each setting share; other runs of the folder are of other questions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +64,7 @@ class Ablation(Versioned):
     parts: list[AblatedPart]
     pairs: bool = False
     all: bool = False
+    settings: list[list[str]]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,6 +86,14 @@ class Ablation(Versioned):
                 return None
         keys = frozenset().union(*(part.keys for part in self.parts))
         return tuple(text for key, text in latest.items() if key not in keys), frozenset(lacking)
+
+    def of_jobs(self, jobs: Iterable[Sequence[str]], before: Ablation | None) -> Ablation:
+        """With the settings of these jobs, given their overrides, and those of the same ablation `before`."""
+        found = [place[0] for overrides in jobs if (place := self.place_of(overrides)) is not None]
+        same = {"settings": self.settings}
+        if before is not None and before.model_copy(update=same) == self:
+            found = [*map(tuple, before.settings), *found]
+        return self.model_copy(update={"settings": [list(texts) for texts in dict.fromkeys(found)]})
 
     def write(self, folder: Path) -> None:
         """Put it into a sweep's folder, which is made where it is not there.
@@ -115,14 +125,14 @@ class Setting:
 
 
 def settings_of(ablation: Ablation, jobs: Sequence[Job], metric: Metric) -> list[Setting]:
-    """The runs of an ablation, sorted; a setting of which nothing was left out is none.
+    """The runs of an ablation, sorted by setting; one of which nothing was left out yet is not there.
 
     Of runs that used different code those of the newest count.
     """
     found: dict[tuple[str, ...], dict[frozenset[str], list[Job]]] = {}
     for job in jobs:
         place = None if job.is_fresh else ablation.place_of(job.record.overrides)
-        if place is not None:
+        if place is not None and list(place[0]) in ablation.settings:
             found.setdefault(place[0], {}).setdefault(place[1], []).append(job)
     kept = {texts: groups for texts, groups in found.items() if any(groups)}
     shared = set.intersection(*map(set, kept)) if len(kept) > 1 else set()

@@ -62,7 +62,7 @@ def effect_words(effect: PartEffect, metric: Metric) -> str:
         same = _signed(difference.mean, metric)
         return f"{name} makes the same difference for every seed, {same}, which leaves nothing to test"
     if difference is not None and difference.conclusion == "not distinguishable":
-        return f"{name} cannot be told from nothing {_size(effect, metric)}"
+        return f"{name} cannot be told from nothing: {_signed(difference.mean, metric)} {_size(effect, metric)}"
     reason = {
         "too few pairs": f"it takes at least {MIN_PAIRS} seeds with and without it",
         "no pairs": "no seed finished with it and without it",
@@ -81,7 +81,8 @@ def interaction_words(found: Interaction, metric: Metric) -> str:
         how = f"lowers {metric.title} by" if metric.lower_is_better else "is worth"
         return f"{first} {how} {amount} {more} where {second} is there {_size(found, metric)}"
     if difference.conclusion == "not distinguishable":
-        return f"whether {first} needs {second} cannot be told {_size(found, metric)}"
+        size = f"{_signed(difference.mean, metric)} {_size(found, metric)}".strip()
+        return f"whether {first} needs {second} cannot be told: {size}"
     if difference.conclusion in ("identical", "no spread"):
         same = _signed(difference.mean, metric)
         return f"whether {first} needs {second} leaves nothing to test: the interaction is {same} for every seed"
@@ -119,9 +120,7 @@ def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interacti
     family = max((effect.family for effect in effects if math.isfinite(effect.low)), default=0)
     if not family:
         return ""
-    return (
-        "95% intervals" if family == 1 else f"{family} claims, whose intervals hold all at once in 95% of such sweeps"
-    )
+    return "95% intervals" if family == 1 else f"{family} intervals, which hold all at once in 95% of such sweeps"
 
 
 def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:

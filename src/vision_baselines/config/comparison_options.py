@@ -8,7 +8,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.selection import check_selection, group_keys
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import select
@@ -73,10 +72,6 @@ def check_fresh_seeds(cfg: DictConfig) -> None:
         raise ConfigError("comparison.group_by names seed, and comparison.fresh_seeds adds seeds to what is chosen")
     if options.get("chance_level") is not None:
         raise ConfigError("comparison.chance_level makes it a control, which leaves comparison.fresh_seeds no choice")
-    if cfg.get(ABLATE) is not None:
-        raise ConfigError(
-            "ablate asks what parts are worth and chooses nothing, which leaves comparison.fresh_seeds no choice"
-        )
 
 
 def check_comparison_number(key: str, value: Any, name: str) -> None:

@@ -104,6 +104,10 @@ def spread(
     """
     asked = ablation_asked(config)
     assert asked is not None
+    if config.comparison.get("fresh_seeds"):
+        raise ConfigError(
+            "ablate asks what parts are worth and chooses nothing, which leaves comparison.fresh_seeds no choice"
+        )
     kept = [override for override in overrides if not is_of_ablation(override)]
     own = [list(group) for group in groups] or [[]]
     parser = OverridesParser.create()
@@ -123,7 +127,7 @@ def spread(
                 f"ablate.{name} is {', '.join(words)}, which changes nothing: the full run has it already"
             )
         parts.append(AblatedPart(name=name, without=list(words), full=full[0]))
-    ablation = Ablation(parts=parts, pairs=asked.pairs, all=asked.all)
+    ablation = Ablation(parts=parts, pairs=asked.pairs, all=asked.all, settings=[])
     kinds = [[text for name in lacking for text in asked.parts[name]] for lacking in asked.variants]
     return ablation, kept, [[*group, *kind] for group in own for kind in kinds]
 

@@ -99,9 +99,12 @@ class AroundRuns:
 
             require_a_choice(jobs, config)
         if config is not None and self.ablation is not None:
+            from vision_baselines.comparison.ablation import read_ablation
             from vision_baselines.sweep.ablation import require_parts_that_matter
 
+            folder = Path(config.hydra.sweep.dir)
+            self.ablation = self.ablation.of_jobs(jobs, read_ablation(folder))
             if not are_composed and self.hydra_context is not None:
                 require_parts_that_matter(jobs, config, self.hydra_context)
             if not config.preview and not config.get("list"):
-                self.ablation.write(Path(config.hydra.sweep.dir))
+                self.ablation.write(folder)
