@@ -84,7 +84,7 @@ def train_task(cfg: DictConfig) -> float:
             from vision_baselines.sweep.untouched import remove_empty
 
             try:
-                show([plan])
+                show([(plan, lambda: plan.cfg)])
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,8 @@ class RunHooks(Hooks[Job]):
         self._accelerators: set[str] = set()
         self._library_nets: list[Plan] = []
         self._alike: dict[int, _First] = {}
+        self._keeps_plans = False  # for a preview
+        self._plans: dict[int, Plan] = {}
         self._devices = Devices([])
         self._most_processes: int | None = None
         self._parts: PartsThatMatter | None = None
@@ -86,6 +89,7 @@ class RunHooks(Hooks[Job]):
         self._compared = comparison_keys(config)
         self._devices = Devices([], config.get("gpus_per_job") or 1)
         self._most_processes = None if config.get("n_jobs") else usable_cores()
+        self._keeps_plans = bool(config.preview)
         self.starts_early = not config.preview and not config.get("list")
         if config.get(ABLATE) is not None:
             from vision_baselines.sweep.ablation import PartsThatMatter
@@ -132,6 +136,8 @@ class RunHooks(Hooks[Job]):
     ) -> Job:
         if self._parts is not None:
             self._parts.add(plan)
+        if self._keeps_plans:
+            self._plans[index] = plan
         trainer = plan.resolved["trainer"]
         job = Job(
             index,
@@ -197,7 +203,7 @@ class RunHooks(Hooks[Job]):
             return False
         from vision_baselines.sweep.preview import show
 
-        show(planned(job.config, job.folder) for job in jobs)
+        show((self._plans.pop(job.index), partial(getattr, job, "config")) for job in jobs)
         return True
 
     @contextmanager

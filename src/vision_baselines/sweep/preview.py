@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vision_baselines.config.plan import RunPlan
+from vision_baselines.config.plan import Plan
 from vision_baselines.errors import DataError
 from vision_baselines.runs.resumption import Action
 from vision_baselines.training import build
@@ -25,8 +26,13 @@ _STATE = {
 }
 
 
-def show(plans: Iterable[RunPlan]) -> None:
-    """Build every job's net and count its steps, and print one row a job. Nothing is trained, downloaded or written.
+def show(plans: Iterable[tuple[Plan, Callable[[], DictConfig]]]) -> None:
+    """Build every net that a job has and count its steps, and print one row a job.
+
+    Nothing is trained, downloaded or written. Jobs whose nets are the same but for the seed have it built once.
+
+    Args:
+        plans: Of each job its plan, and what gives its config.
 
     Raises:
         ConfigError: A job cannot be built.
@@ -34,43 +40,57 @@ def show(plans: Iterable[RunPlan]) -> None:
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
+    sizes: dict[str, int] = {}
     lengths: dict[str, int | None] = {}
-    for plan in plans:
-        cfg, decision = plan.cfg, plan.decision
-        with torch.device("meta"):  # shapes without memory or random numbers
-            net = build.classifier(cfg).net
-        steps = _steps(cfg, lengths)
+    for plan, cfg in plans:
+        net, data = _net_key(plan.resolved), _data_key(plan.resolved)
+        if net not in sizes:
+            with torch.device("meta"):  # shapes without memory or random numbers
+                sizes[net] = sum(p.numel() for p in build.classifier(cfg()).net.parameters())
+        if data not in lengths:
+            lengths[data] = _length(cfg())
+        steps = _steps(plan.resolved, lengths[data])
         table.add_row(
             Text(plan.folder.name),
-            f"{sum(p.numel() for p in net.parameters()):,}",
-            str(cfg.trainer.max_epochs),
+            f"{sizes[net]:,}",
+            str(plan.resolved["trainer"]["max_epochs"]),
             "data not here yet" if steps is None else str(steps),
-            _STATE[decision.action] + (", its files of data have changed" if decision.files_changed else ""),
+            _STATE[plan.decision.action] + (", its files of data have changed" if plan.decision.files_changed else ""),
         )
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
 
 
-def _steps(cfg: DictConfig, lengths: dict[str, int | None]) -> int | None:
-    """Batches of a training epoch; None if the data would have to be fetched first."""
-    facts = OmegaConf.to_container(cfg.data, resolve=True)
-    assert isinstance(facts, dict)
-    what = {name: value for name, value in facts.items() if name not in ("seed", "batch_size", "augment")}
-    key = json.dumps(what, default=str, sort_keys=True)
-    if key not in lengths:
-        datamodule = build.datamodule(cfg)
-        try:
-            datamodule.setup()
-        except DataError:
-            lengths[key] = None
-        else:
-            assert datamodule.splits is not None
-            lengths[key] = len(datamodule.splits.train.target)
-    length = lengths[key]
+def _net_key(config: Mapping[str, Any]) -> str:
+    """The same for configs whose nets and optimizers are built alike."""
+    classifier = {name: value for name, value in config["classifier"].items() if name != "seed"}
+    return json.dumps([classifier, config.get("freeze"), config["trainer"].get("precision")], default=str)
+
+
+def _data_key(config: Mapping[str, Any]) -> str:
+    """The same for configs whose data have as many training images."""
+    what = {name: value for name, value in config["data"].items() if name not in ("seed", "batch_size", "augment")}
+    return json.dumps(what, default=str, sort_keys=True)
+
+
+def _length(cfg: DictConfig) -> int | None:
+    """Training images; None if the data would have to be fetched first."""
+    datamodule = build.datamodule(cfg)
+    try:
+        datamodule.setup()
+    except DataError:
+        return None
+    assert datamodule.splits is not None
+    return len(datamodule.splits.train.target)
+
+
+def _steps(config: Mapping[str, Any], length: int | None) -> int | None:
+    """Batches of a training epoch of so many images."""
     if length is None:
         return None
-    whole, rest = divmod(length, cfg.data.batch_size)
-    steps = whole + (rest > 1 or (rest == 1 and cfg.data.batch_size == 1))  # one image alone is left out
-    limit = cfg.trainer.get("limit_train_batches", 1.0)
+    batch_size = config["data"]["batch_size"]
+    whole, rest = divmod(length, batch_size)
+    steps = whole + (rest > 1 or (rest == 1 and batch_size == 1))  # one image alone is left out
+    limit = config["trainer"].get("limit_train_batches", 1.0)
     return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
