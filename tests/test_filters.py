@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from vision_baselines.analysis.filter_grid import edge_bank, edge_similarity, resemblances
 from vision_baselines.api import load_run
 from vision_baselines.cli.filters import main
+from vision_baselines.plots.filters import labelled_mosaic
 from vision_baselines.runs.record import Status, read_record
 
 
@@ -50,6 +52,21 @@ def test_json_holds_what_is_in_the_file_and_the_api_gives_it_too(run, filters):
     np.testing.assert_array_equal(np.array(found["filters"][0]["weights"], dtype=np.float32), weights[4])
     assert found["resemblance"] == pytest.approx(float(edge_similarity(torch.from_numpy(weights)).mean()))
     np.testing.assert_array_equal(load_run(run[0]).filters(), weights)
+
+
+def test_all_filters_of_a_wide_layer_are_drawn_on_request_and_64_else(train_tiny, filters, tmp_path, monkeypatch):
+    monkeypatch.setattr("vision_baselines.cli.filters._MOST_DRAWN", 4)
+    monkeypatch.setattr("vision_baselines.probes.filters.MOST_FILTERS", 4)
+    folder = train_tiny(tmp_path / "run", "model.channels=[11,6]", pictures=True) and tmp_path / "run"
+    sizes = {}
+    for words in ((), ("--all",)):
+        assert filters(folder, *words, "--out", tmp_path / "drawn.png")[0] == 0
+        with Image.open(tmp_path / "drawn.png") as picture:
+            sizes[words] = picture.size
+    weights = np.load(folder / "filters.npy")
+    assert sizes["--all",] == labelled_mosaic(weights, "all").shape[1::-1] != sizes[()]
+    with Image.open(folder / "filters.png") as picture:  # the run's own is of the first ones alone
+        assert picture.size == labelled_mosaic(weights[:4], "some").shape[1::-1] != sizes["--all",]
 
 
 @pytest.mark.slow

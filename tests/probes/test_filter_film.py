@@ -93,6 +93,7 @@ def trained(callback, weights, epochs, *, saved=()):
             current_epoch=epoch - 1,
             global_step=6 * epoch,
             loggers=[],
+            callbacks=[],
             datamodule=SimpleNamespace(image_shape=(1, 8, 8)),
         )
         net[0].weight.data = weights[epoch].clone()
@@ -168,3 +169,28 @@ def test_all_frames_are_as_large_and_share_a_scale_and_the_sheet_has_at_most_13_
     assert columns[-1] == 3 * (frames - 1)
     assert len(columns) <= 13
     assert len(axes.get_yticklabels()) == shape[0]
+
+
+def test_the_seconds_that_a_frame_takes_are_no_training(run_tiny, monkeypatch):
+    from vision_baselines.probes import filters
+    from vision_baselines.training import history
+
+    now = [0.0]
+
+    def perf_counter():
+        now[0] += 0.001
+        return now[0]
+
+    def slow(*given):
+        now[0] += 1000.0
+        return drawn(*given)
+
+    drawn = filters.labelled_grid
+    monkeypatch.setattr(filters, "labelled_grid", slow)
+    for module in (filters, history):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=perf_counter, time=lambda: 0.0))
+    record = run_tiny("film", "callbacks.filters.every_n_epochs=1", "trainer.max_epochs=2", pictures=True)
+    assert now[0] > 4000  # before training, after each of two epochs, and of the best one
+    assert 0 < record.timings.fit_s < 100
+    assert record.timings.epoch_fit_s[-1] < 100
+    assert record.timings.images_per_s > 1

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vision_baselines.plots.filters import mosaic
+from vision_baselines.plots.sheet import Sheet
 from vision_baselines.probes import filters as module
 from vision_baselines.probes.filters import labelled_grid
 
@@ -23,7 +24,13 @@ from vision_baselines.probes.filters import labelled_grid
 def test_a_runs_picture_holds_the_mosaic_of_the_page_and_says_what_is_left_out(shape, monkeypatch):
     filters = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     titles = []
-    monkeypatch.setattr("matplotlib.axes.Axes.set_title", lambda _self, text, **_options: titles.append(text))
+    write = Sheet.write
+
+    def noted(self, top, left, text, **look):
+        titles.append(text)
+        write(self, top, left, text, **look)
+
+    monkeypatch.setattr(Sheet, "write", noted)
     picture = labelled_grid(filters, "before training").permute(1, 2, 0).numpy()
 
     shown = filters[: module.MOST_FILTERS].numpy()

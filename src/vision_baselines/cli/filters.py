@@ -52,7 +52,7 @@ def _run(arguments: list[str]) -> None:
         "--before", action="store_true", help="the weights before training too, beside the trained ones"
     )
     parser.add_data_options("the filters")
-    parser.add_output("--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the filters")
+    parser.add_output("--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the filters, 64 of them; --all draws all")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     out, is_data = options.out, is_printed(options)
@@ -79,7 +79,10 @@ def _run(arguments: list[str]) -> None:
     if not is_data:
         _print(found, facts)
     if out:
-        _draw(found, facts, out)
+        if len(facts["filters"]) == count > _MOST_DRAWN:
+            _draw_all(found, out)
+        else:
+            _draw(found, facts, out)
         if not is_data:
             say(out)
 
@@ -206,6 +209,18 @@ def _signed(value: float, digits: int = 2) -> str:
     ('−0.30', '+0.00', '−0.00')
     """
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _draw_all(found: LayerFilters, out: Path) -> None:
+    """As a run draws its first layer: too many for a label at each, so their numbers stand along the edges."""
+    from vision_baselines.inspection.picture_files import write_file
+    from vision_baselines.plots.export import pixels_png
+    from vision_baselines.plots.filters import labelled_mosaic
+
+    count, channels, height, width = found.trained.shape
+    title = f"{count} filters of {found.layer}, {channels}×{height}×{width}"
+    with writing(out):
+        write_file(out, pixels_png(labelled_mosaic(found.trained, title)))
 
 
 def _draw(found: LayerFilters, facts: dict[str, Any], out: Path) -> None:

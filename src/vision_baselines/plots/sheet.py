@@ -43,13 +43,20 @@ class Sheet:
 
     def png(self) -> bytes:
         """All of it, in 256 colours: a third of the bytes, and no difference that one sees."""
+        return _in_palette(self._image())
+
+    def pixels(self) -> Pixels:
+        """All of it (height, width, 3)."""
+        return np.array(self._image())
+
+    def _image(self) -> Image.Image:
         image = Image.fromarray(self._paper)
         draw = ImageDraw.Draw(image)
         for top, left, text, size_px, muted, bold in self._words:
             for number, line in enumerate(text.split("\n")):
                 baseline = top + (_ASCENT + number * _LINE) * size_px
                 draw.text((left, baseline), line, MUTED if muted else INK, _font(size_px, bold), anchor="ls")
-        return _in_palette(image)
+        return image
 
 
 @cache

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import math
+import time
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from vision_baselines.analysis.filter_grid import first_layer_filters
 from vision_baselines.errors import ConfigError
-from vision_baselines.probes.probe import add_image, pixels_of
+from vision_baselines.probes.probe import add_image
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,11 @@ class FilterPictures(pl.Callback):
         if epochs % self.every_n_epochs == 0:
             # before the step at which this state may be saved: a resumed run keeps what was logged before that
             moment, step = f"after {epochs} epoch{'s' if epochs > 1 else ''}", trainer.global_step - 1
+            began = time.perf_counter()
             add_image(trainer, FILM, lambda: labelled_grid(filters, moment), step=step)
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if hasattr(callback, "leave_out"):  # the clock of the run
+                    callback.leave_out(time.perf_counter() - began)
 
     def film(self) -> dict[str, bytes]:
         """The film as files by name, ``filters_film.gif`` and ``filters_film.png``; none where there are no frames."""
@@ -127,30 +130,10 @@ def labelled_grid(filters: Tensor, moment: str) -> Tensor:
     Returns:
         uint8 (3, H, W).
     """
-    from matplotlib.figure import Figure  # a run without pictures need not wait for it
-
-    from vision_baselines.plots.filters import COLUMNS, mosaic, scale_in_words
+    from vision_baselines.plots.filters import labelled_mosaic  # a run without pictures need not wait for it
 
     count, channels, height, width = filters.shape
     weights = filters[:MOST_FILTERS].float().numpy()
-    limit = float(abs(weights).max()) or 1.0
-    picture = mosaic(weights, limit)
-    columns, rows = min(COLUMNS, len(weights)), math.ceil(len(weights) / COLUMNS)
-    step_y, step_x = (picture.shape[0] / rows, picture.shape[1] / columns)
     shown = f"{len(weights)} of {count}" if count > len(weights) else f"{count}"
-
-    inches = picture.shape[1] / 100 + 0.5  # at 100 dots an inch a weight is a whole number of pixels
-    figure = Figure(figsize=(max(inches, 5.2), picture.shape[0] / 100 + 0.8), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(picture, interpolation="nearest")
-    axes.set_title(
-        f"{shown} first-layer filters of {channels}×{height}×{width}, {moment}\n{scale_in_words(channels, limit)}",
-        fontsize=9,
-    )
-    axes.set_xticks([(i + 0.5) * step_x for i in range(columns)], [f"+{i}" for i in range(columns)])
-    axes.set_yticks([(i + 0.5) * step_y for i in range(rows)], [str(i * columns) for i in range(rows)])
-    axes.tick_params(labelsize=7, length=0)
-    axes.spines[:].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return pixels_of(buffer.getvalue())
+    title = f"{shown} first-layer filters of {channels}×{height}×{width}, {moment}"
+    return torch.from_numpy(labelled_mosaic(weights, title)).permute(2, 0, 1)

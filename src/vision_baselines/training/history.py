@@ -115,6 +115,13 @@ class History(pl.Callback):
         self._stop_clock()
         self._close_row(trainer, is_last=True)
 
+    def leave_out(self, seconds: float) -> None:
+        """What was done in the last seconds is not training: a picture that was drawn between two epochs."""
+        if self._fit_clock_started:
+            self._fit_clock_started += seconds
+        if self._clock_started is not None:
+            self._clock_started += seconds
+
     def _stop_clock(self, *, go_on: bool = False) -> None:
         now = time.perf_counter()
         if self._fit_clock_started:

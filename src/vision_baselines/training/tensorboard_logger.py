@@ -7,12 +7,14 @@ values vanish. Here the writer is flushed where Lightning would close it, and cl
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning_utilities.core.rank_zero import rank_zero_only
+from PIL.Image import Image
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
@@ -104,6 +106,12 @@ class RunTensorBoardLogger(RunLogger, TensorBoardLogger):
     def log_event(self, event: Event) -> None:
         """Write an event as it is."""
         self.experiment._get_file_writer().add_event(event)
+
+    def log_picture(self, tag: str, picture: Image, *, step: int) -> None:
+        """Show a picture; it is packed less tightly than Pillow would, in a third of the time."""
+        buffer = io.BytesIO()
+        picture.save(buffer, format="PNG", compress_level=1)
+        self.log_png(tag, buffer.getvalue(), step=step)
 
     @rank_zero_only
     def log_png(self, tag: str, png: bytes, *, step: int) -> None:
