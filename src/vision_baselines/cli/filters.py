@@ -52,7 +52,9 @@ def _run(arguments: list[str]) -> None:
         "--before", action="store_true", help="the weights before training too, beside the trained ones"
     )
     parser.add_data_options("the filters")
-    parser.add_output("--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the filters, 64 of them; --all draws all")
+    parser.add_output(
+        "--out", ".png", makes_folders=True, metavar="FILE.png", help="draw the filters, 64 of them; --all draws all"
+    )
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     out, is_data = options.out, is_printed(options)

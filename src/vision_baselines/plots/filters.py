@@ -110,7 +110,7 @@ def mosaic(weights: NDArray[np.float32], limit: float, columns: int = COLUMNS) -
 def labelled_mosaic(weights: NDArray[np.float32], title: str) -> NDArray[np.uint8]:
     """The `mosaic` of filters under a title and what its colours say, with their numbers along the edges.
 
-    A run draws it while others wait: numbers to pixels, without a figure of Matplotlib's, which takes ten times as long.
+    A run draws it: numbers to pixels, without a figure of Matplotlib's, which takes ten times as long.
 
     Args:
         weights: Filters, shape (n, C, H, W), finite.
