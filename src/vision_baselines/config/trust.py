@@ -22,6 +22,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_baselines.config.composed_once import ComposedOnce
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.config.packages import trusted_on_command_line
 from vision_baselines.errors import ConfigError
@@ -52,14 +53,21 @@ def checked() -> Iterator[None]:
             known[key] = pickle.dumps(loaded)
         return pickle.loads(known[key])  # Hydra changes what it is given
 
-    @functools.wraps(load_config)
-    def checked_config(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
+    def composed(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
         try:
-            cfg = load_config(self, *arguments, **options)
+            return load_config(self, *arguments, **options)
         except (ValueError, TypeError, AttributeError) as error:
             if isinstance(error, OmegaConfBaseException):
                 raise
             raise ConfigError(f"the config cannot be composed: {' '.join(str(error).split())}") from error
+
+    once = ComposedOnce(composed, sys.argv[1:])
+
+    @functools.wraps(load_config)
+    def checked_config(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
+        cfg = once(self, *arguments, **options)
+        if once.is_only_for_the_mode(options):
+            return cfg  # nothing is done with the rest of it before it is asked for again
         typed = list(options.get("overrides") or (arguments[1] if len(arguments) > 1 else ()))
         check_hydra(cfg, typed, trusted_on_command_line(sys.argv[1:]))
         return cfg

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +13,9 @@ from vision_baselines.analysis.mistakes import ClassMistakes
 from vision_baselines.comparison.formatting import ABSENT, one_line, shortened
 from vision_baselines.comparison.mistake_lists import MistakeList
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, short_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NAME, _CLASS = 28, 17
 

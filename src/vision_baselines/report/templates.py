@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
+import importlib.util
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import jinja2
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from vision_baselines.comparison.collection import Job
@@ -58,6 +63,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_Compiled() if not sys.dont_write_bytecode else None,
     )
     for function in (plural, one_line, capital, breakable, png_source, described, image_name):
         environment.filters[function.__name__] = function
@@ -67,6 +73,29 @@ def _environment() -> Environment:
         "label_errors": LABEL_ERRORS,
     }
     return environment
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Compiled templates beside the compiled modules: to compile them is most of what a page costs.
+
+    Jinja compares a template's text with that of which it kept the code. What else decides the code, the settings in
+    this module and Jinja's version, is a part of the file's name.
+    """
+
+    def __init__(self) -> None:
+        settings = hashlib.sha256(Path(__file__).read_bytes() + jinja2.__version__.encode()).hexdigest()[:12]
+        place = Path(importlib.util.cache_from_source(__file__)).parent
+        super().__init__(str(place), f"{sys.implementation.cache_tag}-{settings}-%s.template")
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with contextlib.suppress(OSError):  # where Python cannot keep what it compiles either
+            super().dump_bytecode(bucket)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        try:
+            super().load_bytecode(bucket)
+        except Exception:  # a file cut short: what unpickling raises of one is not known
+            bucket.reset()
 
 
 def _finalized(value: Any) -> Any:
