@@ -1,0 +1,171 @@
+"""Start-up, side by side with ``import torch, pytorch_lightning``: what a run imports, and the smallest whole run.
+
+``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``. Every round starts a process for each variant, one
+after the other; what is printed are medians of seconds and of each round's ratio to the two imports. CPU seconds
+are those of the process and of what it started, from its first instruction to its end; on a machine that does other
+things too they are what can be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[3]
+# vision_baselines comes first as it lets a CUDA build of torchvision be imported beside a CPU build of torch
+_TWO = "import vision_baselines, torch, pytorch_lightning"
+_LIST = """
+import atexit, sys
+place = sys.argv.pop(1)
+atexit.register(lambda: open(place, "w").write(repr(list(sys.modules)).replace("'", '"')))
+from vision_baselines.cli.start import main
+main("vision_baselines.cli.train")
+"""
+_ALL = """
+import contextlib, importlib, json, sys, warnings
+from vision_baselines.cli.start import without_collector
+warnings.simplefilter("ignore")
+with without_collector() if sys.argv[2] == "off" else contextlib.nullcontext():
+    for name in json.load(open(sys.argv[1])):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+"""
+
+
+class Cost(NamedTuple):
+    """Of a process: seconds of CPU and on the clock."""
+
+    cpu_s: float
+    wall_s: float
+
+
+class Measured(NamedTuple):
+    """Rounds of variants by name, the machine's load average before and after, and what a run imported."""
+
+    rounds: dict[str, list[Cost]]
+    load: tuple[float, float]
+    n_modules: int
+    n_modules_of_two: int
+
+    def median(self, name: str) -> Cost:
+        """Median seconds of a variant."""
+        return Cost(*(statistics.median(part) for part in zip(*self.rounds[name], strict=True)))
+
+    def ratios(self, name: str, to: str = "two imports") -> list[Cost]:
+        """Of each round."""
+        pairs = zip(self.rounds[name], self.rounds[to], strict=True)
+        return [Cost(one.cpu_s / other.cpu_s, one.wall_s / other.wall_s) for one, other in pairs]
+
+    def ratio(self, name: str) -> Cost:
+        """The median of each round's ratio to the two imports."""
+        return Cost(*(statistics.median(part) for part in zip(*self.ratios(name), strict=True)))
+
+
+def run_modules(words: Sequence[str], folder: Path) -> list[str]:
+    """Names of the modules that a whole run of ``train`` has imported when it ends, in the order of their import."""
+    place = folder / "modules.json"
+    command = [sys.executable, "-c", _LIST, str(place), *words, f"paths.output_dir={folder / 'outputs'}"]
+    subprocess.run(command, env=_environment(), cwd=folder, check=True, capture_output=True)
+    found = json.loads(place.read_text())
+    assert isinstance(found, list)
+    return found
+
+
+def measure(rounds: int = 5, words: Sequence[str] = ("model=fc", "trainer.max_epochs=1")) -> Measured:
+    """Measure by turns: the two imports, torch alone, what a run imports, and the run."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        modules = run_modules(words, folder)
+        listed = str(folder / "modules.json")
+        done = subprocess.run(
+            [sys.executable, "-c", f"import sys; {_TWO}; print(len(sys.modules))"],
+            env=_environment(),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        variants = {
+            "torch": ["-c", "import torch"],
+            "two imports": ["-c", _TWO],
+            "imports of a run": ["-c", _ALL, listed, "off"],
+            "the same, collected": ["-c", _ALL, listed, "on"],
+            "smallest run": [str(ROOT / "scripts" / "train.py"), *words, f"paths.output_dir={folder / 'outputs'}"],
+        }
+        before = os.getloadavg()[0]
+        found: dict[str, list[Cost]] = {name: [] for name in variants}
+        for round_ in range(rounds + 1):
+            for name, arguments in variants.items():
+                cost = _cost([sys.executable, *arguments], folder)
+                if round_:  # the first warms the file system's cache
+                    found[name].append(cost)
+        return Measured(found, (before, os.getloadavg()[0]), len(modules), int(done.stdout))
+
+
+def _cost(command: Sequence[str], folder: Path) -> Cost:
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - started)
+
+
+def _environment() -> dict[str, str]:
+    """This one, with the package found where this file is, and bytecode kept even where the shell forbids it."""
+    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "100"}
+
+
+def table(found: Measured) -> str:
+    """A line for each variant."""
+    lines = [f"{'':22}{'CPU s':>8}{'wall s':>8}   to the two imports: CPU (range)         wall"]
+    for name in found.rounds:
+        cost, ratio, each = found.median(name), found.ratio(name), [one.cpu_s for one in found.ratios(name)]
+        lines.append(
+            f"{name:22}{cost.cpu_s:>8.2f}{cost.wall_s:>8.2f}{ratio.cpu_s:>26.2f} ({min(each):.2f} to {max(each):.2f})"
+            f"{ratio.wall_s:>13.2f}"
+        )
+    lines.append(
+        f"{found.n_modules:,} modules in a run, {found.n_modules_of_two:,} of them of the two imports; "
+        f"load average {found.load[0]:.2f} before, {found.load[1]:.2f} after"
+    )
+    return "\n".join(lines)
+
+
+def facts(found: Measured) -> dict[str, Any]:
+    """The same as plain data."""
+    return {
+        "rounds": {name: [cost._asdict() for cost in costs] for name, costs in found.rounds.items()},
+        "ratio_to_two_imports": {name: found.ratio(name)._asdict() for name in found.rounds},
+        "n_modules": found.n_modules,
+        "n_modules_of_two_imports": found.n_modules_of_two,
+        "load": found.load,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures")
+    options = parser.parse_args()
+    with open(options.json, "x") if options.json else open(os.devnull, "w") as file:
+        found = measure(options.rounds)
+        print(table(found))
+        file.write(json.dumps(facts(found), indent=1))
+
+
+if __name__ == "__main__":
+    main()
