@@ -1,7 +1,7 @@
 """A command's config, composed once: Hydra does it twice, first only to look whether it is one run or many.
 
-For the first look Hydra composes for many runs and looks at ``hydra.mode`` alone; then it composes as its mode says, with
-``hydra.mode=…`` added to what was typed. Here it is composed at first as it will most likely be wanted, and kept.
+For the first look Hydra composes for many runs and looks at ``hydra.mode`` alone; then it composes as its mode says,
+with ``hydra.mode=…`` added to what was typed. Here it is composed at first as it will most likely be wanted, and kept.
 """
 
 from __future__ import annotations
