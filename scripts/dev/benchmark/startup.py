@@ -1,9 +1,9 @@
 """Start-up, side by side with ``import torch, pytorch_lightning``: what a run imports, and the smallest whole run.
 
-``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``. Every round starts a process for each variant, one
-after the other; what is printed are medians of seconds and of each round's ratio to the two imports. CPU seconds
-are those of the process and of what it started, from its first instruction to its end; on a machine that does other
-things too they are what can be compared.
+``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``. Every round starts a process for each variant,
+one after the other; what is printed are medians of seconds and of each round's ratio to the two imports. CPU seconds
+are of the process and of what it started, from its first instruction to its end; on a machine that does other things
+too they are what can be compared.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures")
     options = parser.parse_args()
-    with open(options.json, "x") if options.json else open(os.devnull, "w") as file:
+    with (options.json or Path(os.devnull)).open("w") as file:  # before it measures
         found = measure(options.rounds)
         print(table(found))
         file.write(json.dumps(facts(found), indent=1))
