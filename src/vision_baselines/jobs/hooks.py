@@ -39,7 +39,8 @@ class Hooks(Generic[J]):
         prepare: Called in a job's process with its config, before anything else; a function of a module.
         progress_logger: Name of the logger whose lines the sweep shows of a job that runs; none: nothing is shown.
         writes_traceback: Whether the traceback of what a job raises is written to its output.
-        starts_early: Whether the server is started while jobs are still looked at.
+        starts_early: Whether the server is started while jobs are still looked at, as soon as one is to be run.
+        starts_at_once: Whether it is started before any job is looked at: it is known that jobs are to be run.
     """
 
     preload: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Hooks(Generic[J]):
     progress_logger: str | None = None
     writes_traceback: bool = True
     starts_early: bool = True
+    starts_at_once: bool = False
 
     def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
         """Look at the jobs' overrides; what is raised here or in `job` or `same` refuses the sweep."""

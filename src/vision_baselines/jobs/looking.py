@@ -45,6 +45,8 @@ def looked_at(
         Exception: What the hooks refuse jobs with, or Hydra where a config cannot be composed.
     """
     hooks.begins(job_overrides, config)
+    if preload is not None and hooks.starts_at_once:
+        start_server(preload)
     composer = Composer(config, hydra_context, hooks.is_number_only)
     places = [composer.place(overrides) for overrides in job_overrides]
     same_shape = Counter(place.shape for place in places if place is not None)

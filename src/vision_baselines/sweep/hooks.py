@@ -64,7 +64,7 @@ class _First:
 class RunHooks(Hooks[Job]):
     """What this project adds to a launcher; ``hydra.launcher.jobs`` in its configs."""
 
-    preload = ("vision_baselines.sweep.in_job", "vision_baselines.training.run")
+    preload = ("vision_baselines.sweep.ahead",)
     prepare = staticmethod(in_job.prepare)
     progress_logger = "vision_baselines.progress"
     writes_traceback = False  # a run's own log has it
@@ -91,6 +91,8 @@ class RunHooks(Hooks[Job]):
         self._most_processes = None if config.get("n_jobs") else usable_cores()
         self._keeps_plans = bool(config.preview)
         self.starts_early = not config.preview and not config.get("list")
+        # where no run has left a record, none can be finished
+        self.starts_at_once = self.starts_early and not any(Path(str(config.hydra.sweep.dir)).glob("*/run.json"))
         if config.get(ABLATE) is not None:
             from vision_baselines.sweep.ablation import PartsThatMatter
 
