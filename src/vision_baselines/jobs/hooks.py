@@ -106,6 +106,10 @@ class Hooks(Generic[J]):
         """What is said of the jobs that are to be run, `slots` at a time; nothing where it is empty."""
         return f"{plural(len(jobs), 'job')}, {slots} at a time"
 
+    def grouped(self, jobs: Sequence[J], slots: int) -> list[J]:
+        """The jobs that get a process each; the others are `companions` of one of these."""
+        return list(jobs)
+
     def starts(self, jobs: Sequence[J], config: DictConfig) -> None:
         """Called before the first process, if any is to be started."""
 

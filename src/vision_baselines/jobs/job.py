@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cloudpickle
 from omegaconf import DictConfig
@@ -51,6 +51,7 @@ class Job:
         need_bytes: Memory that it needs, as far as is known.
         label: What it is called.
         is_started: Whether it has had a process.
+        companions: Jobs that run in its process, together with it.
         outcome: How it went; one that it has before it is started means that it is not started.
     """
 
@@ -62,7 +63,13 @@ class Job:
     need_bytes: int = 0
     label: str = ""
     is_started: bool = False
+    companions: list[Any] = field(default_factory=list)
     outcome: Outcome | None = None
+
+    @property
+    def members(self) -> list[Any]:
+        """It and its companions."""
+        return [self, *self.companions]
 
     @property
     def config(self) -> DictConfig:

@@ -85,12 +85,14 @@ def launch(
     for job, label in zip(jobs, labels([job.words for job in jobs]), strict=True):
         job.label = label
     to_run = [job for job in jobs if job.outcome is None]
-    slots, too_many = fitting(slots, (job.need_bytes for job in to_run)) if cluster is None else (slots, "")
+    leading = hooks.grouped(to_run, slots) if cluster is None else to_run
+    needs = (sum(one.need_bytes for one in job.members) for job in leading)
+    slots, too_many = fitting(slots, needs) if cluster is None else (slots, "")
     with hooks.running(jobs, config):
         try:
             with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots, live=bool(output)) as console:
                 stop.deferring = True
-                if to_run and (words := hooks.announced(to_run, min(slots, len(to_run)))):
+                if to_run and (words := hooks.announced(to_run, min(slots, len(leading)))):
                     console.note(words)
                 if skipped := len(jobs) - len(to_run):
                     console.note(f"{skipped} of {len(jobs)} jobs are finished already")
@@ -102,7 +104,7 @@ def launch(
                     surroundings = Surroundings.of(hooks, output=output, task=task)
                     sweep = _Sweep(hooks, surroundings, console, stop, slots=slots, fail_fast=fail_fast)
                     pool = cluster(sweep) if cluster else Pool(sweep, slots=slots, target=run, preload=preload)
-                    pool.run(to_run)
+                    pool.run(leading)
         except Interrupted as error:
             raise hooks.interrupted(error) from None
         finally:
@@ -150,22 +152,35 @@ class _Sweep(Generic[J]):
         self.stop.raise_if_received()
         self.stop.deferring = self.has_started
         environment = dict(self.hooks.environment(job, slot, self.slots))
-        return job.packed_config, str(job.folder), environment, self.surroundings
+        if not job.companions:
+            return job.packed_config, str(job.folder), environment, self.surroundings
+        configs, folders = zip(*((one.packed_config, str(one.folder)) for one in job.members), strict=True)
+        return configs, folders, environment, self.surroundings
 
     def may_start(self, job: J, unfinished: Iterable[J]) -> bool:
         """Whether no other job has its folder, and the application has nothing against it."""
-        others = [other for other in unfinished if other is not job]
-        same = any(other.folder == job.folder and (other.is_started or other.index < job.index) for other in others)
+        others = [one for other in unfinished if other is not job for one in other.members]
+        same = any(
+            other.folder == one.folder and (other.is_started or other.index < one.index)
+            for other in others
+            for one in job.members
+        )
         return not same and self.hooks.may_start(job, others)
 
     def started(self, job: J) -> None:
         """Show it as running."""
-        job.is_started = self.has_started = self.stop.deferring = True
-        self.console.started(job.label)
+        self.has_started = self.stop.deferring = True
+        for one in job.members:
+            one.is_started = True
+            self.console.started(one.label)
 
-    def progress(self, job: J, line: str) -> None:
-        """Show how far it is."""
-        self.console.progress(job.label, line)
+    def progress(self, job: J, said: Any) -> None:
+        """Show how far it is, or how one of several jobs of a process went."""
+        own, line = (job.members[said[0]], said[1]) if isinstance(said, tuple) else (job, said)
+        if isinstance(line, Outcome):
+            self._one_ended(own, line)
+        else:
+            self.console.progress(own.label, line)
 
     def ended(self, job: J, outcome: Outcome | None, exit_code: int | str | None) -> None:
         """Say how it went.
@@ -173,7 +188,15 @@ class _Sweep(Generic[J]):
         Raises:
             Exception: It failed, and the sweep is to end at its first failure.
         """
-        job.outcome = outcome or self.hooks.without_a_word(job, exit_code)
+        if not job.companions:
+            self._one_ended(job, outcome or self.hooks.without_a_word(job, exit_code))
+            return
+        for one, own in zip(job.members, _each(job, outcome), strict=True):
+            if one.outcome is None:
+                self._one_ended(one, own or self.hooks.without_a_word(one, exit_code))
+
+    def _one_ended(self, job: J, outcome: Outcome) -> None:
+        job.outcome = outcome
         job.packed_config = b""
         self.console.ended(job.label, job.outcome, self.hooks.result(job))
         if job.outcome.note:
@@ -185,7 +208,8 @@ class _Sweep(Generic[J]):
 
     def stopped(self, job: J, outcome: Outcome | None) -> None:
         """Keep how it went; one that did not end in time was killed."""
-        job.outcome = outcome or Outcome(143, kind="Interrupted", message="ended with the sweep")
+        for one, own in zip(job.members, _each(job, outcome), strict=True):
+            one.outcome = own or one.outcome or Outcome(143, kind="Interrupted", message="ended with the sweep")
 
     def refresh(self) -> None:
         """Draw what runs, and end if that was asked."""
@@ -195,3 +219,10 @@ class _Sweep(Generic[J]):
     def some_ended(self) -> None:
         """Let the application look at what is there."""
         self.hooks.some_ended()
+
+
+def _each(job: Job, outcome: Outcome | None) -> list[Outcome | None]:
+    """The outcome of each job of a process; one of several has them all as its value."""
+    if not job.companions:
+        return [outcome]
+    return list(outcome.value) if outcome is not None and outcome.value else [None] * len(job.members)

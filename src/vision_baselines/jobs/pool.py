@@ -54,8 +54,8 @@ class Jobs(Protocol[J_contra]):
     def started(self, job: J_contra) -> None:
         """Its process runs."""
 
-    def progress(self, job: J_contra, line: str) -> None:
-        """It has said how far it is."""
+    def progress(self, job: J_contra, line: Any) -> None:
+        """It has said how far it is; where its process has several jobs: the number of one, and what that has said."""
 
     def ended(self, job: J_contra, outcome: Outcome | None, exit_code: int | str | None) -> None:
         """It is over; without an outcome its process died with `exit_code`, or for a reason; None: it is not known.
@@ -101,16 +101,16 @@ class _Running(Generic[J]):
             *([] if self.server_lost else [self.process.sentinel]),
         ]
 
-    def read(self) -> list[str]:
-        """Lines of progress that have come; an outcome is kept."""
-        lines = []
+    def read(self) -> list[Any]:
+        """Lines of progress that have come; an outcome is kept. One of several jobs has its number before what it says."""
+        lines: list[Any] = []
         try:
             while not self.silent and self.connection.poll():
                 message = self.connection.recv()
                 if isinstance(message, Outcome):
                     self.outcome = message
                 else:
-                    lines.append(str(message))
+                    lines.append(message if isinstance(message, tuple) else str(message))
         except Exception:  # it died while talking, which may cut a message anywhere
             self.silent = True
         return lines

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from vision_baselines.jobs.together import current
+
 PREEMPTION = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, *PREEMPTION)
+HANDLED = (signal.SIGINT, signal.SIGTERM, *PREEMPTION)
 # A cluster may send the same signal twice, to a job's process and to what started it, which hands it on.
 _ECHO_S = 2.0
 
@@ -33,7 +35,8 @@ class StopSignals:
 
     A second one that follows within two seconds is the echo of the first, unless it is a Ctrl-C.
 
-    Does nothing outside the main thread, where Python allows no signal handlers.
+    Outside the main thread Python allows no signal handlers. There it does nothing, but in a job that shares its process
+    with others (`together`), which notes what the process is sent; nothing is raised at once then.
     """
 
     def __init__(self) -> None:
@@ -44,6 +47,8 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         self._previous = self.install()
+        if (member := current()) is not None:
+            member.group.listening(member, self)
         return self
 
     def __exit__(
@@ -51,12 +56,14 @@ class StopSignals:
     ) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        if (member := current()) is not None:
+            member.listeners.remove(self)
 
     def install(self) -> dict[int, Any]:
         """Handle the signals from now on, whoever has handled them so far; those handlers are returned."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {signum: signal.signal(signum, self._on_signal) for signum in _SIGNALS}
+        return {signum: signal.signal(signum, self._on_signal) for signum in HANDLED}
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

@@ -6,12 +6,14 @@ The module is imported once by the server that all jobs are forked from, so a jo
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,23 +31,26 @@ from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import end_with_parent, hear_sigint
 from vision_baselines.jobs.portable import unpacked_task
-from vision_baselines.jobs.signals import Interrupted
+from vision_baselines.jobs.signals import HANDLED, Interrupted
+from vision_baselines.jobs.surface import JobSurface
 from vision_baselines.jobs.surroundings import Surroundings
+from vision_baselines.jobs.together import Together
 
 # neither through a link to a file elsewhere nor into a pipe that nobody reads
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class _ToParent(logging.Handler):
-    """Sends each line of progress through the pipe."""
+    """Sends each line of progress through the pipe; with the job's number where a process has several."""
 
-    def __init__(self, connection: Connection, logger: logging.Logger) -> None:
+    def __init__(self, connection: Connection, logger: logging.Logger, number: int | None = None) -> None:
         super().__init__(logging.INFO)
-        self.connection, self.logger = connection, logger
+        self.connection, self.logger, self.number = connection, logger, number
 
     def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
         try:
-            self.connection.send(record.getMessage())
+            self.connection.send(line if self.number is None else (self.number, line))
         except OSError:
             self.logger.removeHandler(self)  # nobody listens any more
 
@@ -58,11 +63,7 @@ def run(
     surroundings: Surroundings,
 ) -> None:
     """Run the job that the config describes, and send its `Outcome`."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    end_with_parent()
-    surroundings.take_environment(environment)
+    _begin(environment, surroundings)
 
     def around(task: TaskFunction) -> TaskFunction:
         if surroundings.progress_logger is not None:
@@ -73,6 +74,53 @@ def run(
     connection.send(outcome_of(packed_config, folder, surroundings, around=around))
     connection.close()
     sys.stdout.flush()
+
+
+def run_together(
+    connection: Connection,
+    packed_configs: Sequence[bytes | Packed],
+    folders: Sequence[str],
+    environment: Mapping[str, str],
+    surroundings: Surroundings,
+) -> None:
+    """Run several jobs in this process, which meet to be computed at once; see `together`.
+
+    What is sent has the job's number before it: its lines of progress and its `Outcome`.
+    """
+    _begin(environment, surroundings)
+    configs = [unpacked(packed) for packed in packed_configs]
+    if surroundings.prepare is not None:
+        for config in configs:
+            surroundings.prepare(config)
+    hydra_context, task_function = _taken_up(surroundings)
+    name, group = surroundings.progress_logger, Together()
+
+    def job(number: int, config: DictConfig) -> Outcome:
+        task = task_function if name is None else _reporting(task_function, connection, name, number)
+        if surroundings.output is not None:
+            try:
+                _redirect_output(Path(folders[number]), surroundings.output)
+            except OSError as error:
+                return _no_output(folders[number], surroundings.output, error)
+        return _outcome(config, hydra_context, task, writes_traceback=surroundings.writes_traceback)
+
+    surfaces = [JobSurface(*([] if name is None else [name])) for _ in configs]
+    for signum in HANDLED:
+        signal.signal(signum, lambda received, frame: group.interrupt(received, time.monotonic()))
+    hear_sigint()
+    jobs = [functools.partial(job, number, config) for number, config in enumerate(configs)]
+    outcomes = group.run(jobs, surfaces, lambda number, outcome: connection.send((number, outcome)))
+    connection.send(Outcome(0, value=outcomes))
+    connection.close()
+    sys.stdout.flush()
+
+
+def _begin(environment: Mapping[str, str], surroundings: Surroundings) -> None:
+    if hasattr(os, "setsid"):
+        os.setsid()  # the terminal's Ctrl-C goes to the parent alone, which asks its jobs to end
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    end_with_parent()
+    surroundings.take_environment(environment)
 
 
 def outcome_of(
@@ -94,25 +142,37 @@ def outcome_of(
         try:
             _redirect_output(Path(folder), surroundings.output)
         except OSError as error:
-            said = f"what it prints cannot be written to {Path(folder, surroundings.output)}: {error.strerror}"
-            return Outcome(StorageError.exit_code, kind="StorageError", message=said)
+            return _no_output(folder, surroundings.output, error)
     config = unpacked(packed_config)
     if surroundings.prepare is not None:
         surroundings.prepare(config)
+    hydra_context, task_function = _taken_up(surroundings)
+    return _outcome(config, hydra_context, around(task_function), writes_traceback=surroundings.writes_traceback)
+
+
+def _no_output(folder: str, name: str, error: OSError) -> Outcome:
+    said = f"what it prints cannot be written to {Path(folder, name)}: {error.strerror}"
+    return Outcome(StorageError.exit_code, kind="StorageError", message=said)
+
+
+def _taken_up(surroundings: Surroundings) -> tuple[HydraContext, TaskFunction]:
+    """Hydra's part of the process that started this one."""
     setup_globals()
     hydra_context, task_function, singletons, resolvers = unpacked_task(surroundings.task)
     # those that this process has registered itself stay
     Singleton.set_state({"instances": singletons, "omegaconf_resolvers": {**resolvers, **BaseContainer._resolvers}})
-    return _outcome(config, hydra_context, around(task_function), writes_traceback=surroundings.writes_traceback)
+    return hydra_context, task_function
 
 
-def _reporting(task_function: TaskFunction, connection: Connection, name: str) -> TaskFunction:
+def _reporting(
+    task_function: TaskFunction, connection: Connection, name: str, number: int | None = None
+) -> TaskFunction:
     """The task, with its progress sent to the parent: attached inside, after Hydra has set up all handlers anew."""
 
     def task(config: DictConfig) -> Any:
         progress = logging.getLogger(name)
         progress.setLevel(logging.INFO)
-        progress.addHandler(_ToParent(connection, progress))
+        progress.addHandler(_ToParent(connection, progress, number))
         return task_function(config)
 
     return task

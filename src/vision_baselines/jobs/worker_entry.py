@@ -9,7 +9,7 @@ from typing import Any
 
 
 def run(*arguments: Any) -> None:
-    """Run a job; see `vision_baselines.jobs.worker.run`."""
+    """Run a job, or several where there is a list of folders; see `vision_baselines.jobs.worker`."""
     from vision_baselines.jobs import worker
 
-    worker.run(*arguments)
+    (worker.run if isinstance(arguments[2], str) else worker.run_together)(*arguments)

@@ -21,15 +21,28 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Zero elements at random and scale the others by 1/(1 - p); of the same shape as `input`."""
+        compiling = torch.compiler.is_compiling()  # a compiler makes its own draws
+        noise = None if not self.training or self.inplace or compiling else self.noise(input.shape, input)
+        if noise is None:
+            plain: Tensor = super().forward(input)
+            return plain
+        dropped: Tensor = input * noise
+        return dropped
+
+    def noise(self, shape: torch.Size, like: Tensor, generator: torch.Generator | None = None) -> Tensor | None:
+        """What an input of this shape is multiplied by: 0 or 1/(1 - p); None where torch's own dropout draws it.
+
+        Args:
+            shape: Of the input.
+            like: A tensor of its type, on its device.
+            generator: Draws; None is torch's default one.
+        """
         dtype, bits = (torch.int8, 8) if float(self.p * 256).is_integer() else (torch.int16, 16)
         levels = 2**bits
         zeroed = round(self.p * levels)
-        on_cpu = input.device.type == "cpu" and not torch.compiler.is_compiling()  # a compiler makes its own draws
-        if not self.training or self.inplace or not on_cpu or not 0 < zeroed < levels:
-            plain: Tensor = super().forward(input)
-            return plain
-        draws = torch.empty(-(-input.numel() * bits // 64), dtype=torch.int64).random_(-(2**63), None)
-        drawn = draws.view(dtype)[: input.numel()].view(input.shape)
-        mask = (drawn >= zeroed - levels // 2).to(input.dtype)
-        dropped: Tensor = input * mask.mul_(levels / (levels - zeroed))
-        return dropped
+        if like.device.type != "cpu" or not 0 < zeroed < levels:
+            return None
+        draws = torch.empty(-(-shape.numel() * bits // 64), dtype=torch.int64)
+        draws.random_(-(2**63), None, generator=generator)
+        drawn = draws.view(dtype)[: shape.numel()].view(shape)
+        return (drawn >= zeroed - levels // 2).to(like.dtype).mul_(levels / (levels - zeroed))
