@@ -57,10 +57,22 @@ class Turn:
 
 @dataclass(frozen=True)
 class Taken:
-    """What came out of a copy's step: its loss, a scalar, and what its net put out (N, …)."""
+    """What came out of a copy's step: its loss, a scalar, the task's outputs (N, …) and its targets (N, …)."""
 
     loss: Tensor
     outputs: Tensor
+    target: Tensor
+
+
+class _Computed(nn.Module):
+    """Stands for a copy's net: what that puts out for its batch is there already."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.outputs
 
 
 class SharedStep:
@@ -91,15 +103,18 @@ class SharedStep:
         for parameter in self._net.weights.parameters.values():
             parameter.grad = None
         outputs = self._net([turn.images for turn in turns]).unbind(0)
-        losses = [turn.copy.task.loss(own, turn.target) for turn, own in zip(turns, outputs, strict=True)]
-        torch.autograd.backward(losses)
+        steps = [
+            turn.copy.task.step(_Computed(own), (turn.images, turn.target))
+            for turn, own in zip(turns, outputs, strict=True)
+        ]
+        torch.autograd.backward([step.loss for step in steps])
         if any(copy.clip is not None or copy.wants_gradients for copy in copies):
             self._optimizer.give_gradients()
         for copy in copies:
             if copy.clip is not None:
                 copy.clip()
         self._optimizer.step()
-        return [Taken(loss.detach(), own.detach()) for loss, own in zip(losses, outputs, strict=True)]
+        return [Taken(step.loss.detach(), step.outputs.detach(), step.target) for step in steps]
 
     def _join(self, copies: list[Copy], device: torch.device) -> None:
         self._net = StackedNet([copy.net for copy in copies], device)

@@ -53,6 +53,7 @@ TOP_LEVEL: dict[str, bool] = {
     "trace": False,
     "n_jobs": False,
     "gpus_per_job": False,
+    "seeds_per_pass": False,  # equal within rounding; the record's environment says how it was trained
     "fail_fast": False,
     "trusted_packages": False,
     "code": False,

@@ -81,6 +81,7 @@ class Environment(_Part):
     threads: int
     device: str
     processes: int = 1  # that trained together; each had so many threads
+    seeds_per_pass: int = 1  # copies with other seeds that were computed at once with it, itself among them
     git_commit: str | None = None
     git_dirty: bool | None = None
 

@@ -44,6 +44,7 @@ from vision_baselines.sweep.columns import write_planned_columns
 from vision_baselines.sweep.devices import VARIABLE, Devices, visible_devices
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.memory import job_bytes
+from vision_baselines.sweep.passes import Passes
 from vision_baselines.sweep.planned import noted
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class RunHooks(Hooks[Job]):
         self._devices = Devices([])
         self._most_processes: int | None = None
         self._parts: PartsThatMatter | None = None
+        self._passes = Passes(1)
 
     def begins(self, job_overrides: Sequence[Sequence[str]], config: DictConfig) -> None:
         """Refuse a sweep without jobs, or with several values of what it as a whole does."""
@@ -88,6 +90,7 @@ class RunHooks(Hooks[Job]):
         require_one_sweep(job_overrides)
         self._compared = comparison_keys(config)
         self._devices = Devices([], config.get("gpus_per_job") or 1)
+        self._passes = Passes.of(config)
         self._most_processes = None if config.get("n_jobs") else usable_cores()
         self._keeps_plans = bool(config.preview)
         self.starts_early = not config.preview and not config.get("list")
@@ -190,7 +193,10 @@ class RunHooks(Hooks[Job]):
             for job in jobs:
                 self._devices.require(job)
         found = same_runs(jobs)
-        require_a_beginning(list(dict.fromkeys(found)))
+        jobs = list(dict.fromkeys(found))
+        require_a_beginning(jobs)
+        if self.starts_early:
+            self._passes.require([job for job in jobs if job.outcome is None])
         return found
 
     def only_shown(self, jobs: Sequence[Job], config: DictConfig) -> bool:
@@ -220,6 +226,10 @@ class RunHooks(Hooks[Job]):
         is_search = all(_trial_of(job.task) is not None for job in jobs)
         return "" if is_search else super().announced(jobs, slots)
 
+    def grouped(self, jobs: Sequence[Job], slots: int) -> list[Job]:
+        """Jobs that are trained in one pass share a process."""
+        return self._passes.grouped(jobs, slots)
+
     def starts(self, jobs: Sequence[Job], config: DictConfig) -> None:
         """Write the columns of HParams, which TensorBoard keeps as it finds them first."""
         write_planned_columns(Path(str(config.hydra.sweep.dir)), jobs)
@@ -236,7 +246,9 @@ class RunHooks(Hooks[Job]):
         if running and self._most_processes is not None and processes > self._most_processes:
             return False
         devices = self._devices.free(job, running)
-        if devices is None or any(other.folder in sources for other in others) or _is_busy(job.folder):
+        if devices is None or any(other.folder in sources for other in others):
+            return False
+        if any(_is_busy(one.folder) for one in job.members):
             return False
         job.devices = devices
         return True

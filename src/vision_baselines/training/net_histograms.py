@@ -18,6 +18,8 @@ class NetHistograms(pl.Callback):
         logger: A `RunTensorBoardLogger`.
     """
 
+    wants_gradients = True  # where steps are shared: see `passes.step.Copy`
+
     def __init__(self, logger: Any) -> None:
         self._logger = logger
 

@@ -24,6 +24,7 @@ from vision_baselines.runs.labels import with_labels_of
 from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.tasks.task import Task
+from vision_baselines.training.shared_steps import seeds_per_pass
 
 _OWN_PRECISIONS = {torch.float64: "64-true", torch.bfloat16: "bf16-true", torch.float16: "16-true"}
 
@@ -97,7 +98,9 @@ def note_parts(
         receptive_field_px=size.receptive_field_px,
     )
     found = environment.observe(trainer.strategy.root_device)
-    record.environment = found.model_copy(update={"processes": trainer.world_size})
+    record.environment = found.model_copy(
+        update={"processes": trainer.world_size, "seeds_per_pass": seeds_per_pass(trainer)}
+    )
     weights = example_of(net).dtype
     # a net that is made in another precision keeps it
     record.precision = _OWN_PRECISIONS.get(weights, str(trainer.precision))

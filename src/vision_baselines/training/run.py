@@ -52,6 +52,7 @@ from vision_baselines.training.resume_files import (
     where_to_resume,
 )
 from vision_baselines.training.run_logger import RunLogger
+from vision_baselines.training.shared_steps import share_steps
 from vision_baselines.training.task_module import TaskModule
 
 log = logging.getLogger(__name__)
@@ -228,6 +229,7 @@ def _built(
         cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0), datamodule=datamodule
     )
     build.check_probes(cfg, callbacks, datamodule, classifier)
+    share_steps(trainer, classifier, plan.resolved, datamodule.image_shape)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config, checkpoints.stop = record.config, stop

@@ -146,6 +146,11 @@ class TaskModule(pl.LightningModule):
         loss, outputs, target = self.task.step(self.net, own)
         if not weight:
             return loss * 0.0  # it joins in summing the gradients
+        self.note_step(loss, outputs, target)
+        return loss if weight == 1.0 else loss * weight
+
+    def note_step(self, loss: Tensor, outputs: Tensor, target: Tensor) -> None:
+        """Let the training metrics have a step: its loss, a scalar, its outputs (N, …) and targets (N, …)."""
         if not self._outputs_checked:
             self._check_outputs(outputs)
         if self.task.learns_shares and target.dim() == 2:
@@ -153,7 +158,6 @@ class TaskModule(pl.LightningModule):
         self._pending.append((loss.detach(), outputs.detach(), target))
         if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
             self._flush_pending()
-        return loss if weight == 1.0 else loss * weight
 
     def _own_part(self, batch: Batch) -> tuple[Batch, float]:
         """This process's part of a training batch, and what its mean loss counts in the mean over the processes."""
@@ -220,13 +224,9 @@ class TaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, if there is one, its schedule, in Lightning's form."""
-        make, trainer = self._make_optimizer, self.trainer
-        clips_mixed = str(trainer.precision).endswith("-mixed") and trainer.gradient_clip_val is not None
-        if clips_mixed and getattr(make, "keywords", {}).get("fused"):
-            # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
-            make = functools.partial(make, fused=False)  # type: ignore[call-arg]
+        trainer = self.trainer
         trained = {name: parameter for name, parameter in self.net.named_parameters() if parameter.requires_grad}
-        optimizer = optimizer_of(trained, make, assigned(self.net, self._parameter_groups), self._lookahead)
+        optimizer = self.optimizer_over(trained)
         if self._make_scheduler is None:
             return optimizer
         options: dict[str, Any] = {}
@@ -243,6 +243,15 @@ class TaskModule(pl.LightningModule):
                 "frequency": (trainer.check_val_every_n_epoch or 1) if follows_validation else 1,
             },
         }
+
+    def optimizer_over(self, parameters: Mapping[str, nn.Parameter]) -> Optimizer:
+        """The optimizer of parameters that stand in the place of the net's, by their names."""
+        make, trainer = self._make_optimizer, self.trainer
+        clips_mixed = str(trainer.precision).endswith("-mixed") and trainer.gradient_clip_val is not None
+        if clips_mixed and getattr(make, "keywords", {}).get("fused"):
+            # a fused optimizer undoes mixed precision's scaling itself, so that nothing could be clipped before
+            make = functools.partial(make, fused=False)  # type: ignore[call-arg]
+        return optimizer_of(parameters, make, assigned(self.net, self._parameter_groups), self._lookahead)
 
     def check_optimizer(self) -> None:
         """Try the optimizer and its schedule on small parameters; see `trial_step.check_optimizer`."""

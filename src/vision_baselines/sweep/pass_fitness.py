@@ -1,0 +1,35 @@
+"""Whether jobs of a config can be trained in one pass, looked at before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from vision_baselines.passes.errors import NotInOnePassError
+from vision_baselines.passes.gain import require_gain
+from vision_baselines.passes.fitness import require_config, require_net, require_task
+from vision_baselines.training import build
+
+
+def reason_against(cfg: DictConfig, config: Mapping[str, Any], *, only_faster: bool) -> str:
+    """Why not, as the end of a sentence; empty where they can be.
+
+    Args:
+        cfg: The config of one of the jobs.
+        config: The same, resolved.
+        only_faster: Whether it must be worth it too.
+    """
+    try:
+        require_config(config)
+        with torch.random.fork_rng(devices=[]):
+            task, net = build.task(cfg), build.net(cfg)
+        require_task(task)
+        require_net(net, tuple(OmegaConf.select(cfg, "data.image_shape")))
+        if only_faster:
+            require_gain(net, config)
+    except NotInOnePassError as error:
+        return str(error)
+    return ""

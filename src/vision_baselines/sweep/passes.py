@@ -1,0 +1,108 @@
+"""Which jobs of a sweep are trained in one pass: those that differ in their seed alone, where their net can be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vision_baselines.config.checks import checked_config
+from vision_baselines.config.search_options import TRIAL
+from vision_baselines.errors import ConfigError
+from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.sweep.job import Job
+from vision_baselines.text import plural
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+
+class Passes:
+    """Puts the jobs of a sweep together.
+
+    Args:
+        size: Most jobs of a pass; 1 for none; ``auto`` leaves the choice to `passes.gain`.
+    """
+
+    def __init__(self, size: int | str) -> None:
+        self.size = size
+        self._reasons: dict[tuple[str, ...], str] = {}
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Passes:
+        """As the config of a sweep says it.
+
+        Raises:
+            ConfigError: It is neither a whole number from 1 nor ``auto``.
+        """
+        size = config.get("seeds_per_pass", 1)
+        is_number = isinstance(size, int) and not isinstance(size, bool) and size >= 1
+        if not is_number and size != AUTO:
+            raise ConfigError(f"seeds_per_pass is {size!r}; expected a whole number of at least 1, or auto")
+        return cls(size)
+
+    def require(self, jobs: Sequence[Job]) -> None:
+        """Look at the jobs that are to be run.
+
+        Raises:
+            ConfigError: Some are asked to be trained in one pass, and cannot be.
+        """
+        if self.size == 1:
+            return
+        for setting, alike in _alike(jobs).items():
+            if len(alike) > 1 and (reason := self._reason(alike[0])):
+                if self.size != AUTO:
+                    raise ConfigError(
+                        f"seeds_per_pass is {self.size}, and {_name(setting)} cannot be trained so: {reason}; "
+                        "expected 1, or auto, which trains such jobs one by one"
+                    )
+                self._reasons[setting] = reason
+
+    def grouped(self, jobs: Sequence[Job], slots: int) -> list[Job]:
+        """The first job of each pass, with the others as its companions, and the jobs that are run by themselves."""
+        if self.size == 1:
+            return list(jobs)
+        leading: list[Job] = []
+        for setting, alike in _alike(jobs).items():
+            size = 1 if setting in self._reasons else self._size_of(len(alike), slots)
+            if setting in self._reasons and len(alike) > 1:
+                log.info("%s: one by one, not in one pass: %s", _name(setting), self._reasons[setting])
+            for start in range(0, len(alike), size):
+                first, *others = alike[start : start + size]
+                first.companions = others
+                for other in others:
+                    other.processes = 0  # it has no process of its own
+                leading.append(first)
+        return sorted(leading, key=[*jobs].index)
+
+    def _size_of(self, jobs: int, slots: int) -> int:
+        """Jobs of a pass: no core is left without one."""
+        most = 16 if self.size == AUTO else int(self.size)
+        return max(1, min(most, -(-jobs // slots))) if self.size == AUTO else most
+
+    def _reason(self, job: Job) -> str:
+        """Why jobs like this one are not trained in one pass; empty where they are."""
+        if any(key_of(text) == TRIAL for text in job.task):
+            return "it is a trial of a search, which may end jobs early"
+        if job.starts_from is not None:
+            return "init_from is set"
+        from vision_baselines.sweep.pass_fitness import reason_against  # torch takes seconds
+
+        config: Mapping[str, Any] = checked_config(job.config)
+        return reason_against(job.config, config, only_faster=self.size == AUTO)
+
+
+def _alike(jobs: Sequence[Job]) -> dict[tuple[str, ...], list[Job]]:
+    """Jobs by what was typed of them, but for their seed."""
+    found: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        setting = tuple(sorted(text for text in job.task if key_of(text) != "seed"))
+        found.setdefault(setting, []).append(job)
+    return found
+
+
+def _name(setting: Sequence[str]) -> str:
+    return ",".join(setting) or plural(1, "setting")
