@@ -102,7 +102,7 @@ class _Running(Generic[J]):
         ]
 
     def read(self) -> list[Any]:
-        """Lines of progress that have come; an outcome is kept. One of several jobs has its number before what it says."""
+        """Lines of progress that have come, of several jobs with their numbers; an outcome is kept."""
         lines: list[Any] = []
         try:
             while not self.silent and self.connection.poll():

@@ -35,8 +35,8 @@ class StopSignals:
 
     A second one that follows within two seconds is the echo of the first, unless it is a Ctrl-C.
 
-    Outside the main thread Python allows no signal handlers. There it does nothing, but in a job that shares its process
-    with others (`together`), which notes what the process is sent; nothing is raised at once then.
+    Outside the main thread, where Python allows no signal handlers, it does nothing. But in a job that shares its
+    process with others (`together`) it notes what the process is sent; nothing is raised at once there.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
-"""What belongs to a process and is each job's own where several jobs share one: output, logs, Hydra's config, folder."""
+"""What belongs to a process and is each job's own where several share one: output, logs, Hydra's config, folder."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -23,7 +24,7 @@ class JobSurface:
         self._handlers = [list(logger.handlers) for logger in self._loggers]
         self._levels = [logger.level for logger in self._loggers]
         self._hydra = HydraConfig.instance().cfg
-        self._folder = os.getcwd()
+        self._folder = Path.cwd()
         self._descriptors = [os.dup(descriptor) for descriptor in _DESCRIPTORS]
 
     def take(self) -> None:
@@ -35,7 +36,7 @@ class JobSurface:
             if logger.level != level:
                 logger.setLevel(level)
         HydraConfig.instance().cfg = self._hydra
-        if os.getcwd() != self._folder:
+        if Path.cwd() != self._folder:
             os.chdir(self._folder)
 
     def leave(self) -> None:
@@ -47,4 +48,4 @@ class JobSurface:
         self._handlers = [logger.handlers for logger in self._loggers]
         self._levels = [logger.level for logger in self._loggers]
         self._hydra = HydraConfig.instance().cfg
-        self._folder = os.getcwd()
+        self._folder = Path.cwd()

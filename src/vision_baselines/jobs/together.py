@@ -160,10 +160,10 @@ class Together:
 
     def _work(self, work: Callable[[Mapping[int, Any]], Mapping[int, Any]]) -> None:
         try:
-            answers = work({number: brought for number, (brought, _) in self._waiting.items()})
+            answers = work({number: brought for number, (brought, _) in sorted(self._waiting.items())})
             self._answers.update({number: (answer, None) for number, answer in answers.items()})
         except BaseException as error:
-            self._answers.update({number: (None, error) for number in self._waiting})
+            self._answers.update(dict.fromkeys(self._waiting, (None, error)))
         for number in self._answers:
             self._waiting.pop(number, None)
 

@@ -45,4 +45,5 @@ class Dropout(nn.Dropout):
         draws = torch.empty(-(-shape.numel() * bits // 64), dtype=torch.int64)
         draws.random_(-(2**63), None, generator=generator)
         drawn = draws.view(dtype)[: shape.numel()].view(shape)
-        return (drawn >= zeroed - levels // 2).to(like.dtype).mul_(levels / (levels - zeroed))
+        kept: Tensor = drawn >= zeroed - levels // 2
+        return kept.to(like.dtype).mul_(levels / (levels - zeroed))

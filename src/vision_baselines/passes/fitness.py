@@ -32,7 +32,10 @@ def require_config(config: Mapping[str, Any]) -> None:
     trainer, classifier = config.get("trainer") or {}, config.get("classifier") or {}
     for refused, what in (
         (int(trainer.get("devices") or 1) > 1, "trainer.devices is more than 1"),
-        (str(trainer.get("precision", "32-true")) not in _PRECISIONS, f"trainer.precision is {trainer.get('precision')}"),
+        (
+            str(trainer.get("precision", "32-true")) not in _PRECISIONS,
+            f"trainer.precision is {trainer.get('precision')}",
+        ),
         (int(trainer.get("accumulate_grad_batches") or 1) > 1, "trainer.accumulate_grad_batches is more than 1"),
         (bool(trainer.get("overfit_batches")), "trainer.overfit_batches is set"),
         (bool(trainer.get("fast_dev_run")), "trainer.fast_dev_run is set"),
@@ -78,7 +81,11 @@ def require_net(net: nn.Module, image_shape: tuple[int, ...]) -> None:
         for one in copies:
             one.eval()
         both, alone = stacked([images, images]), copies[1](images)
-        if outputs.dim() != 3 or both[1].shape != alone.shape or not torch.allclose(both[1], alone, atol=1e-3, rtol=1e-2):
+        if (
+            outputs.dim() != 3
+            or both[1].shape != alone.shape
+            or not torch.allclose(both[1], alone, atol=1e-3, rtol=1e-2)
+        ):
             raise NotInOnePassError("computed at once it is another function")
 
 

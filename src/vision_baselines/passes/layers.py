@@ -52,7 +52,10 @@ def as_features(value: Value, count: int) -> Tensor:
     """Features (S, N, F) of images, maps or features, in the order in which `torch.flatten` has them."""
     if isinstance(value, list):
         return torch.stack([images.flatten(1) for images in value])
-    return value if value.dim() == 3 else value.unflatten(1, (count, -1)).transpose(0, 1).flatten(2)
+    if value.dim() == 3:
+        return value
+    images, channels, height, width = value.shape
+    return value.view(images, count, channels // count, height, width).transpose(0, 1).flatten(2)
 
 
 def _features(value: Value) -> Tensor:
@@ -117,9 +120,7 @@ def _conv(module: nn.Conv2d, weights: StackedWeights, draws: Draws) -> Layer:
     weight, bias = weights.of(module.weight), weights.of(module.bias)
     assert weight is not None
     groups = module.groups * weights.count
-    return lambda value: F.conv2d(
-        as_maps(value), weight, bias, module.stride, module.padding, module.dilation, groups
-    )
+    return lambda value: F.conv2d(as_maps(value), weight, bias, module.stride, module.padding, module.dilation, groups)
 
 
 def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, weights: StackedWeights, draws: Draws) -> Layer:
@@ -139,8 +140,8 @@ def _batch_norm(module: nn.BatchNorm1d | nn.BatchNorm2d, weights: StackedWeights
 
     def of_features(value: Value) -> Tensor:
         features = _features(value)
-        columns = features.transpose(0, 1).flatten(1)
-        return normalised(columns).unflatten(1, (count, -1)).transpose(0, 1)
+        columns = normalised(features.transpose(0, 1).flatten(1))
+        return columns.view(len(columns), count, -1).transpose(0, 1)
 
     if isinstance(module, nn.BatchNorm1d):
         return of_features
@@ -173,7 +174,7 @@ def _flatten(module: nn.Flatten, weights: StackedWeights, draws: Draws) -> Layer
 
 
 def _pool(module: nn.Module, weights: StackedWeights, draws: Draws) -> Layer:
-    return lambda value: module(as_maps(value))  # type: ignore[no-any-return]
+    return lambda value: module(as_maps(value))
 
 
 def _activation(module: nn.Module, weights: StackedWeights, draws: Draws) -> Layer:

@@ -1,6 +1,6 @@
 """Lightning's epoch loop for a run whose training steps are taken together with those of its copies.
 
-Everything but the training step is the run's own, as always: its epochs, validation, callbacks, loggers and checkpoints.
+Everything but the training step is the run's own, as always: epochs, validation, callbacks, loggers and checkpoints.
 In a step Lightning's counters are moved on as its own loop moves them, so that a checkpoint is that of a run alone.
 Hooks that lie inside of a step (`on_before_backward` and the like) are not called; `fitness` refuses what has them.
 """
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop  # private: no public loop takes k runs' steps
+from pytorch_lightning.loops.training_epoch_loop import (
+    _TrainingEpochLoop,
+)  # private: no public loop takes k runs' steps
 
 from vision_baselines.jobs.together import Member
 from vision_baselines.passes.step import Copy, SharedStep, Taken, Turn
@@ -47,7 +49,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
         batch, _, _ = next(data_fetcher)
         batch_idx = self.batch_idx + 1
         self.batch_progress.is_last_batch = data_fetcher.done
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = trainer.datamodule
         batch = data.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
         batch = data.on_after_batch_transfer(batch, 0)
         self.batch_progress.increment_ready()
@@ -60,7 +62,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
         self._note(taken.loss, taken.outputs, taken.target)
         self.batch_progress.increment_processed()
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
-        if self._num_ready_batches_reached():
+        if self.batch_progress.is_last_batch or batch_idx + 1 >= trainer.num_training_batches:
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
         for callback in self._having("on_train_batch_end"):
             callback.on_train_batch_end(trainer, module, {"loss": taken.loss}, batch, batch_idx)
@@ -98,18 +100,18 @@ class SharedEpochLoop(_TrainingEpochLoop):
                 )
 
         return Copy(
-            module.net,  # type: ignore[arg-type]
-            module.task,  # type: ignore[arg-type]
+            module.net,
+            module.task,
             optimizer,
-            module.optimizer_over,  # type: ignore[arg-type]
+            module.optimizer_over,
             clip,
-            wants_gradients=any(getattr(one, "wants_gradients", False) for one in trainer.callbacks),  # type: ignore[attr-defined]
+            wants_gradients=any(getattr(one, "wants_gradients", False) for one in trainer.callbacks),
         )
 
     def _having(self, hook: str) -> list[pl.Callback]:
         """The callbacks that do something in a hook."""
         if hook not in self._callbacks:
-            callbacks: list[pl.Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+            callbacks: list[pl.Callback] = self.trainer.callbacks
             default = getattr(pl.Callback, hook)
             self._callbacks[hook] = [one for one in callbacks if getattr(type(one), hook) is not default]
         return self._callbacks[hook]

@@ -118,7 +118,7 @@ class SharedOptimizer:
         return True
 
     def _hand_out_states(self) -> None:
-        """Give each copy's optimizer its part of the joined state; what is no part of it, such as a count, is shared."""
+        """Give each copy's optimizer its part of the joined state; a count of steps is shared."""
         assert self._joined is not None
         for joined, parameters in self._rows():
             for key, value in self._joined.state.get(joined, {}).items():

@@ -98,7 +98,8 @@ class SharedStep:
         copies = [turn.copy for turn in turns]
         if copies != self._copies or self._net is None or not self._net.weights.still_joined():
             self._join(copies, turns[0].images.device)
-        assert self._net is not None and self._optimizer is not None
+        assert self._net is not None
+        assert self._optimizer is not None
         self._net.draws.seed([turn.seed for turn in turns])
         for parameter in self._net.weights.parameters.values():
             parameter.grad = None

@@ -48,7 +48,6 @@ class StackedWeights:
                 if isinstance(getattr(module, buffer, None), Tensor):
                     owners = [net.get_submodule(name) for net in nets]
                     joined = _joined([getattr(owner, buffer) for owner in owners])
-                    self._by_identity[id(getattr(module, buffer))] = joined
                     for at, owner in enumerate(owners):
                         setattr(owner, buffer, part(joined, at, self.count, getattr(owner, buffer)))
                     self._by_identity[id(getattr(module, buffer))] = joined

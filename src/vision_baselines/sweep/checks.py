@@ -16,7 +16,9 @@ from vision_baselines.sweep.job import Job
 log = logging.getLogger(__name__)
 
 # Keys that say what a sweep as a whole does.
-ONE_VALUE = frozenset({"preview", "list", "n_jobs", "gpus_per_job", "seeds_per_pass", "fail_fast", "comparison", "trusted_packages"})
+ONE_VALUE = frozenset(
+    {"preview", "list", "n_jobs", "gpus_per_job", "seeds_per_pass", "fail_fast", "comparison", "trusted_packages"}
+)
 
 
 def comparison_keys(config: DictConfig) -> dict[str, str]:

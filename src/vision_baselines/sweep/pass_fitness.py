@@ -9,8 +9,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.passes.errors import NotInOnePassError
-from vision_baselines.passes.gain import require_gain
 from vision_baselines.passes.fitness import require_config, require_net, require_task
+from vision_baselines.passes.gain import require_gain
 from vision_baselines.training import build
 
 
@@ -27,9 +27,10 @@ def reason_against(cfg: DictConfig, config: Mapping[str, Any], *, only_faster: b
         with torch.random.fork_rng(devices=[]):
             task, net = build.task(cfg), build.net(cfg)
         require_task(task)
-        require_net(net, tuple(OmegaConf.select(cfg, "data.image_shape")))
+        image_shape = tuple(OmegaConf.select(cfg, "data.image_shape"))
+        require_net(net, image_shape)
         if only_faster:
-            require_gain(net, config)
+            require_gain(net, config, image_shape)
     except NotInOnePassError as error:
         return str(error)
     return ""

@@ -1,0 +1,258 @@
+"""Copies of a net that take their training steps at once take the steps that each would take alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from vision_baselines.models.cnn import CNN
+from vision_baselines.models.fc import FC
+from vision_baselines.models.gated_mlp import GatedMLP
+from vision_baselines.models.residual_mlp import ResidualMLP
+from vision_baselines.optim.joint import Lookahead
+from vision_baselines.optim.lion import Lion
+from vision_baselines.passes.errors import NotInOnePassError
+from vision_baselines.passes.fitness import require_net
+from vision_baselines.passes.step import Copy, SharedStep, Turn
+from vision_baselines.seeding import seed_default_generator
+from vision_baselines.tasks.binary import Binary
+from vision_baselines.tasks.classification import Classification
+from vision_baselines.tasks.task import Task
+
+SHAPE = (1, 8, 8)
+CPU = torch.device("cpu")
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "fc": lambda: FC(SHAPE, 3, hidden_features=(9, 6), dropout=0.4),
+    "fc without hidden layers": lambda: FC(SHAPE, 3, hidden_features=()),
+    "cnn": lambda: CNN(SHAPE, 3, channels=(4, 6), hidden_features=8),
+    "cnn with groups": lambda: CNN(
+        SHAPE, 3, channels=(16, 32), norm="group", head="global_avg_pool", downsample="stride"
+    ),
+    "cnn with averages": lambda: CNN(SHAPE, 3, channels=(3,), norm="none", downsample="avg_pool", dropout=0.0),
+    "residual": lambda: ResidualMLP(SHAPE, 3, hidden_features=8, num_blocks=2),
+    "residual with layer norm": lambda: ResidualMLP(SHAPE, 3, hidden_features=8, num_blocks=2, norm="layer"),
+    "gated": lambda: GatedMLP(SHAPE, 3),
+    "torch's dropout": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 7), nn.Dropout(0.3), nn.GELU(), nn.Linear(7, 3)
+    ),
+}
+OPTIMIZERS: dict[str, Callable[[Iterable[Tensor]], Optimizer]] = {
+    "sgd": lambda own: torch.optim.SGD(own, lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, fused=True),
+    "plain sgd": lambda own: torch.optim.SGD(own, lr=0.05),
+    "adamw": lambda own: torch.optim.AdamW(own, lr=1e-3, fused=True),
+    "lion": lambda own: Lion(own, lr=1e-3),
+    "adadelta": lambda own: torch.optim.Adadelta(own),
+    "lookahead": lambda own: Lookahead(torch.optim.SGD(own, lr=0.05), every=2, share=0.5),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@dataclass
+class Pair:
+    """A net that is trained alone, and a copy of it that is trained together with others."""
+
+    seed: int
+    alone: nn.Module
+    optimizer: Optimizer
+    together: Copy
+    task: Task
+    losses: list[float] = field(default_factory=list)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(1000 * self.seed + step)
+        images = torch.randn(12, *SHAPE, generator=generator, dtype=torch.float64)
+        return images.to(memory_format=torch.channels_last), torch.randint(0, 2, (12,), generator=generator)
+
+    def step_alone(self, step: int) -> float:
+        seed_default_generator(77 * self.seed + step, CPU)
+        loss = self.task.step(self.alone, self.batch(step)).loss
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def turn(self, step: int) -> Turn:
+        return Turn(self.together, *self.batch(step), seed=77 * self.seed + step, at=step)
+
+
+def pairs(net: str, optimizer: str, count: int = 3, task: Task | None = None) -> list[Pair]:
+    found, make, task = [], OPTIMIZERS[optimizer], task or Classification(3)
+    for seed in range(count):
+        torch.manual_seed(seed)
+        alone = NETS[net]().to(torch.float64).to(memory_format=torch.channels_last).train()
+        own = copy.deepcopy(alone)
+        together = Copy(own, task, make(own.parameters()), lambda parameters: make(parameters.values()))
+        found.append(Pair(seed, alone, make(alone.parameters()), together, task))
+    return found
+
+
+def assert_same(pair: Pair, atol: float = 1e-9) -> None:
+    # a bias before batch normalisation has a gradient of rounding alone, which some optimizers make large
+    alone, together = pair.alone.state_dict(), pair.together.net.state_dict()
+    loose = {name for name in alone if name.endswith((".0.bias", "running_mean")) and "features" in name}
+    for name in alone.keys() - loose:
+        torch.testing.assert_close(
+            together[name], alone[name], atol=atol, rtol=0, msg=lambda text, n=name: f"{n}: {text}"
+        )
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_steps_at_once_are_those_of_single_runs(net: str, optimizer: str) -> None:
+    trained, shared = pairs(net, optimizer), SharedStep()
+    for step in range(5):
+        taken = shared.take({pair.seed: pair.turn(step) for pair in trained})
+        for pair in trained:
+            assert taken[pair.seed].loss.item() == pytest.approx(pair.step_alone(step), abs=1e-10)
+    for pair in trained:
+        assert_same(pair)
+
+
+@pytest.mark.parametrize("optimizer", set(OPTIMIZERS) - {"sgd", "adamw"})
+def test_every_optimizer_takes_its_own_steps(optimizer: str) -> None:
+    trained, shared = pairs("fc", optimizer), SharedStep()
+    for step in range(5):
+        shared.take({pair.seed: pair.turn(step) for pair in trained})
+        for pair in trained:
+            pair.step_alone(step)
+    for pair in trained:
+        assert_same(pair)
+
+
+def test_a_copy_that_leaves_takes_its_state_along_and_one_that_comes_later_is_caught_up_with() -> None:
+    trained, shared = pairs("cnn", "adamw", count=4), SharedStep()
+    at = dict.fromkeys(range(4), 0)
+
+    def turns(numbers: Iterable[int]) -> None:
+        taken = shared.take({number: trained[number].turn(at[number]) for number in numbers})
+        for number in taken:
+            at[number] += 1
+
+    for _ in range(3):
+        turns([0, 1])  # 2 and 3 come three steps later, as runs resumed from an older state
+    for _ in range(3):
+        turns([0, 1, 2, 3])
+    assert list(at.values()) == [3, 3, 3, 3]
+    for _ in range(2):
+        turns([0, 1, 2, 3])
+    turns([0, 2, 3])  # 1 has ended
+    for pair in trained:
+        for step in range(at[pair.seed]):
+            pair.step_alone(step)
+        assert_same(pair)
+    assert list(at.values()) == [6, 5, 6, 6]
+    # the state that a checkpoint of one copy takes is that of its run alone
+    mine, alone = trained[1].together.optimizer.state_dict(), trained[1].optimizer.state_dict()
+    assert mine["param_groups"] == alone["param_groups"]
+    for key, state in alone["state"].items():
+        assert {name: value.shape for name, value in state.items()} == {
+            name: value.shape for name, value in mine["state"][key].items()
+        }
+        assert mine["state"][key]["step"] == state["step"] == 5
+
+
+def test_a_copy_whose_loss_is_no_number_leaves_the_others_as_they_are() -> None:
+    trained, shared = pairs("cnn", "sgd"), SharedStep()
+    for step in range(4):
+        turns = {pair.seed: pair.turn(step) for pair in trained}
+        if step == 1:
+            turns[1] = Turn(turns[1].copy, turns[1].images * float("nan"), turns[1].target, turns[1].seed, step)
+        taken = shared.take(turns)
+        for pair in (trained[0], trained[2]):
+            pair.step_alone(step)
+    assert not torch.isfinite(taken[1].loss)
+    for pair in (trained[0], trained[2]):
+        assert_same(pair)
+
+
+def test_different_rates_are_kept_apart() -> None:
+    trained, shared = pairs("fc", "adamw"), SharedStep()
+    for step in range(4):
+        if step == 2:
+            for optimizer in (trained[1].optimizer, trained[1].together.optimizer):
+                optimizer.param_groups[0]["lr"] = 0.01
+        shared.take({pair.seed: pair.turn(step) for pair in trained})
+        for pair in trained:
+            pair.step_alone(step)
+    for pair in trained:
+        assert_same(pair)
+
+
+def test_tasks_that_take_other_than_a_nets_outputs_are_the_same_too() -> None:
+    NETS["one logit"] = lambda: FC(SHAPE, 1, hidden_features=(5,))
+    trained, shared = pairs("one logit", "sgd", task=Binary(2)), SharedStep()
+    for step in range(3):
+        shared.take({pair.seed: pair.turn(step) for pair in trained})
+        for pair in trained:
+            pair.step_alone(step)
+    for pair in trained:
+        assert_same(pair)
+
+
+class Branches(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = images.flatten(1)
+        return self.layer(features if features.sum() > 0 else -features)
+
+
+class Stacks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(128, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(torch.cat([images.flatten(1), images.flatten(1)], dim=1))
+
+
+class Loose(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(64, 3), nn.Parameter(torch.ones(1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1)) * self.scale
+
+
+@pytest.mark.parametrize(
+    ("net", "says"),
+    [
+        (Branches(), "cannot be traced"),
+        (Stacks(), "calls cat"),
+        (Loose(), "outside of a layer"),
+        (nn.Sequential(nn.Flatten(), nn.Bilinear(64, 64, 3)), "traced"),
+        (
+            nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="circular"), nn.Flatten(), nn.Linear(128, 3)),
+            "circular",
+        ),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(0.1), nn.Flatten(), nn.Linear(72, 3)), "given images"),
+        (nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, momentum=None), nn.Linear(64, 3)), "without a momentum"),
+    ],
+)
+def test_what_has_no_batched_form_is_refused_by_name(net: nn.Module, says: str) -> None:
+    with pytest.raises(NotInOnePassError, match=says):
+        require_net(net, SHAPE)
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_nets_that_can_be_computed_at_once_are_taken_and_left_as_they_are(net: str) -> None:
+    made = NETS[net]()
+    before = copy.deepcopy(made.state_dict())
+    require_net(made, SHAPE)
+    assert all(torch.equal(before[name], value) for name, value in made.state_dict().items())
