@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import single_line
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
 from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
+from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 
 OUTPUT_FOLDER = "comparison"
 
@@ -44,10 +46,11 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything found, sorted by path."""
+    """Everything found, sorted by path; `n_parsed` are records that no cache had."""
 
     jobs: tuple[Job, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    n_parsed: int = 0
 
     @property
     def sweeps(self) -> tuple[str, ...]:
@@ -87,22 +90,89 @@ def collect(folders: Sequence[Path]) -> Collection:
     Raises:
         NoRecordsError: A folder does not exist, or there is no record, good or bad, in any.
     """
-    require_records(folders)
-    jobs: dict[Path, Job] = {}
-    unreadable: dict[Path, Unreadable] = {}
-    for top in folders:
-        for folder in _record_folders(top):
-            identity = folder.resolve()
-            if identity in jobs or identity in unreadable:
-                continue
-            place = folder.relative_to(top.parent).as_posix() if folder != top else top.resolve().name
-            try:
-                jobs[identity] = Job(folder, place, read_record(folder))
-            except (ValueError, OSError, RecursionError) as error:
-                unreadable[identity] = Unreadable(place, one_line(single_line(error), length=300))
-    return Collection(
-        tuple(job for _, job in sorted(jobs.items())), tuple(found for _, found in sorted(unreadable.items()))
-    )
+    return Records(folders, is_cached=False).collected()
+
+
+class Records:
+    """The records at or below some folders: what is read of them is kept, here and beside the comparison.
+
+    Args:
+        folders: Sweeps, or folders of sweeps.
+        is_cached: Whether records are those of a `RecordCache`, to be read and not to be written.
+    """
+
+    def __init__(self, folders: Sequence[Path], *, is_cached: bool = True) -> None:
+        self.folders = tuple(folders)
+        self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
+        self._found: dict[str, Job | Unreadable] = {}
+        self._places: list[set[str]] = [set() for _ in folders]
+        self._is_complete = False
+
+    def collected(self, changed: Sequence[Path] | None = None) -> Collection:
+        """Everything that is there.
+
+        Args:
+            changed: The only folders whose record is new, has changed or is gone since the last time; None looks at
+                all.
+
+        Raises:
+            NoRecordsError: A folder does not exist, or there is no record, good or bad, in any.
+        """
+        before = self.n_parsed
+        if changed is None or not self._is_complete:
+            require_records(self.folders)
+            self._found, self._places = {}, [set() for _ in self.folders]
+            for place, top in enumerate(self.folders):
+                real = top.resolve()
+                for folder in _record_folders(top):
+                    self._read(place, folder, real)
+            self._is_complete = True
+        else:
+            for folder in dict.fromkeys(changed):
+                for place, top in enumerate(self.folders):
+                    if folder.absolute().is_relative_to(top.absolute()):
+                        self._read(place, top / folder.absolute().relative_to(top.absolute()), top.resolve(), again=True)
+        found = [self._found[identity] for identity in sorted(self._found, key=lambda text: text.split(os.sep))]
+        return Collection(
+            tuple(one for one in found if isinstance(one, Job)),
+            tuple(one for one in found if isinstance(one, Unreadable)),
+            self.n_parsed - before,
+        )
+
+    @property
+    def n_parsed(self) -> int:
+        """Number of records that no cache had."""
+        return sum(cache.records_parsed for cache in self.caches)
+
+    def save(self, place: int) -> None:
+        """Keep what was read of one of the folders, whose comparison is held by this process.
+
+        Nothing is kept where it cannot be written: it is read again.
+        """
+        if self.caches and self.caches[place].path.parent.is_dir():
+            with suppress(OSError):
+                self.caches[place].save(self._places[place])
+
+    def _read(self, place: int, folder: Path, real: Path, *, again: bool = False) -> None:
+        top = self.folders[place]
+        below = folder.relative_to(top)
+        identity = str(real / below)
+        if identity in self._found and not again:
+            return
+        name = (below.as_posix() if top.name == "" else f"{top.name}/{below.as_posix()}") if folder != top else real.name
+        try:
+            if self.caches:
+                record = self.caches[place].record(folder, below.as_posix())
+            else:
+                record = read_record(folder)
+            self._found[identity] = Job(folder, name, record)
+            self._places[place].add(below.as_posix())
+        except FileNotFoundError:
+            self._found.pop(identity, None)
+            if not again:
+                raise
+        except (ValueError, OSError, RecursionError) as error:
+            self._found[identity] = Unreadable(name, one_line(single_line(error), length=300))
 
 
 def _record_folders(top: Path) -> Iterator[Path]:

@@ -7,12 +7,17 @@ learning rate that comes with the model. `setting_differences` finds that, so th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.runs.record_cache import KeptRecord
+
+# Of sections that records of a cache share: the section itself, so that its identity stays its own, and its settings.
+_known_sections: dict[tuple[str, int], tuple[Any, Mapping[str, str]]] = {}
+_MOST_SECTIONS = 200_000
 
 
 def leaf(config: Mapping[str, Any], key: str) -> str | None:
@@ -45,9 +50,9 @@ def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, 
     """
     values: dict[str, dict[str, set[str]]] = {}
     for label, records in groups.items():
-        for record in records:
-            for key, value in relevant(record.config).items():
-                values.setdefault(key, {}).setdefault(label, set()).add(leaf_text(value))
+        for section in _sections(records):
+            for key, text in section.items():
+                values.setdefault(key, {}).setdefault(label, set()).add(text)
     found = {
         key: {label: next(iter(options)) for label, options in by_group.items()}
         for key, by_group in values.items()
@@ -55,6 +60,25 @@ def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, 
         and (len(by_group) < len(groups) or len(set.union(*by_group.values())) > 1)
     }
     return {key: by_group for key, by_group in sorted(found.items()) if not _is_copy(key, found)}
+
+
+def _sections(records: Sequence[RunRecord]) -> Iterator[Mapping[str, str]]:
+    """The relevant settings of the distinct sections of some configs, as texts by dotted key.
+
+    Records of a cache share the sections that are alike, so that of many records few are looked at.
+    """
+    distinct = {(key, id(value)): value for record in records for key, value in record.config.items()}
+    for (key, identity), value in distinct.items():
+        known = _known_sections.get((key, identity))
+        if known is None or known[0] is not value:
+            texts = {name: leaf_text(found) for name, found in relevant({key: value}).items()}
+            if not isinstance(records[0], KeptRecord):  # a config of somebody's own may be changed
+                yield texts
+                continue
+            if len(_known_sections) >= _MOST_SECTIONS:
+                _known_sections.clear()
+            known = _known_sections[key, identity] = (value, texts)
+        yield known[1]
 
 
 def _is_copy(key: str, found: Mapping[str, Mapping[str, str]]) -> bool:

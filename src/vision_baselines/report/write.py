@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.ablation import Ablation, read_ablation
-from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, collect, require_readable, require_records
+from vision_baselines.comparison.collection import (
+    OUTPUT_FOLDER,
+    Collection,
+    Records,
+    require_readable,
+    require_records,
+)
 from vision_baselines.comparison.decided import decided, looks, require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.search import Search, read_search
@@ -22,19 +29,23 @@ from vision_baselines.comparison.table import ComparisonTable, tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
 from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
+from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.lock import LOCK_PATTERN, exclusive
+from vision_baselines.storage.lock import LOCK_PATTERN, RunLockedError, exclusive
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+log = logging.getLogger(__name__)
+
 PICTURES = "pictures"
+_MANY = 1_000
 LATEX_FILE = "comparison.tex"
 # What `compare` leaves in a folder, by path below it.
 _WRITTEN = re.compile(
     rf"(jobs|groups|epochs|classes|effects|interactions)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
-    rf"|{re.escape(outcomes.CACHE_FILE)}|{LOCK_PATTERN}|{re.escape(WRITTEN_FILE)}"
+    rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(RECORDS_FILE)}|{LOCK_PATTERN}|{re.escape(WRITTEN_FILE)}"
 )
 
 
@@ -104,6 +115,8 @@ def compare(
     equivalence: float | None = None,
     pictures: bool = True,
     as_given: bool = False,
+    records: Records | None = None,
+    changed: Sequence[Path] | None = None,
 ) -> Comparison:
     """Compare every record at or below `folders` and write the result.
 
@@ -128,6 +141,8 @@ def compare(
         pictures: Also draw. Without, the page is complete but for its figures, TensorBoard keeps the last
             ones, and Matplotlib is not imported.
         as_given: Whether this is the sweep's own comparison, whose options are those given and no others.
+        records: Those of `folders`, where a process compares them again and again.
+        changed: The only folders of runs that are new or have changed since `records` were compared last.
 
     Raises:
         NoRecordsError: A folder does not exist, or none has a record.
@@ -137,7 +152,9 @@ def compare(
         StorageError: The result cannot be written.
     """
     folders = [Path(folder) for folder in folders]
-    require_records(folders)
+    if records is None or changed is None:
+        require_records(folders)
+    records = records or Records(folders)
     own_folder = folders[0] / OUTPUT_FOLDER
     given = {
         "group_by": group_by, "metric": metric, "select": select, "baseline": baseline, "over": over,
@@ -146,7 +163,12 @@ def compare(
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
         with exclusive(Path(out) if out is not None else own_folder, wait=True):
-            collection, caches = collect(folders), [folder / OUTPUT_FOLDER for folder in folders]
+            collection, caches = records.collected(changed), [folder / OUTPUT_FOLDER for folder in folders]
+            if collection.n_parsed >= _MANY:
+                log.warning(
+                    "read %s records for the first time; the next comparison reads those that are new",
+                    f"{collection.n_parsed:,}",
+                )
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
             before = outcomes.derived_of(collection.jobs)
@@ -169,10 +191,11 @@ def compare(
                 from vision_baselines.report.tensorboard import write_columns
 
                 files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
-                if not as_given:
+                if not as_given and collection.n_parsed:  # the others have been completed before
                     _complete_rows(collection)
             note_written(target, {path.relative_to(target).as_posix(): path.read_bytes() for path in files})
             written = Comparison(table, target, tuple(files))
+            _save(records, held=own_folder if out is None else Path(out))
             cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
             is_unlisted = cache.is_file() and cache.name not in (read_written(cache.parent) or {})
             if is_unlisted or outcomes.derived_of(collection.jobs) != before:
@@ -225,10 +248,21 @@ def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) 
         NoRecordsError: A folder does not exist, or none has a record.
         UnknownNameError: An option names what no record has.
     """
-    collection = collect(folders)
+    collection = Records(folders).collected()
     require_readable(collection.jobs, collection.unreadable)
     own = _recorded_options(collection) if options is None else {}
     return _with_looks(_tabulated(collection, own, options or {}, folders)[0], folders)
+
+
+def _save(records: Records, held: Path) -> None:
+    """Keep what was read beside the comparisons of the folders; `held` is a folder that this process holds."""
+    for place, top in enumerate(records.folders):
+        own = top / OUTPUT_FOLDER
+        try:
+            with nullcontext() if own == held else exclusive(own) if own.is_dir() else nullcontext():
+                records.save(place)
+        except (RunLockedError, OSError):  # another process compares it, and keeps what it reads
+            continue
 
 
 def _complete_rows(collection: Collection) -> None:

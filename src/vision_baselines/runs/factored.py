@@ -18,6 +18,9 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
     own: list[dict[str, Any]] = [{} for _ in items]
     for key in dict.fromkeys(key for item in items for key in item):
         values = [item.get(key) for item in items]
+        if all(value is values[0] for value in values) and values[0] not in (None, {}):
+            shared[key] = values[0]  # one object for all, as records of a cache have them
+            continue
         if not all(key in item for item in items):
             parts = None
         elif all(isinstance(value, Mapping) and value for value in values):

@@ -26,7 +26,7 @@ from vision_baselines.storage.reading import read_regular
 
 RECORD_FILE: Final = places.RECORD_FILE
 FRESH_SEEDS = "fresh_seeds"  # the folder in a sweep's of runs that are reported and choose nothing
-_MOST_BYTES = 2**25  # a matrix of 1,000 classes takes a fifth of it
+MOST_BYTES = 2**25  # of a record: a matrix of 1,000 classes takes a fifth of it
 
 
 class Status(StrEnum):
@@ -295,10 +295,23 @@ def read_record(folder: Path) -> RunRecord:
     """
     path = folder / RECORD_FILE
     try:
-        raw = json.loads(read_regular(path, most_bytes=_MOST_BYTES))
+        content = read_regular(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a run record: {error}") from error
+    return parsed_record(content, path)
+
+
+def parsed_record(content: bytes, path: Path) -> RunRecord:
+    """The record that the file at `path` has as its content.
+
+    Raises:
+        ValueError: It is not a record, or of a schema newer than this version knows.
+    """
+    try:
+        raw = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not is_known(version):

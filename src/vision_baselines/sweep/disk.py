@@ -22,6 +22,7 @@ from vision_baselines.report.write import PICTURES, is_comparison_file
 from vision_baselines.report.written import WRITTEN_FILE, read_written
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, own_files, written_files
 from vision_baselines.runs.fingerprint import fingerprint
+from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
 from vision_baselines.runs.replaced import replaced_files
 from vision_baselines.storage.atomic import is_leftover
@@ -190,7 +191,7 @@ def _look_at_comparison(folder: Path, disk: Disk, *, held: bool = False) -> None
         return
     known = [name for name in files if name in listed and is_comparison_file(name)]
     same = [name for name in known if _digest(folder / name) == listed[name]]
-    ours = LOCK_FILES | {WRITTEN_FILE}
+    ours = LOCK_FILES | {WRITTEN_FILE, RECORDS_FILE}
     _leave(disk, folder, set(known) - set(same), "changed since the comparison wrote it")
     _leave(disk, folder, set(files) - set(known) - ours, "not of this comparison")
     if same and any(_is_finished(path.parent) for path in top.parent.glob(f"*/{RECORD_FILE}")):

@@ -1,0 +1,302 @@
+"""What a comparison has read of many records, kept beside it so that only new ones are read again.
+
+A line holds a record's own text, compacted; it is found by the SHA-256 of ``run.json``, so it is right for good. Which
+content a folder has is known by the file's size, times and inode (as git's index does); a file that was written within
+the last seconds before it was read may change again without a new time, so its signature is not believed yet and
+its content is hashed once more. A copy of the folder has other inodes: every record is then hashed once, and none is
+parsed.
+
+The file is appended to, a checksum before each line. A torn line ends what is believed; the next writer cuts it off.
+Another schema, or other code that reads records, has another first line, and the file is written anew. Nothing in it
+can do harm: lines are validated like records. It may be deleted at any time.
+
+Parts that many records share (the code's digests, sections of the config) are one object for all, and what only
+figures ask for (`DEFERRED`) stays compressed until it is asked for: 10,000 records take 100 MB instead of a gigabyte.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import __version__ as core_version
+
+from vision_baselines.runs import fingerprint, migrations
+from vision_baselines.runs import record as record_module
+from vision_baselines.runs.record import MOST_BYTES, RECORD_FILE, Curve, EpochRow, RunRecord, parsed_record, read_record
+from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.storage.reading import read_regular
+
+CACHE_FILE: Final = ".records.cache"
+DEFERRED: Final = ("history", "curves", "confusion")
+_VERSION = 1
+_MOST_CACHE_BYTES = 2**32
+_SLACK_BYTES = 2**20  # below it a file is not written anew for what is outdated in it
+_SHARED = ("environment", "code", "data", "class_names", "task", "parameters", "files", "command", "choices")
+# Longer than a file system's clock ticks (2 s on FAT) and than clocks of a file server are usually apart.
+_SETTLED_NS = 10 * 10**9
+
+Signature = tuple[int, int, int, int]
+
+
+class _Deferred(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    history: list[EpochRow]
+    curves: dict[str, Curve]
+    confusion: list[list[int]] | None
+
+
+class KeptRecord(RunRecord):
+    """A record whose `DEFERRED` fields are unpacked when they are asked for; it is read, never written."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A deferred field; anything else as ever."""
+            if name not in DEFERRED:
+                return super().__getattr__(name)
+            try:
+                return getattr(_unpacked(self.__dict__[_PACKED]), name)
+            except (ValueError, zlib.error):  # nothing that this project wrote
+                return getattr(read_record(self.__dict__[_FOLDER]), name)
+
+
+_PACKED, _FOLDER = "_packed", "_folder"
+
+
+class RecordCache:
+    """The records at or below one folder, as far as they are known.
+
+    Attributes:
+        path: Of the cache.
+        files_opened: Number of records whose content was read.
+        bytes_read: Of their content.
+        records_parsed: Number of those that the cache did not have.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files_opened = self.bytes_read = self.records_parsed = 0
+        self._records: dict[str, RunRecord] = {}
+        self._parts: dict[str, Any] = {}
+        self._places: dict[str, tuple[Signature, bool, str]] = {}
+        self._lines: dict[str, bytes] = {}  # of each key, what the file has or will have
+        self._new: list[bytes] = []
+        self._size: int | None = None  # of what is believed in the file; None: it is to be written anew
+        self._is_loaded = False
+
+    def load(self) -> None:
+        """Take over what the file has, once; one that is damaged or of another version is passed over."""
+        if self._is_loaded:
+            return
+        self._is_loaded = True
+        try:
+            content = read_regular(self.path, most_bytes=_MOST_CACHE_BYTES)
+        except (OSError, ValueError):
+            return
+        end = content.find(b"\n") + 1
+        if content[:end] != _header():
+            return
+        while (stop := content.find(b"\n", end) + 1) > end:
+            line = content[end:stop]
+            if not self._take(line):
+                break
+            end = stop
+        self._size = end
+
+    def record(self, folder: Path, place: str) -> RunRecord:
+        """The record in `folder`, which is called `place` here.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: It is not a record, or of a schema newer than this version knows.
+        """
+        self.load()
+        path = folder / RECORD_FILE
+        found = path.stat()
+        signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        known = self._places.get(place)
+        if known is not None and known[:2] == (signature, True) and (kept := self._records.get(known[2])) is not None:
+            kept.__dict__.setdefault(_FOLDER, folder)
+            return kept
+        is_settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
+        content = _content(path)
+        self.files_opened, self.bytes_read = self.files_opened + 1, self.bytes_read + len(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 not in self._records:
+            self.records_parsed += 1
+            record = parsed_record(content, path)
+            try:
+                self._add(sha256, record)
+            except (PydanticSerializationError, ValueError):  # text that is not UTF-8: it is read each time
+                return record
+        entry = (signature, is_settled, sha256)
+        if known != entry:
+            self._write(f"f{place}", {"f": place, "s": signature, "ok": is_settled, "r": sha256})
+            self._places[place] = entry
+        self._records[sha256].__dict__[_FOLDER] = folder
+        return self._records[sha256]
+
+    def save(self, places: Iterable[str]) -> None:
+        """Write what is new; for the only writer of the folder.
+
+        Args:
+            places: Of all records that are there; what is known of others is dropped when the file is written anew.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        if self._size is not None and not self._new:
+            return
+        if self._size is None or not self._append():
+            self._forget(set(places))
+            content = _header() + b"".join(self._lines.values())
+            write_atomically(self.path, content)
+            self._size = len(content)
+        self._new = []
+
+    def _append(self) -> bool:
+        """Append the new lines; whether the file was what was left there, and small enough to go on with."""
+        live = sum(map(len, self._lines.values()))
+        new = b"".join(self._new)
+        if self._size is None or self._size + len(new) > 2 * live + _SLACK_BYTES:
+            return False
+        flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            with os.fdopen(os.open(self.path, flags), "r+b") as file:
+                if file.seek(0, os.SEEK_END) < self._size:
+                    return False
+                file.truncate(self._size)  # what was torn
+                file.seek(self._size)
+                file.write(new)
+        except OSError:
+            return False
+        self._size += len(new)
+        return True
+
+    def _forget(self, places: set[str]) -> None:
+        """Drop folders that are gone, and records and parts that no folder has."""
+        self._places = {place: entry for place, entry in self._places.items() if place in places}
+        kept = {sha256 for *_, sha256 in self._places.values()}
+        self._records = {sha256: record for sha256, record in self._records.items() if sha256 in kept}
+        keys = {f"f{place}" for place in self._places} | {f"r{sha256}" for sha256 in self._records}
+        lines = {key: line for key, line in self._lines.items() if key in keys}
+        used = {part for key in lines if key[0] == "r" for part in _parts_of(from_json(lines[key][9:]))}
+        parts = {key: line for key, line in self._lines.items() if key[0] == "p" and key[1:] in used}
+        self._lines = parts | dict(sorted(lines.items(), key=lambda item: item[0][0] == "f"))
+
+    def _add(self, sha256: str, record: RunRecord) -> None:
+        plain = from_json(record.model_dump_json())
+        deferred = json.dumps({name: plain.pop(name) for name in DEFERRED}, separators=(",", ":"), allow_nan=True)
+        packed = base64.b64encode(zlib.compress(deferred.encode(), 1)).decode()
+        shared = {name: self._part(plain.pop(name)) for name in _SHARED}
+        config = {key: self._part(value) for key, value in plain.pop("config").items()}
+        line = {"r": sha256, "own": plain, "shared": shared, "config": config, "later": packed}
+        self._records[sha256] = self._made(from_json(self._write(f"r{sha256}", line)))
+
+    def _part(self, value: Any) -> str:
+        text = json.dumps(value, separators=(",", ":"), allow_nan=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        if digest not in self._parts:
+            self._parts[digest] = value
+            self._write(f"p{digest}", {"p": digest, "v": value})
+        return digest
+
+    def _write(self, key: str, entry: dict[str, Any]) -> bytes:
+        text = json.dumps(entry, separators=(",", ":"), allow_nan=True).encode()
+        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        self._lines[key] = line
+        self._new.append(line)
+        return text
+
+    def _take(self, line: bytes) -> bool:
+        """Whether a line is whole, and is one of this version."""
+        if line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
+            return False
+        try:
+            entry = from_json(line[9:-1], cache_strings="keys")
+            if "p" in entry:
+                self._parts[entry["p"]], key = entry["v"], f"p{entry['p']}"
+            elif "f" in entry:
+                size, mtime, ctime, inode = entry["s"]
+                self._places[entry["f"]] = ((size, mtime, ctime, inode), entry["ok"] is True, entry["r"])
+                key = f"f{entry['f']}"
+            else:
+                self._records[entry["r"]], key = self._made(entry), f"r{entry['r']}"
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return False
+        self._lines[key] = line
+        return True
+
+    def _made(self, entry: dict[str, Any]) -> RunRecord:
+        """The record of a line.
+
+        Raises:
+            ValueError: It is not one, or a part is missing.
+        """
+        parts = {name: self._parts_as(name, entry["shared"][name]) for name in _SHARED}
+        own = KeptRecord.model_validate({**entry["own"], "config": {}, "environment": parts["environment"]})
+        values = own.__dict__
+        values |= parts
+        values["config"] = {key: self._parts[digest] for key, digest in entry["config"].items()}
+        for name in DEFERRED:
+            del values[name]
+        values[_PACKED] = base64.b64decode(entry["later"])
+        return own
+
+    def _parts_as(self, name: str, digest: str) -> Any:
+        """A part as a field of a record: one object for all that share it."""
+        key = f"{name} {digest}"
+        if key not in self._parts:
+            self._parts[key] = _field(name)(self._parts[digest])
+        return self._parts[key]
+
+
+def _parts_of(entry: dict[str, Any]) -> Iterable[str]:
+    return (*entry["shared"].values(), *entry["config"].values())
+
+
+@cache
+def _field(name: str) -> Callable[[Any], Any]:
+    return TypeAdapter(RunRecord.model_fields[name].annotation).validate_python
+
+
+@lru_cache(maxsize=64)
+def _unpacked(packed: bytes) -> _Deferred:
+    unpacker = zlib.decompressobj()
+    return _Deferred.model_validate_json(unpacker.decompress(packed, MOST_BYTES))
+
+
+def _content(path: Path) -> bytes:
+    """The content of a record.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It cannot be read.
+    """
+    try:
+        return read_regular(path, most_bytes=MOST_BYTES)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a run record: {error}") from error
+
+
+@cache
+def _header() -> bytes:
+    """The first line: a digest of what decides how a record is read."""
+    digest = hashlib.sha256(f"{_VERSION} {core_version} {migrations.SCHEMA_VERSION}".encode())
+    for module in (__file__, record_module.__file__, migrations.__file__, fingerprint.__file__):
+        digest.update(Path(str(module)).read_bytes())
+    return b"records %s\n" % digest.hexdigest().encode()
