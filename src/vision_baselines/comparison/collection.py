@@ -128,11 +128,12 @@ class Records:
                     self._read(place, folder, real)
             self._is_complete = True
         else:
-            for folder in dict.fromkeys(changed):
+            for folder in dict.fromkeys(path.absolute() for path in changed):
                 for place, top in enumerate(self.folders):
-                    if folder.absolute().is_relative_to(top.absolute()):
-                        self._read(place, top / folder.absolute().relative_to(top.absolute()), top.resolve(), again=True)
-        found = [self._found[identity] for identity in sorted(self._found, key=lambda text: text.split(os.sep))]
+                    if folder.is_relative_to(top.absolute()):
+                        below = folder.relative_to(top.absolute())
+                        self._read(place, top / below, top.resolve(), again=True)
+        found = [self._found[identity] for identity in sorted(self._found, key=_parts)]
         return Collection(
             tuple(one for one in found if isinstance(one, Job)),
             tuple(one for one in found if isinstance(one, Unreadable)),
@@ -159,12 +160,9 @@ class Records:
         identity = str(real / below)
         if identity in self._found and not again:
             return
-        name = (below.as_posix() if top.name == "" else f"{top.name}/{below.as_posix()}") if folder != top else real.name
+        name = real.name if folder == top else f"{top.name}/{below.as_posix()}".lstrip("/")
         try:
-            if self.caches:
-                record = self.caches[place].record(folder, below.as_posix())
-            else:
-                record = read_record(folder)
+            record = self.caches[place].record(folder, below.as_posix()) if self.caches else read_record(folder)
             self._found[identity] = Job(folder, name, record)
             self._places[place].add(below.as_posix())
         except FileNotFoundError:
@@ -173,6 +171,11 @@ class Records:
                 raise
         except (ValueError, OSError, RecursionError) as error:
             self._found[identity] = Unreadable(name, one_line(single_line(error), length=300))
+
+
+def _parts(identity: str) -> list[str]:
+    """The order of paths, without the cost of a path: there may be thousands."""
+    return identity.split(os.sep)  # noqa: PTH206
 
 
 def _record_folders(top: Path) -> Iterator[Path]:

@@ -168,7 +168,7 @@ class RecordCache:
 
     def _append(self) -> bool:
         """Append the new lines; whether the file was what was left there, and small enough to go on with."""
-        live = sum(map(len, self._lines.values()))
+        live = sum(len(self._lines[f"r{sha256}"]) for sha256 in {sha256 for *_, sha256 in self._places.values()})
         new = b"".join(self._new)
         if self._size is None or self._size + len(new) > 2 * live + _SLACK_BYTES:
             return False

@@ -22,8 +22,8 @@ from vision_baselines.report.write import PICTURES, is_comparison_file
 from vision_baselines.report.written import WRITTEN_FILE, read_written
 from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, own_files, written_files
 from vision_baselines.runs.fingerprint import fingerprint
-from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
+from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
 from vision_baselines.runs.replaced import replaced_files
 from vision_baselines.storage.atomic import is_leftover
 from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE, LOCK_FILES, RunLockedError, exclusive, holder
