@@ -269,7 +269,8 @@ def _parts_of(entry: dict[str, Any]) -> Iterable[str]:
 
 @cache
 def _field(name: str) -> Callable[[Any], Any]:
-    return TypeAdapter(RunRecord.model_fields[name].annotation).validate_python
+    adapter: TypeAdapter[Any] = TypeAdapter(RunRecord.model_fields[name].rebuild_annotation())
+    return adapter.validate_python
 
 
 @lru_cache(maxsize=64)
