@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
 
+from vision_baselines.runs import environment
 from vision_baselines.runs.record import (
     Environment,
     RunRecord,
@@ -141,3 +144,28 @@ def test_the_present_is_reported_in_utc_to_the_second():
     moment = now()
     assert moment.tzinfo is UTC
     assert moment.microsecond == 0
+
+
+def test_the_commit_and_whether_files_differ_are_those_that_git_tells(tmp_path, monkeypatch):
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    place = tmp_path / "here.py"
+    place.write_text("")
+    monkeypatch.setattr(environment, "__file__", str(place))
+    ask = environment.git_state.__wrapped__
+
+    def git(*words):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert ask() == (None, None)
+    git("init", "-q")
+    assert ask() == (None, None)
+    git("add", "here.py")
+    assert ask() == (None, None)
+    git("commit", "-qm", "one")
+    assert ask() == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "untracked.py").write_text("")
+    assert ask() == (git("rev-parse", "HEAD"), False)
+    place.write_text("x = 1")
+    assert ask() == (git("rev-parse", "HEAD"), True)

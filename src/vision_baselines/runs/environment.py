@@ -147,9 +147,11 @@ def git_state() -> tuple[str | None, bool | None]:
     try:
         if not git("ls-files", "--", __file__):
             return None, None  # an installed copy inside somebody else's repository
-        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+        lines = git("status", "--porcelain=v2", "--branch", "--untracked-files=no").splitlines()
     except (OSError, subprocess.SubprocessError):
         return None, None
+    [commit] = [line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid ")]
+    return (None, None) if commit == "(initial)" else (commit, any(not line.startswith("#") for line in lines))
 
 
 def peak_memory_bytes(device: torch.device) -> int | None:
