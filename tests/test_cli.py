@@ -69,7 +69,7 @@ def asked(python, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("words", MISTAKES)
 def test_a_mistake_is_answered_in_one_or_two_lines_and_exit_code_2(asked, words):
     answer = asked[0][words]
@@ -81,7 +81,7 @@ def test_a_mistake_is_answered_in_one_or_two_lines_and_exit_code_2(asked, words)
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(("words", "named"), MISTAKES.items())
 def test_the_answer_to_a_mistake_names_what_is_wrong_and_what_is_right(asked, words, named):
     for word in named:
@@ -180,7 +180,7 @@ def test_a_diverging_run_is_exit_code_4_and_names_the_learning_rate(started):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("case", ["too small", "no such option"])
 def test_what_a_class_refuses_is_a_mistake_in_the_config(started, case):
     answer = started[0][case]

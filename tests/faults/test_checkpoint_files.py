@@ -82,7 +82,7 @@ CASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(("row", "how"), CASES)
 def test_rows_12_13_a_damaged_state_is_named_and_the_one_before_it_is_used(resume, folder, stopped, row, how):
     damage, reason = DAMAGE[row][how]
@@ -96,7 +96,7 @@ def test_rows_12_13_a_damaged_state_is_named_and_the_one_before_it_is_used(resum
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(("row", "how"), CASES)
 def test_rows_12_13_where_every_state_is_damaged_nothing_is_trained_unasked(
     resume, run_command, folder, noted, row, how
@@ -145,7 +145,7 @@ def pickled(path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("forced", [False, True], ids=["", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1"])
 @pytest.mark.parametrize("write", [zipped, pickled])
 def test_row_14_a_checkpoint_that_runs_code_is_refused_and_not_run(resume, monkeypatch, tmp_path, noted, write, forced):
@@ -192,7 +192,7 @@ def test_row_15_state_of_no_plain_type_is_refused_by_its_key_before_it_is_writte
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     "words",
     [
@@ -211,7 +211,7 @@ def test_row_16_every_checkpoint_loads_with_weights_only(run_command, folder, wo
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     ("word", "said"),
     [

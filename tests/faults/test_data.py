@@ -49,7 +49,7 @@ def said(answer, *words, code=3):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     ("what", "damage"),
     [
@@ -120,7 +120,7 @@ def test_row_45_num_classes_is_held_against_the_data(mnist, raw, noted):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     ("word", "named"),
     [
@@ -212,7 +212,7 @@ def test_row_43_an_empty_class_is_named(own_pictures, pictures, noted):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("hidden", [False, True], ids=["single", "hidden"])
 def test_row_43_fewer_than_two_classes_are_refused(own_pictures, pictures, noted, hidden):
     other = pictures / "train" / "red"

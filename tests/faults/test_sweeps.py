@@ -91,7 +91,6 @@ def dict_of(words):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_row_23_a_job_that_raises_leaves_the_others_to_finish(again):
     assert again[0].answer.code == 4, again[0].answer
     assert sorted(again[0].starts) == ["0", "1"]
@@ -102,7 +101,6 @@ def test_row_23_a_job_that_raises_leaves_the_others_to_finish(again):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_row_25_a_partly_failed_sweep_again_runs_what_is_missing_alone(again):
     assert again[1].answer.code == 0, again[1].answer
     assert again[1].starts[2:] == ["1"]
@@ -110,7 +108,6 @@ def test_row_25_a_partly_failed_sweep_again_runs_what_is_missing_alone(again):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_row_24_a_finished_sweep_again_runs_no_job(again):
     assert again[2].answer.code == 0
     assert again[2].starts == again[1].starts

@@ -146,7 +146,6 @@ def test_every_way_to_end_is_reported_and_ends_no_other_job(targets, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_open_files_and_threads_stay_flat_over_fifty_jobs(targets, tmp_path):
     counts = []
 
