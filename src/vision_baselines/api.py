@@ -157,6 +157,13 @@ class Comparison:
 
         return jobs_frame(self.content)
 
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row a part that was left out of some runs (``ablate=``): what it is worth; empty where none was."""
+        from vision_baselines.report.frames import effects_frame
+
+        return effects_frame(self.content)
+
     def _repr_html_(self) -> str:
         from html import escape
 

@@ -378,8 +378,7 @@ def test_intervals_hold_at_once_and_claims_are_right_in_made_up_sweeps(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [3, 5, 10])
-@pytest.mark.parametrize("worth", [{}, SOME], ids=["nothing", "some"])
+@pytest.mark.parametrize(("seeds", "worth"), [(3, {}), (5, {}), (10, {}), (5, SOME)])
 def test_intervals_hold_at_once_in_many_made_up_sweeps(runs, seeds, worth):
     n = 2000
     found = simulated(runs, n, seeds=seeds, worth=worth, seed=seeds)

@@ -234,13 +234,15 @@ REFUSED = (
         "CSVLogger",
     ),
 )
-# Tried by tests/comparison/test_until_decided.py and tests/search.
+# Tried by tests/comparison/test_until_decided.py, tests/search and tests/sweep/test_ablation.py.
 SWEEPERS = (
     "| hydra/sweeper | `-m hydra/sweeper=until_decided seed=auto comparison.max_seeds=30` | supported | seeds are "
     "added in rounds until every group is decided against the baseline; interrupted and resumed to the same "
     "decisions |",
     "| hydra/sweeper | `-m hydra/sweeper=search search.trials=30 search.seeds=2` | supported | one that was killed "
     "has the trials of one that was not, no run twice (one job at a time) |",
+    "| ablate | `-m seed=0,1,2 'ablate={dropout: model.dropout=0, norm: model.norm=none}'` | supported | the full runs "
+    "and those without each part, ordinary runs; hydra/sweeper=paired and until_decided heed it |",
 )
 # Tried by a test of its own: a clock cannot be the same twice.
 OTHER = {

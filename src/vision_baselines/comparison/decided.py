@@ -31,7 +31,13 @@ def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable
     table = replace(table, equivalence=found.equivalence)
     rows = tuple(_looked_at(row, found.last(row.label), table) for row in table.rows)
     by_runs = {_folders(row): row for row in rows}
-    effects = tuple(_decided_effect(effect, by_runs.get(_folders(effect.without))) for effect in table.effects)
+    baseline = next((_folders(row) for row in rows if row.label == table.baseline), None)
+    effects = tuple(
+        _decided_effect(effect, by_runs.get(_folders(effect.without)))
+        if effect.full is not None and _folders(effect.full) == baseline
+        else effect
+        for effect in table.effects
+    )
     untested = tuple(_untested(interaction) for interaction in table.interactions)
     return replace(table, rows=rows, effects=effects, interactions=untested)
 

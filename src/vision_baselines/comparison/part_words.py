@@ -10,7 +10,7 @@ from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import Interaction, PartEffect
 
-_MOST = 4  # claims of a kind that a sentence spells out
+_MOST, _MOST_NAMES = 4, 12  # claims of a kind that a sentence spells out, and parts of which nothing can be said
 
 
 def is_gain(difference: PairedDifference | None, metric: Metric) -> bool | None:
@@ -136,11 +136,11 @@ def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:
     rest = by_gain[None]
     unclear = [effect for effect in rest if effect_verdict(effect, metric) == "cannot tell"]
     if len(unclear) > 1:
-        said.append(f"{listed([effect.name for effect in unclear], _MOST)} cannot be told from nothing")
+        said.append(f"{listed([effect.name for effect in unclear], _MOST_NAMES)} cannot be told from nothing")
         rest = [effect for effect in rest if effect not in unclear]
     few = [effect for effect in rest if effect_verdict(effect, metric) in ("too few pairs", "no pairs")]
     if len(few) > 1:
-        names = listed([effect.name for effect in few], _MOST)
+        names = listed([effect.name for effect in few], _MOST_NAMES)
         said.append(f"{names} cannot be judged: it takes at least {MIN_PAIRS} seeds with and without a part")
         rest = [effect for effect in rest if effect not in few]
     return said + [effect_words(effect, metric) for effect in rest]

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
-from vision_baselines.comparison.ablation import Ablation, Setting, settings_of
+from vision_baselines.comparison.ablation import Ablation, settings_of
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.evidence import examined, over_images
-from vision_baselines.comparison.grouping import Group, find_group, group_jobs
+from vision_baselines.comparison.grouping import Group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import (
     Interaction,
@@ -23,6 +23,8 @@ from vision_baselines.comparison.part_effects import (
     n_tested,
     with_interval,
 )
+from vision_baselines.comparison.reference import DEFAULT_BASELINE as DEFAULT_BASELINE
+from vision_baselines.comparison.reference import answered_below, baseline_of
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.search import Search
@@ -31,8 +33,6 @@ from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import TaskFacts
-
-DEFAULT_BASELINE = "model=fc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def tabulate(
         raise UnknownNameError.of("metric", metric, names)
     selection, not_ranked = selection_of(collection.jobs, select)
     settings = settings_of(ablation, collection.jobs, compared) if ablation is not None else []
-    chosen = _baseline(groups, baseline, settings)
+    chosen = baseline_of(groups, baseline, settings)
     shown = {metric, *(job.record.selection_metric for job in collection.jobs), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
     modes = {name: metric_of(collection.jobs, name) or Metric(name) for name in summarised}
@@ -244,7 +244,9 @@ def tabulate(
         effects=tuple(effects_of(ablation, settings, compared)) if ablation is not None else (),
         interactions=tuple(interactions_of(ablation, settings, compared)) if ablation is not None else (),
     )
-    return _compared(table, _answered_below(table, settings) if baseline is None else frozenset())
+    return _compared(
+        table, answered_below(table.rows, chosen, settings, table.effects) if baseline is None else frozenset()
+    )
 
 
 def _not_candidates(rows: Sequence[GroupRow], search: Search | None) -> frozenset[str]:
@@ -265,22 +267,6 @@ def _not_candidates(rows: Sequence[GroupRow], search: Search | None) -> frozense
 def _holding(rows: Sequence[GroupRow], folders: Sequence[str]) -> str | None:
     """The group that all these jobs are in."""
     return next((row.label for row in rows if {*folders} <= {job.folder.name for job in row.jobs}), None)
-
-
-def _answered_below(table: ComparisonTable, settings: Sequence[Setting]) -> frozenset[str]:
-    """Groups that lack parts, but for those whose effect is their difference to the baseline.
-
-    What they are compared with is the full run of their own setting, or they are one of the four of an interaction.
-    """
-    of_baseline = {job.folder for row in table.rows if row.label == table.baseline for job in row.jobs}
-    effects = {(effect.setting, frozenset(effect.parts)) for effect in table.effects}
-    elsewhere = set()
-    for setting in settings:
-        is_baseline = setting.full is not None and {job.folder for job in setting.full.jobs} <= of_baseline
-        for lacking, row in setting.rows.items():
-            if lacking and not (is_baseline and (setting.label, lacking) in effects):
-                elsewhere |= {job.folder for job in row.jobs}
-    return frozenset(row.label for row in table.rows if {job.folder for job in row.jobs} <= elsewhere)
 
 
 def _compared(table: ComparisonTable, not_here: frozenset[str]) -> ComparisonTable:
@@ -330,16 +316,6 @@ def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job
         if kept := tuple(job for job in jobs if job.record.seed not in used):
             fresh.append(replace(group, label=fresh_label(group.label), jobs=kept))
     return ordinary, fresh, tuple(stale)
-
-
-def _baseline(groups: Sequence[Group], wanted: str | None, settings: Sequence[Setting]) -> str | None:
-    """The group that is asked for, else ``model=fc``, else the first that holds full runs of an ablation."""
-    if wanted is not None:
-        return find_group(groups, wanted).label
-    if any(group.label == DEFAULT_BASELINE for group in groups):
-        return DEFAULT_BASELINE
-    full = {job.folder for setting in settings if setting.full is not None for job in setting.full.jobs}
-    return next((group.label for group in groups if {job.folder for job in group.jobs} <= full), None)
 
 
 def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:

@@ -126,7 +126,7 @@ def effect_columns(table: ComparisonTable) -> list[Column[PartEffect]]:
         ),
         Column(
             "parameters",
-            "parameters of it",
+            "parameters",
             lambda effect: _count(effect.cost(lambda row: row.costs.parameters)),
             fields={"parameters": lambda effect: effect.cost(lambda row: row.costs.parameters)},
         ),

@@ -15,7 +15,7 @@ from vision_baselines.report.columns import Column, Item, chosen
 from vision_baselines.report.tables import TERMINAL, group_columns
 
 _HEAD_WIDTH = 13
-_EFFECTS = ("setting", "part", "full", "without", "pairs", "effect", "interval", "p", "verdict", "parameters")
+_EFFECTS = ("setting", "part", "full", "without", "effect", "interval", "p", "verdict", "parameters")
 _PAIRS = ("setting", "pair", "pairs", "there", "missing", "interaction", "interval", "p", "verdict")
 _STYLES = {"good": "green", "bad": "red", "quiet": "dim", "best": "bold"}
 

@@ -151,7 +151,7 @@ def _settings(
     plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
     stubs = [_stub(plan) for plan in plans]
     groups = group_jobs(stubs, group_by)
-    full = _full_run(overrides, stubs, groups, config) if wanted is None else None
+    full = _full_run(overrides, stubs, groups, config)
     if wanted is None and full is None and all(group.label != DEFAULT_BASELINE for group in groups):
         raise ConfigError(
             "hydra/sweeper=until_decided compares every group with a baseline; choose it with comparison.baseline=…, "
@@ -193,9 +193,12 @@ def _full_run(
     if len(labels) != 1:
         raise ConfigError(
             f"ablate makes {plural(len(full), 'full run')} of this sweep, and hydra/sweeper=until_decided compares "
-            "with one: sweep over nothing else, or choose one with comparison.baseline=…"
+            "with one; sweep over nothing else"
         )
-    return labels.pop()
+    wanted, label = config.comparison.baseline, labels.pop()
+    if wanted is not None and find_group(groups, wanted).label != label:
+        raise ConfigError(f"comparison.baseline is {wanted}, and ablate compares with the full run; leave it out")
+    return label
 
 
 def _stub(plan: RunPlan) -> Job:

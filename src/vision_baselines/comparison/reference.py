@@ -1,0 +1,40 @@
+"""What the groups of a table are compared with: the baseline, or something that another table of the page shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vision_baselines.comparison.ablation import Setting
+from vision_baselines.comparison.grouping import Group, find_group
+from vision_baselines.comparison.part_effects import PartEffect
+from vision_baselines.comparison.rows import GroupRow
+
+DEFAULT_BASELINE = "model=fc"
+
+
+def baseline_of(groups: Sequence[Group], wanted: str | None, settings: Sequence[Setting]) -> str | None:
+    """The group that is asked for, else ``model=fc``, else the first that holds full runs of an ablation."""
+    if wanted is not None:
+        return find_group(groups, wanted).label
+    if any(group.label == DEFAULT_BASELINE for group in groups):
+        return DEFAULT_BASELINE
+    full = {job.folder for setting in settings if setting.full is not None for job in setting.full.jobs}
+    return next((group.label for group in groups if {job.folder for job in group.jobs} <= full), None)
+
+
+def answered_below(
+    rows: Sequence[GroupRow], baseline: str | None, settings: Sequence[Setting], effects: Sequence[PartEffect]
+) -> frozenset[str]:
+    """Groups that lack parts, but for those whose effect is their difference to the baseline.
+
+    What they are compared with is the full run of their own setting, or they are one of the four of an interaction.
+    """
+    of_baseline = {job.folder for row in rows if row.label == baseline for job in row.jobs}
+    shown = {(effect.setting, frozenset(effect.parts)) for effect in effects}
+    elsewhere = set()
+    for setting in settings:
+        is_baseline = setting.full is not None and {job.folder for job in setting.full.jobs} <= of_baseline
+        for lacking, row in setting.rows.items():
+            if lacking and not (is_baseline and (setting.label, lacking) in shown):
+                elsewhere |= {job.folder for job in row.jobs}
+    return frozenset(row.label for row in rows if {job.folder for job in row.jobs} <= elsewhere)
