@@ -43,6 +43,7 @@ from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.first_weights import freeze_first_layer
 from vision_baselines.training.run_length import length_options
+from vision_baselines.training.step_cost import NoProfiler, drop_unused_hooks
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
 
@@ -247,6 +248,9 @@ def trainer(
         plugins=[CheckedCheckpointIO(), *([LightningEnvironment()] if strategy is None else [])],
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     )
+    if cfg.trainer.get("profiler") is None:
+        made.profiler = NoProfiler()
+    drop_unused_hooks(made.callbacks)  # type: ignore[attr-defined]
     return made
 
 

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -25,6 +24,7 @@ from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
 from vision_baselines.training.agreement import first_ones, gathered
 from vision_baselines.training.metric_states import joined_states, metric_states, restore_states
+from vision_baselines.training.step_cost import LeanModule
 from vision_baselines.training.trial_step import accepts, check_optimizer
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Answered(NamedTuple):
     probabilities: Tensor | None
 
 
-class TaskModule(pl.LightningModule):
+class TaskModule(LeanModule):
     """Trains any net on a task, by default on classification: images (N, C, H, W) to logits (N, num_classes).
 
     Logs ``loss`` and every metric of the task under ``train/``, ``val/`` and ``test/`` once an epoch.

@@ -1,0 +1,146 @@
+"""Less of Lightning in each step: what is left out is what nobody defines, and nothing that anybody does."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor
+from pytorch_lightning.profilers import PassThroughProfiler, SimpleProfiler
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from vision_baselines.models.fc import FC
+from vision_baselines.training import build
+from vision_baselines.training.step_cost import _STEP_HOOKS, LeanModule, NoProfiler, drop_unused_hooks
+from vision_baselines.training.task_module import TaskModule
+
+
+class EveryHook(Callback):
+    """Notes every hook of a step."""
+
+    def __init__(self):
+        self.seen = []
+
+
+def _noting(hook):
+    def note(self, trainer, pl_module, *rest):
+        self.seen.append(hook)
+
+    return note
+
+
+for _hook in _STEP_HOOKS:
+    setattr(EveryHook, _hook, _noting(_hook))
+
+
+def _sgd(parameters):
+    return torch.optim.SGD(parameters, lr=0.5)
+
+
+def _batches(count=4):
+    draws = torch.Generator().manual_seed(1)
+    images = torch.randn(6 * count, 1, 2, 2, generator=draws)
+    return DataLoader(TensorDataset(images, torch.randint(0, 3, (len(images),), generator=draws)), batch_size=6)
+
+
+def _fit(tmp_path, *callbacks, module=None, drop=True, **options):
+    build.quieten_lightning()
+    torch.manual_seed(0)
+    module = module or TaskModule(FC((1, 2, 2), 3, hidden_features=(4,)), num_classes=3, optimizer=_sgd)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        default_root_dir=tmp_path,
+        callbacks=list(callbacks),
+        **options,
+    )
+    if drop:
+        trainer.profiler = NoProfiler()
+        drop_unused_hooks(trainer.callbacks)
+    trainer.fit(module, _batches(), _batches(1))
+    return module
+
+
+def test_every_hook_that_is_defined_is_called_in_the_order_of_lightning(tmp_path):
+    lean, plain = EveryHook(), EveryHook()
+    _fit(tmp_path, lean)
+    _fit(tmp_path, plain, drop=False)
+    assert lean.seen == plain.seen
+    assert len(lean.seen) == 4 * len(_STEP_HOOKS)
+
+
+def test_only_hooks_that_a_known_callback_does_not_define_are_dropped():
+    monitor, other, all_of_them = LearningRateMonitor(), Callback(), EveryHook()
+    own = type("Own", (Callback,), {"__module__": "somebody.else"})()
+    given = _noting("x").__get__(other)
+    other.on_after_backward = given
+    drop_unused_hooks([monitor, other, all_of_them, own])
+    dropped = {hook for hook in _STEP_HOOKS if getattr(monitor, hook) is None}
+    assert dropped == {hook for hook in _STEP_HOOKS if hook not in vars(LearningRateMonitor)}
+    assert other.on_after_backward is given
+    assert not [hook for hook in _STEP_HOOKS if getattr(own, hook) is None or getattr(all_of_them, hook) is None]
+
+
+def test_a_trainer_profiles_what_was_asked_for_and_else_nothing(compose):
+    quiet = build.trainer(compose("logger=none", "callbacks=none"), callbacks=[], loggers=[])
+    assert isinstance(quiet.profiler, NoProfiler)
+    assert isinstance(quiet.profiler, PassThroughProfiler)
+    with quiet.profiler.profile("a"), quiet.profiler.profile("b"):
+        pass
+    simple = build.trainer(compose("logger=none", "trainer.profiler=simple"), callbacks=[], loggers=[])
+    assert isinstance(simple.profiler, SimpleProfiler)
+
+
+def test_clipping_is_what_lightning_makes_of_it(tmp_path):
+    class Plain(TaskModule):
+        configure_gradient_clipping = pl.LightningModule.configure_gradient_clipping
+
+    def weights(kind, **options):
+        torch.manual_seed(0)
+        net = FC((1, 2, 2), 3, hidden_features=(4,))
+        module = _fit(tmp_path, module=kind(net, num_classes=3, optimizer=_sgd), **options)
+        return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+    clipped = {"gradient_clip_val": 0.01}
+    assert torch.equal(weights(TaskModule), weights(Plain))
+    assert torch.equal(weights(TaskModule, **clipped), weights(Plain, **clipped))
+    assert not torch.equal(weights(TaskModule), weights(TaskModule, **clipped))
+
+
+def test_a_step_of_ones_own_is_given_what_it_takes(tmp_path):
+    seen = []
+
+    class OfABatch(TaskModule):
+        def training_step(self, batch):
+            seen.append(len(batch))
+            return super().training_step(batch, 0)
+
+    _fit(tmp_path, module=OfABatch(FC((1, 2, 2), 3, hidden_features=(4,)), num_classes=3, optimizer=_sgd))
+    assert seen == [2] * 4
+    assert list(inspect.signature(TaskModule.training_step).parameters) == ["self", "batch", "batch_idx"]
+
+
+def test_attributes_are_registered_as_in_any_module():
+    module = LeanModule()
+    module.name = None
+    module.name = "hook"
+    assert module.name == "hook"
+    module.net = nn.Linear(2, 2)
+    module.scale = nn.Parameter(torch.ones(1))
+    module.register_buffer("mean", torch.zeros(1))
+    assert set(module.state_dict()) == {"net.weight", "net.bias", "scale", "mean"}
+    module.net = module.scale = module.mean = None
+    assert set(module.state_dict()) == set()
+    with pytest.raises(TypeError):
+        module.scale = "a word"
+    module.name = nn.Linear(1, 1)
+    assert "name" in dict(module.named_children())
+    assert "name" not in vars(module)
