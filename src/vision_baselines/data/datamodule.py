@@ -168,6 +168,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.splits: Splits | None = None
         self.test_views: Callable[[Tensor], Tensor] | None = None  # of a test batch, one after the other
         self._order: EpochOrder | None = None
+        self._first_parameter: tuple[Any, Tensor | None] = (None, None)
         self._rest: tuple[Position, Tensor] | None = None
         self.source_shape: tuple[int, ...] | None = None  # of an image as the source gives it, once it is read
 
@@ -312,7 +313,9 @@ class ImageDataModule(pl.LightningDataModule):
     def _as_the_net_takes_them(self, images: Tensor) -> Tensor:
         """Images in the precision of the net's own weights: 64-true, bf16-true, a net in half precision."""
         net = self.trainer.lightning_module if self.trainer is not None else None
-        parameter = next(net.parameters(), None) if net is not None else None
+        if self._first_parameter[0] is not net:  # to find it in each step costs a walk over the net's modules
+            self._first_parameter = (net, next(net.parameters(), None) if net is not None else None)
+        parameter = self._first_parameter[1]
         return images if parameter is None else images.to(parameter.dtype)
 
     def normalize(self, images: Tensor) -> Tensor:
