@@ -243,13 +243,12 @@ def trainer(
         **without_val,
         **length_options(cfg, datamodule),
         **({"devices": 1, "strategy": "auto"} if strategy is None else {"strategy": strategy}),
+        **({"profiler": NoProfiler()} if cfg.trainer.get("profiler") is None else {}),
         callbacks=list(callbacks),
         logger=list(loggers) or False,
         plugins=[CheckedCheckpointIO(), *([LightningEnvironment()] if strategy is None else [])],
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     )
-    if cfg.trainer.get("profiler") is None:
-        made.profiler = NoProfiler()
     drop_unused_hooks(made.callbacks)  # type: ignore[attr-defined]
     return made
 
