@@ -17,7 +17,7 @@ from benchmark.trainers import ours, template
 from benchmark.workload import MEAN, STD, made_up, plain_net
 from torch.nn import functional
 
-from benchmark import steps, sweeps
+from benchmark import startup, steps, sweeps
 from vision_baselines.config.compose import composed
 from vision_baselines.errors import TrainingError
 from vision_baselines.training import build
@@ -236,3 +236,27 @@ def test_both_ways_of_a_sweep_train_every_job():
     ratios = times.plain()["ratios"]
     assert f"{ratios['template/ours']:.2f} times as fast" in times.lines()[2]
     assert f"{ratios['ours/lower bound']:.2f} times as long" in times.lines()[3]
+
+
+@pytest.mark.slow
+def test_without_words_it_measures_all_that_a_person_waits_for_and_says_the_ratios_of_what(monkeypatch, capsys):
+    """Each part has its own tests; here their figures are given."""
+    cost = [startup.Cost(2.0, 3.0), startup.Cost(4.0, 6.0), startup.Cost(6.0, 9.0)]
+    twice = [startup.Cost(2 * one.cpu_s, 3 * one.wall_s) for one in reversed(cost)]
+    given = startup.Measured({"two imports": cost, "smallest run": twice}, (0.1, 0.2), 900, 800)
+    monkeypatch.setattr(startup, "measure", lambda rounds: given)
+    monkeypatch.setattr(sweeps, "_seconds", lambda words, **more: 30.0 if "benchmark.template_sweep" in words else 10.0)
+    monkeypatch.setattr(sweeps, "training_seconds", lambda folder: {f"{n}": 3.0 for n in range(6)})
+    monkeypatch.setattr("benchmark.mnist.make", lambda root: None)
+    monkeypatch.setattr("benchmark.command.steps.measure_steps", lambda options: [])
+    with pytest.raises(SystemExit) as ended:
+        main(["--json"])
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert ended.value.code == 0, said.err
+    assert set(found) == {"environment", "load", "seconds", "startup", "steps", "sweep"}
+    (line,) = [line for line in said.err.splitlines() if line.startswith("smallest run")]
+    assert "2.00 (0.67 to 6.00)" in line  # 8 to 4, and of the rounds 12 to 2, 8 to 4, 4 to 6
+    assert line.split()[-1] == "3.00"
+    bound = sweeps.lower_bound([3.0] * 6, found["environment"]["cores"])
+    assert found["sweep"]["ratios"] == {"template/ours": 3.0, "ours/lower bound": pytest.approx(10 / bound)}

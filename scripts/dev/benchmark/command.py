@@ -20,6 +20,7 @@ from vision_baselines.cli.outputs import deliver, text_apart
 
 # What can be measured: the module and function that measures it, prints its lines and returns it as plain data.
 PARTS = {
+    "startup": ("benchmark.startup", "measure_and_print", "what a run imports and the smallest run, to two imports"),
     "steps": ("benchmark.steps", "measure_steps", "training steps of both nets beside three other ways"),
     "sweep": (
         "benchmark.sweeps",
@@ -28,7 +29,7 @@ PARTS = {
     ),
     "airbench": ("benchmark.airbench", "measure_and_print", "CIFAR-10 beside airbench's own code: needs --airbench"),
 }
-BY_DEFAULT = ("steps", "sweep")
+BY_DEFAULT = ("startup", "steps", "sweep")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

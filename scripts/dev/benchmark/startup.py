@@ -1,9 +1,9 @@
 """Start-up, side by side with ``import torch, pytorch_lightning``: what a run imports, and the smallest whole run.
 
 ``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``. Every round starts a process for each variant,
-one after the other; what is printed are medians of seconds and of each round's ratio to the two imports. CPU seconds
-are of the process and of what it started, from its first instruction to its end; on a machine that does other things
-too they are what can be compared.
+one after the other; what is printed are medians of seconds, their ratios, and the range of the rounds' ratios. CPU
+seconds are of the process and of what it started, from its first instruction to its end; on a machine that does other
+things too they are what can be compared.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ class Measured(NamedTuple):
         return [Cost(one.cpu_s / other.cpu_s, one.wall_s / other.wall_s) for one, other in pairs]
 
     def ratio(self, name: str) -> Cost:
-        """The median of each round's ratio to the two imports."""
-        return Cost(*(statistics.median(part) for part in zip(*self.ratios(name), strict=True)))
+        """The medians' ratio to those of the two imports."""
+        one, other = self.median(name), self.median("two imports")
+        return Cost(one.cpu_s / other.cpu_s, one.wall_s / other.wall_s)
 
 
 def run_modules(words: Sequence[str], folder: Path) -> list[str]:
@@ -128,9 +129,21 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "100"}
 
 
+def measure_and_print(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure, print the table, and return everything as plain data."""
+    found = measure(options.rounds)
+    print(table(found), flush=True)
+    return facts(found)
+
+
 def table(found: Measured) -> str:
     """A line for each variant."""
-    lines = [f"{'':22}{'CPU s':>8}{'wall s':>8}   to the two imports: CPU (range)         wall"]
+    rounds = len(next(iter(found.rounds.values())))
+    lines = [
+        f"start-up: medians of {rounds} rounds in which each has its turn; a ratio is of two medians, in brackets the "
+        "range of the rounds",
+        f"{'':22}{'CPU s':>8}{'wall s':>8}   to the two imports: CPU (range)         wall",
+    ]
     for name in found.rounds:
         cost, ratio, each = found.median(name), found.ratio(name), [one.cpu_s for one in found.ratios(name)]
         lines.append(
