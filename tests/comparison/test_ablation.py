@@ -302,7 +302,7 @@ def test_every_form_of_a_comparison_has_the_effects(runs, tmp_path):
     for shown in (html, text):
         assert "What each part is worth" in shown
         assert "Which parts need each other" in shown
-    assert "7 intervals, which hold all at once" in text
+    assert "ntervals hold all at once in 95% of such sweeps, corrected for 7 comparisons" in text
     section = ablation_section(found.table)
     assert set(NARROW) - {"setting"} <= {column.name for column in section.effect_columns}
     assert set(NARROW_PAIRS) - {"setting"} <= {column.name for column in section.interaction_columns}

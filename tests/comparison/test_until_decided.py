@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from vision_baselines.analysis.sequential import look_level
 from vision_baselines.analysis.two_way import OverImages
 from vision_baselines.comparison import sequential
+from vision_baselines.comparison.ablation import AblatedPart, Ablation
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.sequential import SEQUENTIAL_FILE, Sequential, read_sequential
@@ -71,10 +72,11 @@ class Sweep:
         SweepCallback.last_words = ["counts", *lines] if lines else []
         return returned
 
-    def run(self, models="cnn,fc", *, jobs=None, preview=False, **options):
+    def run(self, models="cnn,fc", *, jobs=None, preview=False, ablate=None, **options):
         self.launched = []
         defaults = dict.fromkeys(("group_by", "metric", "baseline", "equivalence", "max_seeds"))
         config = {"comparison": {**defaults, **options}, "hydra": {"sweep": {"dir": str(self.folder)}}}
+        config["ablate"] = ablate
         jobs = jobs or [[f"model={model}", "seed=auto"] for model in models.split(",")]
         return until_decided.run_until_decided(
             jobs, self.launch, config=OmegaConf.create({**config, "preview": preview}), hydra_context=None
@@ -514,3 +516,31 @@ def test_a_sweep_that_was_refused_before_a_job_ran_shows_no_table(monkeypatch, e
     monkeypatch.setattr(callback, "_compare", lambda **options: compared.append(options))
     SweepCallback.finish(error)
     assert bool(compared) is is_shown
+
+
+def test_where_a_part_is_left_out_the_full_run_is_what_others_are_compared_with(sweep):
+    sweep.run("cnn,fc", max_seeds=5, ablate={"convolutions": "model=fc"})
+    assert sweep.plan.baseline == "model=cnn"
+    part = AblatedPart(name="convolutions", without=["model=fc"], full=["model=cnn"])
+    Ablation(parts=[part], settings=[[]]).write(sweep.folder)
+    table = compare([sweep.folder], pictures=False, as_given=True).table
+    assert table.baseline == "model=cnn"
+    [effect] = table.effects
+    look = sweep.plan.last("model=fc")
+    assert (effect.low, effect.high) == (-look.high, -look.low)
+    assert effect.is_decided
+
+
+@pytest.mark.parametrize(
+    ("ablate", "baseline", "said"),
+    [
+        ({"x": "model=gone"}, None, "ablate makes 3 full runs of this sweep"),
+        ({"x": "model=fc"}, None, "ablate makes 2 full runs of this sweep"),
+    ],
+)
+def test_seeds_are_added_for_one_full_run_alone(sweep, ablate, baseline, said):
+    with pytest.raises(ConfigError, match=said):
+        sweep.run("cnn,same,fc", max_seeds=5, ablate=ablate, baseline=baseline)
+    with pytest.raises(ConfigError, match="ablate compares with the full run; leave it out"):
+        sweep.run("cnn,fc", max_seeds=5, ablate={"x": "model=fc"}, baseline="model=fc")
+    assert sweep.launched == []

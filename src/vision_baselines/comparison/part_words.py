@@ -120,7 +120,9 @@ def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interacti
     family = max((effect.family for effect in effects if math.isfinite(effect.low)), default=0)
     if not family:
         return ""
-    return "95% intervals" if family == 1 else f"{family} intervals, which hold all at once in 95% of such sweeps"
+    if family == 1:
+        return "95% intervals"
+    return f"intervals hold all at once in 95% of such sweeps, corrected for {family} comparisons"
 
 
 def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:

@@ -13,13 +13,14 @@ DEFAULT_BASELINE = "model=fc"
 
 
 def baseline_of(groups: Sequence[Group], wanted: str | None, settings: Sequence[Setting]) -> str | None:
-    """The group that is asked for, else ``model=fc``, else the first that holds full runs of an ablation."""
+    """The group that is asked for, else ``model=fc`` if it is there; in an ablation it is one of full runs."""
     if wanted is not None:
         return find_group(groups, wanted).label
-    if any(group.label == DEFAULT_BASELINE for group in groups):
-        return DEFAULT_BASELINE
     full = {job.folder for setting in settings if setting.full is not None for job in setting.full.jobs}
-    return next((group.label for group in groups if {job.folder for job in group.jobs} <= full), None)
+    of_full = [group.label for group in groups if {job.folder for job in group.jobs} <= full]
+    if DEFAULT_BASELINE in (of_full or [group.label for group in groups]):
+        return DEFAULT_BASELINE
+    return of_full[0] if of_full else None
 
 
 def answered_below(

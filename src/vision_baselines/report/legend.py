@@ -39,6 +39,10 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         if any(row.difference and not row.difference.is_paired for row in table.rows):
             pairs += ", except where groups share none (Welch's t test),"
         said.append(f"Differences are {pairs} and in {unit}.")
+    if table.effects and any(row.difference is None for row in table.measured if row.label != table.baseline):
+        said.append(
+            "Groups without a difference lack several parts, or a part of another setting: what they say stands below."
+        )
     if table.family > 1:
         how = "Bonferroni" if table.effects else "Holm"
         said.append(
