@@ -427,6 +427,45 @@ def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curv
 
 @pytest.mark.slow
 @pytest.mark.ci
+def test_the_longest_job_starts_first_and_all_are_reported_in_their_order(sweep, place):
+    done = sweep("order", "model.hidden_features=4,400,5", "trainer.max_epochs=1", "n_jobs=1", "seed=0,1")
+    assert done.done.returncode == 0, done.done.stderr
+    found = sorted(done.records.values(), key=lambda record: record.started_at)
+    assert ["400" in record.name for record in found] == [True, True, False, False, False, False]
+    planned = json.loads((place / "outputs" / "order" / "planned.json").read_text())["jobs"]
+    assert ["400" in name for name in planned] == [False, False, True, True, False, False]
+
+
+def test_comparisons_take_a_tenth_of_the_time_and_what_was_left_out_comes_later(monkeypatch):
+    from vision_baselines.sweep import callback
+    from vision_baselines.sweep.callback import SweepCallback
+
+    now, written = [100.0], []
+
+    def compare(self, *, pictures, **otherwise):
+        written.append((now[0], pictures))
+        now[0] += 2.0
+
+    monkeypatch.setattr(callback.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(SweepCallback, "_compare", compare)
+    monkeypatch.setattr(SweepCallback, "current", SweepCallback())
+    for _ in range(400):  # jobs that end ten times a second
+        SweepCallback.update()
+        now[0] += 0.1
+    ended = now[0]
+    assert [round(at) for at, _ in written] == [100, 120, 140]
+    for _ in range(200):  # no other job ends
+        now[0] += 0.1
+        SweepCallback.catch_up()
+    assert len(written) == 4
+    assert written[-1][0] - ended < 20
+    SweepCallback.finish()
+    assert written[-1][1]  # with pictures, and whatever is due
+    assert len(written) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_baseline_whose_jobs_are_still_to_come_is_no_reason_to_warn(train_tiny, tmp_path, caplog):
     from vision_baselines.sweep.callback import SweepCallback
 

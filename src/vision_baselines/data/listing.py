@@ -104,6 +104,18 @@ def found_image_size(root: Path, listing: Listing) -> int:
     return min(_LARGEST_AUTO_SIDE, median_side([root / picture.path for picture in sample]))
 
 
+def image_count(data: Mapping[str, Any]) -> int | None:
+    """Images of a data set, train, val and test together, where its config or its name says so without a look at it.
+
+    Args:
+        data: The ``data`` part of a resolved config.
+    """
+    source = data.get("source") or {}
+    if isinstance(source.get("train_size"), int) and isinstance(source.get("test_size"), int):
+        return int(source["train_size"] + source["test_size"])
+    return _IMAGES.get(str(source.get("_target_")).rpartition(".")[2])
+
+
 def estimated_bytes(data: Mapping[str, Any]) -> int | None:
     """Memory that the images of a run take, in bytes; None where that is not known before they are read.
 
@@ -116,10 +128,7 @@ def estimated_bytes(data: Mapping[str, Any]) -> int | None:
     shape = data.get("image_shape")
     if not isinstance(shape, list | tuple) or not all(isinstance(side, int) for side in shape):
         return None
-    name = str(source.get("_target_")).rpartition(".")[2]
-    count = _IMAGES.get(name)
-    if count is None and isinstance(source.get("train_size"), int) and isinstance(source.get("test_size"), int):
-        count = source["train_size"] + source["test_size"]
+    count = image_count(data)
     if count is None:
         try:
             listing = listed_pictures(source)

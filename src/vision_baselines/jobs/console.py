@@ -29,6 +29,9 @@ class SweepConsole:
         total: Number of jobs.
         slots: Jobs at a time, for the estimate of the time left.
         live: Whether lines are drawn anew on a terminal, where nobody else writes.
+
+    Attributes:
+        places: Of the jobs by their names, in the order in which those that run are shown.
     """
 
     def __init__(self, *, total: int, slots: int, live: bool = True) -> None:
@@ -37,6 +40,7 @@ class SweepConsole:
         self.done = 0
         self.failed = 0
         self.running: dict[str, tuple[float, str]] = {}
+        self.places: dict[str, int] = {}
         self._durations: list[float] = []
         self._console = Console(highlight=False, markup=False)
         self._live = Live(console=self._console, refresh_per_second=4) if live and self._console.is_terminal else None
@@ -88,7 +92,8 @@ class SweepConsole:
         if self._live:
             width, room = self._console.width - 2, max(1, self._console.height - 3)
             longest = max(map(len, self.running), default=0)
-            shown = list(self.running.items())[: room if len(self.running) <= room else room - 1]
+            running = sorted(self.running.items(), key=lambda item: self.places.get(item[0], len(self.places)))
+            shown = running[: room if len(self.running) <= room else room - 1]
             lines = [progress_line(name, line, width, name_width=longest) for name, (_, line) in shown]
             if hidden := len(self.running) - len(shown):
                 lines.append(f"and {hidden} more")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
@@ -113,6 +113,15 @@ class Hooks(Generic[J]):
     def starts(self, jobs: Sequence[J], config: DictConfig) -> None:
         """Called before the first process, if any is to be started."""
 
+    def lengths(self, jobs: Sequence[J], ask: Callable[..., Any]) -> Sequence[float | None]:
+        """How long each job takes, in a unit that all share, None where that is not known; the longest start first.
+
+        Args:
+            jobs: Those that are to be run.
+            ask: Calls a function of a module with arguments in a process of the jobs' server; None is no answer.
+        """
+        return [None] * len(jobs)
+
     def may_start(self, job: J, unfinished: Iterable[J]) -> bool:
         """Whether it can run beside the `unfinished` ones, which wait or run; no two run in one folder anyway."""
         return True
@@ -139,6 +148,9 @@ class Hooks(Generic[J]):
         """What is shown of a job that came to its result."""
         value = job.outcome.value if job.outcome is not None else None
         return "" if value is None else str(value)
+
+    def meanwhile(self) -> None:
+        """Called several times a second while jobs run."""
 
     def some_ended(self) -> None:
         """Called when at least one job is over, and those that could start in its place run."""

@@ -1,4 +1,4 @@
-"""The function a job's process starts with, in a module that imports nothing.
+"""The functions that processes of jobs start with, in a module that imports nothing.
 
 The process that starts jobs must name it without importing more; the job's process finds `worker` imported already.
 """
@@ -13,3 +13,13 @@ def run(*arguments: Any) -> None:
     from vision_baselines.jobs import worker
 
     (worker.run if isinstance(arguments[2], str) else worker.run_together)(*arguments)
+
+
+def answer(connection: Any, function: Any, *arguments: Any) -> None:
+    """Send what a function returns; see `vision_baselines.jobs.asking`."""
+    try:
+        connection.send(function(*arguments))
+    except Exception:  # nobody's run depends on it
+        connection.send(None)
+    finally:
+        connection.close()

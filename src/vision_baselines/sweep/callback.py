@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from vision_baselines.report.write import Comparison
 
 log = logging.getLogger(__name__)
+
+_REST = 9  # between two comparisons, in the time that the first took
 
 
 class SweepCallback(Callback):
@@ -61,6 +64,8 @@ class SweepCallback(Callback):
         self.folder: Path | None = None
         self.warned = False
         self.has_run = False
+        self.is_due = False
+        self.not_before = 0.0
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Look at a single run's folder before Hydra makes it."""
@@ -100,25 +105,38 @@ class SweepCallback(Callback):
 
     @classmethod
     def update(cls) -> None:
-        """Compare what is there, without the pictures, which take longer.
+        """Compare what is there, now or as soon as the one before has been paid for: see `catch_up`."""
+        if cls.current is not None:
+            cls.current.has_run = cls.current.is_due = True
+            cls.catch_up()
 
+    @classmethod
+    def catch_up(cls) -> None:
+        """Compare what is there if a job has ended since, without the pictures, which take longer.
+
+        Where jobs end faster than comparisons are written, these take a tenth of the time, and the others are left out.
         A comparison that cannot be made ends no job that runs: it is said now, and raised by `finish`.
         """
-        if cls.current is None:
+        if cls.current is None or not cls.current.is_due or time.monotonic() < cls.current.not_before:
             return
-        cls.current.has_run = True
+        began = time.monotonic()
+        cls.current._update()
+        now = time.monotonic()
+        cls.current.is_due, cls.current.not_before = False, now + _REST * (now - began)
+
+    def _update(self) -> None:
         try:
             try:
-                cls.current._compare(pictures=False)
+                self._compare(pictures=False)
             except UnknownNameError as error:
                 if error.option in ("metric", "select"):
                     raise
                 # the jobs that it speaks of may still be to come
-                cls.current._compare(pictures=False, baseline=None, group_by=None, over=None)
+                self._compare(pictures=False, baseline=None, group_by=None, over=None)
         except VisionBaselinesError as error:
-            if not cls.current.warned:
+            if not self.warned:
                 log.warning("%s", error)
-            cls.current.warned = True
+            self.warned = True
 
     @classmethod
     def finish(cls, error: Exception | None = None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -43,6 +43,7 @@ from vision_baselines.sweep.checks import (
 from vision_baselines.sweep.columns import write_planned_columns
 from vision_baselines.sweep.devices import VARIABLE, Devices, visible_devices
 from vision_baselines.sweep.job import Job
+from vision_baselines.sweep.lengths import Length, flops_of, lengths
 from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.passes import Passes
 from vision_baselines.sweep.planned import noted
@@ -76,6 +77,7 @@ class RunHooks(Hooks[Job]):
         self._accelerators: set[str] = set()
         self._library_nets: list[Plan] = []
         self._alike: dict[int, _First] = {}
+        self._lengths: list[Length] = []
         self._keeps_plans = False  # for a preview
         self._plans: dict[int, Plan] = {}
         self._devices = Devices([])
@@ -158,6 +160,7 @@ class RunHooks(Hooks[Job]):
             processes=int(trainer.get("devices") or 1),
             on_cuda=trainer.get("accelerator") in ("gpu", "cuda", "auto"),
             row=Row.planned(plan.config, plan.overrides, choices),
+            length=Length.of(plan.resolved, plan.decision.previous),
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
             job.outcome = _outcome(job.previous)
@@ -192,6 +195,7 @@ class RunHooks(Hooks[Job]):
             self._devices.names = visible_devices()
             for job in jobs:
                 self._devices.require(job)
+        self._lengths = [job.length for job in jobs if job.length is not None]
         found = same_runs(jobs)
         jobs = list(dict.fromkeys(found))
         require_a_beginning(jobs)
@@ -233,6 +237,13 @@ class RunHooks(Hooks[Job]):
     def starts(self, jobs: Sequence[Job], config: DictConfig) -> None:
         """Write the columns of HParams, which TensorBoard keeps as it finds them first."""
         write_planned_columns(Path(str(config.hydra.sweep.dir)), jobs)
+
+    def lengths(self, jobs: Sequence[Job], ask: Callable[..., Any]) -> Sequence[float | None]:
+        """From the records of earlier runs, or from the work of each."""
+        own = [job.length for job in jobs if job.length is not None]
+        if len(own) < len(jobs):
+            return [None] * len(jobs)
+        return lengths(own, self._lengths, lambda places: ask(flops_of, [jobs[place].packed_config for place in places]))
 
     def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
         """Whether no job that it starts from is still to end, no other sweep trains it, and there are devices for it.
@@ -283,6 +294,10 @@ class RunHooks(Hooks[Job]):
     def result(self, job: Job) -> str:
         """Its headline number, and what speaks against it."""
         return record_result(job.folder)
+
+    def meanwhile(self) -> None:
+        """Compare what is there, where that was put off."""
+        SweepCallback.catch_up()
 
     def some_ended(self) -> None:
         """Compare what is there."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from vision_baselines.jobs import job
 from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.sweep.lengths import Length
 
 
 @dataclass(eq=False)
@@ -23,6 +24,7 @@ class Job(job.Job):
         processes: That it trains in.
         on_cuda: Whether it trains on CUDA devices, where there are any.
         devices: The CUDA devices that it was given.
+        length: What is known of how long it takes.
     """
 
     fingerprint: str = ""
@@ -33,3 +35,4 @@ class Job(job.Job):
     processes: int = 1
     on_cuda: bool = False
     devices: tuple[str, ...] = ()
+    length: Length | None = None
