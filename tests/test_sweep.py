@@ -428,12 +428,12 @@ def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curv
 @pytest.mark.slow
 @pytest.mark.ci
 def test_the_longest_job_starts_first_and_all_are_reported_in_their_order(sweep, place):
-    done = sweep("order", "model.hidden_features=4,400,5", "trainer.max_epochs=1", "n_jobs=1", "seed=0,1")
+    done = sweep("order", "model.hidden_features=4,5,400", "trainer.max_epochs=1", "n_jobs=2")
     assert done.done.returncode == 0, done.done.stderr
     found = sorted(done.records.values(), key=lambda record: record.started_at)
-    assert ["400" in record.name for record in found] == [True, True, False, False, False, False]
+    assert ["400" in record.name for record in found] == [True, False, False]
     planned = json.loads((place / "outputs" / "order" / "planned.json").read_text())["jobs"]
-    assert ["400" in name for name in planned] == [False, False, True, True, False, False]
+    assert ["400" in name for name in planned] == [False, False, True]
 
 
 def test_comparisons_take_a_tenth_of_the_time_and_what_was_left_out_comes_later(monkeypatch):

@@ -73,3 +73,8 @@ def test_what_is_known_of_no_job_or_not_of_all_orders_nothing(plain):
     unknown = {**fc, "data": {**fc["data"], "source": {"_target_": "my.Source"}}}
     some = [Length.of(cnn, None), Length.of(unknown, None)]
     assert lengths(some, some, pytest.fail) == [None, None]
+    # of one data set of unknown size the epochs are enough
+    longer = {**unknown, "trainer": {**fc["trainer"], "max_epochs": 3 * fc["trainer"]["max_epochs"]}}
+    same = [Length.of(unknown, None), Length.of(longer, None)]
+    one, three = lengths(same, same, lambda places: [2.0] * len(places))
+    assert three == 3 * one

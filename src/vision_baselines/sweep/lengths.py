@@ -20,6 +20,7 @@ from vision_baselines.runs.record import RunRecord, Status
 
 _LONG = ("model", "optimizer", "parameter_groups", "data", "augment", "mix", "trainer", "callbacks", "probe", "freeze")
 _SEEDS = ("seed", "split_seed", "fold")
+_NO_SIZE = ("seed", "batch_size", "augment", "mix", "mean", "std")  # of a data set: what its size does not depend on
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class Length:
     Attributes:
         kind: The same for jobs that differ in their seeds alone.
         net: The same for jobs whose nets are alike.
+        data: The same for jobs that have as many training images.
+        epochs: That it trains for; None where it may end before them.
         images: That it trains on over all epochs; None where that is not known.
         seconds: That an earlier run of it took; None where there was none that finished.
     """
 
     kind: str
     net: str
+    data: str
+    epochs: float | None
     images: float | None
     seconds: float | None
 
@@ -45,8 +50,16 @@ class Length:
         net = {key: data.get(key) for key in ("image_shape", "num_classes")} | {"model": config["model"]}
         took = previous.timings if previous is not None and previous.status is Status.FINISHED else None
         seconds = took.setup_s + took.fit_s + took.test_s if took is not None else None
+        images, epochs = _images(config), config["trainer"].get("max_epochs")
+        limits = [config["trainer"].get(name) for name in ("limit_train_batches", "max_steps")]
+        is_whole = limits[0] in (None, 1.0) and limits[1] in (None, -1)
         return cls(
-            _digest({key: _unseeded(config.get(key)) for key in _LONG}), _digest(net), _images(config), seconds
+            kind=_digest({key: _unseeded(config.get(key)) for key in _LONG}),
+            net=_digest(net),
+            data=_digest({key: _unseeded(value) for key, value in data.items() if key not in _NO_SIZE}),
+            epochs=float(epochs) if is_whole and isinstance(epochs, int | float) and epochs > 0 else None,
+            images=images,
+            seconds=seconds,
         )
 
 
@@ -63,16 +76,19 @@ def lengths(jobs: Sequence[Length], known: Sequence[Length], flops: Callable[[li
         if length.seconds is not None:
             took.setdefault(length.kind, []).append(length.seconds)
     seconds = [statistics.median(took[job.kind]) if job.kind in took else None for job in jobs]
-    if None not in seconds or len({(job.net, job.images) for job in jobs}) == 1:
+    if None not in seconds:
         return seconds
+    many = [job.images for job in jobs]
+    if None in many and len({job.data for job in jobs}) == 1:
+        many = [job.epochs for job in jobs]
+    if None in many or len({(job.net, count) for job, count in zip(jobs, many, strict=True)}) == 1:
+        return [None] * len(jobs)
     first: dict[str, int] = {}
     for place, job in enumerate(jobs):
         first.setdefault(job.net, place)
-    if any(job.images is None for job in jobs):
-        return [None] * len(jobs)
     answer = flops(list(first.values())) or [None] * len(first)
     of_net = dict(zip(first, answer, strict=True))
-    work = [None if of_net[job.net] is None else of_net[job.net] * (job.images or 0) for job in jobs]
+    work = [None if of_net[job.net] is None else of_net[job.net] * count for job, count in zip(jobs, many, strict=True)]
     if None in work:
         return [None] * len(jobs)
     paces = [second / one for second, one in zip(seconds, work, strict=True) if second is not None and one]
