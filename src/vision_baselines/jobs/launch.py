@@ -94,12 +94,8 @@ def launch(
         try:
             with StopSignals() as stop, SweepConsole(total=len(to_run), slots=slots, live=bool(output)) as console:
                 stop.deferring = True
-<<<<<<< HEAD
-                if to_run and (words := hooks.announced(to_run, min(slots, len(leading)))):
-=======
                 console.places = {job.label: place for place, job in enumerate(jobs)}
-                if to_run and (words := hooks.announced(to_run, min(slots, len(to_run)))):
->>>>>>> 04284bd (The longest jobs of a sweep start first, and comparisons take at most a tenth of the time)
+                if to_run and (words := hooks.announced(to_run, min(slots, len(leading)))):
                     console.note(words)
                 if skipped := len(jobs) - len(to_run):
                     console.note(f"{skipped} of {len(jobs)} jobs are finished already")
@@ -111,15 +107,10 @@ def launch(
                     surroundings = Surroundings.of(hooks, output=output, task=task)
                     sweep = _Sweep(hooks, surroundings, console, stop, slots=slots, fail_fast=fail_fast)
                     pool = cluster(sweep) if cluster else Pool(sweep, slots=slots, target=run, preload=preload)
-<<<<<<< HEAD
+                    if cluster is None and len(leading) > slots:
+                        ask = partial(answer_of, preload=preload, meanwhile=stop.raise_if_received)
+                        leading = [leading[place] for place in start_order(hooks.lengths(leading, ask), slots)]
                     pool.run(leading)
-=======
-                    ask = partial(answer_of, preload=preload, meanwhile=stop.raise_if_received)
-                    order = list(range(len(to_run)))
-                    if cluster is None and len(to_run) > slots:
-                        order = start_order(hooks.lengths(to_run, ask), slots)
-                    pool.run([to_run[place] for place in order])
->>>>>>> 04284bd (The longest jobs of a sweep start first, and comparisons take at most a tenth of the time)
         except Interrupted as error:
             raise hooks.interrupted(error) from None
         finally:
