@@ -243,7 +243,9 @@ class RunHooks(Hooks[Job]):
         own = [job.length for job in jobs if job.length is not None]
         if len(own) < len(jobs):
             return [None] * len(jobs)
-        each = lengths(own, self._lengths, lambda places: ask(flops_of, [jobs[place].packed_config for place in places]))
+        each = lengths(
+            own, self._lengths, lambda places: ask(flops_of, [jobs[place].packed_config for place in places])
+        )
         return [None if one is None else one * len(job.members) for job, one in zip(jobs, each, strict=True)]
 
     def may_start(self, job: Job, unfinished: Iterable[Job]) -> bool:
