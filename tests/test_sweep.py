@@ -431,7 +431,7 @@ def test_the_longest_job_starts_first_and_all_are_reported_in_their_order(sweep,
     done = sweep("order", "model.hidden_features=4,5,400", "trainer.max_epochs=1", "n_jobs=2")
     assert done.done.returncode == 0, done.done.stderr
     started = {width: record.started_at for width, record in by(done.records, "model.hidden_features").items()}
-    assert max(started, key=started.get) == "5"  # the last one given began among the first two
+    assert max(started, key=started.get) == "4"  # the first one given, and the shortest
     planned = json.loads((place / "outputs" / "order" / "planned.json").read_text())["jobs"]
     assert planned == [by(done.records, "model.hidden_features")[width].name for width in ("4", "5", "400")]
 

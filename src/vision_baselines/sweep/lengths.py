@@ -88,7 +88,10 @@ def lengths(jobs: Sequence[Length], known: Sequence[Length], flops: Callable[[li
         first.setdefault(job.net, place)
     answer = flops(list(first.values())) or [None] * len(first)
     of_net = dict(zip(first, answer, strict=True))
-    work = [None if of_net[job.net] is None else of_net[job.net] * count for job, count in zip(jobs, many, strict=True)]
+    work = [
+        None if flops_each is None or count is None else flops_each * count
+        for flops_each, count in zip((of_net[job.net] for job in jobs), many, strict=True)
+    ]
     if None in work:
         return [None] * len(jobs)
     paces = [second / one for second, one in zip(seconds, work, strict=True) if second is not None and one]
@@ -119,8 +122,8 @@ def flops_of(contents: Sequence[bytes | Packed]) -> list[float | None]:
 def _images(config: Mapping[str, Any]) -> float | None:
     trainer, data = config["trainer"], config["data"]
     epochs, limit = trainer.get("max_epochs"), trainer.get("limit_train_batches", 1.0)
-    count = image_count(data)
-    count = count * float(data.get("train_fraction") or 1.0) if count is not None else None
+    there = image_count(data)
+    count = there * float(data.get("train_fraction") or 1.0) if there is not None else None
     if isinstance(limit, int):
         most = limit * data["batch_size"]
         count = most if count is None else min(count, most)
