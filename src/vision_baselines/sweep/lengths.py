@@ -94,9 +94,10 @@ def lengths(jobs: Sequence[Length], known: Sequence[Length], flops: Callable[[li
     ]
     if None in work:
         return [None] * len(jobs)
-    paces = [second / one for second, one in zip(seconds, work, strict=True) if second is not None and one]
+    known_work = [one for one in work if one is not None]
+    paces = [second / one for second, one in zip(seconds, known_work, strict=True) if second is not None and one]
     pace = statistics.median(paces) if paces else 1.0
-    return [one * pace if second is None else second for second, one in zip(seconds, work, strict=True)]
+    return [one * pace if second is None else second for second, one in zip(seconds, known_work, strict=True)]
 
 
 def flops_of(contents: Sequence[bytes | Packed]) -> list[float | None]:
