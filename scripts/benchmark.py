@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "dev"))
-from benchmark.command import main
+from vision_baselines.cli.start import main
 
 if __name__ == "__main__":
-    main()
+    main("benchmark.command")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 from collections import Counter
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from vision_baselines.cli import VERBS
+from vision_baselines.cli import VERBS, start
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # A whole run in a process that has imported torch and Lightning; what it imports beyond them is its own doing.
 RUN = """
@@ -104,6 +107,40 @@ def test_a_command_is_loaded_without_what_takes_time(python: Callable[..., Any])
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert {name for name in json.loads(done.stdout) if name in HEAVY} == set()
+
+
+def test_a_command_says_that_it_has_begun_before_it_imports_anything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    said: list[str] = []
+
+    class Verb:
+        main = staticmethod(lambda: None)
+
+    monkeypatch.setattr(sys, "argv", ["x.py", "outputs"])
+    monkeypatch.setattr(start.importlib, "import_module", lambda name: said.append(capsys.readouterr().err) or Verb)
+    for name in [*VERBS.values(), "benchmark.command", "stress.command"]:
+        with pytest.raises(SystemExit):
+            start.main(name)
+    answers = dict(zip([*VERBS, "benchmark", "stress"], said, strict=True))
+    assert {verb for verb, words in answers.items() if words != "loading …\n"} == {"status"}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_a_script_starts_where_that_is_said(script: Path):
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    froms = {node.module: [name.name for name in node.names] for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert froms.pop("pathlib", ["Path"]) == ["Path"]
+    assert froms == {"vision_baselines.cli.start": ["main"]}
+    assert {name.name for node in tree.body if isinstance(node, ast.Import) for name in node.names} <= {"sys"}
+
+
+def test_nothing_but_the_standard_library_is_imported_before_that(python: Callable[..., Any]):
+    code = "import sys; before = set(sys.modules); import vision_baselines.cli.start; print(*set(sys.modules) - before)"
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    own = [name for name in done.stdout.split() if name.startswith("vision_baselines")]
+    assert too_many(done.stdout.split(), {"vision_baselines": 6}) == [], own
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """Start-up, side by side with ``import torch, pytorch_lightning``: what a run imports, and the smallest whole run.
 
-``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``. Every round starts a process for each variant,
-one after the other; what is printed are medians of seconds, their ratios, and the range of the rounds' ratios. CPU
-seconds are of the process and of what it started, from its first instruction to its end; on a machine that does other
-things too they are what can be compared.
+``python scripts/dev/benchmark/startup.py [--rounds 5] [--json FILE]``, or with ``--parts``. Every round starts a
+process for each variant, one after the other; what is printed are medians of seconds, their ratios, and the range of
+the rounds' ratios. CPU seconds are of the process and of what it started, from its first instruction to its end; on a
+machine that does other things too they are what can be compared.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,17 @@ with without_collector() if sys.argv[2] == "off" else contextlib.nullcontext():
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 """
+
+# What is imported on the way that no classifier needs, and what imports it.
+PARTS = {
+    "torch": "",
+    "torchmetrics": "by Lightning, with all that follows",
+    "torchvision": "by torchmetrics' image metrics (arniqa)",
+    "torch._dynamo": "the compiler, by torchvision's operators",
+    "sympy": "by the compiler",
+    "scipy.signal": "by torchmetrics, for audio metrics",
+    "torchmetrics.utilities.plot": "Matplotlib, for Metric.plot",
+}
 
 
 class Cost(NamedTuple):
@@ -168,12 +180,31 @@ def facts(found: Measured) -> dict[str, Any]:
     }
 
 
+def parts(rounds: int = 3) -> dict[str, float]:
+    """Medians of the share that each of `PARTS`, with all that it imports first, has of the two imports' seconds."""
+    found: dict[str, list[float]] = {name: [] for name in PARTS}
+    for _ in range(rounds):
+        command = [sys.executable, "-X", "importtime", "-c", _TWO]
+        done = subprocess.run(command, env=_environment(), check=True, capture_output=True, text=True)
+        lines = re.findall(r"import time:\s+(\d+) \|\s+(\d+) \|\s+(\S+)", done.stderr)
+        total = sum(int(own_us) for own_us, _, _ in lines)
+        cumulative = {name: int(all_us) for _, all_us, name in lines}
+        for name in PARTS:
+            found[name].append(cumulative.get(name, 0) / total)
+    return {name: statistics.median(shares) for name, shares in found.items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every round's figures")
+    parser.add_argument("--parts", action="store_true", help="instead, what has which share of the two imports")
     options = parser.parse_args()
+    if options.parts:
+        for name, share in parts(options.rounds).items():
+            print(f"{name:30}{share:>6.0%}  {PARTS[name]}")
+        return
     with (options.json or Path(os.devnull)).open("w") as file:  # before it measures
         found = measure(options.rounds)
         print(table(found))

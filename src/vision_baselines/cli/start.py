@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 # Commands that answer at once, and words after which any command does.
-_QUICK = {"clean", "status"}
+_QUICK = {"status"}
 _ANSWERED_AT_ONCE = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shell-completion", "--cfg", "-c", "--info"}
 
 

@@ -36,23 +36,28 @@ def part_of(found: MistakeList, top: int, pictures: Mapping[int, Pixels] | None 
     return Part(f"{found.heading}: {found.counted(top)}", found.entries(top), kept)
 
 
-def group_sheet(group: GroupMistakes, shown: int = SHOWN) -> bytes:
-    """What a group misclassifies most surely, as PNG."""
-    return mistakes_sheet(summary(group), [part_of(mistake_lists([group])[0], shown)])
+def group_pixels(group: GroupMistakes, shown: int = SHOWN) -> Pixels:
+    """What a group misclassifies most surely, as a picture (height, width, 3)."""
+    with house_style():
+        return _sheet(summary(group), [part_of(mistake_lists([group])[0], shown)]).pixels()
 
 
 def mistakes_sheet(title: str, parts: Sequence[Part]) -> bytes:
     """Parts below each other, eight images in a line, as PNG; an image without a picture is an empty field."""
-    heights = [_HEADING + -(-len(part.entries) // _COLUMNS) * (_TILE + _caption_px(part)) for part in parts]
     with house_style():
-        sheet = Sheet(_HEAD + sum(heights), 2 * _MARGIN + _COLUMNS * _CELL)
-        sheet.write(_MARGIN, _MARGIN, shortened(title, 120), size=10, bold=True)
-        sheet.write(_MARGIN + 20, _MARGIN, ORDER, muted=True)
-        top = _HEAD
-        for part, height in zip(parts, heights, strict=True):
-            _draw(sheet, top, part)
-            top += height
-        return sheet.png()
+        return _sheet(title, parts).png()
+
+
+def _sheet(title: str, parts: Sequence[Part]) -> Sheet:
+    heights = [_HEADING + -(-len(part.entries) // _COLUMNS) * (_TILE + _caption_px(part)) for part in parts]
+    sheet = Sheet(_HEAD + sum(heights), 2 * _MARGIN + _COLUMNS * _CELL)
+    sheet.write(_MARGIN, _MARGIN, shortened(title, 120), size=10, bold=True)
+    sheet.write(_MARGIN + 20, _MARGIN, ORDER, muted=True)
+    top = _HEAD
+    for part, height in zip(parts, heights, strict=True):
+        _draw(sheet, top, part)
+        top += height
+    return sheet
 
 
 def _draw(sheet: Sheet, top: int, part: Part) -> None:

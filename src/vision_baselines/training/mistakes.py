@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -15,7 +16,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.mistakes import group_mistakes
 from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.data.displayed import displayed
-from vision_baselines.probes.probe import add_image, pixels_of
+from vision_baselines.probes.probe import add_image
 from vision_baselines.runs.mistake_pictures import (
     MOST_BYTES,
     MOST_IMAGES,
@@ -59,9 +60,9 @@ def keep_mistakes(record: RunRecord, folder: Path, trainer: pl.Trainer, data: Im
     write_atomically(folder / PICTURES_FILE, content)
 
     def draw() -> Tensor:
-        from vision_baselines.plots.mistakes import group_sheet  # a run without pictures need not wait for Matplotlib
+        from vision_baselines.plots.mistakes import group_pixels  # a run without pictures need not wait for Matplotlib
 
-        return pixels_of(group_sheet(mistakes))
+        return torch.from_numpy(group_pixels(mistakes)).permute(2, 0, 1)
 
     add_image(trainer, TAG, draw)
 
