@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
@@ -44,7 +45,12 @@ class Group:
 
 def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
-    return latest_overrides(record.overrides, without)
+    return dict(_latest(tuple(record.overrides), without))
+
+
+@lru_cache(maxsize=2**15)
+def _latest(overrides: tuple[str, ...], without: str | None) -> dict[str, str]:
+    return latest_overrides(overrides, without)
 
 
 def latest_overrides(overrides: Iterable[str], without: str | None = None) -> dict[str, str]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import plural
 from vision_baselines.comparison.provenance import Variant, test_sets
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.runs.record_cache import KeptRecord
+
+_KNOWN = "_repetition"
 
 
 class Part(NamedTuple):
@@ -33,6 +36,15 @@ class Repetition(NamedTuple):
 
 def repetition_of(record: RunRecord) -> Repetition:
     """The seed, split seed and fold of a run."""
+    if not isinstance(record, KeptRecord):
+        return _repetition(record)
+    known = record.__dict__.get(_KNOWN)  # a comparison asks dozens of times
+    if known is None:
+        known = record.__dict__[_KNOWN] = _repetition(record)
+    return cast(Repetition, known)
+
+
+def _repetition(record: RunRecord) -> Repetition:
     data = record.config.get("data")
     if not isinstance(data, Mapping):
         return Repetition(record.seed)

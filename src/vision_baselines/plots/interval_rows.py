@@ -6,13 +6,17 @@ Matplotlib.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vision_baselines.comparison.formatting import capital, probability, shortened
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import short_verdict
 
+MOST_ROWS = 60
+"""Of more groups, a chart shows the best and the one that they are compared with."""
 ZERO = "Where the interval holds zero, the two cannot be told apart."
 
 
@@ -49,7 +53,8 @@ def accuracy_chart(table: ComparisonTable) -> IntervalChart | None:
     metric = table.metric
     best = [row.label for row in table.best_groups]
     rows = []
-    for row in table.best_first():
+    among = table.best_first()
+    for row in _shown(among, table):
         found = row.metrics.get(metric.name)
         if found is None:
             continue
@@ -58,6 +63,7 @@ def accuracy_chart(table: ComparisonTable) -> IntervalChart | None:
         runs, ends = tuple(row.values(metric.name).values()), (found.mean, found.ci_low, found.ci_high)
         rows.append(IntervalRow(row.label, table.rows.index(row), note, runs, *ends, is_best=row.label in best))
     caption = "Small dots are runs, the large one their mean, the line its 95% interval (Student's t)."
+    caption += _left_out(among)
     title = capital(metric.title)
     chart = IntervalChart("accuracy", title, caption, metric.axis_label, tuple(rows), metric, metric.bounds)
     return chart if rows else None
@@ -68,7 +74,8 @@ def difference_chart(table: ComparisonTable) -> IntervalChart | None:
     metric = table.metric
     reference = next((row.values(metric.name) for row in table.rows if row.label == table.reference), {})
     rows = []
-    for row in table.best_first():
+    among = table.best_first()
+    for row in _shown(among, table):
         found = row.difference
         if found is None or found.n == 0:
             continue
@@ -85,13 +92,23 @@ def difference_chart(table: ComparisonTable) -> IntervalChart | None:
     return IntervalChart(
         "difference",
         f"Difference to {against}",
-        f"Small dots are runs, each minus the run of {against} that it is paired with. {zero_note(table)}",
+        f"Small dots are runs, each minus the run of {against} that it is paired with. "
+        f"{zero_note(table)}{_left_out(among)}",
         f"{unit}{metric.title}, minus {shortened(table.reference or '', 30)}",
         tuple(rows),
         metric,
         (low - high, high - low),
         has_zero=True,
     )
+
+
+def _shown(rows: Sequence[GroupRow], table: ComparisonTable) -> list[GroupRow]:
+    """The first groups, and the one that they are compared with."""
+    return [row for place, row in enumerate(rows) if place < MOST_ROWS or row.label == table.reference]
+
+
+def _left_out(rows: Sequence[GroupRow]) -> str:
+    return f" The first {MOST_ROWS} of {len(rows)} groups; groups.csv has all." if len(rows) > MOST_ROWS else ""
 
 
 def zero_note(table: ComparisonTable) -> str:

@@ -76,7 +76,8 @@ def _settings(table: ComparisonTable) -> Iterable[str]:
 
 def _fixed(jobs: Sequence[Job]) -> Iterable[str]:
     for key in _FIXED:
-        found = list(dict.fromkeys(_plain(select(job.record.config, key, None)) for job in jobs))
+        values = {id(value): value for job in jobs for value in [select(job.record.config, key, None)]}  # each once
+        found = list(dict.fromkeys(_plain(value) for value in values.values()))
         if found and found != [""]:
             yield f"`{key}`: {escaped(listed(found, 4))}"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -64,24 +64,38 @@ class JobDetails:
     files: Sequence[Link]
 
 
-def job_details(rows: Sequence[JobRow], out: Path | None) -> dict[Path, JobDetails]:
-    """The panel of each job, by its folder; without `out`, the page's folder, no file is linked."""
-    own = own_settings([row.job.record for row in rows])
+def is_picture(name: str) -> bool:
+    """Whether a file of a run, by its name below the run's folder, is one that a page shows."""
+    return name.endswith(_IMAGES) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+
+
+def job_key(place: int) -> str:
+    """What a job's panel is called in the page."""
+    return f"job-{place}"
+
+
+def job_details(
+    rows: Sequence[JobRow], out: Path | None, only: Collection[Path] | None = None
+) -> dict[Path, JobDetails]:
+    """The panel of each job, or of some, by its folder; without `out`, the page's folder, no file is linked."""
+    own: Sequence[Mapping[str, str]]
+    own = own_settings([row.job.record for row in rows]) if only is None else [{}] * len(rows)
     return {
         row.job.folder: JobDetails(
-            key=f"job-{place}",
+            key=job_key(place),
             name=row.job.record.name,
             group=row.group,
-            facts=_facts(row.job.record),
+            facts=facts_of(row.job.record),
             reason=failure_reason(row.job),
             settings=own[place],
             results={Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(row.job.record)},
-            curve=_curve(row.job.record),
+            curve=curve_of(row.job.record),
             page=next(iter(_links(row.job, [RUN_PAGE], out)), None),
-            pictures=_links(row.job, [name for name in row.job.record.files if name.endswith(_IMAGES)], out),
+            pictures=_links(row.job, list(filter(is_picture, row.job.record.files)), out),
             files=_links(row.job, [RECORD_FILE, *_LOGS], out),
         )
         for place, row in enumerate(rows)
+        if only is None or row.job.folder in only
     }
 
 
@@ -124,7 +138,8 @@ def shared_settings(records: Sequence[RunRecord]) -> dict[str, str]:
     return {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(found.items())}
 
 
-def _facts(record: RunRecord) -> str:
+def facts_of(record: RunRecord) -> str:
+    """How a run went, in a line."""
     said = [record.status.value, f"seed {record.seed}", plural(len(record.history), "epoch")]
     if record.best_epoch is not None:
         said.append(f"best epoch {record.best_epoch}, from 0")
@@ -144,16 +159,15 @@ def finite_metrics(record: RunRecord) -> list[tuple[str, float]]:
     return sorted((name, value) for name, value in record.metrics.items() if math.isfinite(value))
 
 
-def _curve(record: RunRecord) -> JobCurve | None:
-    """The metric that the run's best epoch was chosen by, at no more than 40 epochs."""
+def curve_of(record: RunRecord, most: int = _POINTS) -> JobCurve | None:
+    """The metric that the run's best epoch was chosen by, at no more than so many epochs."""
     name = record.selection_metric
     rows = [(row.epoch, row.metrics[name]) for row in record.history if math.isfinite(row.metrics.get(name, math.nan))]
     if len(rows) < 2:
         return None
     metric = Metric(name, record.task.mode)
-    kept = [
-        rows[round(place * (len(rows) - 1) / (min(len(rows), _POINTS) - 1))] for place in range(min(len(rows), _POINTS))
-    ]
+    n = min(len(rows), most)
+    kept = [rows[round(place * (len(rows) - 1) / (n - 1))] for place in range(n)]
     values = [value for _, value in rows]
     low, span = min(values), max(values) - min(values) or 1.0
     start, length = rows[0][0], rows[-1][0] - rows[0][0] or 1

@@ -4,6 +4,21 @@
   const all = (selector, below = document) => [...below.querySelectorAll(selector)];
   const element = (name, properties = {}) => Object.assign(document.createElement(name), properties);
   const COLORS = 8;
+  const jobsScript = document.getElementById("packed-jobs");
+
+  // What a large page holds packed (gzip, base64); a browser that cannot unpack shows what is there without a script.
+  const unpacked = async (script) => {
+    const bytes = Uint8Array.from(atob(script.textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+  const complete = async (table) => {  // the rows of a table that are packed beside it, once
+    const script = table.parentElement.querySelector("script.packed");
+    if (!script) return;
+    script.remove();
+    const rest = element("template", { innerHTML: await unpacked(script) });
+    table.tBodies[0].append(rest.content);
+  };
 
   // Sorting: the exact values stand in data-value; a third press restores the order of the page.
   const keyOf = (row, place) => {
@@ -23,14 +38,16 @@
   };
   const makeSortable = (table) => {
     const body = table.tBodies[0];
-    const given = [...body.rows];
+    let given = null;
     const heads = [...table.tHead.rows[0].cells];
     heads.forEach((head, place) => {
       if (!head.textContent.trim()) return;
       const button = element("button", { type: "button", className: "sort" });
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => {
+      button.addEventListener("click", async () => {
+        await complete(table);
+        given ??= [...body.rows];
         const first = head.classList.contains("number") ? "descending" : "ascending";
         const second = first === "descending" ? "ascending" : "descending";
         const now = head.getAttribute("aria-sort");
@@ -49,11 +66,21 @@
       });
     });
   };
-  all("table.sortable").forEach(makeSortable);
+  all("table.sortable").filter((table) => !jobsScript || table.id !== "job-table").forEach(makeSortable);
+  all("script.packed").forEach((script) => {
+    const table = script.parentElement.querySelector("table");
+    const box = script.closest(".fold")?.querySelector(":scope > .more input");
+    const part = script.closest("details");
+    if (!table) return;
+    box?.addEventListener("change", () => complete(table));
+    if (!box) part?.addEventListener("toggle", () => complete(table));
+  });
 
   // Choosing groups: a choice has a colour of its own; the filter hides every group that lacks one of its words.
   const tools = document.getElementById("tools");
-  if (tools) {
+  const startTools = async () => {
+    const packed = tools.querySelector("script.packed");
+    if (packed) packed.parentElement.innerHTML = await unpacked(packed);
     const choices = all("[data-choice]", tools).map((item) => ({
       place: item.dataset.choice, slot: item.dataset.slot, item, box: item.querySelector("input"),
       words: item.textContent.toLowerCase() + " " + item.title.toLowerCase(),
@@ -97,7 +124,10 @@
       });
       apply();
     };
-    filter.addEventListener("input", apply);
+    filter.addEventListener("input", () => {
+      all("script.packed").forEach((script) => { const table = script.parentElement.querySelector("table"); if (table) complete(table); });
+      apply();
+    });
     onlyChosen.addEventListener("change", apply);
     document.getElementById("choose-none").addEventListener("click", () => setAll(() => null));
     document.getElementById("choose-best").addEventListener("click", () => {
@@ -111,7 +141,8 @@
     apply();
     tools.hidden = false;
     document.body.classList.add("has-tools");
-  }
+  };
+  if (tools) startTools();
 
   // Pointing at a group in a figure lets the others step back; what its title says is shown by the browser.
   const pointed = document.head.appendChild(element("style"));
@@ -122,7 +153,7 @@
   });
 
   // Finding rows in a long table.
-  all(".find").forEach((find) => {
+  all(".find").filter(() => !jobsScript).forEach((find) => {
     const box = find.querySelector("input");
     const status = find.querySelector("[role=status]");
     const table = document.getElementById(box.dataset.table);
@@ -140,6 +171,159 @@
       status.textContent = words.length ? `${shown} of ${rows.length} found` : "";
     });
     find.hidden = false;
+  });
+
+  // The jobs of a large comparison: a table of pages over data in memory, and panels that are made when they are asked for.
+  const at = ([values, places], place) => (places ? values[places[place]] : values[place]);
+  const makeJobs = async () => {
+    const data = JSON.parse(await unpacked(jobsScript));
+    const table = document.getElementById("job-table");
+    const body = table.tBodies[0];
+    const PER_PAGE = 100;
+    const n = data.group.length;
+    const texts = [...Array(n).keys()].map((place) => [
+      ...data.columns.map(({ text }) => at(text, place)), element("template", { innerHTML: data.groups[data.group[place]][2] }).content.textContent,
+    ].join(" ").toLowerCase());
+    const number = (text) => {
+      const found = parseFloat(text.replace(/,/g, "").replace("−", "-").replace(/^[^\d.+-]*/, ""));
+      return Number.isNaN(found) ? null : found;
+    };
+    const keyed = ({ number: isNumber, text, value }, place) => {
+      if (value) return value[place] === null ? null : Number(value[place]);
+      const found = at(text, place);
+      return isNumber ? number(found) : found === "–" ? null : found.toLowerCase();
+    };
+    const rowOf = (place) => {
+      const [group, sign] = data.groups[data.group[place]];
+      const row = element("tr");
+      if (group !== null) row.dataset.group = group;
+      data.columns.forEach((column) => {
+        const cell = row.insertCell();
+        cell.className = `${column.number ? "number" : ""}${column.minor ? " minor" : ""}`.trim();
+        const text = element("span", { textContent: at(column.text, place), className: at(column.tone, place) });
+        if (column.name !== "job") { cell.append(text); return; }
+        const link = element("a", { href: `#job-${place}`, innerHTML: sign });
+        (link.querySelector(".group > span") ?? link).append(text);
+        cell.append(link);
+      });
+      return row;
+    };
+    const pages = document.getElementById("pages");
+    const [previous, next] = pages.querySelectorAll("button");
+    const status = pages.querySelector("[role=status]");
+    let order = [...Array(n).keys()];
+    let found = order;
+    let page = 0;
+    const draw = () => {
+      const last = Math.max(Math.ceil(found.length / PER_PAGE) - 1, 0);
+      page = Math.min(Math.max(page, 0), last);
+      const shown = found.slice(page * PER_PAGE, (page + 1) * PER_PAGE);
+      body.replaceChildren(...shown.map(rowOf));
+      status.textContent = found.length ? `${page * PER_PAGE + 1}–${page * PER_PAGE + shown.length} of ${found.length.toLocaleString("en")} jobs` : "no job found";
+      previous.disabled = page === 0;
+      next.disabled = page === last;
+    };
+    const find = document.querySelector('.find input[data-table="job-table"]');
+    const look = () => {
+      const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
+      found = words.length ? order.filter((place) => words.every((word) => texts[place].includes(word))) : order;
+      page = 0;
+      draw();
+    };
+    find.value = "";
+    find.addEventListener("input", look);
+    find.closest(".find").hidden = false;
+    previous.addEventListener("click", () => { page -= 1; draw(); });
+    next.addEventListener("click", () => { page += 1; draw(); });
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, place) => {
+      const button = element("button", { type: "button", className: "sort" });
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const column = data.columns[place];
+        const first = column.number ? "descending" : "ascending";
+        const second = column.number ? "ascending" : "descending";
+        const now = head.getAttribute("aria-sort");
+        const wanted = now === first ? second : now === second ? null : first;
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        order = [...Array(n).keys()];
+        if (wanted) {
+          head.setAttribute("aria-sort", wanted);
+          const keys = order.map((job) => keyed(column, job));
+          const sign = wanted === "ascending" ? 1 : -1;
+          const known = order.filter((job) => keys[job] !== null).sort((a, b) => sign * compare(keys[a], keys[b]));
+          order = [...known, ...order.filter((job) => keys[job] === null)];
+        }
+        look();
+      });
+    });
+    table.removeAttribute("data-shown");
+    table.closest(".fold").querySelector(":scope > .more")?.remove();
+    pages.hidden = false;
+    draw();
+    const listed = (title, pairs) => {
+      const list = element("dl");
+      pairs.forEach(([key, value]) => list.append(element("dt", { textContent: key }), element("dd", { textContent: value })));
+      return pairs.length ? [element("h4", { textContent: title }), list] : [];
+    };
+    return (place) => {
+      if (!(place >= 0 && place < n) || document.getElementById(`job-${place}`)) return;
+      const panel = element("article", { className: "job", id: `job-${place}`, tabIndex: -1 });
+      const heading = element("h3", { id: `job-${place}-name`, textContent: at(data.names, place) });
+      panel.setAttribute("aria-labelledby", heading.id);
+      panel.append(element("a", { className: "close", href: "#jobs", textContent: "Close" }), heading);
+      panel.append(element("p", { className: "note", textContent: at(data.facts, place) }));
+      panel.append(element("p", { innerHTML: data.groups[data.group[place]][2] }));
+      if (at(data.reason, place)) {
+        const code = element("code", { className: "bad", textContent: at(data.reason, place) });
+        panel.append(element("p"));
+        panel.lastChild.append(code);
+      }
+      const pairs = (columns) => columns.map(([key, values]) => [key, at(values, place)]).filter(([, value]) => value !== null);
+      panel.append(...listed("Settings that not all jobs share", pairs(data.settings)));
+      panel.append(...listed("Results", pairs(data.results)));
+      if (at(data.curve, place)) {
+        const svg = element("template", { innerHTML: "<svg><polyline/></svg>" }).content.firstChild;
+        const line = svg.firstChild;
+        const says = at(data.says, place);
+        const facts = { class: "curve", viewBox: "0 0 240 60", preserveAspectRatio: "none", role: "img", "aria-label": says };
+        Object.entries(facts).forEach(([key, value]) => svg.setAttribute(key, value));
+        line.setAttribute("points", at(data.curve, place));
+        panel.append(svg, element("p", { className: "note", textContent: says }));
+      }
+      const folder = at(data.folder, place);
+      if (folder) {
+        const files = at(data.files, place);
+        files.slice(1).forEach((name) => {
+          const link = element("a", { href: `${folder}/${name}` });
+          link.append(element("img", { loading: "lazy", src: link.href, alt: `${decodeURIComponent(name)}, in the run's folder` }));
+          panel.append(link);
+        });
+        const note = element("p", { className: "note", textContent: "In the run's folder: " });
+        files.forEach((name, file) => note.append(file ? ", " : "", element("a", { href: `${folder}/${name}`, textContent: decodeURIComponent(name) })));
+        panel.append(note);
+      }
+      document.getElementById("jobs").append(panel);
+    };
+  };
+  const jobs = jobsScript ? makeJobs() : null;
+  const ensured = async (hash) => {  // the panel that a link leads to, which is styled as a target only if it is there
+    const place = /^#job-(\d+)$/.exec(hash)?.[1];
+    if (!jobs || place === undefined || document.getElementById(hash.slice(1))) return false;
+    (await jobs)(Number(place));
+    return true;
+  };
+  if (jobs && location.hash.startsWith("#job-")) {
+    const { hash } = location;
+    ensured(hash).then(() => { location.hash = "#jobs"; location.hash = hash; });
+  }
+  document.addEventListener("click", async (event) => {
+    const link = jobs && event.target.closest?.('a[href^="#job-"]');
+    if (!link || document.getElementById(link.hash.slice(1))) return;
+    event.preventDefault();
+    await ensured(link.hash);
+    location.hash = link.hash;
   });
 
   // A job's panel: closed by Escape, and the focus returns to where it was opened.

@@ -34,10 +34,11 @@ from vision_baselines.report.against import (
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
-from vision_baselines.report.job_details import job_details, pictures_by_probe, shared_settings
+from vision_baselines.report.job_details import job_details, job_key, pictures_by_probe, shared_settings
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import SHOWN, color_rules, mark, places_of, short_names, signs
+from vision_baselines.report.packed import JOBS_INLINE, ROWS_FIRST, ROWS_INLINE, packed_jobs, packed_rows
 from vision_baselines.report.searched import search_section
 from vision_baselines.report.sureness import NARROW_SURENESS, OTHER_IMAGES, SIZE, is_shown
 from vision_baselines.report.tables import (
@@ -77,8 +78,13 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     found_signs, names = signs(table), short_names(row.label for row in table.rows)
     line_marks = {line.label: mark(index) for index, line in enumerate(table.series)}
     of_jobs = job_rows(table)
-    details = job_details(of_jobs, out)
-    keys = {folder: job.key for folder, job in details.items()}
+    is_large = len(of_jobs) > JOBS_INLINE
+    probed = table.best_first()[: SHOWN if is_large else None]
+    firsts = {job.folder for row in probed for job in row.counted[:1]}
+    details = job_details(of_jobs, out, only=firsts if is_large else None)
+    keys = {row.job.folder: job_key(place) for place, row in enumerate(of_jobs)}
+    cells = Cells(table, names, places_of(table), _marks(table), line_marks, keys)
+    columns_of_jobs = chosen(job_columns(table), JOB)
     text: str = template("page.html.j2").render(
         title=" + ".join(table.sweeps) or "No readable record",
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
@@ -114,12 +120,17 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,
         settings=_settings(table),
         pictures=pictures,
-        jobs=(chosen(job_columns(table), JOB), of_jobs),
-        details=details,
+        jobs=(columns_of_jobs, of_jobs[:ROWS_FIRST] if is_large else of_jobs),
+        n_jobs=len(of_jobs),
+        packed_jobs=packed_jobs(columns_of_jobs, of_jobs, cells, NARROW_JOB, out) if is_large else None,
+        details={} if is_large else details,
         probes=pictures_by_probe(table, details),
         most_shown=SHOWN,
         shared=shared_settings([row.job.record for row in of_jobs]),
-        cells=Cells(table, names, places_of(table), _marks(table), line_marks, keys),
+        cells=cells,
+        rows_inline=ROWS_INLINE,
+        rows_first=ROWS_FIRST,
+        packed_rows=packed_rows,
         names=names,
         best_first=partial(_best_first, [sign.label for sign in found_signs]),
         signs=found_signs,
