@@ -43,7 +43,7 @@ from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.first_weights import freeze_first_layer
 from vision_baselines.training.run_length import length_options
-from vision_baselines.training.step_cost import NoProfiler, drop_unused_hooks
+from vision_baselines.training.step_cost import NoProfiler, shorten_steps
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
 
@@ -249,7 +249,7 @@ def trainer(
         plugins=[CheckedCheckpointIO(), *([LightningEnvironment()] if strategy is None else [])],
         enable_progress_bar=any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks),
     )
-    drop_unused_hooks(made.callbacks)  # type: ignore[attr-defined]
+    shorten_steps(made)
     return made
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
+from torch import Tensor
 
 _STEP_HOOKS = (
     "on_train_batch_start",
@@ -24,6 +26,7 @@ _STEP_HOOKS = (
     "on_before_optimizer_step",
     "on_train_batch_end",
 )
+_MODULE_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 _KNOWN = ("vision_baselines.", "pytorch_lightning.")
 _NOTHING = contextlib.nullcontext()
 
@@ -34,6 +37,13 @@ class NoProfiler(PassThroughProfiler):
     def profile(self, action_name: str) -> contextlib.AbstractContextManager[Any]:  # type: ignore[override]
         """One context for all, which does nothing."""
         return _NOTHING
+
+
+def shorten_steps(trainer: pl.Trainer) -> None:
+    """Leave out of a trainer's steps what would be done for nobody."""
+    drop_unused_hooks(trainer.callbacks)  # type: ignore[attr-defined]
+    if type(trainer.strategy.precision_plugin) is Precision:
+        trainer.strategy.precision_plugin = LeanPrecision()
 
 
 def drop_unused_hooks(callbacks: Iterable[Callback]) -> None:
@@ -48,6 +58,50 @@ def drop_unused_hooks(callbacks: Iterable[Callback]) -> None:
         for hook in _STEP_HOOKS:
             if getattr(kind, hook) is getattr(Callback, hook) and hook not in vars(callback):
                 setattr(callback, hook, None)
+
+
+class LeanPrecision(Precision):
+    """Lightning's plugin for 32 bits, whose hooks around a gradient are called where a callback or the module has any.
+
+    Clipping belongs to them: it is left out where there is none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looked_at: tuple[Any, list[Callback]] = (None, [])
+        self._defined: frozenset[str] = frozenset()
+
+    def pre_backward(self, tensor: Tensor, module: pl.LightningModule) -> Tensor:  # type: ignore[override]
+        """Call ``on_before_backward`` where it is defined."""
+        return super().pre_backward(tensor, module) if self._has(module, "on_before_backward") else tensor
+
+    def post_backward(self, tensor: Tensor, module: pl.LightningModule) -> Tensor:  # type: ignore[override]
+        """Call ``on_after_backward`` where it is defined."""
+        return super().post_backward(tensor, module) if self._has(module, "on_after_backward") else tensor.detach()
+
+    def optimizer_step(  # type: ignore[override]
+        self, optimizer: Any, model: pl.LightningModule, closure: Callable[[], Any], **options: Any
+    ) -> Any:
+        """Step; before it call ``on_before_optimizer_step`` and clip, where there is anything to do."""
+        if self._has(model, "on_before_optimizer_step") or model.trainer.gradient_clip_val is not None:
+            return super().optimizer_step(optimizer, model, closure, **options)
+        return optimizer.step(closure=closure, **options)
+
+    def _has(self, module: pl.LightningModule, hook: str) -> bool:
+        callbacks = module.trainer.callbacks  # type: ignore[attr-defined]
+        if self._looked_at[0] is not module or self._looked_at[1] != callbacks:
+            self._looked_at = (module, list(callbacks))
+            ours = type(module)
+            clips = ours.configure_gradient_clipping is not LeanModule.configure_gradient_clipping
+            found = {hook for hook in _STEP_HOOKS if any(_defines(callback, hook) for callback in callbacks)}
+            found |= {hook for hook in _MODULE_HOOKS if getattr(ours, hook) is not getattr(pl.LightningModule, hook)}
+            self._defined = frozenset(found | ({"on_before_optimizer_step"} if clips else set()))
+        return hook in self._defined
+
+
+def _defines(callback: Callback, hook: str) -> bool:
+    own = vars(callback).get(hook)
+    return own is not None or getattr(type(callback), hook) is not getattr(Callback, hook)
 
 
 class LeanModule(pl.LightningModule):
