@@ -44,7 +44,7 @@ with without_collector() if sys.argv[2] == "off" else contextlib.nullcontext():
 # What is imported on the way that no classifier needs, and what imports it.
 PARTS = {
     "torch": "",
-    "torchmetrics": "by Lightning, with all that follows",
+    "lightning_fabric.utilities.imports": "torchmetrics: Lightning imports it to learn its version",
     "torchvision": "by torchmetrics' image metrics (arniqa)",
     "torch._dynamo": "the compiler, by torchvision's operators",
     "sympy": "by the compiler",
@@ -203,7 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.parts:
         for name, share in parts(options.rounds).items():
-            print(f"{name:30}{share:>6.0%}  {PARTS[name]}")
+            print(f"{name:36}{share:>6.0%}  {PARTS[name]}")
         return
     with (options.json or Path(os.devnull)).open("w") as file:  # before it measures
         found = measure(options.rounds)

@@ -7,15 +7,13 @@ at hand; with three of them it is known badly, and so is what follows from it.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 from scipy import optimize, special
-
-_NODES, _WEIGHTS = leggauss(128)  # of the chance from 0 to 1; 256 change nothing by more than 1e-5
 
 POWER: Final = 0.8
 MAX_RUNS: Final = 100_000
@@ -29,13 +27,20 @@ def noncentral_t(t: float, degrees: float, noncentrality: float) -> float:
     >>> round(noncentral_t(2.0, 4, 1.0), 4)
     0.7646
     """
-    return float(_WEIGHTS @ special.ndtr(t * _spreads(degrees) - noncentrality)) / 2
+    _, weights = _quadrature()
+    return float(weights @ special.ndtr(t * _spreads(degrees) - noncentrality)) / 2
+
+
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights for the chance from 0 to 1; 256 change nothing by more than 1e-5."""
+    return leggauss(128)
 
 
 @lru_cache(maxsize=64)
 def _spreads(degrees: float) -> NDArray[np.float64]:
     """Quantiles of an estimated standard deviation, in units of the true one."""
-    return np.asarray(np.sqrt(special.chdtri(degrees, (1 - _NODES) / 2) / degrees))
+    return np.asarray(np.sqrt(special.chdtri(degrees, (1 - _quadrature()[0]) / 2) / degrees))
 
 
 def power(difference: float, std: float, n: int, level: float = 0.05) -> float:
