@@ -143,6 +143,34 @@ def test_nothing_but_the_standard_library_is_imported_before_that(python: Callab
     assert too_many(done.stdout.split(), {"vision_baselines": 6}) == [], own
 
 
+def test_what_is_imported_is_kept_from_the_collector_and_what_a_run_left_is_not(python: Callable[..., Any]):
+    code = """
+import gc, sys, weakref
+from vision_baselines.cli.start import without_collector
+with without_collector():
+    assert not gc.isenabled()
+    import xml.dom.minidom
+    imported = gc.get_freeze_count()
+frozen = gc.get_freeze_count()
+assert gc.isenabled() and frozen > imported
+class Left: pass
+left = Left()
+left.itself, found = left, weakref.ref(left)
+del left
+with without_collector():
+    import xml.dom.minidom
+assert gc.get_freeze_count() <= frozen and found() is not None
+gc.collect()
+assert found() is None
+gc.disable()
+with without_collector():
+    pass
+assert not gc.isenabled()
+"""
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_commands_that_read_records_import_no_more_than_they_need(

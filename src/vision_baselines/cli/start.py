@@ -33,14 +33,19 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
 def without_collector() -> Iterator[None]:
     """Import without the garbage collector, which looks again and again at what is made to stay, and never after that.
 
-    For `import torch, pytorch_lightning` these looks are a tenth of the time, and as much again when Python ends.
+    For `import torch, pytorch_lightning` these looks are a tenth of the time, and as much again when Python ends. Where
+    nothing is imported, because all of it is there already, nothing is kept from the collector: an earlier run in the
+    same process may have left much.
     """
+    was_enabled, before = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        if len(sys.modules) > before:
+            gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 def _say_loading(command: str) -> None:
