@@ -59,6 +59,8 @@ def class_cells(group: GroupMistakes, one: ClassMistakes) -> tuple[str, ...]:
 
 def mistakes_frame(lists: Sequence[MistakeList], top: int | None = None) -> pd.DataFrame:
     """One row for each image of each list."""
+    import pandas as pd  # which the page of a run does without
+
     columns = (
         "list", "group", "image", "class", "answer", "probability", "wrong_runs", "runs", "right_group", "right_runs",
         "right_group_runs",
