@@ -23,6 +23,7 @@ from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
 from vision_baselines.sweep.untouched import Before
 
 if TYPE_CHECKING:
+    from vision_baselines.comparison.collection import Records
     from vision_baselines.report.write import Comparison
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class SweepCallback(Callback):
         self.folder: Path | None = None
         self.warned = False
         self.has_run = False
+        self.records: Records | None = None  # what has been read stays read
         self.is_due = False
         self.not_before = 0.0
 
@@ -175,6 +177,9 @@ class SweepCallback(Callback):
     def _compare(self, *, pictures: bool, **otherwise: None) -> Comparison | None:
         if self.folder is None or not any(self.folder.glob("*/run.json")):
             return None
+        from vision_baselines.comparison.collection import Records
         from vision_baselines.report.write import compare
 
-        return compare([self.folder], pictures=pictures, as_given=True, **{**self.options, **otherwise})  # type: ignore[arg-type]
+        self.records = self.records or Records([self.folder])
+        options: dict[str, Any] = {**self.options, **otherwise}
+        return compare([self.folder], pictures=pictures, as_given=True, records=self.records, **options)
