@@ -105,6 +105,8 @@ def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:
         "cpu capability": environment.cpu_capability,
         "threads": str(environment.threads),
     }
+    if environment.seeds_per_pass > 1:
+        surroundings["seeds per pass"] = str(environment.seeds_per_pass)
     return (*surroundings.items(), *sorted(environment.versions.items()))
 
 

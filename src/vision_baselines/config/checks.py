@@ -161,6 +161,7 @@ def check_values(config: Mapping[str, Any], typed: Sequence[str]) -> None:
     check_numbers(config)
     check_booleans(config)
     check_words(config)
+    check_seeds_per_pass(config.get("seeds_per_pass", 1))
     check_labels(config)
     check_comparison(config)
     check_ablate(config)
@@ -237,6 +238,17 @@ def check_booleans(config: Mapping[str, Any]) -> None:
         value = select(config, key, True)
         if not isinstance(value, bool):
             raise ConfigError(f"{key} is {value!r}; expected true or false")
+
+
+def check_seeds_per_pass(value: Any) -> None:
+    """Look at how many seeds are trained in one pass.
+
+    Raises:
+        ConfigError: It is neither a whole number from 1 nor ``auto``.
+    """
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_number and value != AUTO:
+        raise ConfigError(f"seeds_per_pass is {value!r}; expected a whole number of at least 1, or auto")
 
 
 def check_words(config: Mapping[str, Any]) -> None:

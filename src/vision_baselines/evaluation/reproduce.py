@@ -167,7 +167,7 @@ def _within(recorded: RunRecord, found: RunRecord) -> Point:
 
 def manifest_differences(recorded: Environment, found: Environment) -> Iterator[str]:
     """What is not equal, as ``threads 1 ≠ 2``; the commit of the code is not part of the manifest."""
-    for key in ("threads", "cpu", "cpu_capability", "device", "platform", "python"):
+    for key in ("threads", "seeds_per_pass", "cpu", "cpu_capability", "device", "platform", "python"):
         before, after = getattr(recorded, key), getattr(found, key)
         if before != after:
             yield f"{key} {before} ≠ {after}"

@@ -228,7 +228,7 @@ class RunHooks(Hooks[Job]):
     def announced(self, jobs: Sequence[Job], slots: int) -> str:
         """Nothing of the trials of a search, which says of each round itself what it has."""
         is_search = all(_trial_of(job.task) is not None for job in jobs)
-        return "" if is_search else super().announced(jobs, slots)
+        return "" if is_search else self._passes.announced(jobs, slots) or super().announced(jobs, slots)
 
     def grouped(self, jobs: Sequence[Job], slots: int) -> list[Job]:
         """Jobs that are trained in one pass share a process."""

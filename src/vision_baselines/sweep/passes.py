@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.checks import checked_config
+from vision_baselines.config.checks import AUTO, check_seeds_per_pass, checked_config
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import key_of
@@ -16,8 +16,6 @@ from vision_baselines.sweep.job import Job
 from vision_baselines.text import plural
 
 log = logging.getLogger(__name__)
-
-AUTO = "auto"
 
 
 class Passes:
@@ -36,13 +34,15 @@ class Passes:
         """As the config of a sweep says it.
 
         Raises:
-            ConfigError: It is neither a whole number from 1 nor ``auto``.
+            ConfigError: It is neither a whole number from 1 nor ``auto``, or the launcher cannot do it.
         """
         size = config.get("seeds_per_pass", 1)
-        is_number = isinstance(size, int) and not isinstance(size, bool) and size >= 1
-        if not is_number and size != AUTO:
-            raise ConfigError(f"seeds_per_pass is {size!r}; expected a whole number of at least 1, or auto")
-        return cls(size)
+        check_seeds_per_pass(size)
+        if str(OmegaConf.select(config, "hydra.launcher._target_")).endswith(".LocalLauncher"):
+            return cls(size)
+        if size not in (1, AUTO):
+            raise ConfigError(f"seeds_per_pass is {size}; expected 1 or auto, or the launcher of this machine, local")
+        return cls(1)
 
     def require(self, jobs: Sequence[Job]) -> None:
         """Look at the jobs that are to be run.
@@ -77,6 +77,13 @@ class Passes:
                     other.processes = 0  # it has no process of its own
                 leading.append(first)
         return sorted(leading, key=[*jobs].index)
+
+    def announced(self, jobs: Sequence[Job], slots: int) -> str:
+        """What is said of them; nothing where none are put together."""
+        most = max(len(job.members) for job in jobs)
+        processes = plural(len(jobs) - sum(len(job.companions) for job in jobs), "process")
+        said = f"{plural(len(jobs), 'job')} in {processes}, {slots} at a time: up to {most} seeds in one pass"
+        return said if most > 1 else ""
 
     def _size_of(self, jobs: int, slots: int) -> int:
         """Jobs of a pass: no core is left without one."""

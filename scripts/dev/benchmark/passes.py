@@ -1,0 +1,120 @@
+"""What a training step costs a run when S runs with other seeds are trained in one pass, against a run by itself.
+
+``PYTHONPATH=scripts/dev python -m benchmark.passes [--sizes 2,4,8,16] [--rounds 3] [--case NAME …] [--json FILE]``
+
+Whole runs are trained, with Lightning, callbacks and records, in this process; counted are the CPU seconds from the
+end of an epoch to the end of the next, for each step of each run, without validation. Numbers of runs take turns in
+each round; the figure is the median of the rounds, and a ratio is of two medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import itertools
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
+
+# isort: split
+import pytorch_lightning as pl
+
+from vision_baselines.api import compose
+from vision_baselines.config.plan import planned
+from vision_baselines.jobs.together import Together
+from vision_baselines.training.run import run
+
+_MNIST = [
+    "data=noise",
+    "data.source.train_size=3200",
+    "data.source.val_size=10",
+    "data.source.test_size=100",
+    "+data.source.image_shape=[1,28,28]",
+    "data.image_shape=[1,28,28]",
+]
+CASES: dict[str, list[str]] = {
+    "circles, fc of 16": ["data=circles", "model=fc", "model.hidden_features=[16]", "model.dropout=0"],
+    "digits, fc of 32": ["data=digits", "model=fc", "model.hidden_features=[32]"],
+    "digits, fc of 128": ["data=digits", "model=fc", "model.hidden_features=[128]"],
+    "digits, fc": ["data=digits", "model=fc"],
+    "digits, cnn of 4, 8": ["data=digits", "model=cnn", "model.channels=[4,8]", "model.hidden_features=16"],
+    "digits, cnn": ["data=digits", "model=cnn"],
+    "MNIST's shape, fc": [*_MNIST, "model=fc"],
+    "MNIST's shape, cnn": [*_MNIST, "model=cnn"],
+}
+_PLAIN = ["logger=none", "callbacks=none", "trainer.enable_progress_bar=false", "+trainer.limit_val_batches=0"]
+_PLAIN += ["checkpoint=last", "data.batch_size=64", "keep_predictions=none"]
+
+
+class Clock(pl.Callback):
+    """CPU seconds of each epoch after the first, from its end to the next one's."""
+
+    def __init__(self) -> None:
+        self.ended: list[float] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the time."""
+        self.ended.append(time.process_time())
+
+    def epoch_s(self) -> float:
+        """The median."""
+        return statistics.median(later - earlier for earlier, later in itertools.pairwise(self.ended))
+
+
+def step_us(overrides: Sequence[str], count: int, epochs: int, folder: Path) -> float:
+    """CPU microseconds of a step of one run, where `count` are trained in one pass; 0 trains one without any."""
+    clock = Clock()
+    plans = [
+        planned(compose([*overrides, *_PLAIN, f"seed={seed}", f"trainer.max_epochs={epochs}", f"name=seed{seed}"]))
+        for seed in range(max(1, count))
+    ]
+    if count == 0:
+        record = run(plans[0], callbacks=[clock])
+    else:
+        jobs = [functools.partial(run, plan, callbacks=[clock] if at == 0 else []) for at, plan in enumerate(plans)]
+        record = Together().run(jobs, [None] * count)[0]
+    steps = record.history[-1].step / epochs
+    return clock.epoch_s() / steps / max(1, count) * 1e6
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="2,4,8,16", help="runs in one pass")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--case", action="append", choices=list(CASES), help="all of them unless given")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.json is not None:
+        arguments.json.write_text("{}")
+    sizes = [0, *map(int, arguments.sizes.split(","))]
+    found: dict[str, Any] = {}
+    print("CPU µs a step and run; in brackets how many times fewer than alone", os.getloadavg())
+    for case in arguments.case or CASES:
+        rounds: dict[int, list[float]] = {size: [] for size in sizes}
+        for _ in range(arguments.rounds):
+            for size in sizes:
+                with tempfile.TemporaryDirectory() as folder:
+                    place = f"paths.output_dir={folder}"
+                    rounds[size].append(step_us([*CASES[case], place], size, arguments.epochs, Path(folder)))
+        alone = statistics.median(rounds[0])
+        shown = [
+            f"{size}: {(m := statistics.median(own)):,.0f} ({alone / m:.2f})" for size, own in rounds.items() if size
+        ]
+        print(f"{case:24}  alone {alone:,.0f}   {'   '.join(shown)}", flush=True)
+        found[case] = rounds
+    print(os.getloadavg())
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
