@@ -1,7 +1,7 @@
 """What a sweep costs beside its training, in CPU seconds: python scripts/dev/sweep_cost.py [--jobs 300].
 
 Looking at the jobs (2 nets × 3 rates × seeds), and a job of one epoch of digits that is forked from a process which has
-imported what the server of a sweep has. CPU seconds are about the same on a busy machine as on a quiet one; times are not.
+imported what the server of a sweep has. CPU seconds are about the same on a busy machine as on a quiet one.
 """
 
 from __future__ import annotations
