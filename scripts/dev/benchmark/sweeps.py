@@ -25,6 +25,7 @@ from vision_baselines.errors import TrainingError
 from vision_baselines.jobs.cores import usable_cores
 
 MODELS, SEEDS = ("cnn", "fc"), (0, 1, 2)
+_DEV = Path(__file__).resolve().parents[1]
 _MOST_TRIED = 12  # jobs whose every distribution over the cores is tried
 
 
@@ -132,6 +133,7 @@ def training_seconds(folder: Path) -> dict[str, float]:
 
 def _seconds(arguments: Sequence[str], *, threads: int | None, environment: dict[str, str] | None = None) -> float:
     whole = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | (environment or {})
+    whole["PYTHONPATH"] = os.pathsep.join([str(_DEV), *filter(None, [os.environ.get("PYTHONPATH")])])
     if threads:
         whole["OMP_NUM_THREADS"] = str(threads)
     started = time.perf_counter()
