@@ -217,6 +217,18 @@ def test_equal_within_a_margin_is_said_so(runs):
     assert "dropout makes no difference within ±0.50 points" in finding(table).claim
 
 
+@pytest.mark.parametrize("margin", [0.05, 0.1, 0.15, 0.2, 0.3, 0.5])
+def test_equal_is_what_has_its_whole_interval_within_the_margin(runs, margin):
+    jobs = runs(lambda lacking, seed: 0.9 + 0.0015 * np.sin(7 * seed + len(lacking)), range(6))
+    table = table_of(jobs, ablation(), equivalence=margin)
+    by_runs = {frozenset(job.folder for job in row.counted): row for row in table.rows}
+    for effect in table.effects:
+        is_within = max(abs(effect.low), abs(effect.high)) < margin / 100
+        assert (effect_verdict(effect, table.metric) == "equal") == is_within
+        row = by_runs[frozenset(job.folder for job in effect.without.counted)]
+        assert (row.difference.conclusion == "equal") == is_within
+
+
 @pytest.mark.parametrize(("seeds", "verdict"), [(range(2), "too few pairs"), (range(0), None)])
 def test_too_few_seeds_are_no_verdict(runs, seeds, verdict):
     table = table_of(runs(linear(dropout=0.1), seeds), ablation(pairs=True)) if verdict else None

@@ -129,6 +129,8 @@ def examined(
             result.append(row)
             continue
         [p_value, equal], [images_p] = of_seeds[pair], of_images[pair]
+        if single_step:  # equal is what has its whole interval within the margin: two tails, not the larger of two
+            equal = min(1.0, 2 * equal) if math.isfinite(equal) else equal
         # what is not sure of these images is not sure of others: few seeds can make the interval over both the shorter
         images_p = max(images_p, p_value) if math.isfinite(images_p) else images_p
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
