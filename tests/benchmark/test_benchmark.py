@@ -17,7 +17,7 @@ from benchmark.trainers import ours, template
 from benchmark.workload import MEAN, STD, made_up, plain_net
 from torch.nn import functional
 
-from benchmark import startup, steps, sweeps
+from benchmark import passes, startup, steps, sweeps
 from vision_baselines.config.compose import composed
 from vision_baselines.errors import TrainingError
 from vision_baselines.training import build
@@ -260,3 +260,12 @@ def test_without_words_it_measures_all_that_a_person_waits_for_and_says_the_rati
     assert line.split()[-1] == "3.00"
     bound = sweeps.lower_bound([3.0] * 6, found["environment"]["cores"])
     assert found["sweep"]["ratios"] == {"template/ours": 3.0, "ours/lower bound": pytest.approx(10 / bound)}
+
+
+@pytest.mark.slow
+def test_seeds_in_one_pass_are_compared_with_a_run_alone_by_the_medians_of_the_rounds(monkeypatch, capsys):
+    given = itertools.count()
+    monkeypatch.setattr(passes, "step_us", lambda overrides, size, epochs, folder: 100.0 + next(given))
+    found = passes.measured([2], 3, 1, ["digits, fc"])
+    assert found == {"digits, fc": {0: [100, 102, 104], 2: [101, 103, 105]}}
+    assert f"2: 103 ({102 / 103:.2f})" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """``benchmark.py [--part steps sweep …] [--json FILE] [--device cuda]``: speeds side by side, and their ratios.
 
-Without ``--part`` it measures all that a person waits for, in under ten minutes on two cores. A ratio is always of the
-two figures printed beside it. No data is downloaded.
+Without ``--part`` it measures all that a person waits for, in under ten minutes on two quiet cores. A ratio is always
+of the two figures printed beside it. No data is downloaded.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ PARTS = {
         "measure_and_print",
         "six jobs of an epoch of MNIST, both ways, and their lower bound",
     ),
+    "passes": ("benchmark.passes", "measure_and_print", "a step of several seeds trained at once, to one alone"),
     "airbench": ("benchmark.airbench", "measure_and_print", "CIFAR-10 beside airbench's own code: needs --airbench"),
 }
 BY_DEFAULT = ("startup", "steps", "sweep")

@@ -95,16 +95,32 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.json is not None:
         arguments.json.write_text("{}")
-    sizes = [0, *map(int, arguments.sizes.split(","))]
+    sizes = list(map(int, arguments.sizes.split(",")))
+    found = measured(sizes, arguments.rounds, arguments.epochs, arguments.case or list(CASES))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(found, indent=1))
+
+
+def measure_and_print(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure every case as a part of the whole benchmark, print a line each, and return them as plain data."""
+    return measured((2, 4, 8, 16), options.rounds, 4, list(CASES))
+
+
+def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[str]) -> dict[str, Any]:
+    """CPU microseconds of every round of each case, by the number of runs in one pass; 0 is a run by itself."""
     found: dict[str, Any] = {}
-    print("CPU µs a step and run; in brackets how many times fewer than alone", os.getloadavg())
-    for case in arguments.case or CASES:
-        rounds: dict[int, list[float]] = {size: [] for size in sizes}
-        for _ in range(arguments.rounds):
-            for size in sizes:
+    print(
+        f"many seeds in one pass: CPU µs a step and run, medians of {n_rounds} rounds in turn; in brackets "
+        "the median of a run alone, divided by it",
+        os.getloadavg(),
+    )
+    for case in cases:
+        rounds: dict[int, list[float]] = {size: [] for size in (0, *sizes)}
+        for _ in range(n_rounds):
+            for size in rounds:
                 with tempfile.TemporaryDirectory() as folder:
                     place = f"paths.output_dir={folder}"
-                    rounds[size].append(step_us([*CASES[case], place], size, arguments.epochs, Path(folder)))
+                    rounds[size].append(step_us([*CASES[case], place], size, epochs, Path(folder)))
         alone = statistics.median(rounds[0])
         shown = [
             f"{size}: {(m := statistics.median(own)):,.0f} ({alone / m:.2f})" for size, own in rounds.items() if size
@@ -112,8 +128,7 @@ def main() -> None:
         print(f"{case:24}  alone {alone:,.0f}   {'   '.join(shown)}", flush=True)
         found[case] = rounds
     print(os.getloadavg())
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(found, indent=1))
+    return found
 
 
 if __name__ == "__main__":
