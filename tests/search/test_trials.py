@@ -219,7 +219,7 @@ def test_the_dashboards_storage_is_optunas_own(sweep):
 
 def test_a_round_of_trials_is_said_by_the_search_and_other_jobs_by_the_launcher():
     def jobs(*typed):
-        return [SimpleNamespace(task=["model=fc", text]) for text in typed]
+        return [SimpleNamespace(task=["model=fc", text], members=[text], companions=[]) for text in typed]
 
     assert RunHooks().announced(jobs("search.trial=0", "search.trial=1"), 2) == ""
     assert RunHooks().announced(jobs("search.trials=4"), 1) == "1 job, 1 at a time"

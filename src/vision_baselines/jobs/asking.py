@@ -25,8 +25,11 @@ def answer_of(
     ours, theirs = context.Pipe(duplex=False)
     with ours:
         process = context.Process(target=answer, args=(theirs, function, *arguments), daemon=True)
-        with theirs:
-            process.start()
+        try:
+            with theirs:
+                process.start()
+        except (EOFError, OSError):  # the server was killed
+            return None
         try:
             while not ours.poll(POLL_S):
                 meanwhile()
