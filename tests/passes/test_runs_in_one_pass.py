@@ -106,9 +106,10 @@ def assert_same_run(one: RunRecord, other: RunRecord) -> None:
         pytest.param(["optimizer=sgd"], marks=pytest.mark.slow),
         pytest.param([*FC, "augment=shift", "mix=mixup", "+trainer.gradient_clip_val=0.1"], marks=pytest.mark.slow),
         pytest.param([*FC, "optimizer=muon", "checkpoint=last"], marks=pytest.mark.slow),
+        pytest.param([*FC, "callbacks=ema"], marks=pytest.mark.slow),
         pytest.param([*FC, "scheduler=plateau", "callbacks=early_stopping"], marks=pytest.mark.slow),
     ],
-    ids=["one_cycle", "cnn", "mixed", "muon", "plateau"],
+    ids=["one_cycle", "cnn", "mixed", "muon", "ema", "plateau"],
 )
 def test_records_checkpoints_and_logs_are_those_of_single_runs(
     trained: Trained, tmp_path: Path, overrides: list[str]

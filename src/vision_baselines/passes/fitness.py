@@ -16,7 +16,15 @@ from vision_baselines.tasks.task import Task
 # Callbacks that do nothing inside of a training step and nothing to how one is taken; of this project's, all but a few.
 _CALLBACKS = frozenset(
     f"pytorch_lightning.callbacks.{name}"
-    for name in ("EarlyStopping", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary", "RichProgressBar", "Timer")
+    for name in (
+        "EMAWeightAveraging",
+        "EarlyStopping",
+        "LearningRateMonitor",
+        "ModelCheckpoint",
+        "ModelSummary",
+        "RichProgressBar",
+        "Timer",
+    )
 )
 _OWN_BUT = ("NanWatch",)
 _OPTIMIZERS_BUT = ("torch.optim.LBFGS", "torch.optim.SparseAdam")

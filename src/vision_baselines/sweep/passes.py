@@ -17,12 +17,14 @@ from vision_baselines.text import plural
 
 log = logging.getLogger(__name__)
 
+_MOST_BY_AUTO = 8  # more gained little where it was measured: docs/performance.md
+
 
 class Passes:
     """Puts the jobs of a sweep together.
 
     Args:
-        size: Most jobs of a pass; 1 for none; ``auto`` leaves the choice to `passes.gain`.
+        size: Most jobs of a pass; 1 for none; ``auto`` is as many as are worth it, by `passes.gain`.
     """
 
     def __init__(self, size: int | str) -> None:
@@ -87,8 +89,7 @@ class Passes:
 
     def _size_of(self, jobs: int, slots: int) -> int:
         """Jobs of a pass: no core is left without one."""
-        most = 16 if self.size == AUTO else int(self.size)
-        return max(1, min(most, -(-jobs // slots))) if self.size == AUTO else most
+        return min(_MOST_BY_AUTO, -(-jobs // slots)) if self.size == AUTO else int(self.size)
 
     def _reason(self, job: Job) -> str:
         """Why jobs like this one are not trained in one pass; empty where they are."""
