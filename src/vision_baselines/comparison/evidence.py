@@ -8,7 +8,7 @@ each number means; formulas are in `analysis`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def examined(
     metric: Metric,
     *,
     margin: float | None,
-    possible: Sequence[tuple[GroupRow, GroupRow]] = (),
+    possible: Iterable[tuple[GroupRow, GroupRow]] = (),
     beside: int = 0,
     single_step: bool = False,
 ) -> list[GroupRow]:
@@ -113,12 +113,13 @@ def examined(
         single_step: See `analysis.multiple.corrected`.
     """
     found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
-    pairs = [_runs_of(row, other) for row, other in zip(rows, references, strict=True)]
+    sides = _Sides()
+    pairs = [sides.pair(row, other) for row, other in zip(rows, references, strict=True)]
     distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair and one}
     seeds = {pair: [one[1].p_value, one[0].equivalence_p] for pair, one in distinct.items()}
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
-    could_be = {_runs_of(*pair) for pair in possible}
+    could_be = {sides.pair(*pair) for pair in possible}
     others, comparisons = beside + len(could_be - tested), beside + len(could_be | distinct.keys())
     family = others + len(tested) if tested else 1
     of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others, single_step=single_step), strict=True))
@@ -140,11 +141,26 @@ def examined(
     return result
 
 
-def _runs_of(row: GroupRow, other: GroupRow | None) -> frozenset[frozenset[Path]] | None:
-    """The runs that a comparison is of, whichever side is called the reference."""
-    if other is None:
-        return None
-    return frozenset(frozenset(job.folder for job in side.counted) for side in (row, other))
+class _Sides:
+    """Numbers for sets of runs, so that a thousand groups' half a million pairs are numbers too."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[frozenset[Path], int] = {}
+        self._rows: dict[int, tuple[GroupRow, int]] = {}
+
+    def pair(self, row: GroupRow, other: GroupRow | None) -> int | None:
+        """The runs that a comparison is of, whichever side is called the reference."""
+        if other is None:
+            return None
+        low, high = sorted((self._number(row), self._number(other)))
+        return low << 32 | high
+
+    def _number(self, row: GroupRow) -> int:
+        known = self._rows.get(id(row))
+        if known is None:
+            runs = frozenset(job.folder for job in row.counted)
+            known = self._rows[id(row)] = (row, self._numbers.setdefault(runs, len(self._numbers)))
+        return known[1]
 
 
 def _evidence(

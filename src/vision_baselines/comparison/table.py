@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from vision_baselines.comparison.ablation import Ablation, settings_of
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
@@ -113,7 +113,8 @@ class ComparisonTable:
     def best_first(self) -> list[GroupRow]:
         """All groups as tables show them: those that are ranked, the best first, then the rest."""
         ranked = self.ranked()
-        return [*ranked, *(row for row in self.rows if row not in ranked)]
+        known = set(map(id, ranked))
+        return [*ranked, *(row for row in self.rows if id(row) not in known)]
 
     def shown(self) -> list[GroupRow]:
         """All rows of a table: the groups, the best first, and the runs on fresh seeds."""
@@ -281,11 +282,12 @@ def _compared(table: ComparisonTable, not_here: frozenset[str]) -> ComparisonTab
     of_parts = [(effect.full, effect.without) for effect in table.effects if effect.full]
     lines = {line.label: dict(line.rows) for line in table.series}
     points = [(row, lines.get(line.baseline or "", {}).get(x)) for line in table.series for x, row in line.rows]
-    possible: list[tuple[GroupRow, GroupRow]] = []
+    possible: Iterable[tuple[GroupRow, GroupRow]] = ()
     if table.baseline is None and reference is not None:  # any of the ranked could have been chosen, to stand here
         ranked = table.ranked()
-        rest = [row for row in table.measured if row not in ranked and not row.is_tested_elsewhere]
-        possible = [*combinations(ranked, 2), *product(ranked, rest)]
+        known = set(map(id, ranked))
+        rest = [row for row in table.measured if id(row) not in known and not row.is_tested_elsewhere]
+        possible = chain(combinations(ranked, 2), product(ranked, rest))
     found = examined(
         [*rows, *(row for row, _ in points), *(full for full, _ in of_parts)],
         [*references, *(other for _, other in points), *(without for _, without in of_parts)],
