@@ -15,7 +15,7 @@ from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import short_verdict
 
-MOST_ROWS = 60
+MOST_ROWS = 40
 """Of more groups, a chart shows the best and the one that they are compared with."""
 ZERO = "Where the interval holds zero, the two cannot be told apart."
 

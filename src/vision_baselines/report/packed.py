@@ -28,7 +28,7 @@ from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
 ROWS_INLINE = 200
 """Rows of a table that are there without a script; of more, the first `ROWS_FIRST`."""
-ROWS_FIRST = 50
+ROWS_FIRST = 20
 JOBS_INLINE = 300
 """Jobs of a page that is complete without a script."""
 _POINTS = 16
