@@ -230,7 +230,9 @@ def test_a_sweep_that_fails_is_no_time(monkeypatch):
 @pytest.mark.slow
 def test_both_ways_of_a_sweep_train_every_job():
     times = sweeps.measure_sweep(["data=digits"], seeds=[0])
-    assert sorted(times.fit_s) == ["model=cnn,seed=0", "model=fc,seed=0"]
+    cnn, fc = sorted(times.fit_s)
+    assert "model=cnn,seed=0" in cnn
+    assert "model=fc,seed=0" in fc
     assert 0 < times.lower_bound_s < times.ours_s
     assert times.template_s > 1
     ratios = times.plain()["ratios"]
