@@ -122,6 +122,8 @@ def test_records_checkpoints_and_logs_are_those_of_single_runs(
         assert its.environment.seeds_per_pass == 1
         own, single = tmp_path / "together" / str(seed), tmp_path / "alone" / str(seed)
         assert_close(states(own), states(single))
+        sizes = [[path.stat().st_size for path in sorted(folder.rglob("*.ckpt"))] for folder in (own, single)]
+        assert sizes[0] == pytest.approx(sizes[1], rel=0.1), "a copy's checkpoint holds weights of the others"
         assert sorted(path.name for path in own.iterdir()) == sorted(path.name for path in single.iterdir())
         rows = [next(folder.rglob("metrics.csv")).read_text().splitlines() for folder in (own, single)]
         assert rows[0][0] == rows[1][0]

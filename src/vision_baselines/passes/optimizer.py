@@ -80,14 +80,11 @@ class SharedOptimizer:
 
     def _settings_agree(self) -> bool:
         """Whether all copies have the same learning rates and other settings, as copies at the same step have."""
-        first = self.optimizers[0].param_groups
-        return all(
-            value == group[key]
-            for optimizer in self.optimizers[1:]
-            for own, group in zip(optimizer.param_groups, first, strict=True)
-            for key, value in own.items()
-            if key != "params"
-        )
+        for at, first in enumerate(self.optimizers[0].param_groups):
+            expected = {**first, "params": None}
+            if any({**other.param_groups[at], "params": None} != expected for other in self.optimizers[1:]):
+                return False
+        return True
 
     def _rows(self) -> list[tuple[Tensor, list[Tensor]]]:
         """Every joined parameter with those of the copies."""

@@ -67,12 +67,12 @@ class Taken:
 class _Computed(nn.Module):
     """Stands for a copy's net: what that puts out for its batch is there already."""
 
-    def __init__(self, outputs: Tensor) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.outputs = outputs
+        self.given: list[Tensor] = []  # in a list, for a module looks long at a tensor that it is given
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.outputs
+        return self.given.pop()
 
 
 class SharedStep:
@@ -83,6 +83,7 @@ class SharedStep:
 
     def __init__(self) -> None:
         self._copies: list[Copy] = []
+        self._computed: list[_Computed] = []
         self._net: StackedNet | None = None
         self._optimizer: SharedOptimizer | None = None
         self.most_together = 0
@@ -103,10 +104,11 @@ class SharedStep:
         self._net.draws.seed([turn.seed for turn in turns])
         for parameter in self._net.weights.parameters.values():
             parameter.grad = None
-        outputs = self._net([turn.images for turn in turns]).unbind(0)
+        for computed, own in zip(self._computed, self._net([turn.images for turn in turns]).unbind(0), strict=True):
+            computed.given[:] = [own]
         steps = [
-            turn.copy.task.step(_Computed(own), (turn.images, turn.target))
-            for turn, own in zip(turns, outputs, strict=True)
+            turn.copy.task.step(computed, (turn.images, turn.target))
+            for turn, computed in zip(turns, self._computed, strict=True)
         ]
         torch.autograd.backward([step.loss for step in steps])
         if any(copy.clip is not None or copy.wants_gradients for copy in copies):
@@ -121,5 +123,5 @@ class SharedStep:
         self._net = StackedNet([copy.net for copy in copies], device)
         optimizers = [copy.optimizer for copy in copies]
         self._optimizer = SharedOptimizer(self._net.weights, optimizers, copies[0].make_optimizer)
-        self._copies = copies
+        self._copies, self._computed = copies, [_Computed() for _ in copies]
         self.most_together = max(self.most_together, len(copies))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,3 +81,19 @@ def part(joined: Tensor, at: int, count: int, like: Tensor) -> Tensor:
 
 def _joined(own: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(own)) if own[0].dim() == 0 else torch.cat(list(own))
+
+
+def unshared(checkpoint: dict[str, Any]) -> None:
+    """Give views among a checkpoint's weights and states memory of their own: torch saves all that a view lies in."""
+    weights = checkpoint["state_dict"]  # made for the checkpoint, where an optimizer's states are its own
+    for name in [name for name, value in weights.items() if _is_part(value)]:
+        weights[name] = weights[name].clone()
+    for optimizer in checkpoint.get("optimizer_states", []):
+        for at, state in optimizer.get("state", {}).items():
+            if any(map(_is_part, state.values())):
+                own = {key: value.clone() if _is_part(value) else value for key, value in state.items()}
+                optimizer["state"][at] = own
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.untyped_storage().nbytes() > value.nbytes

@@ -19,6 +19,7 @@ from vision_baselines.data.shares import share_of
 from vision_baselines.errors import ConfigError
 from vision_baselines.optim.groups import assigned
 from vision_baselines.optim.make import optimizer_of
+from vision_baselines.passes.weights import unshared
 from vision_baselines.seeding import draw_seed, seed_default_generator
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
@@ -267,6 +268,7 @@ class TaskModule(LeanModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the epoch's training metrics have gathered; Lightning would reset them."""
+        unshared(checkpoint)
         pending = [[value.cpu().clone() for value in step] for step in self._pending]
         own = {"train_metrics": metric_states(self._train_metrics()), "train_pending": pending}
         every = gathered(self.trainer, own)
