@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vision_baselines.config.checks import AUTO, check_seeds_per_pass, checked_config
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError
-from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.runs.fingerprint import group_name, key_of
 from vision_baselines.sweep.job import Job
 from vision_baselines.text import plural
 
@@ -58,7 +58,7 @@ class Passes:
             if len(alike) > 1 and (reason := self._reason(alike[0])):
                 if self.size != AUTO:
                     raise ConfigError(
-                        f"seeds_per_pass is {self.size}, and {_name(setting)} cannot be trained so: {reason}; "
+                        f"seeds_per_pass is {self.size}, and {group_name(setting)} cannot be trained so: {reason}; "
                         "expected 1, or auto, which trains such jobs one by one"
                     )
                 self._reasons[setting] = reason
@@ -71,7 +71,7 @@ class Passes:
         for setting, alike in _alike(jobs).items():
             size = 1 if setting in self._reasons else self._size_of(len(alike), slots)
             if setting in self._reasons and len(alike) > 1:
-                log.info("%s: one by one, not in one pass: %s", _name(setting), self._reasons[setting])
+                log.info("%s: one by one, not in one pass: %s", group_name(setting), self._reasons[setting])
             for start in range(0, len(alike), size):
                 first, *others = alike[start : start + size]
                 first.companions = others
@@ -110,7 +110,3 @@ def _alike(jobs: Sequence[Job]) -> dict[tuple[str, ...], list[Job]]:
         setting = tuple(sorted(text for text in job.task if key_of(text) != "seed"))
         found.setdefault(setting, []).append(job)
     return found
-
-
-def _name(setting: Sequence[str]) -> str:
-    return ",".join(setting) or plural(1, "setting")
