@@ -85,9 +85,10 @@ def _joined(own: Sequence[Tensor]) -> Tensor:
 
 def unshared(checkpoint: dict[str, Any]) -> None:
     """Give views among a checkpoint's weights and states memory of their own: torch saves all that a view lies in."""
-    weights = checkpoint["state_dict"]  # made for the checkpoint, where an optimizer's states are its own
-    for name in [name for name, value in weights.items() if _is_part(value)]:
-        weights[name] = weights[name].clone()
+    # these were made for the checkpoint, where an optimizer's states are its own; the second is of averaged weights
+    for weights in (checkpoint["state_dict"], checkpoint.get("current_model_state", {})):
+        for name in [name for name, value in weights.items() if _is_part(value)]:
+            weights[name] = weights[name].clone()
     for optimizer in checkpoint.get("optimizer_states", []):
         for at, state in optimizer.get("state", {}).items():
             if any(map(_is_part, state.values())):
