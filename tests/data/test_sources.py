@@ -128,7 +128,11 @@ def test_altered_digits_are_refused(digits_file):
         Digits().load()
 
 
-@pytest.mark.parametrize("content", [None, b"no gzip", gzip.compress(b"1,2,3\n"), gzip.compress(b"a,b\n" * 9)[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"no gzip", gzip.compress(b"1,2,3\n"), gzip.compress(b"a,b\n" * 9)[:-9]],
+    ids=["absent", "no gzip", "other digits", "cut off"],  # a gzip holds the time it was made
+)
 def test_digits_come_from_scikit_learn_itself_where_their_file_is_not_what_it_was(digits_file, monkeypatch, content):
     if content is not None:
         digits_file.write_bytes(content)
