@@ -22,7 +22,10 @@ def printable(text: object) -> str:
     >>> printable("a\x1b[31mb\x00c\u202ed")
     'ab\\x00c\\u202ed'
     """
-    plain = _TERMINAL_ESCAPE.sub("", str(text).replace("\r\n", "\n"))
+    text = str(text)
+    if text.isascii() and text.isprintable():  # nearly all text is
+        return text
+    plain = _TERMINAL_ESCAPE.sub("", text.replace("\r\n", "\n"))
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), plain)
 
 

@@ -266,8 +266,8 @@ def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
 def _changed_modules(jobs: Sequence[Job]) -> list[str]:
     """Modules that several jobs used and that were not the same in all."""
     digests: dict[str, set[str]] = {}
-    for job in jobs:
-        for module, digest in job.record.code.items():
+    for code in {id(job.record.code): job.record.code for job in jobs}.values():  # records of a cache share it
+        for module, digest in code.items():
             digests.setdefault(module.removeprefix("vision_baselines."), set()).add(digest)
     return sorted(module for module, found in digests.items() if len(found) > 1)
 

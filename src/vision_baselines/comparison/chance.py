@@ -19,13 +19,13 @@ from vision_baselines.tasks.names import is_accuracy
 
 def largest_class_share(record: RunRecord) -> float | None:
     """The part of the test images that belongs to the most frequent class; None where the classes are not known."""
-    counts = record.confusion or []
-    return per_class.largest_class_share(counts) if np.any(counts) else None
+    sizes = record.class_sizes
+    return max(sizes) / total if (total := sum(sizes)) > 0 else None
 
 
 def tested_images(record: RunRecord) -> int:
     """Number of test images in the record's confusion matrix; 0 where it has none."""
-    return int(np.sum(record.confusion or []))
+    return sum(record.class_sizes)
 
 
 def compared_images(record: RunRecord, metric: Metric) -> int:

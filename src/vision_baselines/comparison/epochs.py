@@ -55,7 +55,7 @@ def epoch_table(rows: Sequence[GroupRow], metric: Metric) -> EpochTable | None:
 def _by_epoch(row: GroupRow, name: str) -> dict[int | str, list[float]]:
     found: dict[int | str, list[float]] = {}
     for job in row.counted:
-        curve = {entry.epoch: entry.metrics[name] for entry in job.record.history if name in entry.metrics}
+        curve = dict(job.record.by_epoch(name))
         finite = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
         for epoch, value in finite.items():
             found.setdefault(epoch, []).append(value)

@@ -146,8 +146,8 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
 def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     """Jobs of one group apart where a module that several used was not the same; the note of the newest is empty."""
     digests: dict[str, set[str]] = {}
-    for job in jobs:
-        for module, digest in job.record.code.items():
+    for code in {id(job.record.code): job.record.code for job in jobs}.values():  # records of a cache share it
+        for module, digest in code.items():
             digests.setdefault(module, set()).add(digest)
     changed = sorted(module for module, found in digests.items() if len(found) > 1)
     newest = max(jobs, key=lambda job: job.record.started_at).record

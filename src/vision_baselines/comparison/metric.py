@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vision_baselines.comparison.formatting import ABSENT, is_nonzero, number
 from vision_baselines.runs.record import RunRecord
@@ -55,7 +56,7 @@ class Metric:
     @property
     def is_share(self) -> bool:
         """Whether values are shares of 1; a condition may follow, as in ``shift/acc_4px``."""
-        return names.is_share(self.quantity) or names.is_share(self._unconditional)
+        return _is_share(self.name)
 
     @property
     def is_difference(self) -> bool:
@@ -159,6 +160,12 @@ class Metric:
             return text
         decimals = len(text.partition(".")[2])
         return f"{text} ± {self.bare(std) if 'e' in text else f'{self.scaled(std):,.{decimals}f}'}"
+
+
+@lru_cache(maxsize=2**12)  # each number that is written asks
+def _is_share(name: str) -> bool:
+    quantity = name.rpartition("/")[2]
+    return names.is_share(quantity) or names.is_share(quantity.rpartition("_")[0])
 
 
 def headline_value(record: RunRecord) -> str:

@@ -119,7 +119,12 @@ def pictures_by_probe(
 
 def own_settings(records: Sequence[RunRecord]) -> list[dict[str, str]]:
     """The settings that not all `records` share, by dotted key, without copies, as ``data.seed`` is one of ``seed``."""
-    own = [relevant(part) for part in factored([record.config for record in records])[1]]
+    parts = factored([record.config for record in records])[1]
+    known: dict[tuple[str, int], Mapping[str, Any]] = {}  # of the distinct parts, which `parts` keeps alive
+    own = [
+        {name: found for key, part in of.items() for name, found in _relevant_once(key, part, known).items()}
+        for of in parts
+    ]
     values: dict[str, list[Any]] = {
         key: [of.get(key) for of in own] for key in dict.fromkeys(k for of in own for k in of)
     }
@@ -129,7 +134,21 @@ def own_settings(records: Sequence[RunRecord]) -> list[dict[str, str]]:
         if not any(values[twin] == values[key] for twin in twins):
             twins.append(key)
     kept = sorted(key for keys in ends.values() for key in keys)
-    return [{key: one_line(leaf_text(of[key]), _LONGEST_VALUE) for key in kept if key in of} for of in own]
+    texts: dict[str, str] = {}
+
+    def text(value: Any) -> str:
+        name = repr(value)
+        if name not in texts:
+            texts[name] = one_line(leaf_text(value), _LONGEST_VALUE)
+        return texts[name]
+
+    return [{key: text(of[key]) for key in kept if key in of} for of in own]
+
+
+def _relevant_once(key: str, part: Any, known: dict[tuple[str, int], Mapping[str, Any]]) -> Mapping[str, Any]:
+    if (name := (key, id(part))) not in known:
+        known[name] = relevant({key: part})
+    return known[name]
 
 
 def shared_settings(records: Sequence[RunRecord]) -> dict[str, str]:
@@ -140,7 +159,7 @@ def shared_settings(records: Sequence[RunRecord]) -> dict[str, str]:
 
 def facts_of(record: RunRecord) -> str:
     """How a run went, in a line."""
-    said = [record.status.value, f"seed {record.seed}", plural(len(record.history), "epoch")]
+    said = [record.status.value, f"seed {record.seed}", plural(record.n_epochs, "epoch")]
     if record.best_epoch is not None:
         said.append(f"best epoch {record.best_epoch}, from 0")
     if record.timings.fit_s:
@@ -162,7 +181,7 @@ def finite_metrics(record: RunRecord) -> list[tuple[str, float]]:
 def curve_of(record: RunRecord, most: int = _POINTS) -> JobCurve | None:
     """The metric that the run's best epoch was chosen by, at no more than so many epochs."""
     name = record.selection_metric
-    rows = [(row.epoch, row.metrics[name]) for row in record.history if math.isfinite(row.metrics.get(name, math.nan))]
+    rows = [(epoch, value) for epoch, value in record.by_epoch(name) if math.isfinite(value)]
     if len(rows) < 2:
         return None
     metric = Metric(name, record.task.mode)

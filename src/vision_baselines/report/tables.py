@@ -125,7 +125,7 @@ def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
         _text("reason", lambda row: failure_reason(row.job)),
         *(_job_metric(name, metric) for name in names),
         plain_column("best_epoch", "best epoch, from 0", _whole, lambda row: row.job.record.best_epoch),
-        plain_column("epochs", "epochs", str, lambda row: len(row.job.record.history)),
+        plain_column("epochs", "epochs", str, lambda row: row.job.record.n_epochs),
         plain_column("parameters", "parameters", count, lambda row: _part(row, "parameters", "total")),
         plain_column(
             "flops_per_image", "FLOPs per image", count, lambda row: _part(row, "parameters", "flops_per_image")

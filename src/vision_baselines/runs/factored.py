@@ -18,16 +18,19 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
     own: list[dict[str, Any]] = [{} for _ in items]
     for key in dict.fromkeys(key for item in items for key in item):
         values = [item.get(key) for item in items]
-        if all(value is values[0] for value in values) and values[0] not in (None, {}):
-            shared[key] = values[0]  # one object for all, as records of a cache have them
+        distinct = {id(value): value for value in values}  # records of a cache share the sections that are alike
+        if len(distinct) == 1 and values[0] not in (None, {}):
+            shared[key] = values[0]
             continue
         if not all(key in item for item in items):
             parts = None
-        elif all(isinstance(value, Mapping) and value for value in values):
-            shared_part, parts = factored([value for value in values if isinstance(value, Mapping)])
+        elif all(isinstance(value, Mapping) and value for value in distinct.values()):
+            shared_part, of_distinct = factored(list(distinct.values()))
+            by_identity = dict(zip(distinct, of_distinct, strict=True))
+            parts = [by_identity[id(value)] for value in values]
             if shared_part:
                 shared[key] = shared_part
-        elif all(type(value) is type(values[0]) and value == values[0] for value in values):
+        elif all(type(value) is type(values[0]) and value == values[0] for value in distinct.values()):
             shared[key] = values[0]
             continue
         else:

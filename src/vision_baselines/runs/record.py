@@ -237,6 +237,20 @@ class RunRecord(_Part):
         return 0 if "dropped from train" in found else found.get(f"train and {self.headline_split}", 0)
 
     @property
+    def n_epochs(self) -> int:
+        """Number of epochs that were noted."""
+        return len(self.history)
+
+    def by_epoch(self, metric: str) -> list[tuple[int, float]]:
+        """Epoch and value of a metric, where an epoch has it."""
+        return [(row.epoch, row.metrics[metric]) for row in self.history if metric in row.metrics]
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """Number of test images of each class; empty where there is no confusion matrix."""
+        return tuple(map(sum, self.confusion or ()))
+
+    @property
     def headline_split(self) -> str:
         """The images that runs are compared on: test, or val where that is a fold of train and val."""
         folds, over = (select(self.config, f"data.{key}") for key in ("folds", "folds_over"))

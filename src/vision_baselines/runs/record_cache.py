@@ -12,6 +12,7 @@ can do harm: lines are validated like records. It may be deleted at any time.
 
 Parts that many records share (the code's digests, sections of the config) are one object for all, and what only
 figures ask for (`DEFERRED`) stays compressed until it is asked for: 10,000 records take 100 MB instead of a gigabyte.
+Of that, what every comparison asks for (the selection metric by epoch, a small confusion matrix) lies at hand as well.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import json
 import os
 import time
 import zlib
+from array import array
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json
@@ -39,8 +41,9 @@ from vision_baselines.storage.reading import read_regular
 
 CACHE_FILE: Final = ".records.cache"
 DEFERRED: Final = ("history", "curves", "confusion")
-_VERSION = 1
+_VERSION = 2
 _MOST_CACHE_BYTES = 2**32
+_MOST_AT_HAND = 1_000  # epochs, and characters of a confusion matrix: longer ones are unpacked when they are asked for
 _SLACK_BYTES = 2**20  # below it a file is not written anew for what is outdated in it
 _SHARED = ("environment", "code", "data", "class_names", "task", "parameters", "files", "command", "choices")
 # Longer than a file system's clock ticks (2 s on FAT) and than clocks of a file server are usually apart.
@@ -66,13 +69,31 @@ class KeptRecord(RunRecord):
             """A deferred field; anything else as ever."""
             if name not in DEFERRED:
                 return super().__getattr__(name)
+            if name == "confusion" and (text := self.__dict__[_CONFUSION]) is not None:
+                return _field(name)(from_json(text))
             try:
                 return getattr(_unpacked(self.__dict__[_PACKED]), name)
             except (ValueError, zlib.error):  # nothing that this project wrote
                 return getattr(read_record(self.__dict__[_FOLDER]), name)
 
+    @property
+    def n_epochs(self) -> int:
+        """Number of epochs that were noted."""
+        return int(self.__dict__[_AT_HAND][0])
 
-_PACKED, _FOLDER = "_packed", "_folder"
+    def by_epoch(self, metric: str) -> list[tuple[int, float]]:
+        """Epoch and value of a metric, where an epoch has it."""
+        if metric != self.selection_metric or (found := self.__dict__[_AT_HAND][1]) is None:
+            return super().by_epoch(metric)
+        return list(zip(*found, strict=True))
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """Number of test images of each class; empty where there is no confusion matrix."""
+        return cast(tuple[int, ...], self.__dict__[_AT_HAND][2])
+
+
+_PACKED, _FOLDER, _AT_HAND, _CONFUSION = "_packed", "_folder", "_at_hand", "_confusion"
 
 
 class RecordCache:
@@ -200,9 +221,17 @@ class RecordCache:
         plain = from_json(record.model_dump_json())
         deferred = json.dumps({name: plain.pop(name) for name in DEFERRED}, separators=(",", ":"), allow_nan=True)
         packed = base64.b64encode(zlib.compress(deferred.encode(), 1)).decode()
+        confusion = json.dumps(matrix, separators=(",", ":")) if (matrix := record.confusion) else ""
+        curve = record.by_epoch(record.selection_metric)
+        at_hand = {
+            "n": len(record.history),
+            "curve": list(zip(*curve, strict=True)) if 0 < len(curve) <= _MOST_AT_HAND else None,
+            "sizes": self._part(record.class_sizes),
+            "confusion": confusion if 0 < len(confusion) <= _MOST_AT_HAND else None,
+        }
         shared = {name: self._part(plain.pop(name)) for name in _SHARED}
         config = {key: self._part(value) for key, value in plain.pop("config").items()}
-        line = {"r": sha256, "own": plain, "shared": shared, "config": config, "later": packed}
+        line = {"r": sha256, "own": plain, "shared": shared, "config": config, "now": at_hand, "later": packed}
         self._records[sha256] = self._made(from_json(self._write(f"r{sha256}", line)))
 
     def _part(self, value: Any) -> str:
@@ -253,7 +282,19 @@ class RecordCache:
         for name in DEFERRED:
             del values[name]
         values[_PACKED] = base64.b64decode(entry["later"])
+        at_hand = entry["now"]
+        values[_CONFUSION] = at_hand["confusion"]
+        curve = None if at_hand["curve"] is None else (array("q", at_hand["curve"][0]), array("d", at_hand["curve"][1]))
+        values[_AT_HAND] = (at_hand["n"], curve, self._sizes(at_hand["sizes"]))
         return own
+
+    def _sizes(self, digest: str) -> tuple[int, ...]:
+        """The images of each class: one object for all that were tested on the same."""
+        key = f"sizes {digest}"
+        if key not in self._parts:
+            self._parts[key] = tuple(map(int, self._parts[digest]))
+        sizes: tuple[int, ...] = self._parts[key]
+        return sizes
 
     def _parts_as(self, name: str, digest: str) -> Any:
         """A part as a field of a record: one object for all that share it."""
@@ -264,7 +305,7 @@ class RecordCache:
 
 
 def _parts_of(entry: dict[str, Any]) -> Iterable[str]:
-    return (*entry["shared"].values(), *entry["config"].values())
+    return (*entry["shared"].values(), *entry["config"].values(), entry["now"]["sizes"])
 
 
 @cache

@@ -6,6 +6,8 @@ earlier versions logged under a name alone.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 ACCURACY = "test/acc"  # the share of right answers on the test split, as a task's ``accuracy`` is logged
 
 _SHARES = {"acc", "accuracy", "top1", "top5", "f1", "precision", "recall", "auroc", "error", "error_rate"} | {
@@ -19,6 +21,7 @@ _WORDS = {"acc": "accuracy", "val": "validation", "train": "training"}
 _ACRONYMS = {"nll": "NLL", "ece": "ECE", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "f1": "F1"}
 
 
+@lru_cache(maxsize=2**12)
 def in_words(name: str) -> str:
     """A metric's name in words.
 
