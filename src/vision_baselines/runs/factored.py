@@ -18,7 +18,9 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
     own: list[dict[str, Any]] = [{} for _ in items]
     for key in dict.fromkeys(key for item in items for key in item):
         values = [item.get(key) for item in items]
-        distinct: dict[int, Any] = {id(value): value for value in values}  # records of a cache share the sections that are alike
+        distinct: dict[int, Any] = {
+            id(value): value for value in values
+        }  # records of a cache share the sections that are alike
         if len(distinct) == 1 and values[0] not in (None, {}):
             shared[key] = values[0]
             continue
