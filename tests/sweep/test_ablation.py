@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from hydra_plugins.vision_baselines_local import PairedSweeper
 from vision_baselines.cli.command_line import ordered
+from vision_baselines.cli.messages import one_line
 from vision_baselines.comparison.ablation import read_ablation
 from vision_baselines.config.ablation import check_ablate, parsed_ablate
 from vision_baselines.config.compose import composed
@@ -90,14 +94,22 @@ def test_parts_are_named_or_named_after_their_key(value, parts, switches):
         ({"a,b": "x=0"}, "a part called 'a,b'"),
         ({"": "x=0"}, "a part called ''"),
         ({"<b>": "x=0"}, "a part called '<b>'"),
-        ({"a" * 41: "x=0"}, "a part called"),
+        ({"a" * 41: "x=0"}, "has 41 characters, 'a+'; expected at most 40"),
+        ({True: "x=0"}, "a part whose name is read as True"),
+        ({None: "x=0"}, "a part whose name is read as None"),
+        ({" ": "x=0"}, "a part called ' '"),
+        ("{a: x=0}", r"ablate is '\{a: x=0\}'; expected parts"),
+        ("[x=0]", r"ablate is '\[x=0\]'; expected parts"),
+        (["x=0", "dropout"], "ablate has 'dropout'; expected the override that leaves a part out"),
+        (["x=0", 3], "ablate has 3; expected"),
+        (["seed=3"], "ablate sets seed, which is chance"),
         ({"a": "x=0", "pairs": 1}, "ablate.pairs is 1"),
         ({"a": "x=0", "b": "y=0", "all": "x=0"}, "ablate.all is 'x=0'"),
-        ({"a": "x=0", "pairs": True}, "a is the only part"),
-        ({"a": "x=0", "all": True}, "a is the only part"),
-        ({"a": "x=0", "b": "x=1"}, "ablate.a and ablate.b set x"),
-        ({"a": "x=0", "b": "++x=0"}, "ablate.a and ablate.b set x"),
-        ({"a": ["x=0", "x=1"]}, "ablate.a set x"),
+        ({"a": "x=0", "pairs": True}, "needs two parts at least, and there is one: a"),
+        ({"a": "x=0", "all": True}, "needs two parts at least, and there is one: a"),
+        ({"a": "x=0", "b": "x=1"}, "ablate.a and ablate.b both set x; a key belongs to one part"),
+        ({"a": "x=0", "b": "++x=0"}, "ablate.a and ablate.b both set x; a key belongs to one part"),
+        ({"a": ["x=0", "x=1"]}, "ablate.a sets x twice; give it one value"),
         (["x=0", "x=1"], "ablate sets x in two parts"),
         ({"a": "seed=3"}, "is chance and no part"),
         ({"a": "data.fold=3"}, "is chance and no part"),
@@ -252,6 +264,33 @@ def test_a_preview_writes_nothing_and_a_list_of_jobs_has_the_file(sweep, capsys)
 def test_overrides_inside_are_quoted_for_hydra(typed, quoted):
     assert ordered(["-m", typed]) == ["-m", quoted]
     OverridesParser.create().parse_override(quoted)
+
+
+@pytest.mark.parametrize("name", ["a", "my part", "a-b+c.d", "3", "pairs"])
+@pytest.mark.parametrize("key", ["ablate", "++ablate"])
+@pytest.mark.parametrize("between", [", ", ",", ", other: z=0, ", ", all: true, "])
+def test_a_name_that_is_typed_twice_is_refused(name, key, between):
+    with pytest.raises(ConfigError, match=f"^ablate has the name {re.escape(name)} twice") as raised:
+        ordered(["-m", f"{key}={{{name}: model.dropout=0{between}{name} : [x=0,y=[1,2]]}}"])
+    assert "\n" not in str(raised.value)
+
+
+def test_names_are_counted_in_each_dictionary_of_its_own():
+    ordered(["-m", "ablate={a: x=0, b: x={a: 1}}", "+z=[{a: 1}, {a: 2}]", "y={a: {a: 1}, b: {a: 1}}"])
+    with pytest.raises(ConfigError, match=r"^\+?z has the name a twice"):
+        ordered(["-m", "+z=[{b: {a: 1, a: 1}}]"])
+
+
+@pytest.mark.parametrize("name", ["ünïcödé 🎉", "aü: x=0, aé", '"<b>x</b>"', '""', '" "', "' '", "a]"])
+def test_a_name_that_cannot_be_typed_is_refused_with_what_can_be(name):
+    [_, word] = ordered(["-m", f"ablate={{{name}: model.dropout=0}}"])
+    with pytest.raises(HydraException) as raised:
+        OverridesParser.create().parse_overrides([word])
+    said = str(one_line(raised.value, Path("conf")))
+    assert "a name that is typed has letters from a to z" in said
+    assert "an experiment's file" in said
+    assert "quotes inside quotes" not in said
+    assert "ablate." not in said  # no part that was not written
 
 
 def test_a_single_run_leaves_nothing_out():

@@ -18,6 +18,7 @@ from hydra._internal.utils import get_args_parser
 from vision_baselines.cli import messages
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import group_options, option_as_text
+from vision_baselines.config.repeated_names import require_each_name_once
 from vision_baselines.errors import ConfigError
 
 _MODES = {"run": "--run", "multirun": "--multirun", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
@@ -40,7 +41,8 @@ def ordered(words: Sequence[str]) -> list[str]:
     """The same words, options before overrides, wherever they were typed.
 
     Raises:
-        ConfigError: An option does not exist, lacks its value, or does not go with another; a word is not an override.
+        ConfigError: An option does not exist, lacks its value, or does not go with another; a word is not an override,
+            or its dictionary has a name twice.
     """
     parser = get_args_parser()
     actions = {name: action for action in parser._actions for name in action.option_strings}
@@ -52,6 +54,7 @@ def ordered(words: Sequence[str]) -> list[str]:
         if not word.startswith("-"):
             check_override(word)
             overrides.append(_quoted(word))
+            require_each_name_once(overrides[-1])
             continue
         options.append(word)
         action = actions.get(word)

@@ -12,6 +12,7 @@ from pathlib import Path
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from vision_baselines.config.ablation import ABLATE, TYPED_NAMES
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
 from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
@@ -124,6 +125,8 @@ def _unreadable(override: str) -> str:
         return f"{override!r} cannot be read; expected key=value, such as seed=1"
     if value.startswith("[") and key.startswith("hydra.sweeper.groups"):
         return f'the value in {override!r} cannot be read; quote its overrides: \'{key}=[["model=cnn","seed=0,1"]]\''
+    if key.lstrip("+") == ABLATE:
+        return f"{override!r} cannot be read; expected {TYPED_NAMES}"
     if value.endswith("()"):
         return f"{override!r} names no value; expected some, such as {key}=choice(0,1) or {key}=0,1"
     bare = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value

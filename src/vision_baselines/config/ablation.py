@@ -18,9 +18,14 @@ from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key
 
 ABLATE = "ablate"
 _SWITCHES = ("pairs", "all")
-_NAME = re.compile(r"[\w+-][\w .+-]{0,39}")
+_NAME, _MOST = re.compile(r"[\w+-][\w .+-]*"), 40
 _OVERRIDE = re.compile(r"(?:\+{0,2}[\w./@:-]+=.*|~[\w./@:-]+(?:=.*)?)", re.DOTALL)
 _EXAMPLE = "'ablate={dropout: model.dropout=0, norm: model.norm=none}'"
+# What Hydra's grammar has no words for, a file may have.
+TYPED_NAMES = (
+    f"{_EXAMPLE}; a name that is typed has letters from a to z, digits, blanks, _, -, . and +, and no quotes around "
+    "it; one with other letters goes into an experiment's file"
+)
 
 
 @dataclass(frozen=True)
@@ -64,21 +69,24 @@ def parsed_ablate(value: Any) -> Ablate | None:
     switches: dict[str, bool] = {}
     named: dict[str, Any]
     if isinstance(value, Mapping):
-        named = {str(name): content for name, content in value.items() if name not in _SWITCHES}
+        named = {_name(name): content for name, content in value.items() if name not in _SWITCHES}
         switches = {name: _switch(name, value[name]) for name in _SWITCHES if value.get(name) is not None}
     else:
         words = [value] if isinstance(value, str) else value
-        if not isinstance(words, Sequence):
-            raise ConfigError(f"ablate is {value!r}; expected parts and what leaves each out, such as {_EXAMPLE}")
+        if not isinstance(words, Sequence) or (isinstance(value, str) and value.lstrip().startswith(("{", "["))):
+            raise ConfigError(f"ablate is {value!r}; expected parts and what leaves each out, such as {TYPED_NAMES}")
         switches = {word: True for word in words if word in _SWITCHES}
-        named = _named_after_keys([word for word in words if word not in _SWITCHES])
+        words = [_override(word, ABLATE) for word in words if word not in _SWITCHES]
+        named = _named_after_keys(words)
     parts = {name: _overrides(name, content) for name, content in named.items() if content is not None}
     if not parts:
         raise ConfigError(f"ablate names no part to leave out; expected some, such as {_EXAMPLE}")
     _require_own_keys(parts)
     for name in _SWITCHES:
         if switches.get(name) and len(parts) < 2:
-            raise ConfigError(f"ablate.{name} is true, and {next(iter(parts))} is the only part; it needs another one")
+            raise ConfigError(
+                f"ablate.{name} needs two parts at least, and there is one: {next(iter(parts))}; leave {name} out"
+            )
     return Ablate(parts, **switches)
 
 
@@ -111,34 +119,46 @@ def _named_after_keys(words: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(names, words, strict=True))
 
 
+def _name(name: Any) -> str:
+    if isinstance(name, bool | float) or name is None:  # of a file, or as Hydra reads it: on, true, 1.0, null
+        raise ConfigError(f"ablate has a part whose name is read as {name!r}, which is no text; choose another name")
+    return str(name)
+
+
 def _overrides(name: str, content: Any) -> tuple[str, ...]:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"ablate has a part called {name!r}; expected a short name of letters, digits, blanks, _, -, . and +"
         )
+    if len(name) > _MOST:
+        raise ConfigError(f"ablate has a part whose name has {len(name)} characters, {name!r}; expected at most {_MOST}")
     words = [content] if isinstance(content, str) else content
     if not isinstance(words, Sequence) or not words:
         raise ConfigError(
             f"ablate.{name} is {content!r}; expected what leaves it out: model.dropout=0, or a list of overrides"
         )
-    for word in words:
-        if not isinstance(word, str) or not _OVERRIDE.fullmatch(word.strip()):
-            raise ConfigError(
-                f"ablate.{name} is {word!r}; expected the override that leaves it out, such as model.dropout=0"
-            )
-        key = key_of(word.strip())
-        if key in AXES_OF_CHANCE:
-            raise ConfigError(f"ablate.{name} sets {key}, which is chance and no part; sweep over it: {key}=0,1,2")
-        if is_irrelevant(key):
-            raise ConfigError(f"ablate.{name} sets {key}, which cannot change a result")
-    return tuple(word.strip() for word in words)
+    return tuple(_override(word, f"{ABLATE}.{name}") for word in words)
+
+
+def _override(word: Any, key: str) -> str:
+    """One override that leaves something out, of a list or of a part."""
+    if not isinstance(word, str) or not _OVERRIDE.fullmatch(word.strip()):
+        expected = f"the override that leaves {'it' if key != ABLATE else 'a part'} out, such as model.dropout=0"
+        raise ConfigError(f"{key} {'is' if key != ABLATE else 'has'} {word!r}; expected {expected}")
+    its = key_of(word.strip())
+    if its in AXES_OF_CHANCE:
+        raise ConfigError(f"{key} sets {its}, which is chance and no part; sweep over it: {its}=0,1,2")
+    if is_irrelevant(its):
+        raise ConfigError(f"{key} sets {its}, which cannot change a result")
+    return word.strip()
 
 
 def _require_own_keys(parts: Mapping[str, Sequence[str]]) -> None:
     owner: dict[str, str] = {}
     for name, words in parts.items():
         for key in map(key_of, words):
+            if owner.get(key) == name:
+                raise ConfigError(f"ablate.{name} sets {key} twice; give it one value")
             if key in owner:
-                both = f"ablate.{name}" if owner[key] == name else f"ablate.{owner[key]} and ablate.{name}"
-                raise ConfigError(f"{both} set {key}; a key belongs to one part, and has one value in it")
+                raise ConfigError(f"ablate.{owner[key]} and ablate.{name} both set {key}; a key belongs to one part")
             owner[key] = name
