@@ -131,7 +131,9 @@ def _overrides(name: str, content: Any) -> tuple[str, ...]:
             f"ablate has a part called {name!r}; expected a short name of letters, digits, blanks, _, -, . and +"
         )
     if len(name) > _MOST:
-        raise ConfigError(f"ablate has a part whose name has {len(name)} characters, {name!r}; expected at most {_MOST}")
+        raise ConfigError(
+            f"ablate has a part whose name has {len(name)} characters, {name!r}; expected at most {_MOST}"
+        )
     words = [content] if isinstance(content, str) else content
     if not isinstance(words, Sequence) or not words:
         raise ConfigError(
