@@ -6,6 +6,8 @@ gone without a word, so the text is parsed by Hydra's grammar, and its names are
 
 from __future__ import annotations
 
+from typing import Any
+
 from hydra.errors import HydraException
 
 from vision_baselines.errors import ConfigError
@@ -21,7 +23,6 @@ def require_each_name_once(override: str) -> None:
     """
     if "{" not in override:
         return
-    from antlr4.tree.Tree import TerminalNode
     from hydra.core.override_parser.overrides_visitor import HydraErrorListener
     from hydra.grammar.gen.OverrideLexer import (  # type: ignore[attr-defined]
         CommonTokenStream,
@@ -31,7 +32,7 @@ def require_each_name_once(override: str) -> None:
     from hydra.grammar.gen.OverrideParser import OverrideParser
 
     lexer = OverrideLexer(InputStream(override))
-    parser = OverrideParser(CommonTokenStream(lexer))
+    parser: Any = OverrideParser(CommonTokenStream(lexer))
     for reader in (lexer, parser):
         reader.removeErrorListeners()
         reader.addErrorListener(HydraErrorListener())
@@ -41,7 +42,7 @@ def require_each_name_once(override: str) -> None:
         return
     while waiting:
         node = waiting.pop()
-        children = [] if isinstance(node, TerminalNode) else list(node.getChildren())
+        children = getattr(node, "children", None) or []
         waiting += children
         if isinstance(node, OverrideParser.DictContainerContext):
             pairs = [child for child in children if isinstance(child, OverrideParser.DictKeyValuePairContext)]
