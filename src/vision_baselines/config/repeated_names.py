@@ -45,7 +45,9 @@ def require_each_name_once(override: str) -> None:
         children = getattr(node, "children", None) or []
         waiting += children
         if isinstance(node, OverrideParser.DictContainerContext):
-            pairs: list[Any] = [child for child in children if isinstance(child, OverrideParser.DictKeyValuePairContext)]
+            pairs: list[Any] = [
+                child for child in children if isinstance(child, OverrideParser.DictKeyValuePairContext)
+            ]
             names = [pair.dictKey().getText().strip() for pair in pairs]
             twice = [name for name in names if names.count(name) > 1]
             if twice:
