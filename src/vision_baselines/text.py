@@ -61,11 +61,11 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 'es' if hisses else 's'}"
 
 
-def listed(names: Sequence[str], limit: int = 6) -> str:
-    """`names` as an enumeration that stops at `limit`.
+def listed(names: Sequence[str], limit: int = 6, between: str = ", ") -> str:
+    """`names` as an enumeration that stops at `limit`; names that hold a comma need something else `between` them.
 
     >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], limit=2)
     ('a, b, c', 'a, b and 1 more')
     """
     rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    return between.join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -276,6 +276,10 @@ def test_seeds_that_were_added_until_decided_leave_interactions_untested(runs):
     assert (effect.low, effect.high) == (-look.high, -look.low)
     assert effect_verdict(effect, table.metric) == "helps"
     assert {found.difference.conclusion for found in looked.interactions} == {"not distinguishable"}
+    assert {interaction_verdict(found, table.metric) for found in looked.interactions} == {"not tested"}
+    said = [interaction_words(found, table.metric) for found in looked.interactions]
+    assert all(" is not tested: " in words for words in said)
+    assert "cannot tell" not in markdown(looked).split("Which parts need each other")[1].split("\n- ")[0]
     assert all(math.isnan(found.low) for found in looked.interactions)
     assert "intervals hold at every look" in finding(looked).proof
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -529,6 +530,29 @@ def test_where_a_part_is_left_out_the_full_run_is_what_others_are_compared_with(
     look = sweep.plan.last("model=fc")
     assert (effect.low, effect.high) == (-look.high, -look.low)
     assert effect.is_decided
+
+
+@pytest.mark.parametrize("is_all", [False, True])
+@pytest.mark.parametrize("names", [("same",), ("same", "worse"), ("same", "worse", "fc")])
+def test_parts_alone_share_the_error_and_runs_without_two_follow_them(sweep, names, is_all, capsys):
+    ablate = {name: f"+no_{name}=1" for name in names}
+    kinds = [kind for n in range(len(names) + 1) for kind in combinations(names, n)]
+    changes = {"pairs": True, "all": is_all} if len(names) > 1 else {}
+    model = {(): "cnn", **{(name,): name for name in names}}  # of two, or all: what nothing is decided by
+    jobs = [[f"model={model.get(kind, 'cnn')}", "seed=auto", *(f"+no_{name}=1" for name in kind)] for kind in kinds]
+    sweep.run(jobs=jobs, max_seeds=6, ablate={**ablate, **changes})
+    n_compared = len(names) + (is_all and len(names) > 1)
+    assert len(sweep.plan.comparisons) == n_compared
+    assert sweep.plan.level == 0.05 / n_compared / 5
+    lacks = {label: [name for name in names if f"no_{name}=1" in label] for label in sweep.plan.comparisons}
+    assert all(len(found) in (1, len(names)) for found in lacks.values())
+    assert len(sweep.launched[0]) == 3 * len(kinds)  # each kind has the first seeds
+    said = capsys.readouterr().out
+    assert "seeds 0 to 2, of at most 6, of model=cnn; " in said
+    for round_ in sweep.launched:
+        lacked = [{name for name in names if f"+no_{name}=1" in job} for job in round_]
+        alone = {name for found in lacked if len(found) == 1 for name in found}
+        assert all(found & alone for found in lacked if 1 < len(found) < len(names))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_a_sweep_ends_with_its_budget_and_its_looks_are_in_its_folder(cli, words
     assert found["metric"] == "test/acc"
     records = [read_record(path.parent) for path in (tmp_path / "outputs" / "whole").glob("*/run.json")]
     assert sorted(record.seed for record in records) == [0, 0, 1, 1, 2, 2]
-    assert "seeds 0 to 2 of model.hidden_features=4 and model.hidden_features=5, of at most 3" in done.stdout
+    assert "seeds 0 to 2, of at most 3, of model.hidden_features=4; model.hidden_features=5:" in done.stdout
     assert "Seeds until decided" in (tmp_path / "outputs" / "whole" / "comparison" / "comparison.html").read_text()
 
 

@@ -95,7 +95,7 @@ def _untested(interaction: Interaction) -> Interaction:
     )
     if difference.conclusion in ("larger", "smaller"):
         difference = replace(difference, conclusion="not distinguishable")
-    return replace(interaction, difference=difference, low=math.nan, high=math.nan)
+    return replace(interaction, difference=difference, low=math.nan, high=math.nan, is_decided=True)
 
 
 def _looked_at(row: GroupRow, look: SequentialLook | None, table: ComparisonTable) -> GroupRow:

@@ -79,6 +79,7 @@ class Interaction:
         family: Claims that hold at once with this one.
         low: Lower end of the interval that holds at once with all others; NaN where nothing was tested.
         high: Upper end.
+        is_decided: Whether seeds were added until something else was decided, so that it is not tested.
     """
 
     setting: str
@@ -89,6 +90,7 @@ class Interaction:
     family: int = 1
     low: float = math.nan
     high: float = math.nan
+    is_decided: bool = False
 
 
 def effects_of(ablation: Ablation, settings: Sequence[Setting], metric: Metric) -> list[PartEffect]:

@@ -37,6 +37,8 @@ def effect_verdict(effect: PartEffect, metric: Metric) -> str:
 
 def interaction_verdict(found: Interaction, metric: Metric) -> str:
     """A word or two for a cell of a table: whether the first part is worth more, or less, where the second is there."""
+    if found.is_decided and found.difference.n:
+        return "not tested"
     gain = is_gain(found.difference, metric)
     if gain is None:
         return _undecided(found.difference) if found.difference.n else "no pairs"
@@ -75,6 +77,9 @@ def effect_words(effect: PartEffect, metric: Metric) -> str:
 def interaction_words(found: Interaction, metric: Metric) -> str:
     """Whether two parts need each other, as a sentence without its full stop."""
     (first, second), difference = found.parts, found.difference
+    if found.is_decided and difference.n:
+        seen = _signed(difference.mean, metric)
+        return f"whether {first} needs {second} is not tested: {seen} where seeds were added until parts were decided"
     gain = is_gain(difference, metric)
     if gain is not None:
         more, amount = "more" if gain else "less", metric.written_difference(abs(difference.mean))

@@ -54,6 +54,12 @@ class Ablate:
         found += list(combinations(names, 2)) if self.pairs else []
         return list(dict.fromkeys([*found, names] if self.all else found))
 
+    @property
+    def claims(self) -> list[frozenset[str]]:
+        """What each kind of run lacks whose difference to the full run is a claim; that of two parts is none."""
+        found = [frozenset({name}) for name in self.parts]
+        return [*found, frozenset(self.parts)] if self.all else found
+
 
 def parsed_ablate(value: Any) -> Ablate | None:
     """What ``ablate`` says, as plain data; None where it says nothing.

@@ -89,6 +89,12 @@ def ablation_asked(config: DictConfig) -> Ablate | None:
     return Ablate(parts, asked.pairs, asked.all)
 
 
+def lacking(jobs: Sequence[Sequence[str]], config: DictConfig) -> list[frozenset[str]]:
+    """The parts that each job lacks, given its overrides."""
+    parts = PartsThatMatter.of(config)
+    return [parts.lacking(job) if parts is not None else frozenset() for job in jobs]
+
+
 def spread(
     overrides: Sequence[Override], groups: Sequence[Sequence[str]], config: DictConfig
 ) -> tuple[Ablation, list[Override], list[list[str]]]:

@@ -39,13 +39,14 @@ from vision_baselines.sweep.launcher import Launch, planned_job
 class Setting:
     """What all jobs of a sweep share that differ in their seed only, and the group it belongs to.
 
-    `needs` are the settings whose runs its own start from, seed by seed.
+    `needs` are the settings whose runs its own start from, seed by seed. `lacks` are the parts that are left out.
     """
 
     overrides: tuple[str, ...]
     experiment: Mapping[str, str]
     group: str
     needs: tuple[int, ...]
+    lacks: frozenset[str] = frozenset()
 
     def job(self, seed: int) -> list[str]:
         """The overrides of one job."""
@@ -80,7 +81,7 @@ def run_until_decided(
         raise ConfigError(f"{error}; {folder} was begun with the baseline {before.baseline}") from error
     plan = Sequential.planned(
         baseline,
-        sorted({setting.group for setting in settings} - {baseline}),
+        _compared(settings, baseline, config),
         max_seeds=options.max_seeds,
         equivalence=options.equivalence,
     )
@@ -100,7 +101,7 @@ def run_until_decided(
     sizes = look_sizes(plan.max_seeds)
     for start, size in zip([0, *sizes], sizes, strict=False):
         seeds = range(start, size)
-        _say_round(plan, seeds)
+        _say_round(settings, plan, seeds)
         results.append(launch(_round(settings, plan, seeds), sum(map(len, results))))
         if any(job.status is JobStatus.FAILED for job in results[-1]):
             failures += SweepCallback.last_words[1:]
@@ -151,7 +152,12 @@ def _settings(
     plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
     stubs = [_stub(plan) for plan in plans]
     groups = group_jobs(stubs, group_by)
-    full = _full_run(overrides, stubs, groups, config)
+    lacks = [frozenset[str]()] * len(jobs)
+    if config.get(ABLATE) is not None:
+        from vision_baselines.sweep.ablation import lacking
+
+        lacks = lacking(overrides, config)
+    full = _full_run(lacks, stubs, groups, config)
     if wanted is None and full is None and all(group.label != DEFAULT_BASELINE for group in groups):
         raise ConfigError(
             "hydra/sweeper=until_decided compares every group with a baseline; choose it with comparison.baseline=…, "
@@ -169,14 +175,35 @@ def _settings(
         for plan in plans
     ]
     settings = [
-        Setting(tuple(job), experiment_overrides(stub.record), label[id(stub)], needed)
-        for job, stub, needed in zip(jobs, stubs, needs, strict=True)
+        Setting(tuple(job), experiment_overrides(stub.record), label[id(stub)], needed, lacked)
+        for job, stub, needed, lacked in zip(jobs, stubs, needs, lacks, strict=True)
     ]
     return settings, baseline
 
 
+def _compared(settings: Sequence[Setting], baseline: str, config: DictConfig) -> list[str]:
+    """The groups that share the error and are looked at: all, but for those whose parts are compared one by one.
+
+    Runs without two parts show whether these need each other, which is not tested: see `_followers`.
+    """
+    if config.get(ABLATE) is None:
+        return sorted({one.group for one in settings} - {baseline})
+    from vision_baselines.sweep.ablation import ablation_asked
+
+    asked = ablation_asked(config)
+    claims = asked.claims if asked is not None else []
+    return sorted({one.group for one in settings if one.lacks in claims} - {baseline})
+
+
+def _followers(settings: Sequence[Setting], plan: Sequential) -> set[str]:
+    """Groups that no look is at: they get the seeds of a part that they lack, for as long as it gets more."""
+    parts = {name for one in settings if one.group in plan.open and len(one.lacks) == 1 for name in one.lacks}
+    known = {*plan.comparisons, plan.baseline}
+    return {one.group for one in settings if one.group not in known and one.lacks & parts}
+
+
 def _full_run(
-    jobs: Sequence[Sequence[str]], stubs: Sequence[Job], groups: Sequence[Group], config: DictConfig
+    lacks: Sequence[frozenset[str]], stubs: Sequence[Job], groups: Sequence[Group], config: DictConfig
 ) -> str | None:
     """The group of the runs that lack nothing, where parts are left out; None where none are.
 
@@ -185,10 +212,7 @@ def _full_run(
     """
     if config.get(ABLATE) is None:
         return None
-    from vision_baselines.sweep.ablation import PartsThatMatter
-
-    parts = PartsThatMatter.of(config)
-    full = [stub for job, stub in zip(jobs, stubs, strict=True) if parts is not None and not parts.lacking(job)]
+    full = [stub for lacked, stub in zip(lacks, stubs, strict=True) if not lacked]
     labels = {group.label for group in groups if any(stub in group.jobs for stub in full)}
     if len(labels) != 1:
         raise ConfigError(
@@ -232,7 +256,7 @@ def _require_same_plan(before: Sequential, plan: Sequential, folder: Path) -> No
 
 def _round(settings: Sequence[Setting], plan: Sequential, seeds: Sequence[int]) -> list[list[str]]:
     """The jobs of a round: these seeds of the undecided groups, the baseline, and whatever their runs start from."""
-    groups = {*plan.open, plan.baseline}
+    groups = {*plan.open, plan.baseline, *_followers(settings, plan)}
     chosen = {index for index, setting in enumerate(settings) if setting.group in groups}
     while more := {needed for index in chosen for needed in settings[index].needs} - chosen:
         chosen |= more
@@ -280,9 +304,10 @@ def _say_what_may_follow(plan: Sequential, n_settings: int) -> None:
     )
 
 
-def _say_round(plan: Sequential, seeds: range) -> None:
+def _say_round(settings: Sequence[Setting], plan: Sequential, seeds: range) -> None:
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
-    say(f"\n{which} of {plan.baseline} and {listed(plan.open, 3)}, of at most {plan.max_seeds}:")
+    groups = [plan.baseline, *plan.open, *sorted(_followers(settings, plan))]  # whose labels hold commas
+    say(f"\n{which}, of at most {plan.max_seeds}, of {listed(groups, 4, between='; ')}:")
 
 
 def _say_looks(plan: Sequential, metric: Metric, seeds: int) -> None:
