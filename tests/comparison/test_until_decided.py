@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
 import math
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
