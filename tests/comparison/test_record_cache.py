@@ -16,6 +16,7 @@ from vision_baselines.report.frames import csv, jobs_frame
 from vision_baselines.report.write import compare
 from vision_baselines.runs.record import RECORD_FILE
 from vision_baselines.runs.record_cache import CACHE_FILE, DEFERRED, RecordCache
+from vision_baselines.sweep.callback import SweepCallback
 
 
 @pytest.fixture
@@ -85,6 +86,35 @@ def test_a_process_that_is_told_what_is_new_looks_at_nothing_else(tmp_path, late
     assert records.caches[0].files_opened - before == 1
     shutil.rmtree(tmp_path / "job7")
     assert len(records.collected([tmp_path / "job7"]).jobs) == 6
+
+
+def test_a_sweep_reads_after_a_job_what_that_job_left_and_in_the_end_everything(tmp_path, later, monkeypatch):
+    sweep(tmp_path, 6)
+    callback = SweepCallback()
+    callback.folder = tmp_path
+    monkeypatch.setattr("vision_baselines.sweep.callback._LOOK_AROUND_S", 10**9)
+    monkeypatch.setattr(SweepCallback, "current", callback)
+    SweepCallback.update()
+    walked = []
+    walk = os.walk
+    monkeypatch.setattr("vision_baselines.comparison.collection.os.walk", lambda top: walked.append(top) or walk(top))
+    for name in ("job7", "job8", "of somebody else"):
+        full_record("cnn", 7, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / name)
+
+    def jobs():
+        return len((tmp_path / "comparison" / "jobs.csv").read_text().splitlines()) - 1
+
+    callback.not_before = float("inf")
+    SweepCallback.update([tmp_path / "job7"])  # put off
+    assert jobs() == 6
+    callback.not_before = 0.0
+    SweepCallback.update([tmp_path / "job8"])
+    assert (jobs(), walked) == (8, [])
+    monkeypatch.setattr("vision_baselines.sweep.callback._LOOK_AROUND_S", -1)
+    callback.not_before = 0.0
+    SweepCallback.update()
+    assert jobs() == 9
+    assert walked
 
 
 def test_a_record_rewritten_within_the_tick_of_the_clock_is_seen(tmp_path):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_LOOK_AROUND_S = 60  # after it, records are also looked for that other commands may have left in the folder
 _REST = 9  # between two comparisons, in the time that the first took
 
 
@@ -66,6 +67,8 @@ class SweepCallback(Callback):
         self.warned = False
         self.has_run = False
         self.records: Records | None = None  # what has been read stays read
+        self.touched: dict[Path, None] = {}  # folders whose records may have changed since
+        self.looked_around: float | None = None
         self.is_due = False
         self.not_before = 0.0
 
@@ -92,7 +95,7 @@ class SweepCallback(Callback):
         except BaseException:  # of a job that ran; whoever asks for its value gets it
             pass
         if self is SweepCallback.current:
-            self.update()
+            self.update([Path(config.hydra.runtime.output_dir)])
 
     def __getstate__(self) -> dict[str, Any]:
         """In a job's own process there is nothing to compare: the sweep's process does that."""
@@ -106,9 +109,14 @@ class SweepCallback(Callback):
             before.restore()
 
     @classmethod
-    def update(cls) -> None:
-        """Compare what is there, now or as soon as the one before has been paid for: see `catch_up`."""
+    def update(cls, touched: Sequence[Path] = ()) -> None:
+        """Compare what is there, now or as soon as the one before has been paid for: see `catch_up`.
+
+        Args:
+            touched: Folders of runs that have ended or begun, or may have, since the last time.
+        """
         if cls.current is not None:
+            cls.current.touched |= dict.fromkeys(touched)
             cls.current.has_run = cls.current.is_due = True
             cls.catch_up()
 
@@ -175,11 +183,20 @@ class SweepCallback(Callback):
             raise unknown
 
     def _compare(self, *, pictures: bool, **otherwise: None) -> Comparison | None:
-        if self.folder is None or not any(self.folder.glob("*/run.json")):
+        is_known = self.records is not None and not pictures
+        if self.folder is None or not (is_known or any(self.folder.glob("*/run.json"))):
             return None
         from vision_baselines.comparison.collection import Records
         from vision_baselines.report.write import compare
 
         self.records = self.records or Records([self.folder])
         options: dict[str, Any] = {**self.options, **otherwise}
-        return compare([self.folder], pictures=pictures, as_given=True, records=self.records, **options)
+        touched: list[Path] | None = list(self.touched)
+        now = time.monotonic()
+        if pictures or self.looked_around is None or now - self.looked_around > _LOOK_AROUND_S:
+            touched, self.looked_around = None, now
+        found = compare(
+            [self.folder], pictures=pictures, as_given=True, records=self.records, changed=touched, **options
+        )
+        self.touched = {}
+        return found

@@ -74,6 +74,7 @@ class RunHooks(Hooks[Job]):
     def __init__(self) -> None:
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
+        self._unseen: list[Job] = []  # jobs whose end no comparison was told of
         self._accelerators: set[str] = set()
         self._library_nets: list[Plan] = []
         self._alike: dict[int, _First] = {}
@@ -222,6 +223,7 @@ class RunHooks(Hooks[Job]):
     def running(self, jobs: Sequence[Job], config: DictConfig) -> Iterator[None]:
         """Note which jobs the sweep has, for `status`."""
         self._folder = Path(str(config.hydra.sweep.dir))
+        self._unseen = [job for job in jobs if job.outcome is None]
         with noted(self._folder, [job.folder for job in jobs]):
             yield
 
@@ -303,8 +305,10 @@ class RunHooks(Hooks[Job]):
         SweepCallback.catch_up()
 
     def some_ended(self) -> None:
-        """Compare what is there."""
-        SweepCallback.update()
+        """Compare what is there: of the records, those of jobs that ran since the last time are new."""
+        touched = [job.folder for job in self._unseen if job.is_started]
+        self._unseen = [job for job in self._unseen if job.outcome is None]
+        SweepCallback.update(touched)
 
     def all_ended(self, jobs: Sequence[Job]) -> None:
         """Leave the last words to the callback: shown here, the table would push them out of sight."""
