@@ -98,7 +98,8 @@ class RunHooks(Hooks[Job]):
         self._keeps_plans = bool(config.preview)
         self.starts_early = not config.preview and not config.get("list")
         # where no run has left a record, none can be finished
-        self.starts_at_once = self.starts_early and not any(Path(str(config.hydra.sweep.dir)).glob("*/run.json"))
+        folder = OmegaConf.select(config, "hydra.sweep.dir")
+        self.starts_at_once = self.starts_early and folder is not None and not any(Path(folder).glob("*/run.json"))
         if config.get(ABLATE) is not None:
             from vision_baselines.sweep.ablation import PartsThatMatter
 
