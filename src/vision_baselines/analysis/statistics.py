@@ -10,6 +10,7 @@ Source: Student 1908, doi:10.2307/2331554; torch is not needed to read a report,
 import math
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal, TypeVar
 
 import numpy as np
@@ -214,8 +215,13 @@ def _t_interval(values: NDArray[np.float64], confidence: float, test_to_train: f
     if n < 2:
         return math.nan, math.nan
     mean = float(values.mean())
-    half_width = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * math.sqrt(variance_of_mean(values, test_to_train))
+    half_width = _t_quantile((1 + confidence) / 2, n - 1) * math.sqrt(variance_of_mean(values, test_to_train))
     return mean - half_width, mean + half_width
+
+
+@lru_cache(maxsize=2**10)  # a comparison asks hundreds of times for the same few
+def _t_quantile(share: float, degrees: int) -> float:
+    return float(stats.t.ppf(share, degrees))
 
 
 def _require_confidence(confidence: float) -> None:

@@ -112,7 +112,8 @@ def examined(
         beside: Claims of the page that are none of these comparisons, such as interactions.
         single_step: See `analysis.multiple.corrected`.
     """
-    found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
+    lines = _LinesOfReferences(metric)
+    found = [_evidence(row, other, metric, margin, lines) for row, other in zip(rows, references, strict=True)]
     sides = _Sides()
     pairs = [sides.pair(row, other) for row, other in zip(rows, references, strict=True)]
     distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair and one}
@@ -164,7 +165,7 @@ class _Sides:
 
 
 def _evidence(
-    row: GroupRow, other: GroupRow | None, metric: Metric, margin: float | None
+    row: GroupRow, other: GroupRow | None, metric: Metric, margin: float | None, lines: _LinesOfReferences
 ) -> tuple[Evidence, PairedDifference] | None:
     difference = row.difference
     if other is None or difference is None:
@@ -173,7 +174,7 @@ def _evidence(
     seeds = [seed for seed in mine if seed in its]
     left, right = [mine[seed] for seed in seeds], [its[seed] for seed in seeds]
     sign = -1 if metric.lower_is_better else 1
-    tables = _tables(row, other, metric, seeds, seeds)
+    tables = _tables(row, other, lines, seeds, seeds)
     evidence = Evidence(other.label, margin=margin)
     if tables is not None and row.n_finished == other.n_finished == 1:
         evidence = replace(evidence, mcnemar_p=mcnemar_p(tables[0][0] > 0.5, tables[1][0] > 0.5))
@@ -182,7 +183,7 @@ def _evidence(
         evidence = replace(evidence, equivalence_p=found)
     if not difference.is_paired:
         left, right = list(mine.values()), list(its.values())
-        tables = _tables(row, other, metric, list(mine), list(its))
+        tables = _tables(row, other, lines, list(mine), list(its))
     elif len(seeds) < MIN_PAIRS or difference.over:  # what follows takes seeds, not folds
         return evidence, difference
     paired = difference.is_paired
@@ -200,15 +201,30 @@ def _evidence(
 
 
 def _tables(
-    row: GroupRow, other: GroupRow, metric: Metric, mine: Sequence[Repetition], its: Sequence[Repetition]
+    row: GroupRow, other: GroupRow, lines: _LinesOfReferences, mine: Sequence[Repetition], its: Sequence[Repetition]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """What the runs of both sides got right on the same images, a line for each of the seeds."""
+    metric = lines.metric
     if not mine or not metric.is_accuracy or not same_images(row.having(metric.name), other.having(metric.name)):
         return None
-    left, right = _lines(row, metric), _lines(other, metric)
+    left, right = _lines(row, metric), lines.of(other)
     if left is None or right is None or left[mine[0]].size < 2:
         return None
     return np.stack([left[seed] for seed in mine]), np.stack([right[seed] for seed in its])
+
+
+class _LinesOfReferences:
+    """Those of a reference, once for all that is compared with it; of the last one, as they may take much memory."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self._last: tuple[GroupRow, dict[Repetition, NDArray[np.float64]] | None] | None = None
+
+    def of(self, row: GroupRow) -> dict[Repetition, NDArray[np.float64]] | None:
+        """As `_lines`."""
+        if self._last is None or self._last[0] is not row:
+            self._last = (row, _lines(row, self.metric))
+        return self._last[1]
 
 
 def _lines(row: GroupRow, metric: Metric) -> dict[Repetition, NDArray[np.float64]] | None:
