@@ -16,7 +16,8 @@ from vision_baselines.comparison.ablation import AblatedPart, Ablation, Setting,
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.decided import decided
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.part_effects import effects_of, interactions_of, simultaneous
+from vision_baselines.comparison.evidence import simultaneous
+from vision_baselines.comparison.part_effects import effects_of, interactions_of
 from vision_baselines.comparison.part_words import effect_verdict, effect_words, interaction_verdict, interaction_words
 from vision_baselines.comparison.rows import Costs, GroupRow
 from vision_baselines.comparison.sequential import Sequential
@@ -27,6 +28,7 @@ from vision_baselines.report.ablation import NARROW, NARROW_PAIRS, ablation_sect
 from vision_baselines.report.frames import effects_frame, interactions_frame
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
+from vision_baselines.report.tables import group_columns
 from vision_baselines.report.write import compare, comparison_facts
 
 log = logging.getLogger(__name__)
@@ -240,14 +242,76 @@ def test_too_few_seeds_are_no_verdict(runs, seeds, verdict):
     assert {interaction_verdict(found, table.metric) for found in table.interactions} == {verdict}
 
 
+MISSING = [*((kind,) for kind in KINDS), (("pooling",), ("norm", "pooling")), (("dropout",), ("norm",)),
+           tuple(kind for kind in KINDS if "norm" in kind), tuple(kind for kind in KINDS if len(kind) == 2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", MISSING, ids=lambda kinds: "-".join(map("+".join, kinds)) or "full")
+def test_a_part_without_runs_is_a_row_and_no_interval_narrows(runs, missing):
+    asked = ablation(pairs=True, all=True)
+    whole = table_of(runs(linear(dropout=0.01)), asked)
+    table = table_of(runs(linear(dropout=0.01), kinds=[kind for kind in KINDS if kind not in missing]), asked)
+    assert [effect.parts for effect in table.effects] == [effect.parts for effect in whole.effects]
+    assert [found.parts for found in table.interactions] == [found.parts for found in whole.interactions]
+    assert len(table.effects) + len(table.interactions) == asked.n_claims == 7
+    for kept, before in zip([*table.effects, *table.interactions], [*whole.effects, *whole.interactions], strict=True):
+        if math.isfinite(kept.low):
+            assert (kept.low, kept.high, kept.family) == (before.low, before.high, 7)
+    verdicts = [effect_verdict(effect, table.metric) for effect in table.effects]
+    frame = effects_frame(table)
+    for effect, verdict in zip(table.effects, verdicts, strict=True):
+        assert (verdict == "no run without it") == (effect.parts in missing)
+        assert (verdict == "no full run") == (() in missing and effect.parts not in missing)
+        if effect.parts in missing:
+            assert effect.name in finding(table).claim
+            assert frame.loc[frame["part"] == effect.name, "verdict"].tolist() == ["no run without it"]
+    for found in table.interactions:
+        kinds = [(), *((name,) for name in found.parts), found.parts]
+        said = interaction_verdict(found, table.metric)
+        assert said.startswith("no ") == any(kind in missing for kind in kinds)
+        assert ("cannot be judged" in interaction_words(found, table.metric)) == said.startswith("no ")
+    page(table, None)
+    markdown(table)
+
+
+def test_a_setting_without_runs_counts_and_has_its_rows(runs):
+    asked = ablation("norm", "dropout", settings=[["model=a"], ["model=b"]])
+    table = table_of(runs(linear(norm=0.01), range(4), "model=a", kinds=[(), ("norm",), ("dropout",)]), asked)
+    assert [(effect.setting, effect_verdict(effect, table.metric)) for effect in table.effects] == [
+        ("model=a", "cannot tell"), ("model=a", "helps"), ("model=b", "no run without it"),
+        ("model=b", "no run without it"),
+    ]  # fmt: skip
+    assert {effect.family for effect in table.effects if math.isfinite(effect.low)} == {4}
+
+
+def test_the_table_of_groups_has_the_corrected_intervals_the_other_way_round(runs):
+    luck = np.random.default_rng(1).normal(0, 0.004, (8, 4))
+    jobs = runs(lambda lacking, seed: 0.9 - 0.01 * ("norm" in lacking) + luck[KINDS.index(lacking), seed], range(4))
+    table = table_of(jobs, ablation(pairs=True))
+    by_runs = {frozenset(job.folder for job in row.counted): row for row in table.rows}
+    for effect in table.effects:
+        row = by_runs[frozenset(job.folder for job in effect.without.counted)]
+        assert (row.difference.ci_low, row.difference.ci_high) == pytest.approx((-effect.high, -effect.low))
+        leaves_out_0 = not row.difference.ci_low <= 0 <= row.difference.ci_high
+        assert leaves_out_0 == (row.difference.conclusion in ("larger", "smaller"))
+    [column] = [column for column in group_columns(table) if column.name == "difference interval"]
+    assert column.heading == "interval, all at once"
+    for text in (markdown(table), page(table, None)):
+        assert "minus what the part is worth" in text
+        assert "has the other sign" in text
+    [plain] = [column for column in group_columns(table_of(jobs, None)) if column.name == "difference interval"]
+    assert plain.heading == "95% interval"
+
+
 def test_what_is_missing_is_named_and_stands_in_no_effect(runs):
     jobs = [job for job in runs(linear(dropout=0.1), range(4)) if "model.pool=no" not in job.record.overrides]
     without_full = [job for job in jobs if len(job.record.overrides) > 1]
     table = table_of(without_full, ablation())
-    assert [effect_verdict(effect, table.metric) for effect in table.effects] == ["no full run", "no full run"]
+    assert [effect_verdict(effect, table.metric) for effect in table.effects] == [
+        "no full run", "no full run", "no run without it"
+    ]  # fmt: skip
     table = table_of(jobs, ablation(pairs=True))
-    assert [effect.name for effect in table.effects] == ["dropout", "norm"]
-    assert [found.parts for found in table.interactions] == [("dropout", "norm")]
+    assert [found.parts for found in table.interactions if not found.reason] == [("dropout", "norm")]
     apart = [replace(job, record=job.record.model_copy(update={"seed": job.record.seed + 10 * (not place)}))
              for place, job in enumerate(jobs)]  # fmt: skip
     table = table_of(apart, ablation(pairs=True))

@@ -7,6 +7,7 @@ and those that lack something. What the parts are worth is left to `part_effects
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -71,6 +72,12 @@ class Ablation(Versioned):
         """Names of all parts."""
         return tuple(part.name for part in self.parts)
 
+    @property
+    def n_claims(self) -> int:
+        """Effects and interactions of all settings, whatever has been run: what intervals are corrected for."""
+        n = len(self.parts)
+        return len(self.settings) * (n + (self.all and n > 1) + (math.comb(n, 2) if self.pairs else 0))
+
     def place_of(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]] | None:
         """The setting that a run with these overrides belongs to, chance aside, and the parts that it lacks.
 
@@ -125,25 +132,24 @@ class Setting:
 
 
 def settings_of(ablation: Ablation, jobs: Sequence[Job], metric: Metric) -> list[Setting]:
-    """The runs of an ablation, sorted by setting; one of which nothing was left out yet is not there.
+    """The runs of an ablation, sorted by setting: all that are planned, whether they have runs or not.
 
     Of runs that used different code those of the newest count.
     """
-    found: dict[tuple[str, ...], dict[frozenset[str], list[Job]]] = {}
+    found: dict[tuple[str, ...], dict[frozenset[str], list[Job]]] = {tuple(texts): {} for texts in ablation.settings}
     for job in jobs:
         place = None if job.is_fresh else ablation.place_of(job.record.overrides)
-        if place is not None and list(place[0]) in ablation.settings:
-            found.setdefault(place[0], {}).setdefault(place[1], []).append(job)
-    kept = {texts: groups for texts, groups in found.items() if any(groups)}
-    shared = set.intersection(*map(set, kept)) if len(kept) > 1 else set()
-    labels = {texts: ", ".join(text for text in texts if text not in shared) for texts in kept}
-    labels = {texts: (label or "default") if len(kept) > 1 else "" for texts, label in labels.items()}
+        if place is not None and place[0] in found:
+            found[place[0]].setdefault(place[1], []).append(job)
+    shared = set.intersection(*map(set, found)) if len(found) > 1 else set()
+    labels = {texts: ", ".join(text for text in texts if text not in shared) for texts in found}
+    labels = {texts: (label or "default") if len(found) > 1 else "" for texts, label in labels.items()}
     return [
         Setting(
             labels[texts],
-            {lacking: _row(labels[texts], lacking, members, metric) for lacking, members in kept[texts].items()},
+            {lacking: _row(labels[texts], lacking, members, metric) for lacking, members in found[texts].items()},
         )
-        for texts in sorted(kept, key=lambda texts: natural_order(labels[texts]))
+        for texts in sorted(found, key=lambda texts: natural_order(labels[texts]))
     ]
 
 

@@ -33,7 +33,7 @@ def decided(table: ComparisonTable, found: Sequential | None) -> ComparisonTable
     by_runs = {_folders(row): row for row in rows}
     baseline = next((_folders(row) for row in rows if row.label == table.baseline), None)
     effects = tuple(
-        _decided_effect(effect, by_runs.get(_folders(effect.without)))
+        _decided_effect(effect, by_runs.get(_folders(effect.without)) if effect.without is not None else None)
         if effect.full is not None and _folders(effect.full) == baseline
         else effect
         for effect in table.effects

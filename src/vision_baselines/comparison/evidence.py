@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from vision_baselines.analysis.effects import Outperformance, hedges_g, outperformance
 from vision_baselines.analysis.equivalence import equivalence_p
@@ -110,7 +111,7 @@ def examined(
         possible: Pairs of groups that could have become a claim, those of `rows` among them or not. The same runs on
             both sides are one comparison, however often it stands on the page.
         beside: Claims of the page that are none of these comparisons, such as interactions.
-        single_step: See `analysis.multiple.corrected`.
+        single_step: See `analysis.multiple.corrected`; intervals are then those that hold at once.
     """
     lines = _LinesOfReferences(metric)
     found = [_evidence(row, other, metric, margin, lines) for row, other in zip(rows, references, strict=True)]
@@ -138,6 +139,9 @@ def examined(
         evidence = replace(one[0], equivalence_p=equal, images_p=images_p, family=family)
         evidence = replace(evidence, comparisons=comparisons)
         difference = concluded(one[1], p_value, equal)
+        if single_step and difference.is_tested:  # the interval that the verdict beside it follows
+            low, high = simultaneous(difference, family)
+            difference = replace(difference, ci_low=low, ci_high=high)
         result.append(replace(row, difference=difference, evidence=_planned(evidence, difference)))
     return result
 
@@ -247,6 +251,21 @@ def concluded(difference: PairedDifference, p_value: float, equal: float) -> Pai
     if p_value < LEVEL:
         return replace(difference, conclusion="larger" if difference.mean > 0 else "smaller")
     return replace(difference, conclusion="equal" if equal < LEVEL else "not distinguishable")
+
+
+def simultaneous(difference: PairedDifference, family: int, level: float = LEVEL) -> tuple[float, float]:
+    """Student's t interval that holds at once with `family` − 1 others, in all but a share `level` of experiments.
+
+    It leaves out 0 exactly where `family` times the p-value is below `level`. NaN where nothing was tested.
+
+    >>> found = PairedDifference(4, 0, 1.0, 0, 0, 0.1, "not distinguishable", standard_error=0.5, degrees=3)
+    >>> [round(end, 2) for end in simultaneous(found, 1)]
+    [-0.59, 2.59]
+    """
+    if not difference.is_tested:
+        return math.nan, math.nan
+    half = float(stats.t.isf(level / family / 2, difference.degrees)) * difference.standard_error
+    return difference.mean - half, difference.mean + half
 
 
 def _planned(evidence: Evidence, difference: PairedDifference) -> Evidence:

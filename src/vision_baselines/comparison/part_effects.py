@@ -14,12 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from scipy import stats
-
-from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.analysis.statistics import PairedDifference
 from vision_baselines.comparison.ablation import Ablation, Setting
-from vision_baselines.comparison.evidence import concluded
+from vision_baselines.comparison.evidence import concluded, simultaneous
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.repetition import Repetition, differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, difference_of, paired
@@ -33,7 +30,7 @@ class PartEffect:
         setting: Label of the setting; empty where there is one.
         parts: One part, or all of them.
         full: The runs with them, and their difference to those without; None where no run has them all.
-        without: The runs without them.
+        without: The runs without them; None where there is none.
         family: Claims that hold at once with this one.
         low: Lower end of the interval that holds at once with all others; NaN where nothing was tested.
         high: Upper end.
@@ -43,7 +40,7 @@ class PartEffect:
     setting: str
     parts: tuple[str, ...]
     full: GroupRow | None
-    without: GroupRow
+    without: GroupRow | None
     family: int = 1
     low: float = math.nan
     high: float = math.nan
@@ -56,13 +53,18 @@ class PartEffect:
 
     @property
     def difference(self) -> PairedDifference | None:
-        """metric(full) − metric(without); None where other images were tested or there is no full run."""
+        """metric(full) − metric(without); None where other images were tested or runs of a side are missing."""
         return self.full.difference if self.full is not None else None
+
+    @property
+    def has_both(self) -> bool:
+        """Whether there are runs with them and without them."""
+        return self.full is not None and self.without is not None
 
     def cost(self, read: Callable[[GroupRow], float | None]) -> float | None:
         """What the parts take of a cost: that of the full run less that of the runs without them."""
         mine = read(self.full) if self.full is not None else None
-        its = read(self.without)
+        its = read(self.without) if self.without is not None else None
         return None if mine is None or its is None else mine - its
 
 
@@ -80,6 +82,7 @@ class Interaction:
         low: Lower end of the interval that holds at once with all others; NaN where nothing was tested.
         high: Upper end.
         is_decided: Whether seeds were added until something else was decided, so that it is not tested.
+        reason: Why there is no difference at all: runs that are missing; empty where there is one.
     """
 
     setting: str
@@ -91,10 +94,17 @@ class Interaction:
     low: float = math.nan
     high: float = math.nan
     is_decided: bool = False
+    reason: str = ""
+
+
+_NO_DIFFERENCE = PairedDifference(0, 0, math.nan, math.nan, math.nan, math.nan, "too few pairs")
 
 
 def effects_of(ablation: Ablation, settings: Sequence[Setting], metric: Metric) -> list[PartEffect]:
-    """The effect of each part in each setting, not corrected; of all at once where that was asked for."""
+    """The effect of each part in each setting, not corrected; of all at once where that was asked for.
+
+    One that no run is without is there too: it was planned, and is a claim that was not decided.
+    """
     wanted: list[tuple[str, ...]] = [(name,) for name in ablation.names]
     if ablation.all and len(wanted) > 1:
         wanted.append(ablation.names)
@@ -102,21 +112,14 @@ def effects_of(ablation: Ablation, settings: Sequence[Setting], metric: Metric) 
     for setting in settings:
         for parts in wanted:
             without, full = setting.rows.get(frozenset(parts)), setting.full
-            if without is not None:
-                found.append(PartEffect(setting.label, parts, full and paired(full, metric, without), without))
+            found.append(PartEffect(setting.label, parts, full and paired(full, metric, without), without))
     return found
 
 
 def interactions_of(ablation: Ablation, settings: Sequence[Setting], metric: Metric) -> list[Interaction]:
-    """The interaction of each two parts in each setting, not corrected; of those with runs of all four kinds."""
+    """The interaction of each two parts in each setting, not corrected, with runs of all four kinds or without."""
     pairs = list(combinations(ablation.names, 2)) if ablation.pairs else []
-    found = (_interaction(setting, first, second, metric) for setting in settings for first, second in pairs)
-    return [one for one in found if one is not None]
-
-
-def n_tested(interactions: Sequence[Interaction]) -> int:
-    """How many of them are claims."""
-    return sum(found.difference.is_tested for found in interactions)
+    return [_interaction(setting, first, second, metric) for setting in settings for first, second in pairs]
 
 
 def with_interval(effect: PartEffect, examined: GroupRow) -> PartEffect:
@@ -137,30 +140,17 @@ def claimed(interaction: Interaction, family: int) -> Interaction:
     return replace(interaction, difference=found, family=family, low=low, high=high)
 
 
-def simultaneous(difference: PairedDifference, family: int, level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval that holds at once with `family` − 1 others, in all but a share `level` of experiments.
-
-    It leaves out 0 exactly where `family` times the p-value is below `level`. NaN where nothing was tested.
-
-    >>> found = PairedDifference(4, 0, 1.0, 0, 0, 0.1, "not distinguishable", standard_error=0.5, degrees=3)
-    >>> [round(end, 2) for end in simultaneous(found, 1)]
-    [-0.59, 2.59]
-    """
-    if not difference.is_tested:
-        return math.nan, math.nan
-    half = float(stats.t.isf(level / family / 2, difference.degrees)) * difference.standard_error
-    return difference.mean - half, difference.mean + half
-
-
-def _interaction(setting: Setting, first: str, second: str, metric: Metric) -> Interaction | None:
+def _interaction(setting: Setting, first: str, second: str, metric: Metric) -> Interaction:
     kinds: list[frozenset[str]] = [frozenset(), frozenset({first}), frozenset({second}), frozenset({first, second})]
     rows = [setting.rows.get(kind) for kind in kinds]
     full, no_first, no_second, neither = rows
+    nothing = Interaction(setting.label, (first, second), _NO_DIFFERENCE, math.nan, math.nan)
     if full is None or no_first is None or no_second is None or neither is None:
-        return None
+        missing = ["no full run", f"no run without {first}", f"no run without {second}", "no run without both"]
+        return replace(nothing, reason=next(text for text, row in zip(missing, rows, strict=True) if row is None))
     jobs = [job for row in (full, no_first, no_second, neither) for job in row.counted]
     if metric.name.startswith("test/") and differing_test_sets(jobs):
-        return None
+        return replace(nothing, reason="other test images")
     values = [row.values(metric.name) for row in (full, no_first, no_second, neither)]
     shared = [key for key in values[0] if all(key in of for of in values[1:])]
     mine, one, other, none = ([of[key] for key in shared] for of in values)

@@ -23,6 +23,8 @@ def is_gain(difference: PairedDifference | None, metric: Metric) -> bool | None:
 def effect_verdict(effect: PartEffect, metric: Metric) -> str:
     """A word or two for a cell of a table."""
     difference = effect.difference
+    if effect.without is None:
+        return "no run without it"
     if effect.full is None:
         return "no full run"
     if effect.full.is_tested_elsewhere:
@@ -37,6 +39,8 @@ def effect_verdict(effect: PartEffect, metric: Metric) -> str:
 
 def interaction_verdict(found: Interaction, metric: Metric) -> str:
     """A word or two for a cell of a table: whether the first part is worth more, or less, where the second is there."""
+    if found.reason:
+        return found.reason
     if found.is_decided and found.difference.n:
         return "not tested"
     gain = is_gain(found.difference, metric)
@@ -69,6 +73,7 @@ def effect_words(effect: PartEffect, metric: Metric) -> str:
         "too few pairs": f"it takes at least {MIN_PAIRS} seeds with and without it",
         "no pairs": "no seed finished with it and without it",
         "no full run": "no run has all parts",
+        "no run without it": "no run is without it",
         "other test images": "its runs were tested on other images",
     }
     return f"{name} cannot be judged: {reason[effect_verdict(effect, metric)]}"
@@ -91,6 +96,10 @@ def interaction_words(found: Interaction, metric: Metric) -> str:
     if difference.conclusion in ("identical", "no spread"):
         same = _signed(difference.mean, metric)
         return f"whether {first} needs {second} leaves nothing to test: the interaction is {same} for every seed"
+    if found.reason:
+        lacking = {"no full run": "no run has all parts", "other test images": "the runs were tested on other images"}
+        said = lacking.get(found.reason) or found.reason.replace("no run without", "no run is without")
+        return f"whether {first} needs {second} cannot be judged: {said}"
     needed = f"it takes at least {MIN_PAIRS} seeds of all four kinds of runs"
     return f"whether {first} needs {second} cannot be judged: {needed}"
 
@@ -122,7 +131,7 @@ def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interacti
     """Which level the intervals of an ablation have; empty where there are none."""
     if any(effect.is_decided for effect in effects):
         return "intervals hold at every look, all at once in 95% of such sweeps"
-    family = max((effect.family for effect in effects if math.isfinite(effect.low)), default=0)
+    family = max((claim.family for claim in (*effects, *interactions) if math.isfinite(claim.low)), default=0)
     if not family:
         return ""
     if family == 1:
@@ -150,6 +159,11 @@ def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:
         names = listed([effect.name for effect in few], _MOST_NAMES)
         said.append(f"{names} cannot be judged: it takes at least {MIN_PAIRS} seeds with and without a part")
         rest = [effect for effect in rest if effect not in few]
+    missing = [effect for effect in rest if effect_verdict(effect, metric) == "no run without it"]
+    if len(missing) > 1:
+        names = listed([effect.name for effect in missing], _MOST_NAMES)
+        said.append(f"{names} cannot be judged: no run is without one of them")
+        rest = [effect for effect in rest if effect not in missing]
     return said + [effect_words(effect, metric) for effect in rest]
 
 

@@ -20,7 +20,6 @@ from vision_baselines.comparison.part_effects import (
     claimed,
     effects_of,
     interactions_of,
-    n_tested,
     with_interval,
 )
 from vision_baselines.comparison.reference import DEFAULT_BASELINE as DEFAULT_BASELINE
@@ -246,7 +245,9 @@ def tabulate(
         interactions=tuple(interactions_of(ablation, settings, compared)) if ablation is not None else (),
     )
     return _compared(
-        table, answered_below(table.rows, chosen, settings, table.effects) if baseline is None else frozenset()
+        table,
+        answered_below(table.rows, chosen, settings, table.effects) if baseline is None else frozenset(),
+        ablation.n_claims if ablation is not None else 0,
     )
 
 
@@ -270,16 +271,17 @@ def _holding(rows: Sequence[GroupRow], folders: Sequence[str]) -> str | None:
     return next((row.label for row in rows if {*folders} <= {job.folder.name for job in row.jobs}), None)
 
 
-def _compared(table: ComparisonTable, not_here: frozenset[str]) -> ComparisonTable:
+def _compared(table: ComparisonTable, not_here: frozenset[str], n_claims: int) -> ComparisonTable:
     """With the differences of all groups and lines to their references, corrected as the claims of one page.
 
-    Groups of `not_here` are compared with something else, or are a part of another question.
+    Groups of `not_here` are compared with something else, or are a part of another question. `n_claims` effects and
+    interactions were planned: what has no runs yet counts, so that no interval widens when they come.
     """
     metric = table.metric
     reference = next((row for row in table.rows if row.label == table.reference), None)
     references = [None if row.label in not_here else reference for row in table.rows]
     rows = [paired(row, metric, other) for row, other in zip(table.rows, references, strict=True)]
-    of_parts = [(effect.full, effect.without) for effect in table.effects if effect.full]
+    of_parts = [(effect.full, effect.without) for effect in table.effects if effect.full and effect.without]
     lines = {line.label: dict(line.rows) for line in table.series}
     points = [(row, lines.get(line.baseline or "", {}).get(x)) for line in table.series for x, row in line.rows]
     possible: Iterable[tuple[GroupRow, GroupRow]] = ()
@@ -294,14 +296,15 @@ def _compared(table: ComparisonTable, not_here: frozenset[str]) -> ComparisonTab
         metric,
         margin=None if table.equivalence is None else metric.unscaled(table.equivalence),
         possible=possible,
-        beside=n_tested(table.interactions),
+        beside=n_claims - sum(full.difference.is_tested for full, _ in of_parts if full.difference),
         single_step=bool(table.effects),
     )
     along = iter(found[len(rows) :])
     series = tuple(replace(line, rows=tuple((x, next(along)) for x, _ in line.rows)) for line in table.series)
-    effects = tuple(with_interval(effect, next(along)) if effect.full else effect for effect in table.effects)
+    effects = tuple(with_interval(effect, next(along)) if effect.has_both else effect for effect in table.effects)
     table = replace(table, rows=tuple(found[: len(rows)]), series=series, effects=effects)
-    return replace(table, interactions=tuple(claimed(of, max(table.family, 1)) for of in table.interactions))
+    family = max(table.family, n_claims, 1)
+    return replace(table, interactions=tuple(claimed(of, family) for of in table.interactions))
 
 
 def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job, ...]]:

@@ -113,6 +113,8 @@ def _left_out(rows: Sequence[GroupRow]) -> str:
 
 def zero_note(table: ComparisonTable) -> str:
     """What an interval of a difference says about zero."""
+    if table.effects:
+        return f"{ZERO} Intervals are corrected for all comparisons, and verdicts follow them."
     if table.family > 1:
         return f"{ZERO} Verdicts follow p-values, which are corrected for all comparisons; intervals are not."
     return ZERO

@@ -105,6 +105,7 @@ def difference_columns(
     of: Callable[[Item], PairedDifference | None],
     is_baseline: Callable[[Item], bool],
     word: str = "baseline",
+    interval: str = "95% interval",
 ) -> list[Column[Item]]:
     """Mean difference, interval, p-value and verdict against the baseline; ``versus`` has it in one cell."""
     against = baseline if len(baseline) <= 24 else f"the {word}{' group' * (word != 'baseline')}"
@@ -142,7 +143,7 @@ def difference_columns(
         ),
         Column(
             "difference interval",
-            "95% interval",
+            interval,
             written(lambda found: metric.interval(found.ci_low, found.ci_high, signed=True)),
             fields=value("ci_low") | value("ci_high"),
         ),

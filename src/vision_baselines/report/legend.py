@@ -13,6 +13,13 @@ from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
 
+# An effect is full − without, a group's difference is the group − the full run.
+OTHER_SIGN = (
+    "The difference of a group without a part to the full run is minus what the part is worth: −1 in the table of groups "
+    "is +1 in that of parts, and the interval is turned round with it."
+)
+
+
 @lru_cache(maxsize=2)  # the page, Markdown and the checklist each ask for that of one table
 def legend(table: ComparisonTable, best: str = "bold") -> str:
     """Two to eight sentences; `best` is how the table shows the best group, in words."""
@@ -48,7 +55,10 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         said.append(
             f"p-values are corrected ({how}) for the {table.family} comparisons that could have become a claim, and "
             "verdicts follow them."
+            + (" So are the intervals of differences, which hold all at once." if table.effects else "")
         )
+    if table.effects:
+        said.append(OTHER_SIGN)
     shares = {share for row in table.rows for job in row.counted if (share := largest_class_share(job.record))}
     if shares and table.metric.is_accuracy:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))

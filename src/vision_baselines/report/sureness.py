@@ -61,7 +61,7 @@ def image_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
         ),
         Column(
             "images difference interval",
-            "difference, 95% interval over images",
+            "difference, 95% interval over images" + (", not corrected" if table.family > 1 else ""),
             lambda row: metric.interval(found.low, found.high, signed=True) if (found := _images(row)) else ABSENT,
             fields=_fields(name, _images, ci_low="low", ci_high="high", p_value="p_value"),
         ),

@@ -26,6 +26,7 @@ RESULT = (
 NARROW = ("group", "verdict", "mean", "interval", "difference")  # of RESULT, in a narrow window
 COSTS = ("parameters", "flops_per_image", "fit_s", "images_per_s", "peak_memory_bytes")
 TERMINAL = ("group", "selection", "control", "jobs", "mean", "interval", "versus", "parameters")
+INTERVAL_AT_ONCE = "interval, all at once"  # of a page on parts: corrected, as its verdicts are
 STALE = "seeds that are fresh no longer"
 JOB = ("job", "status", "seed", "value", "best_epoch", "fit_s", "images_per_s", "peak_memory_bytes", "attempts")
 NARROW_JOB = JOB[:6]  # in a narrow window
@@ -88,6 +89,7 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
             lambda row: row.difference,
             lambda row: row.label == reference,
             "baseline" if table.baseline is not None else "chosen",
+            INTERVAL_AT_ONCE if table.effects else "95% interval",
         )
     columns += [*image_columns(table), *size_columns(table)]
     return [
@@ -165,7 +167,11 @@ def series_columns(table: ComparisonTable) -> list[Column[SeriesRow]]:
     ]
     if baseline is not None:
         columns += difference_columns(
-            metric, baseline, lambda item: item[1].difference, lambda item: item[1].label == baseline
+            metric,
+            baseline,
+            lambda item: item[1].difference,
+            lambda item: item[1].label == baseline,
+            interval=INTERVAL_AT_ONCE if table.effects else "95% interval",
         )
     return chosen(columns, ("x", "line", "verdict", "mean", "interval", "difference", "difference interval", "p"))
 

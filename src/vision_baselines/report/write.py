@@ -81,6 +81,7 @@ class Comparison:
         from vision_baselines.comparison.caveats import caveats
         from vision_baselines.report.columns import chosen
         from vision_baselines.report.console import effect_tables, rich_table
+        from vision_baselines.report.legend import OTHER_SIGN
         from vision_baselines.report.sureness import TERMINAL_SURENESS, is_shown
         from vision_baselines.report.tables import group_columns
 
@@ -92,6 +93,8 @@ class Comparison:
             console.print(rich_table(self.table, TERMINAL_SURENESS))
         for found in effect_tables(self.table):
             console.print(found)
+        if self.table.effects:
+            console.print(Text(OTHER_SIGN))
         # Labels are foreign text, and [cat,dog] in one is no markup.
         console.print(Text(self.headline))
         if self.table.sequential is not None:
