@@ -15,8 +15,8 @@ from scipy import stats
 from vision_baselines.comparison.ablation import AblatedPart, Ablation, Setting, read_ablation, settings_of
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.decided import decided
-from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.evidence import simultaneous
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import effects_of, interactions_of
 from vision_baselines.comparison.part_words import effect_verdict, effect_words, interaction_verdict, interaction_words
 from vision_baselines.comparison.rows import Costs, GroupRow
@@ -242,8 +242,13 @@ def test_too_few_seeds_are_no_verdict(runs, seeds, verdict):
     assert {interaction_verdict(found, table.metric) for found in table.interactions} == {verdict}
 
 
-MISSING = [*((kind,) for kind in KINDS), (("pooling",), ("norm", "pooling")), (("dropout",), ("norm",)),
-           tuple(kind for kind in KINDS if "norm" in kind), tuple(kind for kind in KINDS if len(kind) == 2)]  # fmt: skip
+MISSING = [
+    *((kind,) for kind in KINDS),
+    (("pooling",), ("norm", "pooling")),
+    (("dropout",), ("norm",)),
+    tuple(kind for kind in KINDS if "norm" in kind),
+    tuple(kind for kind in KINDS if len(kind) == 2),
+]
 
 
 @pytest.mark.parametrize("missing", MISSING, ids=lambda kinds: "-".join(map("+".join, kinds)) or "full")

@@ -202,7 +202,9 @@ def effects_note(table: ComparisonTable) -> str:
     if held := held_at_once(table.effects, table.interactions):
         said.append(capital(held))
         said.append("A part helps or harms where its interval leaves out 0; else it cannot be told from nothing")
-    said.append("In the table of groups the same difference has the other sign: the runs without the part minus the full")
+    said.append(
+        "In the table of groups the same difference has the other sign: the runs without the part minus the full"
+    )
     said.append("This is what a part adds to all others; what it would add to none of them can be another number")
     return ". ".join(said) + "."
 

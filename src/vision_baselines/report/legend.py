@@ -12,11 +12,10 @@ from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.selection import settings_tested
 from vision_baselines.comparison.table import ComparisonTable
 
-
 # An effect is full − without, a group's difference is the group − the full run.
 OTHER_SIGN = (
-    "The difference of a group without a part to the full run is minus what the part is worth: −1 in the table of groups "
-    "is +1 in that of parts, and the interval is turned round with it."
+    "The difference of a group without a part to the full run is minus what the part is worth: −1 in the table of "
+    "groups is +1 in that of parts, and the interval is turned round with it."
 )
 
 
