@@ -131,7 +131,8 @@ def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interacti
     """Which level the intervals of an ablation have; empty where there are none."""
     if any(effect.is_decided for effect in effects):
         return "intervals hold at every look, all at once in 95% of such sweeps"
-    family = max((claim.family for claim in (*effects, *interactions) if math.isfinite(claim.low)), default=0)
+    claims: list[PartEffect | Interaction] = [*effects, *interactions]
+    family = max((claim.family for claim in claims if math.isfinite(claim.low)), default=0)
     if not family:
         return ""
     if family == 1:
