@@ -80,11 +80,12 @@ def train_task(cfg: DictConfig) -> float:
 
             stop.raise_if_received()
         if cfg.preview:
+            from vision_baselines.jobs.job import packed
             from vision_baselines.sweep.preview import show
             from vision_baselines.sweep.untouched import remove_empty
 
             try:
-                show([(plan, lambda: plan.cfg)])
+                show([(plan, packed(plan.cfg))])
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")

@@ -18,11 +18,13 @@ from vision_baselines.config.alike import Alike
 from vision_baselines.config.plan import Plan, planned
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.jobs.asking import answer_of
 from vision_baselines.jobs.composing import Number, Renumbered
 from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.hooks import Hooks, job_folder
 from vision_baselines.jobs.job import Packed, packed
 from vision_baselines.jobs.outcome import Outcome, without_a_word
+from vision_baselines.jobs.pool import start_server
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words, near
 from vision_baselines.report.hparam_rows import Row
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from vision_baselines.sweep.ablation import PartsThatMatter
 
 log = logging.getLogger(__name__)
+
+_PREVIEW_PRELOAD = ("vision_baselines.jobs.worker_entry", "vision_baselines.sweep.ahead_of_sizes")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class RunHooks(Hooks[Job]):
         self._passes = Passes.of(config)
         self._most_processes = None if config.get("n_jobs") else usable_cores()
         self._keeps_plans = bool(config.preview)
+        if self._keeps_plans:
+            start_server(_PREVIEW_PRELOAD)  # it imports torch while the jobs are looked at
         self.starts_early = not config.preview and not config.get("list")
         # where no run has left a record, none can be finished
         folder = OmegaConf.select(config, "hydra.sweep.dir")
@@ -217,7 +223,8 @@ class RunHooks(Hooks[Job]):
             return False
         from vision_baselines.sweep.preview import show
 
-        show((self._plans.pop(job.index), partial(getattr, job, "config")) for job in jobs)
+        ask = partial(answer_of, preload=_PREVIEW_PRELOAD)
+        show(((self._plans.pop(job.index), job.packed_config) for job in jobs), ask)
         return True
 
     @contextmanager

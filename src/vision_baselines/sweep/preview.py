@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
-from vision_baselines.errors import DataError
+from vision_baselines.jobs.job import Packed
+from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.runs.resumption import Action
-from vision_baselines.training import build
 
 _STATE = {
     Action.START: "to be trained",
@@ -26,33 +26,53 @@ _STATE = {
 }
 
 
-def show(plans: Iterable[tuple[Plan, Callable[[], DictConfig]]]) -> None:
+@dataclass(frozen=True)
+class Sizes:
+    """What was found, in the order asked for.
+
+    Attributes:
+        parameters: Of each net.
+        lengths: Training images of each data set; None if it would have to be fetched first.
+        refusal: Why one cannot be built, as its run would say; what comes after it was not looked at.
+        said: Log records on the way.
+    """
+
+    parameters: list[int] = field(default_factory=list)
+    lengths: list[int | None] = field(default_factory=list)
+    refusal: VisionBaselinesError | None = None
+    said: list[logging.LogRecord] = field(default_factory=list)
+
+
+def show(plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] = lambda *_: None) -> None:
     """Build every net that a job has and count its steps, and print one row a job.
 
     Nothing is trained, downloaded or written. Jobs whose nets are the same but for the seed have it built once.
 
     Args:
-        plans: Of each job its plan, and what gives its config.
+        plans: Of each job its plan, and its packed config.
+        ask: Calls a function in a process that has imported torch and returns its answer; None where it has none, and
+            the function is called here.
 
     Raises:
         ConfigError: A job cannot be built.
     """
+    rows: list[tuple[Plan, str, str]] = []
+    nets: dict[str, bytes | Packed] = {}
+    sets: dict[str, bytes | Packed] = {}
+    for plan, content in plans:
+        net, data = _net_key(plan.resolved), _data_key(plan.resolved)
+        nets.setdefault(net, content)
+        sets.setdefault(data, content)
+        rows.append((plan, net, data))
+    parameters, images = _sizes(nets, sets, ask)
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
-    sizes: dict[str, int] = {}
-    lengths: dict[str, int | None] = {}
-    for plan, cfg in plans:
-        net, data = _net_key(plan.resolved), _data_key(plan.resolved)
-        if net not in sizes:
-            with torch.device("meta"):  # shapes without memory or random numbers
-                sizes[net] = sum(p.numel() for p in build.classifier(cfg()).net.parameters())
-        if data not in lengths:
-            lengths[data] = _length(cfg())
-        steps = _steps(plan.resolved, lengths[data])
+    for plan, net, data in rows:
+        steps = _steps(plan.resolved, images[data])
         table.add_row(
             Text(plan.folder.name),
-            f"{sizes[net]:,}",
+            f"{parameters[net]:,}",
             str(plan.resolved["trainer"]["max_epochs"]),
             "data not here yet" if steps is None else str(steps),
             _STATE[plan.decision.action] + (", its files of data have changed" if plan.decision.files_changed else ""),
@@ -60,6 +80,30 @@ def show(plans: Iterable[tuple[Plan, Callable[[], DictConfig]]]) -> None:
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
+
+
+def _sizes(
+    nets: Mapping[str, bytes | Packed], sets: Mapping[str, bytes | Packed], ask: Callable[..., Sizes | None]
+) -> tuple[dict[str, int], dict[str, int | None]]:
+    """Parameters of each net, and training images of each data set."""
+    wanted = list(nets.values()), list(sets.values())
+    found = ask(sizes_elsewhere, *wanted)
+    if found is None:
+        from vision_baselines.sweep.sizes import sizes  # it imports torch
+
+        found = sizes(*wanted)
+    for record in found.said:
+        logging.getLogger(record.name).handle(record)
+    if found.refusal is not None:
+        raise found.refusal
+    return dict(zip(nets, found.parameters, strict=True)), dict(zip(sets, found.lengths, strict=True))
+
+
+def sizes_elsewhere(*wanted: Any) -> Sizes:
+    """`sizes.sizes`, named without importing torch here."""
+    from vision_baselines.sweep.sizes import sizes
+
+    return sizes(*wanted)
 
 
 def _net_key(config: Mapping[str, Any]) -> str:
@@ -72,17 +116,6 @@ def _data_key(config: Mapping[str, Any]) -> str:
     """The same for configs whose data have as many training images."""
     what = {name: value for name, value in config["data"].items() if name not in ("seed", "batch_size", "augment")}
     return json.dumps(what, default=str, sort_keys=True)
-
-
-def _length(cfg: DictConfig) -> int | None:
-    """Training images; None if the data would have to be fetched first."""
-    datamodule = build.datamodule(cfg)
-    try:
-        datamodule.setup()
-    except DataError:
-        return None
-    assert datamodule.splits is not None
-    return len(datamodule.splits.train.target)
 
 
 def _steps(config: Mapping[str, Any], length: int | None) -> int | None:
