@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
-from vision_baselines.jobs.job import Packed
 from vision_baselines.errors import VisionBaselinesError
+from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
 
 _STATE = {
