@@ -57,7 +57,7 @@ def _length(cfg: DictConfig) -> int | None:
 def _kept(said: list[logging.LogRecord]) -> Iterator[None]:
     """While active, what this project logs is kept in a form that can be sent, and goes nowhere else."""
     queue: SimpleQueue[logging.LogRecord] = SimpleQueue()
-    handler = logging.handlers.QueueHandler(queue)  # type: ignore[arg-type]  # it only puts
+    handler = logging.handlers.QueueHandler(queue)
     logger = logging.getLogger("vision_baselines")
     level, propagates = logger.level, logger.propagate
     logger.addHandler(handler)

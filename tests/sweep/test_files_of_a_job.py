@@ -1,0 +1,54 @@
+"""What a job opens and reads is counted: it does not grow with the jobs that are done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+RECORD = "run.json"
+_counts: list[list[str]] = []  # an audit hook cannot be taken away again
+
+
+def _opened(event, arguments):
+    if event == "open" and _counts and isinstance(arguments[0], str | bytes | os.PathLike):
+        _counts[-1].append(os.fsdecode(arguments[0]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hook():
+    sys.addaudithook(_opened)
+
+
+@contextmanager
+def files_opened():
+    """While active, names of all files that this process opens through Python are appended to the list it gives."""
+    _counts.append([])
+    try:
+        yield _counts[-1]
+    finally:
+        _counts.pop()
+
+
+def opened_by_a_job(train_tiny, folder, seed):
+    """Of a job beside others, by name, without the modules that it may import."""
+    with files_opened() as opened:
+        train_tiny(folder / f"seed={seed}", f"seed={seed}")
+    return [name for name in opened if not name.endswith((".py", ".pyc", ".so"))]
+
+
+def test_files_and_records_that_a_job_opens_do_not_grow_with_the_jobs_that_are_done(train_tiny, tmp_path):
+    for seed in range(2):  # what a process reads once
+        opened_by_a_job(train_tiny, tmp_path, seed)
+    few = opened_by_a_job(train_tiny, tmp_path, 2)
+    for copy in range(40):
+        shutil.copytree(tmp_path / "seed=0", tmp_path / f"seed={100 + copy}")
+    many = opened_by_a_job(train_tiny, tmp_path, 3)
+    assert len(few) == len(many), sorted(many)
+    records = [name for name in many if RECORD in name]
+    assert all("seed=3" in name for name in records)
+    assert len(records) == 5, records
+    print("COUNT", len(many), sorted(many))
