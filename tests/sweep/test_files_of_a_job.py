@@ -34,21 +34,23 @@ def files_opened():
 
 
 def opened_by_a_job(train_tiny, folder, seed):
-    """Of a job beside others, by name, without the modules that it may import."""
+    """Of a job beside others, by name, without what belongs to installed packages: Lightning looks into each of them."""
     with files_opened() as opened:
         train_tiny(folder / f"seed={seed}", f"seed={seed}")
-    return [name for name in opened if not name.endswith((".py", ".pyc", ".so"))]
+    return [name for name in opened if not name.endswith((".py", ".pyc", ".so", ".zip", "entry_points.txt"))]
 
 
 def test_files_and_records_that_a_job_opens_do_not_grow_with_the_jobs_that_are_done(train_tiny, tmp_path):
     for seed in range(2):  # what a process reads once
         opened_by_a_job(train_tiny, tmp_path, seed)
     few = opened_by_a_job(train_tiny, tmp_path, 2)
-    for copy in range(40):
+    for copy in range(10):
         shutil.copytree(tmp_path / "seed=0", tmp_path / f"seed={100 + copy}")
     many = opened_by_a_job(train_tiny, tmp_path, 3)
     assert len(few) == len(many), sorted(many)
     records = [name for name in many if RECORD in name]
     assert all("seed=3" in name for name in records)
-    assert len(records) == 5, records
-    print("COUNT", len(many), sorted(many))
+    read = [name for name in records if name.endswith(RECORD)]  # it is written under another name, and renamed
+    assert len(read) <= 2, records
+    assert len(records) - len(read) <= 3, records
+    assert len(many) <= 36, sorted(many)

@@ -16,6 +16,7 @@ from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.trust import checked
 from vision_baselines.errors import ConfigError
 from vision_baselines.jobs import looking
+from vision_baselines.jobs.hooks import Hooks
 from vision_baselines.jobs.job import unpacked
 from vision_baselines.sweep.hooks import RunHooks
 
@@ -180,3 +181,12 @@ def test_a_finished_job_is_known_from_its_record_in_either_way(sweep, tmp_path):
     ).write(job.folder)  # fmt: skip
     found, _ = sweep([["seed=" + str(seed), "model=fc"] for seed in range(5)])
     assert [job.outcome is not None for job in found] == [False, False, False, True, False]
+
+
+def test_hooks_that_make_no_jobs_from_others_are_not_told_what_differs(sweep):
+    class Plain(Hooks):
+        def job(self, index, overrides, composed):
+            return super().job(index, overrides, composed)
+
+    jobs, _ = sweep(grid(seed=range(3)), hooks=Plain())
+    assert [unpacked(job.packed_config).seed for job in jobs] == [0, 1, 2]

@@ -50,6 +50,7 @@ def looked_at(
     composer = Composer(config, hydra_context, hooks.is_number_only)
     places = [composer.place(overrides) for overrides in job_overrides]
     same_shape = Counter(place.shape for place in places if place is not None)
+    makes_alike = type(hooks).job_like is not Hooks.job_like  # `job` of those that do not need not take `varied`
     jobs: list[J] = []
     firsts: dict[tuple[str, ...], J] = {}
     for offset, (overrides, place) in enumerate(zip(job_overrides, places, strict=True)):
@@ -58,12 +59,12 @@ def looked_at(
         made = _made(hooks, composer, first, index, own, place) if first is not None and place is not None else None
         if made is None or place is None or not composer.is_confirmed(place):
             composed = composer.composed(index, own)
-            is_first = place is not None and first is None and same_shape[place.shape] > 1
             with _current(composed):
-                job = hooks.job(index, own, composed, list(place.numbers) if place is not None and is_first else ())
-            if place is not None and is_first:
-                firsts[place.shape] = job
-            elif made is not None and place is not None and not hooks.is_same(made, job):
+                if makes_alike and place is not None and first is None and same_shape[place.shape] > 1:
+                    job = firsts[place.shape] = hooks.job(index, own, composed, list(place.numbers))
+                else:
+                    job = hooks.job(index, own, composed)
+            if made is not None and place is not None and not hooks.is_same(made, job):
                 composer.refuse(place)
             made = job
         jobs.append(made)
