@@ -34,7 +34,7 @@ def files_opened():
 
 
 def opened_by_a_job(train_tiny, folder, seed):
-    """Of a job beside others, by name, without what belongs to installed packages: Lightning looks into each of them."""
+    """Of a job beside others, by name, without what belongs to installed packages: Lightning looks into each."""
     with files_opened() as opened:
         train_tiny(folder / f"seed={seed}", f"seed={seed}")
     return [name for name in opened if not name.endswith((".py", ".pyc", ".so", ".zip", "entry_points.txt"))]

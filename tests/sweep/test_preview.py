@@ -47,7 +47,10 @@ def test_without_an_answer_what_is_asked_is_found_here(tmp_path, capsys, caplog)
     with caplog.at_level(logging.INFO):
         show(jobs(tmp_path, ["model=fc", "model.hidden_features=[7]"], ["model=fc"]))
     rows = capsys.readouterr().out.splitlines()[1:]
-    assert [row.split()[1:4] for row in rows] == [[f"{256 * 7 + 7 + 7 * 10 + 10:,}", "15", "20"], ["265,482", "15", "20"]]
+    assert [row.split()[1:4] for row in rows] == [
+        [f"{256 * 7 + 7 + 7 * 10 + 10:,}", "15", "20"],
+        ["265,482", "15", "20"],
+    ]
     assert sum("data: train 1,257" in message for message in caplog.messages) == 1
 
 
