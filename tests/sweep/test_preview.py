@@ -14,7 +14,8 @@ from vision_baselines.config.compose import composed_run
 from vision_baselines.errors import ConfigError
 from vision_baselines.jobs.job import packed
 from vision_baselines.runs.resumption import Action
-from vision_baselines.sweep.preview import Sizes, show
+from vision_baselines.sweep.preview import show
+from vision_baselines.sweep.sizes_found import Sizes
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -13,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
-from vision_baselines.errors import VisionBaselinesError
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
+from vision_baselines.sweep.sizes_found import Sizes
 
 _STATE = {
     Action.START: "to be trained",
@@ -24,23 +23,6 @@ _STATE = {
     Action.SKIP: "finished",
     Action.PROBE: "finished, to be probed",
 }
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What was found, in the order asked for.
-
-    Attributes:
-        parameters: Of each net.
-        lengths: Training images of each data set; None if it would have to be fetched first.
-        refusal: Why one cannot be built, as its run would say; what comes after it was not looked at.
-        said: Log records on the way.
-    """
-
-    parameters: list[int] = field(default_factory=list)
-    lengths: list[int | None] = field(default_factory=list)
-    refusal: VisionBaselinesError | None = None
-    said: list[logging.LogRecord] = field(default_factory=list)
 
 
 def show(plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] = lambda *_: None) -> None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from vision_baselines.errors import DataError, VisionBaselinesError
 from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.sweep.in_job import prepare
-from vision_baselines.sweep.preview import Sizes
+from vision_baselines.sweep.sizes_found import Sizes
 from vision_baselines.training import build
 
 
