@@ -209,6 +209,26 @@ def test_a_part_whose_absence_changes_nothing_is_refused():
         parts.require()
 
 
+@pytest.mark.parametrize("wanted", ["foo", "model.dropout=1", "model=a, model=b", "'foo'"])
+@pytest.mark.parametrize("group_by", [None, "model", ["model"]])
+def test_a_baseline_that_no_job_is_of_is_refused_once_all_jobs_are_known(tmp_path, wanted, group_by):
+    def found(baseline):
+        parts = PartsThatMatter({"dropout": ["model.dropout=0"]}, baseline, group_by, tmp_path / "demo")
+        for model in ("a", "b"):
+            for more in ([], ["model.dropout=0"]):
+                texts = [f"model={model}", *more, "seed=0"]
+                parts.add(SimpleNamespace(
+                    overrides=texts, resolved={"model": texts}, config={"model": model}, fingerprint=str(texts),
+                    folder=tmp_path / "demo" / ",".join(texts),
+                ))  # fmt: skip
+        return parts
+
+    found("model=a" if group_by else "model=a, model.dropout=0").require()
+    with pytest.raises(ConfigError, match="^baseline=.* names nothing in these records; there is: ") as raised:
+        found(wanted).require()
+    assert "model=a" in str(raised.value)
+
+
 def test_a_part_that_is_gone_with_another_is_refused_where_both_are_left_out():
     parts = PartsThatMatter({"hidden": ["model=linear"], "norm": ["model.norm=none"]})
     for lacking, settings in {

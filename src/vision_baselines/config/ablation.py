@@ -17,6 +17,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of
 
 ABLATE = "ablate"
+MOST_IN_A_BATCH = "hydra.sweeper.max_batch_size"
 _SWITCHES = ("pairs", "all")
 _NAME, _MOST = re.compile(r"[\w+-][\w .+-]*"), 40
 _OVERRIDE = re.compile(r"(?:\+{0,2}[\w./@:-]+=.*|~[\w./@:-]+(?:=.*)?)", re.DOTALL)

@@ -19,6 +19,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.ablation import ABLATION_FILE, AblatedPart, Ablation
+from vision_baselines.comparison.collection import Job
 from vision_baselines.config.ablation import ABLATE, Ablate, parsed_ablate
 from vision_baselines.config.plan import Plan
 from vision_baselines.errors import ConfigError
@@ -26,26 +27,43 @@ from vision_baselines.jobs.console import say
 from vision_baselines.runs.fingerprint import key_of, relevant
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.launcher import planned_job
+from vision_baselines.sweep.stub import require_known_baseline, stub
 
 
 class PartsThatMatter:
-    """Refuses a part whose absence changes nothing, once all jobs of a sweep are known.
+    """Refuses a part whose absence changes nothing, and an unknown baseline, once all jobs of a sweep are known.
 
     Args:
         parts: Of each part its name, and the overrides that leave it out.
+        baseline: The group that others are to be compared with, if one was named.
+        group_by: What makes a group.
+        folder: Of the sweep.
     """
 
-    def __init__(self, parts: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, Sequence[str]],
+        baseline: str | None = None,
+        group_by: Sequence[str] | str | None = None,
+        folder: Path = Path(),
+    ) -> None:
+        self.baseline, self.group_by, self.folder = baseline, group_by, folder
+        self.stubs: list[Job] = []
         self.parts = {name: frozenset(words) for name, words in parts.items()}
         self.keys = {key_of(text) for words in self.parts.values() for text in words}
         # by what jobs share, what they lack: everything of their config that can change a result
         self.found: dict[tuple[str, ...], dict[frozenset[str], Mapping[str, Any]]] = {}
 
     @classmethod
-    def of(cls, config: DictConfig) -> PartsThatMatter | None:
-        """Those that a sweep's config leaves out."""
+    def of(cls, config: DictConfig, *, knows_all: bool = True) -> PartsThatMatter | None:
+        """Those that a sweep's config leaves out; a baseline is looked for among all its jobs alone."""
         asked = ablation_asked(config)
-        return None if asked is None else cls(asked.parts)
+        if asked is None:
+            return None
+        group_by = config.comparison.get("group_by")
+        listed = group_by if isinstance(group_by, str) or group_by is None else list(group_by)
+        baseline = config.comparison.get("baseline") if knows_all else None
+        return cls(asked.parts, baseline, listed, Path(str(config.hydra.sweep.dir)))
 
     def lacking(self, overrides: Sequence[str]) -> frozenset[str]:
         """The parts that a job with these overrides lacks."""
@@ -54,14 +72,18 @@ class PartsThatMatter:
     def add(self, plan: Plan) -> None:
         """One more job."""
         shared = tuple(sorted(text for text in plan.overrides if key_of(text) not in self.keys))
+        if self.baseline is not None:
+            self.stubs.append(stub(plan))
         self.found.setdefault(shared, {})[self.lacking(plan.overrides)] = relevant(plan.resolved)
 
     def require(self) -> None:
         """Refuse what changes nothing.
 
         Raises:
-            ConfigError: Which part, and beside which others.
+            ConfigError: Which part, and beside which others; or which groups there are, and not the baseline.
         """
+        if self.baseline is not None:
+            require_known_baseline(str(self.baseline), self.stubs, self.folder, self.group_by)
         for kinds in self.found.values():
             for lacking, settings in kinds.items():
                 for name in sorted(lacking):

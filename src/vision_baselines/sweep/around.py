@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.ablation import ABLATE
+from vision_baselines.config.ablation import ABLATE, MOST_IN_A_BATCH
 from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.sweep.launcher import Launch
 from vision_baselines.sweep.untouched import untouched
@@ -104,7 +104,8 @@ class AroundRuns:
 
             folder = Path(config.hydra.sweep.dir)
             self.ablation = self.ablation.of_jobs(jobs, read_ablation(folder))
-            if not are_composed and self.hydra_context is not None:
+            in_batches = OmegaConf.select(config, MOST_IN_A_BATCH)
+            if (in_batches or not are_composed) and self.hydra_context is not None:
                 require_parts_that_matter(jobs, config, self.hydra_context)
             if not config.preview and not config.get("list"):
                 self.ablation.write(folder)

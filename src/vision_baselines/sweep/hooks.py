@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.comparison.metric import headline_value
-from vision_baselines.config.ablation import ABLATE
+from vision_baselines.config.ablation import ABLATE, MOST_IN_A_BATCH
 from vision_baselines.config.alike import Alike
 from vision_baselines.config.plan import Plan, planned
 from vision_baselines.config.search_options import TRIAL
@@ -109,7 +109,8 @@ class RunHooks(Hooks[Job]):
         if config.get(ABLATE) is not None:
             from vision_baselines.sweep.ablation import PartsThatMatter
 
-            self._parts = PartsThatMatter.of(config)
+            # of one batch it is not known which groups there are; the sweeper has looked at all
+            self._parts = PartsThatMatter.of(config, knows_all=not OmegaConf.select(config, MOST_IN_A_BATCH))
 
     def is_number_only(self, key: str) -> bool:
         """Not of keys that Hydra's own part may hold: `config.hydra_part` looks at configs that Hydra composes."""

@@ -24,15 +24,14 @@ from vision_baselines.comparison.sequential import Sequential, read_sequential
 from vision_baselines.comparison.table import DEFAULT_BASELINE, compared_metric
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.checks import AUTO
-from vision_baselines.config.plan import RunPlan
 from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.console import say
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
-from vision_baselines.runs.record import RunRecord, Status, now
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
 from vision_baselines.sweep.launcher import Launch, planned_job
+from vision_baselines.sweep.stub import stub
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def _settings(
         raise ConfigError("comparison.group_by names seed; hydra/sweeper=until_decided adds seeds to a group")
     overrides = [["seed=0" if key_of(text) == "seed" else text for text in job] for job in jobs]
     plans = [planned_job(index, job, config, hydra_context)[1] for index, job in enumerate(overrides)]
-    stubs = [_stub(plan) for plan in plans]
+    stubs = [stub(plan) for plan in plans]
     groups = group_jobs(stubs, group_by)
     lacks = [frozenset[str]()] * len(jobs)
     if config.get(ABLATE) is not None:
@@ -175,8 +174,8 @@ def _settings(
         for plan in plans
     ]
     settings = [
-        Setting(tuple(job), experiment_overrides(stub.record), label[id(stub)], needed, lacked)
-        for job, stub, needed, lacked in zip(jobs, stubs, needs, lacks, strict=True)
+        Setting(tuple(job), experiment_overrides(found.record), label[id(found)], needed, lacked)
+        for job, found, needed, lacked in zip(jobs, stubs, needs, lacks, strict=True)
     ]
     return settings, baseline
 
@@ -212,8 +211,8 @@ def _full_run(
     """
     if config.get(ABLATE) is None:
         return None
-    full = [stub for lacked, stub in zip(lacks, stubs, strict=True) if not lacked]
-    labels = {group.label for group in groups if any(stub in group.jobs for stub in full)}
+    full = [job for lacked, job in zip(lacks, stubs, strict=True) if not lacked]
+    labels = {group.label for group in groups if any(job in group.jobs for job in full)}
     if len(labels) != 1:
         raise ConfigError(
             f"ablate makes {plural(len(full), 'full run')} of this sweep, and hydra/sweeper=until_decided compares "
@@ -223,22 +222,6 @@ def _full_run(
     if wanted is not None and find_group(groups, wanted).label != label:
         raise ConfigError(f"comparison.baseline is {wanted}, and ablate compares with the full run; leave it out")
     return label
-
-
-def _stub(plan: RunPlan) -> Job:
-    """What a comparison would group the run by, before there is one."""
-    record = RunRecord.model_construct(
-        name=plan.folder.name,
-        sweep=plan.folder.parent.name,
-        status=Status.RUNNING,
-        overrides=list(plan.overrides),
-        config=dict(plan.config),
-        fingerprint=plan.fingerprint,
-        seed=0,
-        started_at=now(),
-        code={},
-    )
-    return Job(plan.folder, plan.folder.name, record)
 
 
 def _require_same_plan(before: Sequential, plan: Sequential, folder: Path) -> None:
