@@ -224,7 +224,7 @@ def test_a_baseline_that_no_job_is_of_is_refused_once_all_jobs_are_known(tmp_pat
         return parts
 
     found("model=a" if group_by else "model=a, model.dropout=0").require()
-    with pytest.raises(ConfigError, match="^baseline=.* names nothing in these records; there is: ") as raised:
+    with pytest.raises(ConfigError, match=r"^baseline=.* names nothing in these records; there is: ") as raised:
         found(wanted).require()
     assert "model=a" in str(raised.value)
 

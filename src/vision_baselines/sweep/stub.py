@@ -28,7 +28,9 @@ def stub(plan: Plan) -> Job:
     return Job(plan.folder, plan.folder.name, record)
 
 
-def require_known_baseline(wanted: str, jobs: Sequence[Job], folder: Path, group_by: Sequence[str] | str | None) -> None:
+def require_known_baseline(
+    wanted: str, jobs: Sequence[Job], folder: Path, group_by: Sequence[str] | str | None
+) -> None:
     """Refuse a baseline that is no group of a sweep: neither of its planned jobs nor of what its folder has already.
 
     Raises:
