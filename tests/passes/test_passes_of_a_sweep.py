@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from vision_baselines.config.checks import can_share_steps
 from vision_baselines.errors import ConfigError
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config
@@ -132,3 +133,14 @@ def test_a_sweep_in_passes_leaves_what_a_sweep_leaves(cli: Callable[..., Any], t
     assert refused.returncode == 2
     assert "cannot be trained so: data.num_workers is more than 0" in refused.stderr
     assert not (tmp_path / "outputs" / "other").exists()
+
+
+@pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.Joblib", None])
+@pytest.mark.parametrize("size", [1, 2, 64, "auto"])
+def test_launchers_of_other_packages_are_told_before_a_job_begins(launcher: str | None, size: int | str) -> None:
+    if size in (1, "auto"):
+        assert not can_share_steps(size, launcher)
+    else:
+        with pytest.raises(ConfigError, match=f"seeds_per_pass is {size}; expected 1 or auto, or the launcher"):
+            can_share_steps(size, launcher)
+    assert can_share_steps(size, "hydra_plugins.vision_baselines_local.LocalLauncher")

@@ -16,6 +16,8 @@ from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.runs.record import Environment, RunRecord
 
 
+_PER_PASS = "seeds per pass"
+
 @dataclass(frozen=True)
 class Variant:
     """Jobs that share one surrounding, as facts in the order they are shown."""
@@ -69,7 +71,10 @@ def commands(jobs: Sequence[Job]) -> list[Variant]:
 def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
     """Facts that are not the same in all variants, with the values they take."""
     names = dict.fromkeys(name for variant in variants for name, _ in variant.facts)
-    values = {name: [dict(variant.facts).get(name, "absent") for variant in variants] for name in names}
+    unsaid = {_PER_PASS: "1"}
+    values = {
+        name: [dict(variant.facts).get(name, unsaid.get(name, "absent")) for variant in variants] for name in names
+    }
     return {name: list(dict.fromkeys(found)) for name, found in values.items() if len(set(found)) > 1}
 
 
@@ -106,7 +111,7 @@ def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:
         "threads": str(environment.threads),
     }
     if environment.seeds_per_pass > 1:
-        surroundings["seeds per pass"] = str(environment.seeds_per_pass)
+        surroundings[_PER_PASS] = str(environment.seeds_per_pass)
     return (*surroundings.items(), *sorted(environment.versions.items()))
 
 

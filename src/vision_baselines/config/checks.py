@@ -251,6 +251,18 @@ def check_seeds_per_pass(value: Any) -> None:
         raise ConfigError(f"seeds_per_pass is {value!r}; expected a whole number of at least 1, or auto")
 
 
+def can_share_steps(size: Any, launcher: str | None) -> bool:
+    """Whether a launcher, named by its class, trains several seeds in one pass.
+
+    Raises:
+        ConfigError: It does not, and `size` says how many it should.
+    """
+    is_able = str(launcher).endswith(".LocalLauncher")
+    if not is_able and size not in (1, AUTO):
+        raise ConfigError(f"seeds_per_pass is {size}; expected 1 or auto, or the launcher of this machine, local")
+    return is_able
+
+
 def check_words(config: Mapping[str, Any]) -> None:
     """Check the keys of a plain config that are one of a few words, or a path.
 

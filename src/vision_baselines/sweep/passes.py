@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.checks import AUTO, check_seeds_per_pass, checked_config
+from vision_baselines.config.checks import AUTO, can_share_steps, check_seeds_per_pass, checked_config
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import group_name, key_of
@@ -40,11 +40,7 @@ class Passes:
         """
         size = config.get("seeds_per_pass", 1)
         check_seeds_per_pass(size)
-        if str(OmegaConf.select(config, "hydra.launcher._target_")).endswith(".LocalLauncher"):
-            return cls(size)
-        if size not in (1, AUTO):
-            raise ConfigError(f"seeds_per_pass is {size}; expected 1 or auto, or the launcher of this machine, local")
-        return cls(1)
+        return cls(size if can_share_steps(size, OmegaConf.select(config, "hydra.launcher._target_")) else 1)
 
     def require(self, jobs: Sequence[Job]) -> None:
         """Look at the jobs that are to be run.
