@@ -15,8 +15,8 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.runs.record import Environment, RunRecord
 
-
 _PER_PASS = "seeds per pass"
+
 
 @dataclass(frozen=True)
 class Variant:
