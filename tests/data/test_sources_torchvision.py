@@ -400,7 +400,6 @@ def start(master, root, log, pause_s):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_rows_39_and_40_killed_while_preparing_then_four_at_once_and_one_writes(tmp_path):
     master, root, log = write_raw(tmp_path / "master" / "MNIST" / "raw"), tmp_path / "data", tmp_path / "log"
     with start(master, root, log, pause_s=60) as killed:

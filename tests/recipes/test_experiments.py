@@ -148,7 +148,6 @@ def test_all_refused_is_an_error_of_the_config(own, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_each_runs_its_own_sweep_into_its_own_folder(own, root, tiny, environment, tmp_path):
     (own / "experiment" / "aa.yaml").write_text(
         "# @package _global_\nhydra: {sweeper: {params: {seed: '0,1'}}}\n", encoding="utf-8"

@@ -108,6 +108,7 @@ def texts(job):
 
 
 @pytest.mark.few(1)
+@pytest.mark.ci(every=7)
 @pytest.mark.parametrize("case", range(16))
 def test_a_job_that_is_like_another_one_is_what_it_is_alone(sweep, case):
     jobs = drawn(case)
@@ -129,6 +130,7 @@ def test_jobs_of_a_grid_are_composed_four_times_and_a_mistake_in_the_last_is_ref
 
 
 @pytest.mark.few(1)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize(
     "typed",
     [
