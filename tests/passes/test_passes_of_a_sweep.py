@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from vision_baselines.config.checks import can_share_steps
+from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.errors import ConfigError
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config

@@ -20,6 +20,7 @@ from vision_baselines.config.data_facts import fill_auto, make_places_absolute, 
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import COPIES, rename_moved
 from vision_baselines.config.search_options import check_search
+from vision_baselines.config.seeds_per_pass import check_seeds_per_pass
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
 from vision_baselines.data.folds import check_folds
@@ -238,29 +239,6 @@ def check_booleans(config: Mapping[str, Any]) -> None:
         value = select(config, key, True)
         if not isinstance(value, bool):
             raise ConfigError(f"{key} is {value!r}; expected true or false")
-
-
-def check_seeds_per_pass(value: Any) -> None:
-    """Look at how many seeds are trained in one pass.
-
-    Raises:
-        ConfigError: It is neither a whole number from 1 nor ``auto``.
-    """
-    is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not is_number and value != AUTO:
-        raise ConfigError(f"seeds_per_pass is {value!r}; expected a whole number of at least 1, or auto")
-
-
-def can_share_steps(size: Any, launcher: str | None) -> bool:
-    """Whether a launcher, named by its class, trains several seeds in one pass.
-
-    Raises:
-        ConfigError: It does not, and `size` says how many it should.
-    """
-    is_able = str(launcher).endswith(".LocalLauncher")
-    if not is_able and size not in (1, AUTO):
-        raise ConfigError(f"seeds_per_pass is {size}; expected 1 or auto, or the launcher of this machine, local")
-    return is_able
 
 
 def check_words(config: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import project_root
+from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.config.written_paths import is_typed
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.targets import targets
@@ -97,6 +98,7 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
             raise ConfigError(
                 f"{key} is {value!r}; hydra/launcher=local heeds it, and {launcher.split('.')[-1]} does not"
             )
+    can_share_steps(OmegaConf.select(cfg, "seeds_per_pass", default=1), launcher)
     sweeper = str((node.get("sweeper") or {}).get("_target_"))
     most_seeds = OmegaConf.select(cfg, "comparison.max_seeds")
     if most_seeds is not None and sweeper != _ADDS_SEEDS:

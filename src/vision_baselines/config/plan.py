@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vision_baselines.config.checks import can_share_steps, checked_config
+from vision_baselines.config.checks import checked_config
 from vision_baselines.config.comparison_options import check_fresh_seeds
 from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.references import override_texts, recorded_config
@@ -92,8 +91,6 @@ def planned(cfg: DictConfig, folder: Path | None = None) -> RunPlan:
     folder = Path(cfg.paths.run_dir) if folder is None else folder
     hydra = cfg.get("hydra") or (HydraConfig.get() if HydraConfig.initialized() else None)
     overrides = tuple(override_texts(hydra.overrides.task)) if hydra is not None else ()
-    if hydra is not None and hydra.mode is RunMode.MULTIRUN:  # launchers of other packages ask nobody before a job
-        can_share_steps(cfg.get("seeds_per_pass", 1), hydra.launcher.get("_target_"))
     config, identity, listing = recorded_config(cfg, resolved), fingerprint(resolved), data_listing(cfg)
     starts_from = source_path(cfg.init_from, folder, overrides) if cfg.get("init_from") else None
     decision = decide(folder, config, rerun=cfg.rerun, listing_sha256=listing, identity=identity, resolved=resolved)

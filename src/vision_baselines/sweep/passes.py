@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.checks import AUTO, can_share_steps, check_seeds_per_pass, checked_config
+from vision_baselines.config.checks import checked_config
 from vision_baselines.config.search_options import TRIAL
+from vision_baselines.config.seeds_per_pass import AUTO, can_share_steps, check_seeds_per_pass
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import group_name, key_of
 from vision_baselines.sweep.job import Job
