@@ -89,15 +89,14 @@ def layer(module: nn.Module, weights: StackedWeights, draws: Draws) -> Layer:
     Raises:
         NotInOnePassError: There is no batched form of it here.
     """
-    for kinds, make in _MAKERS:
-        if type(module) in kinds:
-            return make(module, weights, draws)
-    raise NotInOnePassError(f"layers of the kind {type(module).__name__} have no batched form")
+    if not is_layer(module):
+        raise NotInOnePassError(f"layers of the kind {type(module).__name__} have no batched form")
+    return _MAKERS[type(module)](module, weights, draws)
 
 
 def is_layer(module: nn.Module) -> bool:
     """Whether `layer` makes it, which is then not looked into."""
-    return any(type(module) in kinds for kinds, _ in _MAKERS)
+    return type(module) in _MAKERS
 
 
 def _linear(module: nn.Linear, weights: StackedWeights, draws: Draws) -> Layer:
@@ -205,14 +204,18 @@ def module_noise(module: nn.Dropout, like: Tensor, shape: torch.Size, generator:
     return noise.zero_() if keep == 0 else noise.bernoulli_(keep, generator=generator).div_(keep)
 
 
-_MAKERS: list[tuple[tuple[type[nn.Module], ...], Callable[..., Layer]]] = [
-    ((nn.Linear,), _linear),
-    ((nn.Conv2d,), _conv),
-    ((nn.BatchNorm1d, nn.BatchNorm2d), _batch_norm),
-    ((nn.GroupNorm,), _group_norm),
-    ((nn.LayerNorm,), _layer_norm),
-    ((nn.Flatten,), _flatten),
-    ((nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d), _pool),
-    ((nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.Identity), _activation),
-    ((nn.Dropout, Dropout), _dropout),
-]
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_ACTIVATIONS = (nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.LeakyReLU, nn.ELU, nn.Identity)
+_MAKERS: dict[type[nn.Module], Callable[..., Layer]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
+    nn.Flatten: _flatten,
+    **dict.fromkeys(_POOLS, _pool),
+    **dict.fromkeys(_ACTIVATIONS, _activation),
+    nn.Dropout: _dropout,
+    Dropout: _dropout,
+}

@@ -103,7 +103,7 @@ class SharedOptimizer:
             state: dict[str, Any] = {}
             for key, first in states[0].items():
                 values = [own[key] for own in states]
-                if isinstance(first, Tensor) and first.dim() and first.shape == parameters[0].shape:
+                if _is_per_element(first, parameters[0]):
                     state[key] = torch.cat(values)
                 elif all(bool(value == first) for value in values[1:]):
                     state[key] = first.clone() if isinstance(first, Tensor) else first
@@ -119,8 +119,8 @@ class SharedOptimizer:
         assert self._joined is not None
         for joined, parameters in self._rows():
             for key, value in self._joined.state.get(joined, {}).items():
+                is_joined = _is_per_element(value, joined)
                 for at, (optimizer, own) in enumerate(zip(self.optimizers, parameters, strict=True)):
-                    is_joined = isinstance(value, Tensor) and value.dim() and value.shape == joined.shape
                     optimizer.state[own][key] = part(value, at, self.weights.count, own) if is_joined else value
 
     def _part_states(self) -> None:
@@ -129,3 +129,8 @@ class SharedOptimizer:
             for state in optimizer.state.values():
                 state.update({k: v.clone() for k, v in state.items() if isinstance(v, Tensor) and not v.dim()})
         self._joined = None
+
+
+def _is_per_element(value: Any, parameter: Tensor) -> bool:
+    """Whether an entry of a parameter's state has a number for each of its elements."""
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape == parameter.shape

@@ -86,7 +86,6 @@ class SharedStep:
         self._computed: list[_Computed] = []
         self._net: StackedNet | None = None
         self._optimizer: SharedOptimizer | None = None
-        self.most_together = 0
 
     def take(self, turns: Mapping[int, Turn]) -> dict[int, Taken]:
         """A step of the copies that are furthest behind, by their numbers; the others are not in what is returned."""
@@ -124,4 +123,3 @@ class SharedStep:
         optimizers = [copy.optimizer for copy in copies]
         self._optimizer = SharedOptimizer(self._net.weights, optimizers, copies[0].make_optimizer)
         self._copies, self._computed = copies, [_Computed() for _ in copies]
-        self.most_together = max(self.most_together, len(copies))
