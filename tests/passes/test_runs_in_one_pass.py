@@ -63,6 +63,16 @@ class At(pl.Callback):
             self.action()
 
 
+class LogsSteps(pl.Callback):
+    """Logs a number in each training step."""
+
+    def on_train_batch_end(self, trainer: Any, module: pl.LightningModule, outputs: Any, *rest: Any) -> None:
+        module.log("step/loss", outputs["loss"], on_step=False, on_epoch=True)
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.mean = trainer.callback_metrics["step/loss"].item()
+
+
 def states(folder: Path) -> dict[str, Any]:
     """The resume states of a run, by their steps."""
     found = sorted((folder / "checkpoints").glob("resume-step=*.ckpt"))
@@ -147,6 +157,16 @@ def test_one_that_diverges_ends_alone_and_one_that_fails_too(trained: Trained) -
     assert isinstance(together[2], ValueError)
     alone = trained("alone", *EXACT, *FC, at_once=False)
     assert_same_run(together[1], alone[1])
+
+
+@pytest.mark.slow
+def test_a_callback_may_log_in_a_step(trained: Trained) -> None:
+    together, alone = ({seed: LogsSteps() for seed in range(3)} for _ in range(2))
+    short = [*EXACT, *FC, "trainer.max_epochs=1"]
+    records = trained("together", *short, callbacks=together)
+    trained("alone", *short, callbacks=alone, at_once=False)
+    assert [record.environment.seeds_per_pass for record in records] == [3, 3, 3]
+    assert [together[seed].mean for seed in range(3)] == pytest.approx([alone[seed].mean for seed in range(3)])
 
 
 @pytest.mark.slow

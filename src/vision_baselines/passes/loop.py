@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import (
     _TrainingEpochLoop,
 )  # private: no public loop takes k runs' steps
+from pytorch_lightning.trainer.call import _call_callback_hooks  # private: says of a hook that callbacks log in it
 
 from vision_baselines.jobs.together import Member
 from vision_baselines.passes.step import Copy, SharedStep, Taken, Turn
@@ -37,7 +38,6 @@ class SharedEpochLoop(_TrainingEpochLoop):
         self._member, self._note = member, note
         self.seeds_per_pass = len(member.group.members)
         self._copy: Copy | None = None
-        self._callbacks: dict[str, list[pl.Callback]] = {}
 
     def advance(self, data_fetcher: Any) -> None:
         """A training step; the first one after a restart is Lightning's own, which settles where to go on."""
@@ -45,7 +45,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
             super().advance(data_fetcher)
             return
         self.val_loop.restarting = False
-        trainer, module = self.trainer, self.trainer.lightning_module
+        trainer = self.trainer
         batch, _, _ = next(data_fetcher)
         batch_idx = self.batch_idx + 1
         self.batch_progress.is_last_batch = data_fetcher.done
@@ -55,8 +55,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
         self.batch_progress.increment_ready()
         connector = trainer._logger_connector
         connector.on_batch_start(batch)
-        for callback in self._having("on_train_batch_start"):
-            callback.on_train_batch_start(trainer, module, batch, batch_idx)
+        _call_callback_hooks(trainer, "on_train_batch_start", batch, batch_idx)
         self.batch_progress.increment_started()
         taken = self._step(batch, batch_idx)
         self._note(taken.loss, taken.outputs, taken.target)
@@ -64,8 +63,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
         if self.batch_progress.is_last_batch or batch_idx + 1 >= trainer.num_training_batches:
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
-        for callback in self._having("on_train_batch_end"):
-            callback.on_train_batch_end(trainer, module, {"loss": taken.loss}, batch, batch_idx)
+        _call_callback_hooks(trainer, "on_train_batch_end", {"loss": taken.loss}, batch, batch_idx)
         connector.on_batch_end()
         self.batch_progress.increment_completed()
         connector.update_train_step_metrics()
@@ -107,11 +105,3 @@ class SharedEpochLoop(_TrainingEpochLoop):
             clip,
             wants_gradients=any(getattr(one, "wants_gradients", False) for one in trainer.callbacks),
         )
-
-    def _having(self, hook: str) -> list[pl.Callback]:
-        """The callbacks that do something in a hook."""
-        if hook not in self._callbacks:
-            callbacks: list[pl.Callback] = self.trainer.callbacks
-            default = getattr(pl.Callback, hook)
-            self._callbacks[hook] = [one for one in callbacks if getattr(type(one), hook) is not default]
-        return self._callbacks[hook]
