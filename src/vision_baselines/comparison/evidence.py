@@ -253,6 +253,13 @@ def concluded(difference: PairedDifference, p_value: float, equal: float) -> Pai
     return replace(difference, conclusion="equal" if equal < LEVEL else "not distinguishable")
 
 
+def is_better(difference: PairedDifference | None, metric: Metric) -> bool | None:
+    """Whether the first side is certainly better (True) or worse than the second; None where that cannot be said."""
+    if difference is None or difference.conclusion not in ("larger", "smaller"):
+        return None
+    return (difference.conclusion == "larger") is not metric.lower_is_better
+
+
 def simultaneous(difference: PairedDifference, family: int, level: float = LEVEL) -> tuple[float, float]:
     """Student's t interval that holds at once with `family` − 1 others, in all but a share `level` of experiments.
 

@@ -6,18 +6,12 @@ import math
 from collections.abc import Sequence
 
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
+from vision_baselines.comparison.evidence import is_better
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import Interaction, PartEffect
 
 _MOST, _MOST_NAMES = 4, 12  # claims of a kind that a sentence spells out, and parts of which nothing can be said
-
-
-def is_gain(difference: PairedDifference | None, metric: Metric) -> bool | None:
-    """Whether a difference is certainly a gain (True) or a loss; None where that cannot be said."""
-    if difference is None or difference.conclusion not in ("larger", "smaller"):
-        return None
-    return (difference.conclusion == "larger") is not metric.lower_is_better
 
 
 def effect_verdict(effect: PartEffect, metric: Metric) -> str:
@@ -31,7 +25,7 @@ def effect_verdict(effect: PartEffect, metric: Metric) -> str:
         return "other test images"
     if difference is None or difference.n == 0:
         return "no pairs"
-    gain = is_gain(difference, metric)
+    gain = is_better(difference, metric)
     if gain is None:
         return _undecided(difference)
     return "helps" if gain else "harms"
@@ -43,7 +37,7 @@ def interaction_verdict(found: Interaction, metric: Metric) -> str:
         return found.reason
     if found.is_decided and found.difference.n:
         return "not tested"
-    gain = is_gain(found.difference, metric)
+    gain = is_better(found.difference, metric)
     if gain is None:
         return _undecided(found.difference) if found.difference.n else "no pairs"
     return "more together" if gain else "less together"
@@ -55,7 +49,7 @@ def effect_words(effect: PartEffect, metric: Metric) -> str:
     ``dropout is worth 0.40 points of test accuracy [0.10, 0.70]``
     """
     difference, name = effect.difference, effect.name
-    gain = is_gain(difference, metric)
+    gain = is_better(difference, metric)
     if difference is not None and gain is not None:
         return f"{name} {_verb(gain, metric)} {_amount(difference.mean, metric)} {_size(effect, metric)}"
     if difference is not None and difference.conclusion == "equal":
@@ -85,7 +79,7 @@ def interaction_words(found: Interaction, metric: Metric) -> str:
     if found.is_decided and difference.n:
         seen = _signed(difference.mean, metric)
         return f"whether {first} needs {second} is not tested: {seen} where seeds were added until parts were decided"
-    gain = is_gain(difference, metric)
+    gain = is_better(difference, metric)
     if gain is not None:
         more, amount = "more" if gain else "less", metric.written_difference(abs(difference.mean))
         how = f"lowers {metric.title} by" if metric.lower_is_better else "is worth"
@@ -143,7 +137,7 @@ def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interacti
 def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:
     by_gain: dict[bool | None, list[PartEffect]] = {True: [], False: [], None: []}
     for effect in effects:
-        by_gain[is_gain(effect.difference, metric)].append(effect)
+        by_gain[is_better(effect.difference, metric)].append(effect)
     said = []
     for gain in (True, False):
         found = sorted(by_gain[gain], key=lambda effect: -abs(effect.difference.mean if effect.difference else 0))
@@ -171,7 +165,7 @@ def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:
 def _of_interactions(interactions: Sequence[Interaction], metric: Metric) -> list[str]:
     if not interactions:
         return []
-    found = [one for one in interactions if is_gain(one.difference, metric) is not None]
+    found = [one for one in interactions if is_better(one.difference, metric) is not None]
     found.sort(key=lambda one: -abs(one.difference.mean))
     said = [interaction_words(one, metric) for one in found[:_MOST]]
     if len(found) > _MOST:

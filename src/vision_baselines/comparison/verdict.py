@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vision_baselines.analysis.multiple import LEVEL
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.comparison.control import CONTROL_WORDS, Control
+from vision_baselines.comparison.evidence import is_better
 from vision_baselines.comparison.formatting import ABSENT, listed, plural, probability
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_words import ablation_claim, ablation_proof
@@ -27,13 +28,6 @@ class Finding:
 
     claim: str
     proof: str = ""
-
-
-def is_better(difference: PairedDifference, metric: Metric) -> bool | None:
-    """Whether the group is better (True) or worse than the baseline; None where that cannot be said."""
-    if difference.conclusion not in ("larger", "smaller"):
-        return None
-    return (difference.conclusion == "larger") is not metric.lower_is_better
 
 
 def short_verdict(difference: PairedDifference, metric: Metric) -> str:
@@ -138,7 +132,7 @@ def finding(table: ComparisonTable) -> Finding:
         return Finding(leader, f"{runs}; the baseline {baseline} has no result yet")
     if best.label != baseline:
         found = against_baseline(best, baseline, metric)
-        link = "and" if best.difference and is_better(best.difference, metric) else "but"
+        link = "and" if is_better(best.difference, metric) else "but"
         link = f"; {there}it" if there else f", {link}"
         return Finding(f"{leader}{link} {found.claim.removesuffix(f' of {metric.title}')}", found.proof)
     return Finding(f"The baseline {leader}; {there}{_of_others(others, table)}", f"{runs}{_corrected(table)}")
@@ -180,7 +174,7 @@ def _of_others(others: Sequence[GroupRow], table: ComparisonTable) -> str:
     others = [row for row in others if not row.is_tested_elsewhere]
     if not others:
         return "no group was tested on its images"
-    verdicts = [(row.label, row.difference and is_better(row.difference, metric)) for row in others]
+    verdicts = [(row.label, is_better(row.difference, metric)) for row in others]
     equal = [row.label for row in others if row.difference and row.difference.conclusion == "equal"]
     worse = [label for label, better in verdicts if better is False]
     better = [label for label, better in verdicts if better]

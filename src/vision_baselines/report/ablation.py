@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vision_baselines.comparison.evidence import is_better
 from vision_baselines.comparison.formatting import ABSENT, capital, count
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import Interaction, PartEffect
@@ -16,14 +17,12 @@ from vision_baselines.comparison.part_words import (
     held_at_once,
     interaction_verdict,
     interaction_words,
-    is_gain,
 )
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.report.columns import Column, Item, p_text, plain_column
+from vision_baselines.report.columns import TONES, Column, Item, p_text, plain_column
 
 TITLE = "What each part is worth"
 PAIRS_TITLE = "Which parts need each other"
-_TONES = {True: "good", False: "bad", None: "quiet"}
 NARROW = ("setting", "part", "effect", "interval", "verdict")
 NARROW_PAIRS = ("setting", "pair", "interaction", "interval", "verdict")
 
@@ -75,13 +74,7 @@ def sentences(table: ComparisonTable) -> list[str]:
 def effect_columns(table: ComparisonTable) -> list[Column[PartEffect]]:
     """Effect, interval, p-value, verdict, and what the part costs; empty where nothing was left out."""
     metric = table.metric
-
-    def mean(effect: PartEffect) -> float | None:
-        return effect.difference.mean if effect.difference is not None else None
-
-    def of(name: str) -> Callable[[PartEffect], Any]:
-        return lambda effect: getattr(effect.difference, name, None)
-
+    mean = _of("mean")
     columns: list[Column[PartEffect]] = [
         Column(
             "part", "part", lambda effect: effect.name, fields={"part": lambda effect: effect.name}, is_number=False
@@ -100,30 +93,11 @@ def effect_columns(table: ComparisonTable) -> list[Column[PartEffect]]:
             metric.unit,
             {"without mean": lambda effect: _exact(effect.without, metric)},
         ),
-        plain_column("pairs", "pairs", lambda n: ABSENT if n is None else str(n), of("n")),
+        plain_column("pairs", "pairs", lambda n: ABSENT if n is None else str(n), _of("n")),
         Column(
             "effect", f"worth{_points(metric)}", lambda effect: metric.signed(mean(effect)), fields={"effect": mean}
         ),
-        Column(
-            "interval",
-            "interval",
-            lambda effect: metric.interval(effect.low, effect.high, signed=True),
-            fields={"low": lambda effect: effect.low, "high": lambda effect: effect.high},
-        ),
-        Column(
-            "p",
-            "p",
-            lambda effect: p_text(of("p")(effect)),
-            fields={"p": of("p_value"), "p_corrected": of("p_corrected")},
-        ),
-        Column(
-            "verdict",
-            "verdict",
-            lambda effect: effect_verdict(effect, metric),
-            fields={"verdict": lambda effect: effect_verdict(effect, metric)},
-            is_number=False,
-            tone=lambda effect: _TONES[is_gain(effect.difference, metric)],
-        ),
+        *_claim_columns(metric, lambda effect: effect_verdict(effect, metric)),
         Column(
             "parameters",
             "parameters",
@@ -137,10 +111,6 @@ def effect_columns(table: ComparisonTable) -> list[Column[PartEffect]]:
 def interaction_columns(table: ComparisonTable) -> list[Column[Interaction]]:
     """What the first part is worth with and without the second, and the difference of these."""
     metric = table.metric
-
-    def of(name: str) -> Callable[[Interaction], Any]:
-        return lambda found: getattr(found.difference, name, None)
-
     columns: list[Column[Interaction]] = [
         Column(
             "pair",
@@ -149,7 +119,7 @@ def interaction_columns(table: ComparisonTable) -> list[Column[Interaction]]:
             fields={"first": lambda found: found.parts[0], "second": lambda found: found.parts[1]},
             is_number=False,
         ),
-        plain_column("pairs", "seeds", str, of("n")),
+        plain_column("pairs", "seeds", str, _of("n")),
         Column(
             "there",
             "first worth where second is there",
@@ -166,28 +136,9 @@ def interaction_columns(table: ComparisonTable) -> list[Column[Interaction]]:
             "interaction",
             f"interaction{_points(metric)}",
             lambda found: metric.signed(found.difference.mean),
-            fields={"interaction": of("mean")},
+            fields={"interaction": _of("mean")},
         ),
-        Column(
-            "interval",
-            "interval",
-            lambda found: metric.interval(found.low, found.high, signed=True),
-            fields={"low": lambda found: found.low, "high": lambda found: found.high},
-        ),
-        Column(
-            "p",
-            "p",
-            lambda found: p_text(of("p")(found)),
-            fields={"p": of("p_value"), "p_corrected": of("p_corrected")},
-        ),
-        Column(
-            "verdict",
-            "verdict",
-            lambda found: interaction_verdict(found, metric),
-            fields={"verdict": lambda found: interaction_verdict(found, metric)},
-            is_number=False,
-            tone=lambda found: _TONES[is_gain(found.difference, metric)],
-        ),
+        *_claim_columns(metric, lambda found: interaction_verdict(found, metric)),
     ]
     return _with_setting(_without_empty(columns, table.interactions), table)
 
@@ -220,6 +171,38 @@ def interactions_note(table: ComparisonTable) -> str:
     if any(effect.is_decided for effect in table.effects):
         said += " It is not tested: seeds were added until something else was clear."
     return said
+
+
+def _claim_columns(metric: Metric, verdict: Callable[[Any], str]) -> list[Column[Any]]:
+    """The interval that holds at once with all others, the p-value and the verdict of an effect or an interaction."""
+    p_value = _of("p")
+    return [
+        Column(
+            "interval",
+            "interval",
+            lambda found: metric.interval(found.low, found.high, signed=True),
+            fields={"low": lambda found: found.low, "high": lambda found: found.high},
+        ),
+        Column(
+            "p",
+            "p",
+            lambda found: p_text(p_value(found)),
+            fields={"p": _of("p_value"), "p_corrected": _of("p_corrected")},
+        ),
+        Column(
+            "verdict",
+            "verdict",
+            verdict,
+            fields={"verdict": verdict},
+            is_number=False,
+            tone=lambda found: TONES[is_better(found.difference, metric)],
+        ),
+    ]
+
+
+def _of(name: str) -> Callable[[Any], Any]:
+    """Reads a value of the difference of an effect or an interaction; None where there is none."""
+    return lambda found: getattr(found.difference, name, None)
 
 
 def _with_setting(columns: list[Column[Item]], table: ComparisonTable) -> list[Column[Item]]:

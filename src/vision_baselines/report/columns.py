@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary
+from vision_baselines.comparison.evidence import is_better
 from vision_baselines.comparison.formatting import ABSENT, probability
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.verdict import is_better, short_verdict
+from vision_baselines.comparison.verdict import short_verdict
 
 Item = TypeVar("Item")
+
+TONES = {True: "good", False: "bad", None: "quiet"}
+"""The tone of a verdict by `is_better`."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,7 @@ def difference_columns(
         return ABSENT if found is None else short_verdict(found, metric)
 
     def tone(item: Item) -> str:
-        found = of(item)
-        better = is_better(found, metric) if found else None
-        return {True: "good", False: "bad", None: "quiet"}[better]
+        return TONES[is_better(of(item), metric)]
 
     def versus(item: Item) -> str:
         found = of(item)
