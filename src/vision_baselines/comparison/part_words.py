@@ -12,6 +12,12 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import Interaction, PartEffect
 
 _MOST, _MOST_NAMES = 4, 12  # claims of a kind that a sentence spells out, and parts of which nothing can be said
+# What is said at once of several parts with one of these verdicts.
+_OF_SEVERAL = {
+    ("cannot tell",): "cannot be told from nothing",
+    ("too few pairs", "no pairs"): f"cannot be judged: it takes at least {MIN_PAIRS} seeds with and without a part",
+    ("no run without it",): "cannot be judged: no run is without one of them",
+}
 
 
 def effect_verdict(effect: PartEffect, metric: Metric) -> str:
@@ -118,7 +124,7 @@ def ablation_proof(effects: Sequence[PartEffect], interactions: Sequence[Interac
         return ""
     numbers = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     n = listed(sorted(over)) if over else f"{numbers} {'pair' if counts == [1] else 'pairs'}"
-    return f"n = {n}; {held_at_once(effects, interactions)}" if held_at_once(effects, interactions) else f"n = {n}"
+    return "; ".join(filter(None, (f"n = {n}", held_at_once(effects, interactions))))
 
 
 def held_at_once(effects: Sequence[PartEffect], interactions: Sequence[Interaction]) -> str:
@@ -145,20 +151,11 @@ def _of_effects(effects: Sequence[PartEffect], metric: Metric) -> list[str]:
         if len(found) > _MOST:
             said.append(f"{plural(len(found) - _MOST, 'more part')} {'help' if gain else 'harm'}")
     rest = by_gain[None]
-    unclear = [effect for effect in rest if effect_verdict(effect, metric) == "cannot tell"]
-    if len(unclear) > 1:
-        said.append(f"{listed([effect.name for effect in unclear], _MOST_NAMES)} cannot be told from nothing")
-        rest = [effect for effect in rest if effect not in unclear]
-    few = [effect for effect in rest if effect_verdict(effect, metric) in ("too few pairs", "no pairs")]
-    if len(few) > 1:
-        names = listed([effect.name for effect in few], _MOST_NAMES)
-        said.append(f"{names} cannot be judged: it takes at least {MIN_PAIRS} seeds with and without a part")
-        rest = [effect for effect in rest if effect not in few]
-    missing = [effect for effect in rest if effect_verdict(effect, metric) == "no run without it"]
-    if len(missing) > 1:
-        names = listed([effect.name for effect in missing], _MOST_NAMES)
-        said.append(f"{names} cannot be judged: no run is without one of them")
-        rest = [effect for effect in rest if effect not in missing]
+    for verdicts, of_all in _OF_SEVERAL.items():
+        alike = [effect for effect in rest if effect_verdict(effect, metric) in verdicts]
+        if len(alike) > 1:
+            said.append(f"{listed([effect.name for effect in alike], _MOST_NAMES)} {of_all}")
+            rest = [effect for effect in rest if effect not in alike]
     return said + [effect_words(effect, metric) for effect in rest]
 
 
