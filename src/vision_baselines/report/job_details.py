@@ -88,7 +88,7 @@ def job_details(
             facts=facts_of(row.job.record),
             reason=failure_reason(row.job),
             settings=own[place],
-            results={Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(row.job.record)},
+            results=results_of(row.job.record),
             curve=curve_of(row.job.record),
             page=next(iter(_links(row.job, [RUN_PAGE], out)), None),
             pictures=_links(row.job, list(filter(is_picture, row.job.record.files)), out),
@@ -176,6 +176,11 @@ def facts_of(record: RunRecord) -> str:
 def finite_metrics(record: RunRecord) -> list[tuple[str, float]]:
     """A run's metrics that are numbers, by name, sorted."""
     return sorted((name, value) for name, value in record.metrics.items() if math.isfinite(value))
+
+
+def results_of(record: RunRecord) -> dict[str, str]:
+    """What a run measured, by the titles of its metrics."""
+    return {Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(record)}
 
 
 def curve_of(record: RunRecord, most: int = _POINTS) -> JobCurve | None:

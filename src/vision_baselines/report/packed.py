@@ -19,12 +19,11 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from vision_baselines.comparison.formatting import printable
-from vision_baselines.comparison.metric import Metric
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import Column
-from vision_baselines.report.job_details import curve_of, facts_of, finite_metrics, is_picture, own_settings
+from vision_baselines.report.job_details import curve_of, facts_of, is_picture, own_settings, results_of
 from vision_baselines.report.tables import JobRow, failure_reason
-from vision_baselines.runs.record import RECORD_FILE, RunRecord
+from vision_baselines.runs.record import RECORD_FILE
 
 ROWS_INLINE = 200
 """Rows of a table that are there without a script; of more, the first `ROWS_FIRST`."""
@@ -72,7 +71,7 @@ def packed_jobs(
         "facts": _coded([printable(facts_of(record)) for record in records]),
         "reason": _coded([printable(failure_reason(row.job)) for row in rows]),
         "settings": _table([{printable(k): printable(v) for k, v in own.items()} for own in own_settings(records)]),
-        "results": _table([_results(record) for record in records]),
+        "results": _table([results_of(record) for record in records]),
         "curve": _coded([curve.points if curve else "" for curve in curves]),
         "says": _coded([curve.says if curve else "" for curve in curves]),
         "folder": _coded([_href(row.job.folder, out) for row in rows]),
@@ -99,10 +98,6 @@ def _column(column: Column[JobRow], rows: Sequence[JobRow], narrow: Sequence[str
     if column.name in _EXACT:
         found["value"] = [None if (value := column.sort_value(row)) is None else f"{float(value):.4g}" for row in rows]
     return found
-
-
-def _results(record: RunRecord) -> dict[str, str]:
-    return {Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(record)}
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[list[Any]]:
