@@ -7,15 +7,14 @@ survivors, that runs saw different data or versions, that pairs are missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
-from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
-from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
 from vision_baselines.comparison.outcomes import faults, has_predictions, outcome_or_none, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
@@ -257,19 +256,11 @@ def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
         yield f"Environments differ in {shown}; results are not comparable bit for bit."
     if facts := differing(commits(counted)):
         yield f"Jobs ran at {len(facts['git commit'])} different states of the code."
-    if changed := _changed_modules(counted):
-        yield f"Jobs ran different code in {listed(changed, 5)}."
+    if changed := changed_modules(counted):
+        names = sorted(module.removeprefix("vision_baselines.") for module in changed)
+        yield f"Jobs ran different code in {listed(names, 5)}."
     if dirty := sum(bool(job.record.environment.git_dirty) for job in counted):
         yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
-
-
-def _changed_modules(jobs: Sequence[Job]) -> list[str]:
-    """Modules that several jobs used and that were not the same in all."""
-    digests: dict[str, set[str]] = {}
-    for code in {id(job.record.code): job.record.code for job in jobs}.values():  # records of a cache share it
-        for module, digest in code.items():
-            digests.setdefault(module.removeprefix("vision_baselines."), set()).add(digest)
-    return sorted(module for module, found in digests.items() if len(found) > 1)
 
 
 def _mixed_settings(row: GroupRow) -> list[str]:

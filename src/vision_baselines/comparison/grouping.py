@@ -143,13 +143,18 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
     ]
 
 
-def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
-    """Jobs of one group apart where a module that several used was not the same; the note of the newest is empty."""
+def changed_modules(jobs: Sequence[Job]) -> list[str]:
+    """Modules that several jobs used and that were not the same in all, sorted."""
     digests: dict[str, set[str]] = {}
     for code in {id(job.record.code): job.record.code for job in jobs}.values():  # records of a cache share it
         for module, digest in code.items():
             digests.setdefault(module, set()).add(digest)
-    changed = sorted(module for module, found in digests.items() if len(found) > 1)
+    return sorted(module for module, found in digests.items() if len(found) > 1)
+
+
+def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """Jobs of one group apart where a module that several used was not the same; the note of the newest is empty."""
+    changed = changed_modules(jobs)
     newest = max(jobs, key=lambda job: job.record.started_at).record
     if not changed or newest.config.get("code") == "ignore":
         return {"": list(jobs)}
