@@ -308,13 +308,22 @@ def read_record(folder: Path) -> RunRecord:
         ValueError: It is not a record, or of a schema newer than this version knows.
     """
     path = folder / RECORD_FILE
+    return parsed_record(record_content(path), path)
+
+
+def record_content(path: Path) -> bytes:
+    """The content of the file of a record.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It cannot be read.
+    """
     try:
-        content = read_regular(path, most_bytes=MOST_BYTES)
+        return read_regular(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a run record: {error}") from error
-    return parsed_record(content, path)
 
 
 def parsed_record(content: bytes, path: Path) -> RunRecord:

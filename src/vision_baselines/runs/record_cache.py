@@ -35,7 +35,16 @@ from pydantic_core import __version__ as core_version
 
 from vision_baselines.runs import fingerprint, migrations
 from vision_baselines.runs import record as record_module
-from vision_baselines.runs.record import MOST_BYTES, RECORD_FILE, Curve, EpochRow, RunRecord, parsed_record, read_record
+from vision_baselines.runs.record import (
+    MOST_BYTES,
+    RECORD_FILE,
+    Curve,
+    EpochRow,
+    RunRecord,
+    parsed_record,
+    read_record,
+    record_content,
+)
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import read_regular
 
@@ -152,7 +161,7 @@ class RecordCache:
             kept.__dict__.setdefault(_FOLDER, folder)
             return kept
         is_settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
-        content = _content(path)
+        content = record_content(path)
         self.files_opened, self.bytes_read = self.files_opened + 1, self.bytes_read + len(content)
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 not in self._records:
@@ -318,21 +327,6 @@ def _field(name: str) -> Callable[[Any], Any]:
 def _unpacked(packed: bytes) -> _Deferred:
     unpacker = zlib.decompressobj()
     return _Deferred.model_validate_json(unpacker.decompress(packed, MOST_BYTES))
-
-
-def _content(path: Path) -> bytes:
-    """The content of a record.
-
-    Raises:
-        FileNotFoundError: There is none.
-        ValueError: It cannot be read.
-    """
-    try:
-        return read_regular(path, most_bytes=MOST_BYTES)
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a run record: {error}") from error
 
 
 @cache
