@@ -66,7 +66,7 @@ def markdown(
         f"# Comparison: {escaped(' + '.join(table.sweeps) or 'no readable record')}",
         f"**{escaped(headline(table))}**",
         tabled(chosen(columns, names), table.shown()) if table.rows else "",
-        escaped(legend(table, "the first" if as_code else "bold")) if table.rows else "",
+        escaped(legend(table, "the first") if as_code else legend(table)) if table.rows else "",
         "\n".join(f"- {escaped(caveat)}" for caveat in caveats(table)),
         part_table(parts.title, parts.effect_columns, parts.effects, parts.note) if parts else "",
         part_table(parts.pairs_title, parts.interaction_columns, parts.interactions, parts.pairs_note)
