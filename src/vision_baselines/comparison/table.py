@@ -22,8 +22,7 @@ from vision_baselines.comparison.part_effects import (
     interactions_of,
     with_interval,
 )
-from vision_baselines.comparison.reference import DEFAULT_BASELINE as DEFAULT_BASELINE
-from vision_baselines.comparison.reference import answered_below, baseline_of
+from vision_baselines.comparison.reference import DEFAULT_BASELINE, answered_below, baseline_of
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.search import Search
