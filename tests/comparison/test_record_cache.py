@@ -242,6 +242,24 @@ def test_the_cache_stays_in_proportion_to_what_is_there(tmp_path, monkeypatch):
     assert max(sizes) < 4 * sizes[0] + 1000
 
 
+def test_a_record_that_is_gone_is_dropped_when_the_cache_is_written_anew(tmp_path, later, monkeypatch):
+    monkeypatch.setattr("vision_baselines.runs.record_cache._SLACK_BYTES", -(10**9))  # each time
+    sweep(tmp_path, 4)
+    records = Records([tmp_path])
+    records.collected()
+    (tmp_path / "comparison").mkdir()
+    records.save(0)
+    path = tmp_path / "comparison" / CACHE_FILE
+    assert b'"f":"job2"' in path.read_bytes()
+    shutil.rmtree(tmp_path / "job2")
+    full_record("cnn", 7, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / "job7")
+    records.collected([tmp_path / "job2", tmp_path / "job7"])
+    records.save(0)
+    kept = path.read_bytes()
+    assert b'"f":"job7"' in kept
+    assert b'"f":"job2"' not in kept
+
+
 def test_files_are_the_same_with_and_without_what_was_kept(tmp_path, later):
     sweep(tmp_path / "a", 6)
     first = compare([tmp_path / "a"], pictures=False)

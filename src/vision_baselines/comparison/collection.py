@@ -105,7 +105,6 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
-        self._places: list[set[str]] = [set() for _ in folders]
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -121,7 +120,7 @@ class Records:
         before = self.n_parsed
         if changed is None or not self._is_complete:
             require_records(self.folders)
-            self._found, self._places = {}, [set() for _ in self.folders]
+            self._found = {}
             for place, top in enumerate(self.folders):
                 real = top.resolve()
                 for folder in _record_folders(top):
@@ -152,7 +151,14 @@ class Records:
         """
         if self.caches and self.caches[place].path.parent.is_dir():
             with suppress(OSError):
-                self.caches[place].save(self._places[place])
+                self.caches[place].save(self._places(place))
+
+    def _places(self, place: int) -> Iterator[str]:
+        """Where the records at or below one of the folders lie, as its cache calls them."""
+        real = self.folders[place].resolve()
+        for identity, one in self._found.items():
+            if isinstance(one, Job) and (path := Path(identity)).is_relative_to(real):
+                yield path.relative_to(real).as_posix()
 
     def _read(self, place: int, folder: Path, real: Path, *, again: bool = False) -> None:
         top = self.folders[place]
@@ -164,7 +170,6 @@ class Records:
         try:
             record = self.caches[place].record(folder, below.as_posix()) if self.caches else read_record(folder)
             self._found[identity] = Job(folder, name, record)
-            self._places[place].add(below.as_posix())
         except FileNotFoundError:
             self._found.pop(identity, None)
             if not again:
