@@ -296,3 +296,12 @@ def test_sweeps_of_equal_groups_announce_a_winner_in_at_most_one_of_twenty(recor
 
     # 5% and three Monte Carlo standard errors; without the correction it is more than three sweeps in ten.
     assert said / sweeps <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / sweeps)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_groups_without_a_finished_run_are_compared_without_a_result(record, failed, seeds):
+    runs = [failed(f"model={model},seed={seed}") for model in ("fc", "cnn") for seed in range(seeds)]
+    table = tabulate(Collection(tuple(Job(Path(run.name), run.name, run) for run in runs)), baseline="model=fc")
+    row = row_of(table, "model=cnn")
+    assert (row.n_finished, row.evidence.family, row.difference.is_tested) == (0, 1, False)
+    assert math.isnan(row.evidence.images_p)

@@ -117,7 +117,7 @@ def examined(
     found = [_evidence(row, other, metric, margin, lines) for row, other in zip(rows, references, strict=True)]
     sides = _Sides()
     pairs = [sides.pair(row, other) for row, other in zip(rows, references, strict=True)]
-    distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair and one}
+    distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair is not None and one}
     seeds = {pair: [one[1].p_value, one[0].equivalence_p] for pair, one in distinct.items()}
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
