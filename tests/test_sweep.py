@@ -464,6 +464,21 @@ def test_comparisons_take_a_tenth_of_the_time_and_what_was_left_out_comes_later(
     assert len(written) == 5
 
 
+def test_a_comparison_that_fails_ends_no_job_and_is_raised_once_all_are_over(monkeypatch, caplog):
+    from vision_baselines.sweep.callback import SweepCallback
+
+    def compare(self, *, pictures, **otherwise):
+        raise KeyError(0)
+
+    monkeypatch.setattr(SweepCallback, "_compare", compare)
+    monkeypatch.setattr(SweepCallback, "current", SweepCallback())
+    SweepCallback.update()
+    assert caplog.messages == ["no comparison yet: KeyError: 0"]
+    with pytest.raises(KeyError):
+        SweepCallback.finish()
+
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_baseline_whose_jobs_are_still_to_come_is_no_reason_to_warn(train_tiny, tmp_path, caplog):

@@ -143,9 +143,10 @@ class SweepCallback(Callback):
                     raise
                 # the jobs that it speaks of may still be to come
                 self._compare(pictures=False, baseline=None, group_by=None, over=None)
-        except VisionBaselinesError as error:
+        except Exception as error:  # even one of our own mistakes ends no job
             if not self.warned:
-                log.warning("%s", error)
+                kind = "" if isinstance(error, VisionBaselinesError) else f"no comparison yet: {type(error).__name__}: "
+                log.warning("%s%s", kind, error)
             self.warned = True
 
     @classmethod
