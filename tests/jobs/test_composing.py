@@ -11,6 +11,7 @@ from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from tests.jobs.conftest import Counting
 from vision_baselines.jobs.composing import Composer
 
 CONFIG = """
@@ -21,20 +22,6 @@ typed: {depth: 3, twice: "${x}"}
 either: {a: 1}
 nothing: null
 """
-
-
-class Counting:
-    """A loader of configs that counts how often it is asked for one."""
-
-    def __init__(self, loader):
-        self.loader, self.count = loader, 0
-
-    def load_sweep_config(self, config, overrides):
-        self.count += 1
-        return self.loader.load_sweep_config(config, overrides)
-
-    def get_group_options(self, group):
-        return self.loader.get_group_options(group)
 
 
 @pytest.fixture

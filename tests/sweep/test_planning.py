@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from tests.jobs.conftest import Counting
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.trust import checked
 from vision_baselines.errors import ConfigError
@@ -30,20 +31,6 @@ NUMBERS = {
     "threads": [1, 2],
     "data.source.val_size": [100, 120],
 }
-
-
-class Counting:
-    """A loader of configs that counts how often it is asked for one."""
-
-    def __init__(self, loader):
-        self.loader, self.count = loader, 0
-
-    def load_sweep_config(self, config, overrides):
-        self.count += 1
-        return self.loader.load_sweep_config(config, overrides)
-
-    def get_group_options(self, group):
-        return self.loader.get_group_options(group)
 
 
 class Full(RunHooks):
