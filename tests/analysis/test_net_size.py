@@ -1,4 +1,4 @@
-"""The one pass against the functions that each count one thing, and what TensorBoard is told of it."""
+"""The one pass against the functions that each count one thing, and what TensorBoard shows of it."""
 
 import pytest
 from torch import nn

@@ -78,7 +78,7 @@ class RunHooks(Hooks[Job]):
     def __init__(self) -> None:
         self._compared: dict[str, str] = {}
         self._folder: Path | None = None
-        self._unseen: list[Job] = []  # jobs whose end no comparison was told of
+        self._not_compared: list[Job] = []  # jobs whose end no comparison has taken in yet
         self._accelerators: set[str] = set()
         self._library_nets: list[Plan] = []
         self._alike: dict[int, _First] = {}
@@ -232,7 +232,7 @@ class RunHooks(Hooks[Job]):
     def running(self, jobs: Sequence[Job], config: DictConfig) -> Iterator[None]:
         """Note which jobs the sweep has, for `status`."""
         self._folder = Path(str(config.hydra.sweep.dir))
-        self._unseen = [job for job in jobs if job.outcome is None]
+        self._not_compared = [job for job in jobs if job.outcome is None]
         with noted(self._folder, [job.folder for job in jobs]):
             yield
 
@@ -315,8 +315,8 @@ class RunHooks(Hooks[Job]):
 
     def some_ended(self) -> None:
         """Compare what is there: of the records, those of jobs that ran since the last time are new."""
-        touched = [job.folder for job in self._unseen if job.is_started]
-        self._unseen = [job for job in self._unseen if job.outcome is None]
+        touched = [job.folder for job in self._not_compared if job.is_started]
+        self._not_compared = [job for job in self._not_compared if job.outcome is None]
         SweepCallback.update(touched)
 
     def all_ended(self, jobs: Sequence[Job]) -> None:

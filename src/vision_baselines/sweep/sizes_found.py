@@ -1,4 +1,4 @@
-"""What a preview is told of nets and data, in a module that imports no torch."""
+"""What a preview shows of nets and data, in a module that imports no torch."""
 
 from __future__ import annotations
 
