@@ -478,7 +478,6 @@ def test_a_comparison_that_fails_ends_no_job_and_is_raised_once_all_are_over(mon
         SweepCallback.finish()
 
 
-
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_baseline_whose_jobs_are_still_to_come_is_no_reason_to_warn(train_tiny, tmp_path, caplog):

@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-
 from tests.jobs.conftest import Counting
+
 from vision_baselines.jobs.composing import Composer
 
 CONFIG = """

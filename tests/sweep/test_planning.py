@@ -11,8 +11,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
-
 from tests.jobs.conftest import Counting
+
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.trust import checked
 from vision_baselines.errors import ConfigError
