@@ -109,14 +109,20 @@ def assert_same(pair: Pair, atol: float = 1e-9) -> None:
         )
 
 
+def train_both(trained: list[Pair], steps: int, atol: float) -> None:
+    """Train every pair, and look whether the losses agree in each step."""
+    shared = SharedStep()
+    for step in range(steps):
+        taken = shared.take({pair.seed: pair.turn(step) for pair in trained})
+        for pair in trained:
+            assert taken[pair.seed].loss.item() == pytest.approx(pair.step_alone(step), abs=atol)
+
+
 @pytest.mark.parametrize("net", NETS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_steps_at_once_are_those_of_single_runs(net: str, optimizer: str) -> None:
-    trained, shared = pairs(net, optimizer), SharedStep()
-    for step in range(5):
-        taken = shared.take({pair.seed: pair.turn(step) for pair in trained})
-        for pair in trained:
-            assert taken[pair.seed].loss.item() == pytest.approx(pair.step_alone(step), abs=1e-10)
+    trained = pairs(net, optimizer)
+    train_both(trained, 5, atol=1e-10)
     for pair in trained:
         assert_same(pair)
 
@@ -125,20 +131,14 @@ def test_steps_at_once_are_those_of_single_runs(net: str, optimizer: str) -> Non
 @pytest.mark.parametrize("net", ["fc", "cnn"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_fifty_steps_at_once_are_those_of_single_runs(net: str, optimizer: str) -> None:
-    trained, shared = pairs(net, optimizer), SharedStep()
-    for step in range(50):
-        taken = shared.take({pair.seed: pair.turn(step) for pair in trained})
-        for pair in trained:
-            assert taken[pair.seed].loss.item() == pytest.approx(pair.step_alone(step), abs=1e-7)
+    trained = pairs(net, optimizer)
+    train_both(trained, 50, atol=1e-7)
 
 
 @pytest.mark.parametrize("optimizer", sorted(set(OPTIMIZERS) - {"sgd", "adamw"}))
 def test_every_optimizer_takes_its_own_steps(optimizer: str) -> None:
-    trained, shared = pairs("fc", optimizer), SharedStep()
-    for step in range(5):
-        shared.take({pair.seed: pair.turn(step) for pair in trained})
-        for pair in trained:
-            pair.step_alone(step)
+    trained = pairs("fc", optimizer)
+    train_both(trained, 5, atol=1e-9)
     for pair in trained:
         assert_same(pair)
 
@@ -202,13 +202,10 @@ def test_different_rates_are_kept_apart() -> None:
         assert_same(pair)
 
 
-def test_tasks_that_take_other_than_a_nets_outputs_are_the_same_too() -> None:
-    NETS["one logit"] = lambda: FC(SHAPE, 1, hidden_features=(5,))
-    trained, shared = pairs("one logit", "sgd", task=Binary(2)), SharedStep()
-    for step in range(3):
-        shared.take({pair.seed: pair.turn(step) for pair in trained})
-        for pair in trained:
-            pair.step_alone(step)
+def test_tasks_that_take_other_than_a_nets_outputs_are_the_same_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETS, "one logit", lambda: FC(SHAPE, 1, hidden_features=(5,)))
+    trained = pairs("one logit", "sgd", task=Binary(2))
+    train_both(trained, 3, atol=1e-9)
     for pair in trained:
         assert_same(pair)
 

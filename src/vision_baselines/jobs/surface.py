@@ -36,8 +36,7 @@ class JobSurface:
             if logger.level != level:
                 logger.setLevel(level)
         HydraConfig.instance().cfg = self._hydra
-        if Path.cwd() != self._folder:
-            os.chdir(self._folder)
+        os.chdir(self._folder)
 
     def leave(self) -> None:
         """Keep what is in place."""
