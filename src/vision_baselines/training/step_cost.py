@@ -92,7 +92,7 @@ class LeanPrecision(Precision):
         if self._looked_at[0] is not module or self._looked_at[1] != callbacks:
             self._looked_at = (module, list(callbacks))
             ours = type(module)
-            clips = ours.configure_gradient_clipping is not LeanModule.configure_gradient_clipping
+            clips = ours.configure_gradient_clipping is not pl.LightningModule.configure_gradient_clipping
             found = {hook for hook in _STEP_HOOKS if any(_defines(callback, hook) for callback in callbacks)}
             found |= {hook for hook in _MODULE_HOOKS if getattr(ours, hook) is not getattr(pl.LightningModule, hook)}
             self._defined = frozenset(found | ({"on_before_optimizer_step"} if clips else set()))
@@ -119,10 +119,3 @@ class LeanModule(pl.LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Clip where that was asked for."""
-        if gradient_clip_val is not None:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
