@@ -166,13 +166,17 @@ class TaskModule(LeanModule):
         if count == 1:
             return batch, 1.0
         images, target = batch
-        # with synchronised statistics no process needs two images of its own
-        least = 1 if any(isinstance(module, nn.SyncBatchNorm) for module in self.net.modules()) else 2
+        least = self._least_images
         part = share_of(len(target), self.global_rank, count, least=least)
         if part.start == part.stop:
             return (images[:least], target[:least]), 0.0
         own = images[part], target[part]
         return own, count * self.task.loss_weight(own[1]) / self.task.loss_weight(target)
+
+    @functools.cached_property
+    def _least_images(self) -> int:
+        """Images that a process needs for a step of its own; with synchronised statistics one is enough."""
+        return 1 if any(isinstance(module, nn.SyncBatchNorm) for module in self.net.modules()) else 2
 
     def on_validation_epoch_start(self) -> None:
         """Validate what is saved: the batch statistics of the first process, where there are several."""
