@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from vision_baselines.cli.receipt import main as receipt_main
 from vision_baselines.cli.reproduce import main as reproduce_main
+from vision_baselines.comparison.of_folders import table_of
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.receipt import LINKS, PATH, read_receipt, receipt, without_paths
 from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
-from vision_baselines.report.write import table_of
 from vision_baselines.runs.factored import factored, merged
 from vision_baselines.runs.record import FRESH_SEEDS
 

@@ -91,7 +91,7 @@ def _groups(folders: Sequence[Path], wanted: Sequence[str]) -> list[GroupMistake
     """What each group that was asked for misclassifies, in the order of the comparison, or of the request."""
     from vision_baselines.comparison.formatting import one_line
     from vision_baselines.comparison.mistakes import group_mistakes
-    from vision_baselines.report.write import table_of
+    from vision_baselines.comparison.of_folders import table_of
 
     table = table_of(folders)
     rows = [row for row in table.rows if row.jobs]

@@ -27,8 +27,8 @@ def _receipt(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
 
     from vision_baselines.comparison.formatting import listed, plural
+    from vision_baselines.comparison.of_folders import table_of
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
-    from vision_baselines.report.write import table_of
     from vision_baselines.storage.atomic import write_atomically
 
     table = table_of([options.sweep])

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
+from vision_baselines.comparison.of_folders import table_of
 from vision_baselines.errors import DataError
 from vision_baselines.report.latex import RECEIPT, latex, receipts
-from vision_baselines.report.write import table_of
 from vision_baselines.storage.reading import read_regular
 
 _INPUT = re.compile(r"^[^%\n]*?\\(?:input|include)\s*\{([^}]+)\}", re.MULTILINE)

@@ -13,19 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vision_baselines.comparison import outcomes
-from vision_baselines.comparison.ablation import Ablation, read_ablation
-from vision_baselines.comparison.collection import (
-    OUTPUT_FOLDER,
-    Collection,
-    Records,
-    require_readable,
-    require_records,
-)
-from vision_baselines.comparison.decided import decided, looks, require_planned_margin
-from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
-from vision_baselines.comparison.search import Search, read_search
-from vision_baselines.comparison.sequential import read_sequential
-from vision_baselines.comparison.table import ComparisonTable, tabulate
+from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, Records, require_records
+from vision_baselines.comparison.decided import looks, require_planned_margin
+from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.comparison.of_folders import recorded_options, tabulated
+from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
 from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
@@ -176,9 +168,8 @@ def compare(
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
             before = outcomes.derived_of(collection.jobs)
             outcomes.read_all(collection.jobs)
-            own = {} if as_given else _recorded_options(collection)
-            table, used = _tabulated(collection, own, asked, folders)
-            table = _with_looks(table, folders)
+            own = {} if as_given else recorded_options(collection)
+            table, used = tabulated(collection, folders, own, asked)
             if not as_given:
                 require_planned_margin(table, equivalence)
             others = {key: value for key, value in asked.items() if not as_given and value != own.get(key)}
@@ -240,23 +231,6 @@ def is_comparison_file(name: str) -> bool:
     return _WRITTEN.fullmatch(name) is not None
 
 
-def table_of(folders: Sequence[Path], options: Mapping[str, Any] | None = None) -> ComparisonTable:
-    """What the runs in `folders` compare; nothing is written.
-
-    Args:
-        folders: Sweeps, or folders of sweeps.
-        options: As `tabulate` takes them; None takes those that the sweep recorded.
-
-    Raises:
-        NoRecordsError: A folder does not exist, or none has a record.
-        UnknownNameError: An option names what no record has.
-    """
-    collection = Records(folders).collected()
-    require_readable(collection.jobs, collection.unreadable)
-    own = _recorded_options(collection) if options is None else {}
-    return _with_looks(_tabulated(collection, own, options or {}, folders)[0], folders)
-
-
 def _save(records: Records, held: Path) -> None:
     """Keep what was read beside the comparisons of the folders; `held` is a folder that this process holds."""
     for place, top in enumerate(records.folders):
@@ -275,47 +249,6 @@ def _complete_rows(collection: Collection) -> None:
     for job in collection.jobs:
         with suppress(OSError):
             complete_row(job.record, job.folder)
-
-
-def _with_looks(table: ComparisonTable, folders: Sequence[Path]) -> ComparisonTable:
-    """The table with what was looked at while seeds were added, which is known of one sweep by itself."""
-    return decided(table, read_sequential(folders[0])) if len(folders) == 1 else table
-
-
-def _search_of(folders: Sequence[Path]) -> Search | None:
-    """The search that the runs belong to, which is known of one sweep by itself."""
-    return read_search(folders[0]) if len(folders) == 1 else None
-
-
-def _ablation_of(folders: Sequence[Path]) -> Ablation | None:
-    """The parts that some of the runs lack, which is known of one sweep by itself."""
-    return read_ablation(folders[0]) if len(folders) == 1 else None
-
-
-def _tabulated(
-    collection: Collection, own: Mapping[str, Any], asked: Mapping[str, Any], folders: Sequence[Path]
-) -> tuple[ComparisonTable, Mapping[str, Any]]:
-    """The table, and the options it was made with: those asked for, and the sweep's own for the rest."""
-    used = {**own, **asked}
-    search, ablation = _search_of(folders), _ablation_of(folders)
-    try:
-        return tabulate(collection, **used, search=search, ablation=ablation), used
-    except UnknownNameError:
-        if not own:
-            raise
-        return tabulate(
-            collection, **asked, search=search, ablation=ablation
-        ), asked  # a part of the sweep may lack its baseline
-
-
-def _recorded_options(collection: Collection) -> dict[str, Any]:
-    """How the sweep compares itself, if all of its records agree on that."""
-    known = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence")
-    found = [
-        {key: options[key] for key in known if options.get(key) is not None}
-        for options in (job.record.config.get("comparison") or {} for job in collection.jobs)
-    ]
-    return found[0] if found and all(options == found[0] for options in found) else {}
 
 
 def _folder_name(options: Mapping[str, Any]) -> str:
