@@ -11,15 +11,15 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.processes import import_path, printed
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
+from vision_baselines.runs.record import find_records
 
 _THEIRS = "import airbench; airbench.warmup94(); [airbench.train94(run=run) for run in range({runs})]"
 
@@ -76,12 +76,9 @@ def measure_and_print(options: argparse.Namespace) -> dict[str, Any]:
 
 def theirs(checkout: Path, *, runs: int) -> Trained:
     """Airbench's own training, as its README calls it."""
-    words = [sys.executable, "-c", _THEIRS.format(runs=runs)]
-    path = os.pathsep.join([str(checkout.resolve()), os.environ.get("PYTHONPATH", "")])
-    ended = subprocess.run(words, cwd=checkout, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True)
-    if ended.returncode:
-        raise TrainingError(f"airbench ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
-    rows = [row for row in printed_rows(ended.stdout) if row["epoch"] == "eval"][-runs:]
+    env = {**os.environ, "PYTHONPATH": import_path(checkout.resolve())}
+    text = printed(["-c", _THEIRS.format(runs=runs)], name="airbench", env=env, cwd=checkout)
+    rows = [row for row in printed_rows(text) if row["epoch"] == "eval"][-runs:]
     if len(rows) != runs:
         raise TrainingError(f"airbench printed {len(rows)} rows of an evaluation; expected {runs}")
     seconds = next((name for name in rows[0] if name.endswith("time_seconds")), None)
@@ -116,22 +113,18 @@ def ours(*, runs: int, overrides: Sequence[str] = ()) -> Trained:
         seeds = ",".join(map(str, range(runs)))
         words = ["-m", "experiment=cifar10_fast", f"seed={seeds}", "callbacks=ema", "name=airbench"]
         _run(["train", *words, f"paths.output_dir={folder}", *overrides])
-        for record in sorted(Path(folder).rglob("run.json")):
-            plain = json.loads(record.read_bytes())
-            if plain["status"] == "finished":
-                tested = json.loads(_run(["evaluate", str(record.parent), "--tta", "flip", "--json"]))
+        for place, record in find_records([Path(folder)]):
+            if record.finished:
+                tested = json.loads(_run(["evaluate", str(place), "--tta", "flip", "--json"]))
                 accuracies.append(tested["metrics"]["test/acc"])
-                seconds.append(plain["timings"]["fit_s"])
+                seconds.append(record.timings.fit_s)
     if len(seconds) != runs:
         raise TrainingError(f"the sweep left {len(seconds)} finished runs; expected {runs}")
     return Trained("ours, cifar10_fast", accuracies, seconds)
 
 
 def _run(words: Sequence[str]) -> str:
-    ended = subprocess.run([sys.executable, "-m", "vision_baselines", *words], capture_output=True, text=True)
-    if ended.returncode:
-        raise TrainingError(f"{' '.join(words[:3])} ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
-    return ended.stdout
+    return printed(["-m", "vision_baselines", *words], name=" ".join(words[:3]))
 
 
 def _difference(found: Sequence[Trained]) -> float:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.processes import import_path, printed
 from vision_baselines.errors import TrainingError
 from vision_baselines.jobs.cores import usable_cores
+from vision_baselines.runs.record import find_records
 
 MODELS, SEEDS = ("cnn", "fc"), (0, 1, 2)
 _DEV = Path(__file__).resolve().parents[1]
@@ -127,18 +126,14 @@ def measure_sweep(
 
 def training_seconds(folder: Path) -> dict[str, float]:
     """Seconds of training of each finished run below a folder, by its record."""
-    records = {path.parent.name: json.loads(path.read_bytes()) for path in sorted(folder.rglob("run.json"))}
-    return {name: record["timings"]["fit_s"] for name, record in records.items() if record["status"] == "finished"}
+    return {place.name: record.timings.fit_s for place, record in find_records([folder]) if record.finished}
 
 
 def _seconds(arguments: Sequence[str], *, threads: int | None, environment: dict[str, str] | None = None) -> float:
     whole = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"} | (environment or {})
-    whole["PYTHONPATH"] = os.pathsep.join([str(_DEV), *filter(None, [os.environ.get("PYTHONPATH")])])
+    whole["PYTHONPATH"] = import_path(_DEV)
     if threads:
         whole["OMP_NUM_THREADS"] = str(threads)
     started = time.perf_counter()
-    ended = subprocess.run([sys.executable, *arguments], env=whole, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    if ended.returncode:
-        raise TrainingError(f"{' '.join(arguments[:3])} ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
-    return seconds
+    printed(arguments, env=whole)
+    return time.perf_counter() - started
