@@ -19,6 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmark import surroundings
 from vision_baselines.comparison.collection import Records
 from vision_baselines.report.write import compare
 
@@ -35,9 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
-        print(json.dumps(_compared(options.one, options)))
+        print(json.dumps(_compared(options.one, options, Records([options.one]))))
         return
-    from benchmark.made_up_runs import jobs, make_runs  # not where memory is measured: it imports torch
+    from benchmark.made_up_runs import jobs, make_runs  # not where memory is measured: they import torch
+
+    print(surroundings.in_words(surroundings.machine("cpu"), surroundings.load()))
 
     with tempfile.TemporaryDirectory() as scratch:
         top = (options.place or Path(scratch)) / "made"
@@ -49,13 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{options.records:,} records in {options.groups:,} groups, {'with' if options.pictures else 'no'} pictures"
         )
         print(f"{'':28}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'read':>8}{'parsed':>8}{'page KB':>9}")
-        for what in ("the first time", "again", "after one more job"):
-            if what == "after one more job":
-                _make(top, wanted[-2])
-            _print(what, _in_a_process(top, options))
-        found = _compared(top, options)
-        extra = _make(top, wanted[-1])
-        _print("… in the same process", _compared(top, options, found["records_of"], [extra]))
+        _print("the first time", _in_a_process(top, options))
+        _print("again", _in_a_process(top, options))
+        _make(top, wanted[-2])
+        _print("after one more job", _in_a_process(top, options))
+        records = Records([top])
+        _compared(top, options, records)
+        _print("… in the same process", _compared(top, options, records, [_make(top, wanted[-1])]))
 
 
 def _make(top: Path, wanted: Any) -> Path:
@@ -68,12 +71,11 @@ def _make(top: Path, wanted: Any) -> Path:
         return _make(top, (setting, seed + 1))
 
 
-def _compared(top: Path, options: Any, records: Records | None = None, changed: list[Path] | None = None) -> Any:
-    records = records or Records([top])
+def _compared(top: Path, options: Any, records: Records, changed: list[Path] | None = None) -> dict[str, float]:
     [cache] = records.caches
     opened, parsed, cpu, wall = cache.files_opened, cache.records_parsed, time.process_time(), time.perf_counter()
     made = compare([top], pictures=options.pictures, records=records, changed=changed)
-    found = {
+    return {
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
         "peak_mb": _peak_mb(),
@@ -81,7 +83,6 @@ def _compared(top: Path, options: Any, records: Records | None = None, changed: 
         "parsed": cache.records_parsed - parsed,
         "page_kb": made.page.stat().st_size / 1024,
     }
-    return found if options.one else {**found, "records_of": records}
 
 
 def _peak_mb() -> float:

@@ -13,7 +13,6 @@ import argparse
 import functools
 import itertools
 import json
-import os
 import statistics
 import tempfile
 import time
@@ -26,6 +25,7 @@ import vision_baselines  # noqa: F401  # first of all: it lets torchvision be im
 # isort: split
 import pytorch_lightning as pl
 
+from benchmark import surroundings
 from vision_baselines.api import compose
 from vision_baselines.config.plan import planned
 from vision_baselines.jobs.together import Together
@@ -96,7 +96,9 @@ def main() -> None:
     if arguments.json is not None:
         arguments.json.write_text("{}")
     sizes = list(map(int, arguments.sizes.split(",")))
+    print(surroundings.in_words(surroundings.machine("cpu"), surroundings.load()), flush=True)
     found = measured(sizes, arguments.rounds, arguments.epochs, arguments.case or list(CASES))
+    print(f"load after {surroundings.load()}, with this command's own")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1))
 
@@ -111,8 +113,7 @@ def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[s
     found: dict[str, Any] = {}
     print(
         f"many seeds in one pass: CPU µs a step and run, medians of {n_rounds} rounds in turn; in brackets "
-        "the median of a run alone, divided by it",
-        os.getloadavg(),
+        "the median of a run alone, divided by it"
     )
     for case in cases:
         rounds: dict[int, list[float]] = {size: [] for size in (0, *sizes)}
@@ -127,7 +128,6 @@ def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[s
         ]
         print(f"{case:24}  alone {alone:,.0f}   {'   '.join(shown)}", flush=True)
         found[case] = rounds
-    print(os.getloadavg())
     return found
 
 

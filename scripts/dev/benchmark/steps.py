@@ -103,8 +103,7 @@ def measure_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _steps(model: str, batch_size: int, device: str) -> int:
-    fallback = max(5, 4000 // batch_size) if device == "cpu" else _ACCELERATOR_STEPS
-    return _STEPS.get((model, batch_size), fallback) if device == "cpu" else fallback
+    return _STEPS.get((model, batch_size), max(5, 4000 // batch_size)) if device == "cpu" else _ACCELERATOR_STEPS
 
 
 def _cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, bool]]:
