@@ -64,8 +64,9 @@ def test_the_intervals_of_all_claims_hold_together(claims):
 @pytest.mark.parametrize("seed", range(8))
 def test_a_sentence_must_say_what_its_interval_says(seed):
     gap = random.Random(seed).choice([-0.05, 0.0, 0.05])
-    made = results({"a=1": noisy(0.9 + gap, seed), "a=2": noisy(0.9, seed + 100)}, claims=1)
-    found = paired_difference(made._values("a=1")[1], made._values("a=2")[1])
+    one, other = noisy(0.9 + gap, seed), noisy(0.9, seed + 100)
+    made = results({"a=1": one, "a=2": other}, claims=1)
+    found = paired_difference(dict(enumerate(one)), dict(enumerate(other)))
     right = {"larger": "above", "smaller": "below"}.get(found.conclusion, "undecided")
     made.claim("a=1", "a=2", right)
     for wrong in {"above", "below", "undecided"} - {right}:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from vision_baselines.analysis.statistics import PairedDifference, paired_difference, summarize
+from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import RunRecord
@@ -75,20 +75,17 @@ class Results:
 
     def mean(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """Mean ± standard deviation over seeds, such as ``99.17 % ± 0.28``."""
-        name, values = self._values(group, metric, epoch)
-        found = summarize(values.values())
-        return f"{_written(name, found.mean)} ± {Metric(name).bare(found.std)}"
+        of, found = self._summary(group, metric, epoch)
+        return f"{of.bare(found.mean)} {of.unit}".rstrip() + f" ± {of.bare(found.std)}"
 
     def bare(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """The same without its unit, for a column that has it in its head."""
-        name, values = self._values(group, metric, epoch)
-        found = summarize(values.values())
-        return f"{Metric(name).bare(found.mean)} ± {Metric(name).bare(found.std)}"
+        of, found = self._summary(group, metric, epoch)
+        return f"{of.bare(found.mean)} ± {of.bare(found.std)}"
 
     def interval(self, group: str, metric: str = "") -> str:
         """The 95 % t interval of a group's mean, cut where the metric ends."""
-        name, values = self._values(group, metric)
-        found, of = summarize(values.values()), Metric(name)
+        of, found = self._summary(group, metric)
         low, high = of.bounds
         return f"[{of.bare(max(found.ci_low, low))}, {of.bare(min(found.ci_high, high))}]"
 
@@ -156,6 +153,10 @@ class Results:
             known = sorted({name for run in self._of(group) for name in run.metrics})
             raise ClaimError(f"{self.name}: {group} has no {name}; it has: {', '.join(known)}") from None
 
+    def _summary(self, group: str, metric: str, epoch: int | None = None) -> tuple[Metric, Summary]:
+        name, values = self._values(group, metric, epoch)
+        return Metric(name), summarize(values.values())
+
     def _same(self, group: str, field_name: str) -> int:
         found = {getattr(run, field_name) for run in self._of(group)}
         if len(found) != 1 or None in found:
@@ -211,11 +212,6 @@ def _run(record: RunRecord) -> dict[str, Any]:
         "receptive_field_px": sizes.receptive_field_px if sizes else None,
         "fit_s": round(record.timings.fit_s, 1),
     }
-
-
-def _written(name: str, value: float) -> str:
-    metric = Metric(name)
-    return f"{metric.bare(value)} {metric.unit}".rstrip()
 
 
 def _difference(name: str, found: PairedDifference) -> str:
