@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from vision_baselines.jobs.asking import answer_of
-from vision_baselines.jobs.composing import Composer
+from vision_baselines.jobs.composing import numbered
 from vision_baselines.jobs.console import SweepConsole
 from vision_baselines.jobs.hooks import Hooks
 from vision_baselines.jobs.job import Job
@@ -129,7 +129,7 @@ def launch(
 
 def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
     """A job's config with Hydra's part."""
-    return Composer(config, hydra_context).composed(index, overrides)
+    return numbered(hydra_context.config_loader.load_sweep_config(config, overrides), index)
 
 
 class _Sweep(Generic[J]):
