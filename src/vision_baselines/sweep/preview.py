@@ -69,11 +69,9 @@ def _sizes(
 ) -> tuple[dict[str, int], dict[str, int | None]]:
     """Parameters of each net, and training images of each data set."""
     wanted = list(nets.values()), list(sets.values())
-    found = ask(sizes_elsewhere, *wanted)
+    found = ask(sizes_of, *wanted)
     if found is None:
-        from vision_baselines.sweep.sizes import sizes  # it imports torch
-
-        found = sizes(*wanted)
+        found = sizes_of(*wanted)
     for record in found.said:
         logging.getLogger(record.name).handle(record)
     if found.refusal is not None:
@@ -81,9 +79,9 @@ def _sizes(
     return dict(zip(nets, found.parameters, strict=True)), dict(zip(sets, found.lengths, strict=True))
 
 
-def sizes_elsewhere(*wanted: Any) -> Sizes:
-    """`sizes.sizes`, named without importing torch here."""
-    from vision_baselines.sweep.sizes import sizes
+def sizes_of(*wanted: Any) -> Sizes:
+    """`sizes.sizes`, in a module that a process without torch can name."""
+    from vision_baselines.sweep.sizes import sizes  # it imports torch
 
     return sizes(*wanted)
 
