@@ -146,7 +146,7 @@ def test_nothing_but_the_standard_library_is_imported_before_that(python: Callab
 def test_what_is_imported_is_kept_from_the_collector_and_what_a_run_left_is_not(python: Callable[..., Any]):
     code = """
 import gc, sys, weakref
-from vision_baselines.cli.start import without_collector
+from vision_baselines.importing import without_collector
 with without_collector():
     assert not gc.isenabled()
     import xml.dom.minidom

@@ -33,7 +33,7 @@ main("vision_baselines.cli.train")
 """
 _ALL = """
 import contextlib, importlib, json, sys, warnings
-from vision_baselines.cli.start import without_collector
+from vision_baselines.importing import without_collector
 warnings.simplefilter("ignore")
 with without_collector() if sys.argv[2] == "off" else contextlib.nullcontext():
     for name in json.load(open(sys.argv[1])):

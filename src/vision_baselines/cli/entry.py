@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, experiments, messages
-from vision_baselines.cli.start import without_collector
+from vision_baselines.importing import without_collector
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers

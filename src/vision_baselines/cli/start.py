@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import sys
-from collections.abc import Iterator
 from typing import NoReturn
+
+from vision_baselines.importing import without_collector
 
 # Commands that answer at once, and words after which any command does.
 _QUICK = {"status"}
@@ -27,25 +27,6 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     finally:
         _show_cursor()
     sys.exit(0)
-
-
-@contextlib.contextmanager
-def without_collector() -> Iterator[None]:
-    """Import without the garbage collector, which looks again and again at what is made to stay, and never after that.
-
-    For `import torch, pytorch_lightning` these looks are a tenth of the time, and as much again when Python ends. Where
-    nothing is imported, because all of it is there already, nothing is kept from the collector: an earlier run in the
-    same process may have left much.
-    """
-    was_enabled, before = gc.isenabled(), len(sys.modules)
-    gc.disable()
-    try:
-        yield
-    finally:
-        if len(sys.modules) > before:
-            gc.freeze()
-        if was_enabled:
-            gc.enable()
 
 
 def _say_loading(command: str) -> None:

@@ -6,8 +6,9 @@ shares the memory of what it does not change.
 
 from __future__ import annotations
 
-import gc
 import importlib
+
+from vision_baselines.importing import without_collector
 
 # Beside the first, which imports torch and Lightning: what a run names by text or imports where it needs it.
 _MODULES = (
@@ -26,17 +27,9 @@ _MODULES = (
 )
 
 
-def _get_ready() -> None:
-    gc.disable()
-    try:
-        for name in _MODULES:
-            importlib.import_module(name)
-        from vision_baselines.runs.code import code_of
+with without_collector():
+    for _name in _MODULES:
+        importlib.import_module(_name)
+    from vision_baselines.runs.code import code_of
 
-        code_of({})  # what it reads of the package is kept
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-_get_ready()
+    code_of({})  # what it reads of the package is kept

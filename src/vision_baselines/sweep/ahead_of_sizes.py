@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 
-gc.disable()
-try:
+from vision_baselines.importing import without_collector
+
+with without_collector():
     for _name in ("vision_baselines.sweep.sizes", "vision_baselines.training.module"):
         importlib.import_module(_name)
-finally:
-    gc.freeze()
-    gc.enable()
