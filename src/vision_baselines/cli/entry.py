@@ -22,7 +22,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, experiments, messages
-from vision_baselines.importing import without_collector
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
@@ -30,6 +29,7 @@ from vision_baselines.config.packages import find_in_start_folder, trusted_on_co
 from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.importing import without_collector
 from vision_baselines.jobs.signals import Interrupted, StopSignals
 
 log = logging.getLogger("vision_baselines")
