@@ -28,8 +28,9 @@ from vision_baselines.report.ablation import NARROW, NARROW_PAIRS, ablation_sect
 from vision_baselines.report.frames import effects_frame, interactions_frame
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
+from vision_baselines.report.result import comparison_facts
 from vision_baselines.report.tables import group_columns
-from vision_baselines.report.write import compare, comparison_facts
+from vision_baselines.report.write import compare
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
-from vision_baselines.report.write import Comparison
+from vision_baselines.report.result import Comparison
 
 
 def table_of(*records, **options):

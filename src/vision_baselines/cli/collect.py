@@ -29,7 +29,8 @@ def _collect(arguments: list[str]) -> None:
 
     from vision_baselines.comparison.collection import require_readable
     from vision_baselines.comparison.formatting import one_line
-    from vision_baselines.report.write import compare, comparison_facts
+    from vision_baselines.report.result import comparison_facts
+    from vision_baselines.report.write import compare
     from vision_baselines.sweep.status import State, status_of
 
     with text_apart(options):

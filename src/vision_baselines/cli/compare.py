@@ -67,7 +67,8 @@ def _compare(arguments: list[str]) -> None:
         require_foreign_folder(out, "out")
 
     from vision_baselines.comparison.collection import require_readable
-    from vision_baselines.report.write import LATEX_FILE, compare, comparison_facts
+    from vision_baselines.report.result import comparison_facts
+    from vision_baselines.report.write import LATEX_FILE, compare
 
     with text_apart(chosen):
         comparison = compare(

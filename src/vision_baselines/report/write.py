@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import OUTPUT_FOLDER, Collection, Records, require_records
-from vision_baselines.comparison.decided import looks, require_planned_margin
+from vision_baselines.comparison.decided import require_planned_margin
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.of_folders import recorded_options, tabulated
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.comparison.verdict import headline
 from vision_baselines.errors import StorageError
+from vision_baselines.report.result import PAGE_FILE, Comparison
 from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
 from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import LOCK_PATTERN, RunLockedError, exclusive
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 log = logging.getLogger(__name__)
 
@@ -35,66 +30,10 @@ _MANY = 1_000
 LATEX_FILE = "comparison.tex"
 # What `compare` leaves in a folder, by path below it.
 _WRITTEN = re.compile(
-    rf"(jobs|groups|epochs|classes|effects|interactions)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|comparison\.html"
+    rf"(jobs|groups|epochs|classes|effects|interactions)\.csv|(comparison|checklist)\.md|{re.escape(LATEX_FILE)}|{re.escape(PAGE_FILE)}"
     rf"|{PICTURES}/[\w.,=+-]+\.png|events\.out\.tfevents\.\d+\.\w+\.\w+"
     rf"|{re.escape(outcomes.CACHE_FILE)}|{re.escape(RECORDS_FILE)}|{LOCK_PATTERN}|{re.escape(WRITTEN_FILE)}"
 )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A comparison and where it was written."""
-
-    table: ComparisonTable
-    out: Path
-    files: tuple[Path, ...]
-
-    @property
-    def headline(self) -> str:
-        """The result in one or two sentences."""
-        return headline(self.table)
-
-    @property
-    def page(self) -> Path:
-        """The HTML page."""
-        return self.out / "comparison.html"
-
-    def rich_table(self) -> Table:
-        """The table for a terminal."""
-        from vision_baselines.report.console import rich_table
-
-        return rich_table(self.table)
-
-    def show(self) -> None:
-        """Print the table, the result in a sentence, every caveat, and where the page lies."""
-        from rich.console import Console
-        from rich.text import Text
-
-        from vision_baselines.comparison.caveats import caveats
-        from vision_baselines.report.columns import chosen
-        from vision_baselines.report.console import effect_tables, rich_table
-        from vision_baselines.report.legend import OTHER_SIGN
-        from vision_baselines.report.sureness import TERMINAL_SURENESS, is_shown
-        from vision_baselines.report.tables import group_columns
-
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
-        console.print(self.rich_table())
-        if is_shown(chosen(group_columns(self.table), TERMINAL_SURENESS)):
-            console.print(rich_table(self.table, TERMINAL_SURENESS))
-        for found in effect_tables(self.table):
-            console.print(found)
-        if self.table.effects:
-            console.print(Text(OTHER_SIGN))
-        # Labels are foreign text, and [cat,dog] in one is no markup.
-        console.print(Text(self.headline))
-        if self.table.sequential is not None:
-            for look in looks(self.table):
-                console.print(Text(f"  {look.in_words(self.table.sequential, self.table.metric)}"), soft_wrap=True)
-        for caveat in caveats(self.table):
-            console.print(Text.assemble(("! ", "yellow"), caveat))
-        console.print(Text(f"\nLook at it:\n  {self.page}"), soft_wrap=True)
 
 
 def compare(
@@ -203,29 +142,6 @@ def compare(
         raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
 
 
-def comparison_facts(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON can hold it: its tables of groups and jobs, what it says, and where its page lies."""
-    from vision_baselines.comparison.caveats import caveats
-    from vision_baselines.report.frames import effects_frame, groups_frame, interactions_frame, jobs_frame
-
-    def rows(frame: Any) -> list[dict[str, Any]]:
-        plain = json.loads(frame.to_json(orient="records", double_precision=15, default_handler=str))
-        return list(plain)
-
-    facts = {
-        "metric": found.table.metric.name,
-        "headline": found.headline,
-        "caveats": [str(caveat) for caveat in caveats(found.table)],
-        "groups": rows(groups_frame(found.table)),
-        "jobs": rows(jobs_frame(found.table)),
-        "page": str(found.page),
-    }
-    if found.table.effects:
-        facts["effects"] = rows(effects_frame(found.table))
-        facts["interactions"] = rows(interactions_frame(found.table))
-    return facts
-
-
 def is_comparison_file(name: str) -> bool:
     """Whether a comparison has a file of this name, a path below its folder."""
     return _WRITTEN.fullmatch(name) is not None
@@ -293,7 +209,7 @@ def _write(
         "comparison.md": markdown(table).encode(),
         LATEX_FILE: latex(table, options).encode(),
         "checklist.md": checklist(table).encode(),
-        "comparison.html": page(table, drawn, out).encode(),
+        PAGE_FILE: page(table, drawn, out).encode(),
     }
     for name, make in (("classes", classes_frame), ("effects", effects_frame), ("interactions", interactions_frame)):
         if len(frame := make(table)):

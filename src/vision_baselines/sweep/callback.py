@@ -24,7 +24,7 @@ from vision_baselines.sweep.untouched import Before
 
 if TYPE_CHECKING:
     from vision_baselines.comparison.collection import Records
-    from vision_baselines.report.write import Comparison
+    from vision_baselines.report.result import Comparison
 
 log = logging.getLogger(__name__)
 
