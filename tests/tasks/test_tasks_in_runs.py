@@ -14,7 +14,7 @@ from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import read_record
-from vision_baselines.sweep.hooks import record_result
+from vision_baselines.sweep.run_outcomes import record_result
 
 EVERY = "task.metrics=[accuracy,macro_f1,balanced_accuracy,top5,ece]"
 

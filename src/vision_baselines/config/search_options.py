@@ -9,6 +9,7 @@ from typing import Any
 from vision_baselines.config.selection import SPLIT
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import select
+from vision_baselines.runs.fingerprint import key_of
 
 SAMPLERS = ("tpe", "gp", "random", "grid")
 PRUNERS = ("median", "wilcoxon", "none")
@@ -138,6 +139,11 @@ def objectives_of(options: Mapping[str, Any]) -> list[str]:
             f"search.objectives is {', '.join(found)}; expected a metric of the validation split among them"
         )
     return list(found)
+
+
+def trial_of(overrides: Sequence[str]) -> str | None:
+    """The number of the trial that a job belongs to, by its overrides; None where it belongs to none."""
+    return next((text.partition("=")[2] for text in overrides if key_of(text) == TRIAL), None)
 
 
 def _is_whole(value: object, least: float, most: float) -> bool:

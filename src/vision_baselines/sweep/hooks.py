@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,25 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.comparison.metric import headline_value
 from vision_baselines.config.ablation import ABLATE, MOST_IN_A_BATCH
 from vision_baselines.config.alike import Alike
 from vision_baselines.config.plan import Plan, planned
-from vision_baselines.config.search_options import TRIAL
+from vision_baselines.config.search_options import trial_of
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.asking import answer_of
 from vision_baselines.jobs.composing import Number, Renumbered
 from vision_baselines.jobs.cores import usable_cores
 from vision_baselines.jobs.hooks import Hooks, job_folder
 from vision_baselines.jobs.job import Packed, packed
-from vision_baselines.jobs.outcome import Outcome, without_a_word
+from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import start_server
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.summary import last_words, near
 from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.fingerprint import chosen_options, is_irrelevant, key_of
 from vision_baselines.runs.labels import relabel
-from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
 from vision_baselines.sweep import in_job
@@ -49,11 +46,10 @@ from vision_baselines.sweep.lengths import Length, flops_of, lengths
 from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.passes import Passes
 from vision_baselines.sweep.planned import noted
+from vision_baselines.sweep.run_outcomes import outcome_of, outcome_of_dead, record_result
 
 if TYPE_CHECKING:
     from vision_baselines.sweep.ablation import PartsThatMatter
-
-log = logging.getLogger(__name__)
 
 _PREVIEW_PRELOAD = ("vision_baselines.jobs.worker_entry", "vision_baselines.sweep.ahead_of_sizes")
 
@@ -172,7 +168,7 @@ class RunHooks(Hooks[Job]):
             length=Length.of(plan.resolved, plan.decision.previous),
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
-            job.outcome = _outcome(job.previous)
+            job.outcome = outcome_of(job.previous)
             if self.starts_early:
                 relabel(job.folder, job.previous, plan.config, is_held=False)
         else:
@@ -238,7 +234,7 @@ class RunHooks(Hooks[Job]):
 
     def announced(self, jobs: Sequence[Job], slots: int) -> str:
         """Nothing of the trials of a search, which says of each round itself what it has."""
-        is_search = all(_trial_of(job.task) is not None for job in jobs)
+        is_search = all(trial_of(job.task) is not None for job in jobs)
         return "" if is_search else self._passes.announced(jobs, slots) or super().announced(jobs, slots)
 
     def grouped(self, jobs: Sequence[Job], slots: int) -> list[Job]:
@@ -283,27 +279,8 @@ class RunHooks(Hooks[Job]):
         return {VARIABLE: ",".join(job.devices)} if job.devices else {}
 
     def without_a_word(self, job: Job, exit_code: int | str | None) -> Outcome:
-        """How a job went whose process could not say so: its record is believed, and closed where it is open still."""
-        message = without_a_word(exit_code)
-        try:
-            record = read_record(job.folder)
-        except (OSError, ValueError):
-            return Outcome(4, kind="ProcessDied", message=message)
-        if record.finished and record != job.previous:
-            return _outcome(record)
-        if record.status is Status.INTERRUPTED and record != job.previous and record.failure is not None:
-            return Outcome(143, kind=record.failure.kind, message=record.failure.message)
-        if record.status is Status.RUNNING:
-            record.status, record.ended_at = Status.FAILED, now()
-            record.failure = Failure(kind="ProcessDied", message=message)
-            from vision_baselines.report.hparams import write_row  # it imports TensorBoard's messages
-
-            try:
-                write_row(record, job.folder)
-                record.write(job.folder)
-            except OSError as error:  # no reason to end the other jobs
-                log.error("could not note in %s how it ended: %s", job.folder, error.strerror)
-        return Outcome(4, kind="ProcessDied", message=message)
+        """As its record says, which is closed where it is open still."""
+        return outcome_of_dead(job, exit_code)
 
     def result(self, job: Job) -> str:
         """Its headline number, and what speaks against it."""
@@ -334,32 +311,11 @@ class RunHooks(Hooks[Job]):
         return error
 
 
-def record_result(folder: Path) -> str:
-    """The headline number of a finished run, and what speaks against it; empty where there is none."""
-    try:
-        record = read_record(folder)
-    except (OSError, ValueError):
-        return ""
-    if record.status is Status.PRUNED and record.failure is not None:
-        return record.failure.message
-    if record.status is not Status.FINISHED:
-        return ""
-    return "; ".join([headline_value(record), *record.caveats])
-
-
 def _words(typed: Sequence[str]) -> list[str]:
     """What a job is called by: what was typed of it, and in a search its trial, whose settings are said once."""
-    trial = _trial_of(typed)
+    trial = trial_of(typed)
     named = [text for text in typed if not is_irrelevant(key_of(text))]
     return named if trial is None else [f"trial {trial}", *(text for text in named if key_of(text) == "seed")]
-
-
-def _trial_of(typed: Sequence[str]) -> str | None:
-    return next((text.partition("=")[2] for text in typed if key_of(text) == TRIAL), None)
-
-
-def _outcome(record: RunRecord) -> Outcome:
-    return Outcome(0, value=record.metrics.get(record.selection_metric))
 
 
 def _is_busy(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.config.checks import checked_config
-from vision_baselines.config.search_options import TRIAL
+from vision_baselines.config.search_options import trial_of
 from vision_baselines.config.seeds_per_pass import AUTO, can_share_steps, check_seeds_per_pass
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import group_name, key_of
@@ -90,7 +90,7 @@ class Passes:
 
     def _reason(self, job: Job) -> str:
         """Why jobs like this one are not trained in one pass; empty where they are."""
-        if any(key_of(text) == TRIAL for text in job.task):
+        if trial_of(job.task) is not None:
             return "it is a trial of a search, which may end jobs early"
         if job.starts_from is not None:
             return "init_from is set"
