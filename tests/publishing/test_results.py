@@ -12,6 +12,7 @@ from publishing.results import ClaimError, Results, Run, read
 from scipy import stats
 
 from vision_baselines.analysis.statistics import paired_difference, summarize
+from vision_baselines.comparison.control import share_interval
 from vision_baselines.evaluation.receipt import read_receipt
 from vision_baselines.tasks.names import ACCURACY
 
@@ -91,6 +92,24 @@ def test_an_interaction_is_the_difference_of_differences():
         for a, b, c, d in zip([0.9, 0.91, 0.93], [0.8, 0.8, 0.81], [0.7, 0.72, 0.7], [0.7, 0.7, 0.71], strict=True)
     ]
     assert made.claim("a=1", "a=2", "above", of="a=3/a=4").startswith(f"+{100 * sum(differences) / 3:.2f} points")
+
+
+@pytest.mark.parametrize(("share", "right"), [(0.1, "at chance"), (0.11, "at chance"), (0.2, "above"), (0.02, "below")])
+def test_a_control_must_lie_to_chance_as_is_said(share, right):
+    made = results({"a=1": [share] * 3}, test_images=1_000, classes=10)
+    low, high = share_interval(share, 1_000)
+    assert made.against_chance("a=1", right) == f"[{100 * low:.2f}, {100 * high:.2f}]"
+    for wrong in {"at chance", "above", "below"} - {right}:
+        with pytest.raises(ClaimError, match=f"a=1 is {right}, not {wrong}"):
+            made.against_chance("a=1", wrong)
+
+
+def test_a_claim_may_be_of_an_epoch():
+    made = results({"a=1": noisy(0.9, 1), "a=2": noisy(0.8, 2)}, claims=1)
+    assert made.claim("a=1", "a=2", "above", epoch=0) != made.claim("a=1", "a=2", "above")
+    assert len(made.made) == 2
+    with pytest.raises(ClaimError, match="has no"):
+        made.claim("a=1", "a=2", "above", epoch=1)
 
 
 @pytest.mark.parametrize("group", ["model=nope", "", "model=cnn, model.norm=group"])

@@ -11,9 +11,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
+from vision_baselines.comparison.control import share_interval
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import RunRecord
@@ -21,6 +23,7 @@ from vision_baselines.runs.record import RunRecord
 LEVEL = 0.05
 _DIGITS = 6
 Side = Literal["above", "below", "undecided"]
+ControlSide = Literal["above", "below", "at chance"]
 
 
 class ClaimError(ValueError):
@@ -55,6 +58,8 @@ class Results:
     cost_s: float
     metric: str
     runs: tuple[Run, ...]
+    test_images: int = 0
+    classes: int = 0
     claims: int = 0
     made: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -105,7 +110,23 @@ class Results:
         """Median training time, in seconds."""
         return f"{summarize([run.fit_s for run in self._of(group)]).median:.0f}"
 
-    def claim(self, one: str, other: str, says: Side, metric: str = "", *, of: str = "") -> str:
+    def against_chance(self, group: str, says: ControlSide) -> str:
+        """The 99.9 % interval of a group's mean as a share of the test images, if it lies to chance as is said.
+
+        Raises:
+            ClaimError: It does not.
+        """
+        name, values = self._values(group)
+        low, high = share_interval(fmean(values.values()), self.test_images)
+        told: ControlSide = "above" if low > 1 / self.classes else "below" if high < 1 / self.classes else "at chance"
+        written = Metric(name).interval(low, high)
+        if told != says:
+            raise ClaimError(f"{self.name}: {group} is {told}, not {says}: {written}")
+        return written
+
+    def claim(
+        self, one: str, other: str, says: Side, metric: str = "", *, of: str = "", epoch: int | None = None
+    ) -> str:
         """The difference ``one − other``, paired by seed, and its interval, if that supports what is said of it.
 
         Args:
@@ -114,17 +135,18 @@ class Results:
             says: ``above`` or ``below``: the interval leaves out zero on that side; ``undecided``: it holds zero.
             metric: What is compared; the experiment's own where nothing is said.
             of: Settings of two more groups, ``one/other``: the difference of both differences, an interaction.
+            epoch: At the end of which epoch, from 0; the final figures where nothing is said.
 
         Raises:
             ClaimError: The interval says something else.
         """
-        claim = (one, other, f"{metric} {of}")
+        claim = (one, other, f"{metric} {of} {epoch}")
         if claim not in self.made:
             self.made.append(claim)
-        name, left = self._values(one, metric)
-        _, right = self._values(other, metric)
+        name, left = self._values(one, metric, epoch)
+        _, right = self._values(other, metric, epoch)
         if of:
-            (_, less), (_, more) = (self._values(group, metric) for group in of.split("/"))
+            (_, less), (_, more) = (self._values(group, metric, epoch) for group in of.split("/"))
             left = {seed: left[seed] - less[seed] for seed in left.keys() & less.keys()}
             right = {seed: right[seed] - more[seed] for seed in right.keys() & more.keys()}
         found = paired_difference(left, right, confidence=1 - LEVEL / max(self.claims, len(self.made)))
@@ -176,6 +198,7 @@ def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit
     runs = list(records)
     first = min(runs, key=lambda record: record.started_at)
     ended = max(record.ended_at or record.started_at for record in runs)
+    data = first.data
     return {
         "experiment": name,
         "receipt_sha256": receipt_sha256,
@@ -183,6 +206,8 @@ def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit
         "cpu": first.environment.cpu,
         "cost_s": round((ended - first.started_at).total_seconds()),
         "metric": first.config["comparison"]["metric"] or first.headline_metric,
+        "test_images": data.splits["test"].size if data is not None and "test" in data.splits else 0,
+        "classes": data.num_classes if data is not None else 0,
         "runs": [_run(record) for record in runs],
     }
 
