@@ -61,11 +61,15 @@ def expected_of():
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_what_an_experiment_expects_stands_in_its_header_too(experiment, expected_of):
+def test_what_an_experiment_expects_stands_in_its_header_or_its_receipt(experiment, expected_of):
     text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
     expected = expected_of.get(experiment)
-    if expected is None:
-        assert "Nothing is expected yet" in text
+    assert ("Nothing is expected yet" in text) is (expected is None)
+    if experiment in RECEIPTS:  # its figures stand there, and in the page that is made of them
+        assert f"python scripts/reproduce.py --baselines {experiment}\n" in text
+        assert "expected" not in yaml.safe_load(text)
+        assert not [line for line in text.splitlines() if line.startswith("#") and " %" in line]
+    if expected is None or experiment in RECEIPTS:
         return
     header = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
     for group in expected.groups.values():

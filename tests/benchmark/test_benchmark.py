@@ -20,6 +20,7 @@ from torch.nn import functional
 from benchmark import passes, startup, steps, sweeps
 from vision_baselines.config.compose import composed
 from vision_baselines.errors import TrainingError
+from vision_baselines.runs.record import Timings
 from vision_baselines.training import build
 
 VARIANTS = {"tutorial": tutorial, "template": template, "ours": ours, "limit": limit}
@@ -230,14 +231,15 @@ def test_a_sweep_that_fails_is_no_time(monkeypatch):
 @pytest.mark.slow
 def test_both_ways_of_a_sweep_train_every_job():
     times = sweeps.measure_sweep(["data=digits"], seeds=[0])
-    cnn, fc = sorted(times.fit_s)
+    cnn, fc = sorted(times.jobs)
     assert "model=cnn,seed=0" in cnn
     assert "model=fc,seed=0" in fc
-    assert 0 < times.lower_bound_s < times.ours_s
+    assert 0 < times.lower_bound_s < times.whole_bound_s < times.ours_s
     assert times.template_s > 1
     ratios = times.plain()["ratios"]
     assert f"{ratios['template/ours']:.2f} times as fast" in times.lines()[2]
     assert f"{ratios['ours/lower bound']:.2f} times as long" in times.lines()[3]
+    assert f"{ratios['ours/bound with set-up and test']:.2f} times as long" in times.lines()[4]
 
 
 @pytest.mark.slow
@@ -248,7 +250,8 @@ def test_without_words_it_measures_all_that_a_person_waits_for_and_says_the_rati
     given = startup.Measured({"two imports": cost, "smallest run": twice}, (0.1, 0.2), 900, 800)
     monkeypatch.setattr(startup, "measure", lambda rounds: given)
     monkeypatch.setattr(sweeps, "_seconds", lambda words, **more: 30.0 if "benchmark.template_sweep" in words else 10.0)
-    monkeypatch.setattr(sweeps, "training_seconds", lambda folder: {f"{n}": 3.0 for n in range(6)})
+    timings = Timings(setup_s=0.5, fit_s=3.0, test_s=1.5)
+    monkeypatch.setattr(sweeps, "timings_of", lambda folder: {f"{n}": timings for n in range(6)})
     monkeypatch.setattr("benchmark.mnist.make", lambda root: None)
     monkeypatch.setattr("benchmark.command.steps.measure_steps", lambda options: [])
     with pytest.raises(SystemExit) as ended:
@@ -261,7 +264,11 @@ def test_without_words_it_measures_all_that_a_person_waits_for_and_says_the_rati
     assert "2.00 (0.67 to 6.00)" in line  # 8 to 4, and of the rounds 12 to 2, 8 to 4, 4 to 6
     assert line.split()[-1] == "3.00"
     bound = sweeps.lower_bound([3.0] * 6, found["environment"]["cores"])
-    assert found["sweep"]["ratios"] == {"template/ours": 3.0, "ours/lower bound": pytest.approx(10 / bound)}
+    assert found["sweep"]["ratios"] == {
+        "template/ours": 3.0,
+        "ours/lower bound": pytest.approx(10 / bound),
+        "ours/bound with set-up and test": pytest.approx(10 / bound * 3 / 5),
+    }
 
 
 @pytest.mark.slow

@@ -42,7 +42,13 @@ def rendered(template: Path = TEMPLATE, results: Path = RESULTS) -> str:
     text, claims = "", dict[str, int]()
     for _ in range(2):
         known = _Known(results, claims)
-        page = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+        page = Environment(
+            undefined=StrictUndefined,
+            keep_trailing_newline=True,
+            autoescape=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
         text = page.from_string(template.read_text()).render(experiment=known)
         claims = {name: len(of.made) for name, of in known.found.items()}
     return text

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
+from vision_baselines.comparison.grouping import settings_named
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import RunRecord
@@ -157,9 +158,8 @@ class Results:
 
     def _of(self, group: str) -> list[Run]:
         """The runs of a group, named by its label or by settings that no other group has."""
-        wanted = {text.strip() for text in group.split(",")}
         labels = [label for label in self.groups if label == group] or [
-            label for label in self.groups if wanted <= {text.strip() for text in label.split(", ")}
+            label for label in self.groups if settings_named(group) <= settings_named(label)
         ]
         if len(labels) != 1:
             raise ClaimError(f"{self.name}: {group!r} is {labels or 'no group'}; there are: {'; '.join(self.groups)}")

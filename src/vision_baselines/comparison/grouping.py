@@ -100,11 +100,20 @@ def find_group(groups: Sequence[Group], wanted: str) -> Group:
     for group in groups:
         if group.label == wanted:
             return group
-    settings = {part.strip() for part in _OUTER_COMMA.split(wanted)}
+    settings = settings_named(wanted)
     matching = [group for group in groups if settings <= set(group.parts)]
     if len(matching) == 1:
         return matching[0]
     raise UnknownNameError.of("baseline", wanted, (group.label for group in matching or groups))
+
+
+def settings_named(text: str) -> set[str]:
+    """The settings that a label names, whose values may have commas of their own.
+
+    >>> sorted(settings_named("model.channels=[32,64], model=cnn"))
+    ['model.channels=[32,64]', 'model=cnn']
+    """
+    return {part.strip() for part in _OUTER_COMMA.split(text)}
 
 
 def natural_order(label: str) -> list[tuple[str, float]]:
