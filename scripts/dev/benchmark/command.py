@@ -61,6 +61,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--steps", type=positive, help="timed steps a round; by default about a second's worth")
     parser.add_argument("--batch-size", nargs="+", type=positive, help="by default 64; on cuda 64, 512 and 4096")
     parser.add_argument(
+        "--template-seeds",
+        type=positive,
+        default=1,
+        help="of the sweep: seeds that the template's way is measured with",
+    )
+    parser.add_argument(
         "--airbench", type=file_path, metavar="DIR", help="a checkout of cifar10-airbench, for its part"
     )
     steps.add_options(parser)

@@ -1,9 +1,13 @@
-"""The jobs of a sweep the usual way: ``python -m benchmark.template_sweep 1 cnn,fc 0,1,2 data=mnist``."""
+"""The jobs of a sweep the usual way: ``python -m benchmark.template_sweep 1 cnn,fc 0,1,2 data=mnist``.
+
+What it prints last are the seconds of its jobs, one after another.
+"""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -21,16 +25,18 @@ BATCH_SIZE = 64
 
 
 def main(epochs: int, models: list[str], seeds: list[int], overrides: list[str]) -> None:
-    """Train, validate and test each net with each seed, one job after another in this process."""
+    """Train, validate and test each net with each seed, one job after another in this process; print what it took."""
     register_resolvers()
     quieten_lightning()
     module = build.datamodule(composed(["name=template", *overrides]))
     module.prepare_data()
     module.setup()
     assert module.splits is not None
+    began = time.perf_counter()
     for model in models:
         for seed in seeds:
             _job(module.splits, model, seed, epochs)
+    print(time.perf_counter() - began)
 
 
 def _job(splits: Splits, model: str, seed: int, epochs: int) -> None:
