@@ -18,6 +18,7 @@ pytest.importorskip("nbclient")
 
 CHAPTERS = course.chapters()
 READ = {path: nbformat.read(path, as_version=4) for path in CHAPTERS}
+EXPERIMENTS = (course.COURSE.parent / "experiments.md").read_text(encoding="utf-8")
 INDEX = (course.COURSE / "README.md").read_text(encoding="utf-8")
 
 
@@ -109,3 +110,13 @@ def test_every_command_of_the_index_is_one_that_runs(command, tmp_path, monkeypa
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(VERBS[verb]).main(words)
     assert ended.value.code == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_accuracies_of_experiments_are_those_that_were_published(path):
+    """In a paragraph that points to them; what the chapter itself prints is its own."""
+    page = path.with_suffix(".md").read_text(encoding="utf-8")
+    printed = "\n".join(re.findall(r"```.*?```", page, flags=re.DOTALL))
+    known = set(re.findall(r"\d+\.\d\d", EXPERIMENTS + printed))
+    told = [part for part in re.sub(r"```.*?```", "", page, flags=re.DOTALL).split("\n\n") if "experiments.md" in part]
+    assert {figure for part in told for figure in re.findall(r"\d+\.\d\d(?= %)", part)} - known == set()
