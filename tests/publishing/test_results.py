@@ -41,6 +41,7 @@ def test_numbers_are_means_and_deviations_over_seeds():
     assert made.mean("model=cnn") == "92.00 % ± 2.00"
     assert made.bare("model=cnn") == "92.00 ± 2.00"
     assert made.bare("model=cnn", epoch=0) == "46.00 ± 1.00"
+    assert made.value("model=fc", 2) == "83.00 %"
     found = summarize([0.9, 0.92, 0.94])
     assert made.interval("model=cnn") == f"[{found.ci_low * 100:.2f}, {found.ci_high * 100:.2f}]"
     assert (made.parameters("model=fc"), made.mflops("model=fc"), made.sees("model=fc")) == ("12,345", "2.0", "8 px")

@@ -89,6 +89,11 @@ class Results:
         of, found = self._summary(group, metric, epoch)
         return f"{of.bare(found.mean)} ± {of.bare(found.std)}"
 
+    def value(self, group: str, seed: int, metric: str = "") -> str:
+        """The figure of one run, such as ``43.20 %``."""
+        name, values = self._values(group, metric)
+        return f"{Metric(name).bare(values[seed])} {Metric(name).unit}".rstrip()
+
     def interval(self, group: str, metric: str = "") -> str:
         """The 95 % t interval of a group's mean, cut where the metric ends."""
         of, found = self._summary(group, metric)
