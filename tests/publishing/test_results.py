@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from hashlib import sha256
 
 import pytest
 from publishing.command import compact
-from publishing.page import PAGE, RESULTS, rendered
+from publishing.page import CURVES, PAGE, RESULTS, rendered
+from publishing.pictures import SHOWN, keep_picture
 from publishing.results import ClaimError, Results, Run, read
 from scipy import stats
 
@@ -158,6 +161,21 @@ def test_the_page_of_experiments_is_what_its_figures_make():
     assert rendered() == PAGE.read_text(), "run python scripts/dev/publish.py page"
 
 
+def test_every_picture_of_the_page_is_one_that_is_kept(tmp_path):
+    shown = set(re.findall(r"\(curves/(\w+)\.png\)", PAGE.read_text()))
+    assert shown == set(SHOWN) == {path.stem for path in CURVES.glob("*.png")}
+    drawn = tmp_path / "comparison" / "pictures"
+    drawn.mkdir(parents=True)
+    for name in SHOWN:
+        with pytest.raises(FileNotFoundError):
+            keep_picture(name, tmp_path / "comparison", tmp_path / "curves")
+        (drawn / f"{SHOWN[name]}.png").write_bytes(name.encode())
+        assert keep_picture(name, tmp_path / "comparison", tmp_path / "curves") == sha256(name.encode()).hexdigest()
+        assert (tmp_path / "curves" / f"{name}.png").read_bytes() == name.encode()
+        (drawn / f"{SHOWN[name]}.png").unlink()
+    assert keep_picture("cnn_vs_fc_digits", tmp_path, tmp_path) == ""
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_figures_belong_to_the_receipt_beside_their_experiment(name):
     found, receipt = (
@@ -165,6 +183,8 @@ def test_figures_belong_to_the_receipt_beside_their_experiment(name):
         read_receipt(PAGE.parents[1] / "conf" / "experiment" / f"{name}.json"),
     )
     assert found.receipt_sha256 == receipt.sha256
+    picture = CURVES / f"{name}.png"
+    assert found.picture_sha256 == (sha256(picture.read_bytes()).hexdigest() if name in SHOWN else "")
     assert len(found.commit) == 40
     certified = sorted((record.seed, round(record.metrics[found.metric], 6)) for record in receipt.records.values())
     assert sorted((run.seed, run.metrics[found.metric]) for run in found.runs) == certified

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from publishing.page import PAGE, RESULTS, ROOT, rendered
+from publishing.page import CURVES, PAGE, RESULTS, ROOT, rendered
+from publishing.pictures import keep_picture
 from publishing.results import ClaimError, kept
 
 CONF = ROOT / "conf" / "experiment"
@@ -99,7 +100,11 @@ def _kept(name: str, out: Path) -> str:
     except (subprocess.CalledProcessError, DataError) as error:
         return str(error)
     RESULTS.mkdir(exist_ok=True)
-    content = kept(name, records, receipt_sha256=sha256, commit=str(commits.pop()))
+    try:
+        picture = keep_picture(name, out / name / "comparison", CURVES)
+    except OSError as error:
+        return str(error)
+    content = kept(name, records, receipt_sha256=sha256, commit=str(commits.pop()), picture_sha256=picture)
     (RESULTS / f"{name}.json").write_text(compact(content))
     return ""
 

@@ -11,7 +11,7 @@ from publishing.results import ClaimError, Results, read
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE, TEMPLATE = ROOT / "docs" / "experiments.md", ROOT / "docs" / "experiments.md.j2"
-RESULTS = ROOT / "docs" / "results"
+RESULTS, CURVES = ROOT / "docs" / "results", ROOT / "docs" / "curves"
 
 
 class _Known:

@@ -59,6 +59,7 @@ class Results:
     cost_s: float
     metric: str
     runs: tuple[Run, ...]
+    picture_sha256: str = ""
     test_images: int = 0
     classes: int = 0
     claims: int = 0
@@ -191,7 +192,9 @@ class Results:
         return int(found.pop())
 
 
-def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit: str) -> dict[str, Any]:
+def kept(
+    name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit: str, picture_sha256: str = ""
+) -> dict[str, Any]:
     """What docs/results/NAME.json says of an experiment's finished runs, as plain data.
 
     Args:
@@ -199,6 +202,7 @@ def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit
         records: Its runs.
         receipt_sha256: Of its receipt, which the figures belong to.
         commit: The commit that trained them.
+        picture_sha256: Of the picture that the page shows, where it shows one.
     """
     runs = list(records)
     first = min(runs, key=lambda record: record.started_at)
@@ -208,6 +212,7 @@ def kept(name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit
         "experiment": name,
         "receipt_sha256": receipt_sha256,
         "commit": commit,
+        "picture_sha256": picture_sha256,
         "cpu": first.environment.cpu,
         "cost_s": round((ended - first.started_at).total_seconds()),
         "metric": first.config["comparison"]["metric"] or first.headline_metric,
