@@ -108,6 +108,13 @@ def test_a_control_must_lie_to_chance_as_is_said(share, right):
             made.against_chance("a=1", wrong)
 
 
+def test_a_claim_may_compare_two_metrics_of_one_group():
+    made = results({"a=1": noisy(0.9, 1)}, claims=1)
+    for run in made.runs:
+        run.metrics["test/other"] = run.metrics[METRIC] - 0.1 + 0.001 * run.seed
+    assert made.claim("a=1", "a=1", "above", METRIC, than="test/other").startswith("+9.55 points")
+
+
 def test_a_claim_may_be_of_an_epoch():
     made = results({"a=1": noisy(0.9, 1), "a=2": noisy(0.8, 2)}, claims=1)
     assert made.claim("a=1", "a=2", "above", epoch=0) != made.claim("a=1", "a=2", "above")

@@ -132,7 +132,15 @@ class Results:
         return written
 
     def claim(
-        self, one: str, other: str, says: Side, metric: str = "", *, of: str = "", epoch: int | None = None
+        self,
+        one: str,
+        other: str,
+        says: Side,
+        metric: str = "",
+        *,
+        than: str = "",
+        of: str = "",
+        epoch: int | None = None,
     ) -> str:
         """The difference ``one − other``, paired by seed, and its interval, if that supports what is said of it.
 
@@ -141,17 +149,18 @@ class Results:
             other: Settings of another.
             says: ``above`` or ``below``: the interval leaves out zero on that side; ``undecided``: it holds zero.
             metric: What is compared; the experiment's own where nothing is said.
+            than: What it is compared with of the other group, where that is another metric.
             of: Settings of two more groups, ``one/other``: the difference of both differences, an interaction.
             epoch: At the end of which epoch, from 0; the final figures where nothing is said.
 
         Raises:
             ClaimError: The interval says something else.
         """
-        claim = (one, other, f"{metric} {of} {epoch}")
+        claim = (one, other, f"{metric} {than} {of} {epoch}")
         if claim not in self.made:
             self.made.append(claim)
         name, left = self._values(one, metric, epoch)
-        _, right = self._values(other, metric, epoch)
+        _, right = self._values(other, than or metric, epoch)
         if of:
             (_, less), (_, more) = (self._values(group, metric, epoch) for group in of.split("/"))
             left = {seed: left[seed] - less[seed] for seed in left.keys() & less.keys()}
