@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
-from vision_baselines.comparison.grouping import settings_named
+from vision_baselines.comparison.grouping import latest_overrides, settings_named
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.record import RunRecord
 
 LEVEL = 0.05
@@ -247,7 +246,7 @@ def _run(record: RunRecord) -> dict[str, Any]:
     own = [text for text in record.overrides if not text.startswith(("experiment=", "+experiment=", "paths."))]
     sizes = record.parameters
     return {
-        "group": group_name(own),
+        "group": ", ".join(latest_overrides(own).values()) or "default",
         "seed": record.seed,
         "metrics": {key: round(value, _DIGITS) for key, value in record.metrics.items()},
         "epochs": [{key: round(value, _DIGITS) for key, value in row.metrics.items()} for row in record.history],
