@@ -96,8 +96,10 @@ def test_a_sweep_reads_after_a_job_what_that_job_left_and_in_the_end_everything(
     monkeypatch.setattr(SweepCallback, "current", callback)
     SweepCallback.update()
     walked = []
-    walk = os.walk
-    monkeypatch.setattr("vision_baselines.comparison.collection.os.walk", lambda top: walked.append(top) or walk(top))
+    scan = os.scandir
+    monkeypatch.setattr(
+        "vision_baselines.comparison.collection.os.scandir", lambda top: walked.append(top) or scan(top)
+    )
     for name in ("job7", "job8", "of somebody else"):
         full_record("cnn", 7, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / name)
 

@@ -12,7 +12,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +95,16 @@ def correct_table(row: GroupRow) -> NDArray[np.bool_] | None:
 
     None where there is no run, or one without predictions that can be read, or one that was tested on other images.
     """
-    found = usable_outcomes(row)
-    if not found or len(found) < len(row.counted) or len({outcome.images for outcome in found}) > 1:
+    return stacked([outcome_or_none(job) for job in row.counted])
+
+
+def stacked(outcomes: Sequence[Outcome | None]) -> NDArray[np.bool_] | None:
+    """What some runs got right on the same N test images, (S, N); None where one is missing, or is of other images."""
+    found = [outcome for outcome in outcomes if outcome is not None]
+    if not found or len(found) < len(outcomes) or len({outcome.images for outcome in found}) > 1:
         return None
-    return np.stack([outcome.correct for outcome in found])
+    bits = np.stack([outcome.bits for outcome in found])
+    return np.unpackbits(bits, axis=1, count=found[0].n_images).astype(np.bool_)
 
 
 def same_images(*rows: GroupRow) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 
@@ -16,11 +17,10 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
         return {}, []
     shared: dict[str, Any] = {}
     own: list[dict[str, Any]] = [{} for _ in items]
-    for key in dict.fromkeys(key for item in items for key in item):
+    for key in dict.fromkeys(chain.from_iterable(items)):
         values = [item.get(key) for item in items]
-        distinct: dict[int, Any] = {
-            id(value): value for value in values
-        }  # records of a cache share the sections that are alike
+        # records of a cache share the sections that are alike
+        distinct: dict[int, Any] = dict(zip(map(id, values), values, strict=True))
         if len(distinct) == 1 and values[0] not in (None, {}):
             shared[key] = values[0]
             continue

@@ -153,14 +153,14 @@ class RecordCache:
             ValueError: It is not a record, or of a schema newer than this version knows.
         """
         self.load()
-        path = folder / RECORD_FILE
-        found = path.stat()
+        found = os.stat(f"{folder}{os.sep}{RECORD_FILE}")  # noqa: PTH116  (of thousands: a path costs more than the look)
         signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         known = self._places.get(place)
         if known is not None and known[:2] == (signature, True) and (kept := self._records.get(known[2])) is not None:
             kept.__dict__.setdefault(_FOLDER, folder)
             return kept
         is_settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
+        path = folder / RECORD_FILE
         content = record_content(path)
         self.files_opened, self.bytes_read = self.files_opened + 1, self.bytes_read + len(content)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -263,7 +263,7 @@ class RecordCache:
         if line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
             return False
         try:
-            entry = from_json(line[9:-1], cache_strings="keys")
+            entry = from_json(line[9:-1])
             if "p" in entry:
                 self._parts[entry["p"]], key = entry["v"], f"p{entry['p']}"
             elif "f" in entry:
