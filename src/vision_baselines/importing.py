@@ -1,4 +1,4 @@
-"""Imports of what is made to stay, without the garbage collector's looks at it."""
+"""Imports, and whatever else is made to stay, without the garbage collector's looks at it."""
 
 from __future__ import annotations
 

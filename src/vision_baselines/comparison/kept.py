@@ -63,7 +63,7 @@ def kept(most: int = _MOST) -> Callable[[Callable[Given, Found]], Callable[Given
 
 
 def kept_with_record(read: Callable[[RunRecord], Found]) -> Callable[[RunRecord], Found]:
-    """A function of a record alone, which is asked once for each record of a cache; what it says lies with the record."""
+    """A function of a record alone is asked once for each record of a cache; what it says lies with the record."""
     name = f"_{read.__module__}.{read.__name__}"
 
     @wraps(read)

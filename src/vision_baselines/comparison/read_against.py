@@ -6,7 +6,6 @@ mean over a group's runs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -88,18 +87,18 @@ def _figures(
     matrices = [counts for counts, _ in tested]
     stacks = [np.stack(matrices)] if len({counts.shape for counts in matrices}) == 1 else matrices
 
-    def mean(of: Callable[[Counts], NDArray[np.float64]]) -> float:
-        return float(np.mean(np.hstack([of(stack) for stack in stacks])))
+    def each(of: Callable[[Counts], NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.hstack([of(stack) for stack in stacks])
 
-    errors = [calibration_error(found.reliability) for found in outcomes]
-    finite = [error for error in errors if math.isfinite(error)]
+    errors = calibration_error(np.stack([found.reliability for found in outcomes])) if outcomes else np.empty(0)
+    finite = errors[np.isfinite(errors)]
     of_classes = _recalls(tested)
     return ReadAgainst(
-        largest_class=mean(per_class.largest_class_share),
-        balanced_accuracy=mean(per_class.balanced_accuracy),
-        macro_f1=mean(per_class.macro_f1),
-        one_image=max(1 / float(counts.sum()) for counts in matrices),
-        calibration_error=float(np.mean(finite)) if finite else None,
+        largest_class=float(each(per_class.largest_class_share).mean()),
+        balanced_accuracy=float(each(per_class.balanced_accuracy).mean()),
+        macro_f1=float(each(per_class.macro_f1).mean()),
+        one_image=1 / float(each(lambda counts: counts.sum(axis=(-2, -1))).min()),
+        calibration_error=float(finite.mean()) if finite.size else None,
         lowest=min(of_classes, key=lambda found: found.recall),
     ), of_classes
 
@@ -115,8 +114,10 @@ def _tested(jobs: Sequence[Job]) -> list[tuple[Counts, list[str]]]:
 
 
 def _recalls(tested: list[tuple[Counts, list[str]]]) -> tuple[ClassRecall, ...]:
-    sizes, names = tested[0][0].sum(axis=1), tested[0][1]
-    same = [counts for counts, own in tested if own == names and np.array_equal(counts.sum(axis=1), sizes)]
+    first, names = tested[0]
+    sizes = first.sum(axis=1)
+    alike = np.stack([counts for counts, own in tested if counts.shape == first.shape and own == names])
+    same = alike[(alike.sum(axis=-1) == sizes).all(axis=-1)]
     there = np.flatnonzero(sizes).tolist()
     means = per_class.recalls(same).mean(axis=0)[there].tolist()
     return tuple(

@@ -34,7 +34,7 @@ from vision_baselines.report.against import (
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
-from vision_baselines.report.job_details import job_details, job_key, pictures_by_probe, SettingsOfJobs
+from vision_baselines.report.job_details import SettingsOfJobs, job_details, job_key, pictures_by_probe
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import SHOWN, color_rules, mark, places_of, short_names, signs

@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json
 from pydantic_core import __version__ as core_version
 
+from vision_baselines.importing import without_collector
 from vision_baselines.runs import fingerprint, migrations
 from vision_baselines.runs import record as record_module
 from vision_baselines.runs.record import (
@@ -138,11 +139,12 @@ class RecordCache:
         end = content.find(b"\n") + 1
         if content[:end] != _header():
             return
-        while (stop := content.find(b"\n", end) + 1) > end:
-            line = content[end:stop]
-            if not self._take(line):
-                break
-            end = stop
+        with without_collector():  # what is read stays
+            while (stop := content.find(b"\n", end) + 1) > end:
+                line = content[end:stop]
+                if not self._take(line):
+                    break
+                end = stop
         self._size = end
 
     def record(self, folder: Path, place: str) -> RunRecord:
