@@ -14,8 +14,9 @@ from tests.comparison.conftest import failed, full_record, record
 from vision_baselines.comparison.collection import Records, collect
 from vision_baselines.report.frames import csv, jobs_frame
 from vision_baselines.report.write import compare
+from vision_baselines.runs.kept_record import DEFERRED
 from vision_baselines.runs.record import RECORD_FILE
-from vision_baselines.runs.record_cache import CACHE_FILE, DEFERRED, RecordCache
+from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.sweep.callback import SweepCallback
 
 

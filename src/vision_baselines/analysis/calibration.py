@@ -8,7 +8,6 @@ Sources: Guo et al. 2017, arXiv:1706.04599, section 2; equally filled bins: Nguy
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np

@@ -20,7 +20,6 @@ from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.outcomes import faults, has_predictions, outcome_or_none, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
-from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 
 

@@ -13,8 +13,8 @@ from functools import lru_cache, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from vision_baselines.comparison.collection import Job
+from vision_baselines.runs.kept_record import KeptRecord
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.runs.record_cache import KeptRecord
 
 Given = ParamSpec("Given")
 Found = TypeVar("Found")

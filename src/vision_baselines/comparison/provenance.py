@@ -70,9 +70,7 @@ def runs_sha256(jobs: tuple[Job, ...]) -> str:
 def commands(jobs: Sequence[Job]) -> list[Variant]:
     """Commands as they would be typed in a shell, the most frequent first."""
     known = [job for job in jobs if job.record.command]
-    return _variants(
-        known, lambda record: record.command, lambda record: (("command", shlex.join(record.command)),)
-    )
+    return _variants(known, lambda record: record.command, lambda record: (("command", shlex.join(record.command)),))
 
 
 def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
