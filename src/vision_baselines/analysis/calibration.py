@@ -68,4 +68,6 @@ def calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     count, sure, right = np.moveaxis(bins, -2, 0)
     n = count.sum(axis=-1)
-    return np.divide(np.abs(right - sure).sum(axis=-1), n, out=np.full(n.shape, np.nan), where=n > 0)
+    errors: NDArray[np.float64] = np.full(n.shape, np.nan)
+    np.divide(np.abs(right - sure).sum(axis=-1), n, out=errors, where=n > 0)
+    return errors

@@ -50,7 +50,9 @@ def _right(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _shares(parts: NDArray[np.float64], wholes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Parts of wholes; NaN of nothing."""
-    return np.divide(parts, wholes, out=np.full(np.shape(wholes), np.nan), where=wholes > 0)
+    shares: NDArray[np.float64] = np.full(np.shape(wholes), np.nan)
+    np.divide(parts, wholes, out=shares, where=wholes > 0)
+    return shares
 
 
 def _mean_of_numbers(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -131,8 +131,8 @@ class Records:
             for folder in dict.fromkeys(path.absolute() for path in changed):
                 for place, top in enumerate(self.folders):
                     if folder.is_relative_to(top.absolute()):
-                        below = folder.relative_to(top.absolute())
-                        self._read(place, str(below) if below.parts else "", str(top.resolve()), again=True)
+                        inside = folder.relative_to(top.absolute())
+                        self._read(place, str(inside) if inside.parts else "", str(top.resolve()), again=True)
         found = [self._found[identity] for identity in sorted(self._found, key=_parts)]
         return Collection(
             tuple(one for one in found if isinstance(one, Job)),

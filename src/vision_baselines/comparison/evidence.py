@@ -27,7 +27,7 @@ from vision_baselines.analysis.two_way import OverImages, difference_interval, s
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.outcomes import Outcome, has_predictions, outcome_or_none, stacked
+from vision_baselines.comparison.outcomes import Outcome, correct_table, has_predictions, outcomes_of
 from vision_baselines.comparison.repetition import Repetition, repetition_of
 from vision_baselines.comparison.rows import GroupRow, draw_of, values_of
 
@@ -238,7 +238,7 @@ def _beside(
 def _answers(row: GroupRow, metric: Metric) -> tuple[tuple[Job, ...], tuple[Outcome | None, ...]]:
     """The runs that a group's mean of a metric is of, and what each of them got right."""
     counted = row.having(metric.name).counted
-    return counted, tuple(map(outcome_or_none, counted))
+    return counted, outcomes_of(counted)
 
 
 def _tables(
@@ -258,7 +258,7 @@ def _tables(
 @kept(most=2)  # a group, and the reference of all: they may take much memory
 def _lines(jobs: tuple[Job, ...], outcomes: tuple[Outcome | None, ...]) -> dict[Repetition, NDArray[np.float64]] | None:
     """The share of right answers to each test image by seed."""
-    correct = stacked(outcomes)
+    correct = correct_table(outcomes)
     if correct is None:
         return None
     return _means((repetition_of(job.record), line) for job, line in zip(jobs, correct.astype(np.float64), strict=True))
