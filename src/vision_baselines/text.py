@@ -35,7 +35,10 @@ def one_line(text: object, length: int = 0) -> str:
     >>> one_line("loss\n  is nan", length=8)
     'loss is…'
     """
-    line = " ".join(printable(str(text).replace("\r", "\n")).split())
+    if type(text) is str and " " not in text and text.isascii() and text.isprintable():  # a name or a setting
+        line = text
+    else:
+        line = " ".join(printable(str(text).replace("\r", "\n")).split())
     return line if not length or len(line) <= length else line[: length - 1].rstrip() + "…"
 
 

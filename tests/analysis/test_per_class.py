@@ -32,6 +32,16 @@ def test_recalls_and_f1_are_scikit_learns(case):
     assert largest_class_share(counts) == pytest.approx(np.bincount(true).max() / len(true))
 
 
+@pytest.mark.parametrize("empty", [None, (1, 2), (slice(None), 2)])
+def test_those_of_several_runs_are_those_of_each_bit_for_bit(empty):
+    counts = np.random.default_rng(5).integers(0, 40, (7, 10, 10)).astype(float)
+    if empty is not None:  # a class without an image, in one run or in all
+        counts[empty] = 0
+        counts[..., empty[1]][empty[0]] = 0
+    for of in (recalls, balanced_accuracy, macro_f1, largest_class_share):
+        assert np.array_equal(of(counts), [of(one) for one in counts], equal_nan=True)
+
+
 def test_without_an_image_there_is_no_figure():
     for of in (balanced_accuracy, macro_f1, largest_class_share):
         assert np.isnan(of(np.zeros((3, 3))))

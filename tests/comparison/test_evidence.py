@@ -166,9 +166,10 @@ def test_differences_along_a_setting_are_claims_of_the_page_too(record, tmp_path
 def test_other_images_are_spoken_of_by_the_runs_predictions(sweep):
     table = sweep(answers({"cnn": 0.9, "fc": 0.8}, seed=1))
     cnn, fc = row_of(table, "model=cnn"), row_of(table, "model=fc")
-    expected = difference_interval(correct_table(cnn), correct_table(fc), paired=True)
+    left, right = (correct_table(outcomes.outcomes_of(row.counted)) for row in (cnn, fc))
+    expected = difference_interval(left, right, paired=True)
 
-    assert cnn.over_images == share_interval(correct_table(cnn))
+    assert cnn.over_images == share_interval(left)
     assert cnn.evidence.over_images == expected
     assert cnn.evidence.images_p == max(expected.p_value, cnn.difference.p)
     assert on_other_images(cnn, table.metric) == "better"

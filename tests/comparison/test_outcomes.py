@@ -56,10 +56,14 @@ def rows(folder):
     return {row.label: row for row in tabulate(collect([folder])).rows}
 
 
+def table_of(*rows):
+    return outcomes.correct_table(outcomes.outcomes_of(job for row in rows for job in row.counted))
+
+
 def test_a_group_is_a_table_of_its_runs_and_the_images(sweep):
     found = {("cnn", seed): predictions(seed, n=21) for seed in (3, 0, 2)}
     row = rows(sweep(found))["model=cnn"]
-    table = outcomes.correct_table(row)
+    table = table_of(row)
     assert table.dtype == bool
     assert table.tolist() == [found["cnn", seed].correct.tolist() for seed in (0, 2, 3)]
 
@@ -77,18 +81,17 @@ def test_a_group_is_a_table_of_its_runs_and_the_images(sweep):
 )
 def test_there_is_no_table_where_a_run_has_none_or_answered_for_other_images(sweep, other):
     row = rows(sweep({("cnn", 0): predictions(0), ("cnn", 1): other}))["model=cnn"]
-    assert outcomes.correct_table(row) is None
-    assert not outcomes.same_images(row)
+    assert table_of(row) is None
     assert len(outcomes.usable_outcomes(row)) == (1 if other is None else 2)
 
 
 def test_groups_are_of_the_same_images_or_not(sweep):
     found = {(model, seed): predictions(seed) for model in ("cnn", "fc") for seed in (0, 1)}
     both = rows(sweep(found))
-    assert outcomes.same_images(*both.values())
+    assert table_of(*both.values()) is not None
     moved = rows(sweep({**found, ("fc", 1): predictions(1, ids=np.arange(40)[::-1])}, "moved"))
-    assert outcomes.same_images(moved["model=cnn"])
-    assert not outcomes.same_images(*moved.values())
+    assert table_of(moved["model=cnn"]) is not None
+    assert table_of(*moved.values()) is None
 
 
 @pytest.mark.parametrize("how", ["other", "cut", "missing"])
@@ -100,7 +103,7 @@ def test_predictions_that_were_changed_are_named_and_not_used(sweep, how):
     if how != "missing":
         path.write_bytes({"other": packed({"test": predictions(5)}), "cut": content[:50]}[how])
     table = tabulate(collect([folder]))
-    assert outcomes.correct_table(table.rows[0]) is None
+    assert table_of(table.rows[0]) is None
     [said] = [caveat for caveat in caveats(table) if "redictions" in caveat]
     assert said.startswith("Predictions of 1 run cannot be used: ")
     assert "model=cnn,seed=1" in said
@@ -110,14 +113,14 @@ def test_predictions_that_were_changed_are_named_and_not_used(sweep, how):
 def test_what_was_derived_is_read_from_the_cache_and_the_predictions_are_not(sweep, monkeypatch):
     folder = sweep({("cnn", seed): predictions(seed, n=13) for seed in (0, 1)})
     before = compare([folder], pictures=False)
-    tables = outcomes.correct_table(before.table.rows[0])
+    tables = table_of(before.table.rows[0])
     bins = [found.reliability.tolist() for found in outcomes.usable_outcomes(before.table.rows[0])]
     cache = folder / "comparison" / outcomes.CACHE_FILE
     content = cache.read_bytes()
     monkeypatch.setattr(outcomes, "_known", {})
     monkeypatch.setattr(outcomes, "read_predictions", lambda *rest: pytest.fail("read again"))
     again = compare([folder], pictures=False).table.rows[0]
-    assert np.array_equal(outcomes.correct_table(again), tables)
+    assert np.array_equal(table_of(again), tables)
     assert [found.reliability.tolist() for found in outcomes.usable_outcomes(again)] == bins
     assert cache.read_bytes() == content
     (cache.parent / WRITTEN_FILE).unlink()  # of an earlier version
@@ -144,7 +147,7 @@ def test_a_damaged_cache_is_passed_over_and_made_again(sweep, how, monkeypatch):
         cache.unlink()
     monkeypatch.setattr(outcomes, "_known", {})
     row = compare([folder], pictures=False).table.rows[0]
-    assert outcomes.correct_table(row).shape == (2, 40)
+    assert table_of(row).shape == (2, 40)
     assert cache.read_bytes() == content
 
 

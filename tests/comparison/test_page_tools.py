@@ -15,7 +15,7 @@ from vision_baselines.comparison.table import tabulate
 from vision_baselines.plots import style
 from vision_baselines.plots.interval_rows import accuracy_chart, difference_chart
 from vision_baselines.report.dots import dots_chart, limits, ticks
-from vision_baselines.report.job_details import job_details, shared_settings
+from vision_baselines.report.job_details import SettingsOfJobs, job_details
 from vision_baselines.report.marks import color_rules, short_names, signs
 from vision_baselines.report.page import page
 from vision_baselines.report.pictures import draw
@@ -155,7 +155,7 @@ def test_each_job_has_a_panel_with_what_sets_it_apart_and_a_link_to_it(record):
     html = page(table, None)
 
     assert [found.settings for found in job_details(rows, None).values()] == [{"seed": "0"}, {"seed": "1"}]
-    assert shared_settings(records) == {"data.size": "3", "trainer.x": "1"}
+    assert SettingsOfJobs.of(records).shared == {"data.size": "3", "trainer.x": "1"}
     for place in (0, 1):
         assert f'href="#job-{place}"' in html
         assert html.count(f'id="job-{place}"') == 1

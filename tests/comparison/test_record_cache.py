@@ -14,8 +14,9 @@ from tests.comparison.conftest import failed, full_record, record
 from vision_baselines.comparison.collection import Records, collect
 from vision_baselines.report.frames import csv, jobs_frame
 from vision_baselines.report.write import compare
+from vision_baselines.runs.kept_record import DEFERRED
 from vision_baselines.runs.record import RECORD_FILE
-from vision_baselines.runs.record_cache import CACHE_FILE, DEFERRED, RecordCache
+from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.sweep.callback import SweepCallback
 
 
@@ -96,8 +97,10 @@ def test_a_sweep_reads_after_a_job_what_that_job_left_and_in_the_end_everything(
     monkeypatch.setattr(SweepCallback, "current", callback)
     SweepCallback.update()
     walked = []
-    walk = os.walk
-    monkeypatch.setattr("vision_baselines.comparison.collection.os.walk", lambda top: walked.append(top) or walk(top))
+    scan = os.scandir
+    monkeypatch.setattr(
+        "vision_baselines.comparison.collection.os.scandir", lambda top: walked.append(top) or scan(top)
+    )
     for name in ("job7", "job8", "of somebody else"):
         full_record("cnn", 7, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / name)
 
@@ -192,7 +195,7 @@ def test_a_folder_that_cannot_be_written_is_compared_all_the_same(tmp_path, late
     def refuse(*_, **__):
         raise PermissionError(13, "read-only")
 
-    monkeypatch.setattr("vision_baselines.runs.record_cache.write_atomically", refuse)
+    monkeypatch.setattr("vision_baselines.runs.record_cache.staged", refuse)
     assert len(read(tmp_path)[0].jobs) == 3
     assert not (tmp_path / "comparison" / CACHE_FILE).exists()
 
@@ -270,3 +273,34 @@ def test_files_are_the_same_with_and_without_what_was_kept(tmp_path, later):
     anew = {name: (compare([tmp_path / "a"], pictures=False).out / name).read_bytes() for name in names}
     assert cold == warm == anew
     assert cold["jobs.csv"] == csv(jobs_frame(first.table))
+
+
+@pytest.mark.parametrize("loss", ["deleted", "of somebody else", "cut in a record"])
+def test_what_the_file_lost_is_read_again_and_the_rest_is_kept(tmp_path, later, monkeypatch, loss):
+    monkeypatch.setattr("vision_baselines.runs.record_cache._SLACK_BYTES", -(10**9))  # written anew each time
+    sweep(tmp_path, 5)
+    read(tmp_path)
+    records = Records([tmp_path])
+    records.collected()
+    path = tmp_path / "comparison" / CACHE_FILE
+    content = path.read_bytes()
+    if loss == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(b"records of somebody else\n" if loss == "of somebody else" else content[: len(content) // 2])
+    full_record("cnn", 7, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / "job7")
+    assert len(records.collected([tmp_path / "job7"]).jobs) == 6
+    records.save(0)
+    found, cache = read(tmp_path)
+    assert repr(plain(found)) == repr(plain(collect([tmp_path])))
+    assert cache.records_parsed <= 6
+    assert read(tmp_path)[1].records_parsed == 0
+
+
+def test_a_job_whose_record_is_as_it_was_is_the_same_object(tmp_path, later):
+    sweep(tmp_path, 4)
+    records = Records([tmp_path])
+    before = records.collected().jobs
+    full_record("fc", 9, {}, epochs=3, shift=0.0, sweep="demo").write(tmp_path / "job1")
+    after = records.collected().jobs
+    assert [one is other for one, other in zip(before, after, strict=True)] == [True, False, True, True]

@@ -8,7 +8,6 @@ Sources: Guo et al. 2017, arXiv:1706.04599, section 2; equally filled bins: Nguy
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
@@ -58,14 +57,17 @@ def equal_reliability(confidence: ArrayLike, correct: ArrayLike) -> NDArray[np.f
     return np.array([np.bincount(bins, values, minlength=BINS) for values in weights], dtype=np.float64)
 
 
-def calibration_error(bins: NDArray[np.float64]) -> float:
+def calibration_error(bins: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected calibration error: the mean over predictions of |share right - mean confidence| of their bin; 0 to 1.
 
     Args:
-        bins: (3, BINS), of `reliability`.
+        bins: (..., 3, BINS), of `reliability`, of one run or of several.
 
     Returns:
-        NaN where there is no prediction.
+        (...), NaN where there is no prediction.
     """
-    count, sure, right = bins
-    return float(np.abs(right - sure).sum() / count.sum()) if count.any() else math.nan
+    count, sure, right = np.moveaxis(bins, -2, 0)
+    n = count.sum(axis=-1)
+    errors: NDArray[np.float64] = np.full(n.shape, np.nan)
+    np.divide(np.abs(right - sure).sum(axis=-1), n, out=errors, where=n > 0)
+    return errors

@@ -45,4 +45,4 @@ def mean_by_part(values: Mapping[Key, float], part_of: Callable[[Key], Part]) ->
     parts: dict[Part, list[float]] = {}
     for key, value in values.items():
         parts.setdefault(part_of(key), []).append(value)
-    return {part: float(np.mean(found)) for part, found in parts.items()}
+    return {part: float(np.mean(found)) if len(found) > 1 else float(found[0]) for part, found in parts.items()}

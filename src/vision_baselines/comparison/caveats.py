@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.outcomes import faults, has_predictions, outcome_or_none, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
-from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
 
 
@@ -177,13 +178,13 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             missing = row.n_finished - (row.metrics[name].n if name in row.metrics else 0)
             if missing and (name == table.metric.name or name in row.metrics):
                 yield f"{row.label}: {plural(missing, 'finished job')} without a finite {name}."
-        for caveat, details in _said_of_runs(row).items():
+        for caveat, details in _said_of_runs(row.counted).items():
             told = listed(
                 [f"{text} ({plural(n, 'job')})" if len(details) > 1 else text for text, n in details.items()], 3
             )
             of = f"in {details.total()} of {plural(len(row.counted), 'job')}"
             yield f"{row.label}: {of}, {caveat}{f': {told}' if told else ''}."
-        if mixed := _mixed_settings(row):
+        if mixed := _mixed_settings(row.counted):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):
         yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
@@ -217,10 +218,11 @@ def _about_predictions(table: ComparisonTable) -> Iterator[str]:
         )
 
 
-def _said_of_runs(row: GroupRow) -> dict[str, Counter[str]]:
+@kept()
+def _said_of_runs(jobs: tuple[Job, ...]) -> dict[str, Counter[str]]:
     """The caveats of a group's runs, those that differ in their details only, which a colon precedes, as one."""
     found: dict[str, Counter[str]] = {}
-    for record, caveat in ((job.record, one_line(caveat)) for job in row.counted for caveat in job.record.caveats):
+    for record, caveat in ((job.record, one_line(caveat)) for job in jobs for caveat in job.record.caveats):
         said = caveat
         if record.headline_split == "val":  # what was measured is a fold of validation
             said = caveat.replace("test images", "validation images").replace("test prediction", "prediction")
@@ -263,8 +265,9 @@ def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
         yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
 
 
-def _mixed_settings(row: GroupRow) -> list[str]:
-    """Override keys that do not have one value in all counted jobs of a group."""
-    settings = [experiment_overrides(job.record) for job in row.counted]
+@kept()
+def _mixed_settings(jobs: tuple[Job, ...]) -> list[str]:
+    """Override keys that do not have one value in all of a group's counted jobs."""
+    settings = [experiment_overrides(job.record) for job in jobs]
     keys = sorted({key for overrides in settings for key in overrides})
     return [key for key in keys if len({overrides.get(key) for overrides in settings}) > 1]

@@ -40,7 +40,7 @@ def compared_images(record: RunRecord, metric: Metric) -> int:
 def balanced_accuracy(row: GroupRow) -> float | None:
     """The mean over a group's runs of the mean share of right answers of each class that occurs in the test split."""
     found = [counts for job in row.counted if np.any(counts := job.record.confusion or [])]
-    return fmean(per_class.balanced_accuracy(counts) for counts in found) if found else None
+    return fmean(float(per_class.balanced_accuracy(counts)) for counts in found) if found else None
 
 
 def is_guessing(row: GroupRow, accuracy: float) -> bool:

@@ -105,6 +105,7 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
+        self._known: dict[str, Job | Unreadable] = {}  # what was found the last time, while all is looked at
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -120,18 +121,18 @@ class Records:
         before = self.n_parsed
         if changed is None or not self._is_complete:
             require_records(self.folders)
-            self._found = {}
+            self._known, self._found = self._found, {}
             for place, top in enumerate(self.folders):
-                real = top.resolve()
-                for folder in _record_folders(top):
-                    self._read(place, folder, real)
-            self._is_complete = True
+                real = str(top.resolve())
+                for below in _record_folders(top):
+                    self._read(place, below, real)
+            self._known, self._is_complete = {}, True
         else:
             for folder in dict.fromkeys(path.absolute() for path in changed):
                 for place, top in enumerate(self.folders):
                     if folder.is_relative_to(top.absolute()):
-                        below = folder.relative_to(top.absolute())
-                        self._read(place, top / below, top.resolve(), again=True)
+                        inside = folder.relative_to(top.absolute())
+                        self._read(place, str(inside) if inside.parts else "", str(top.resolve()), again=True)
         found = [self._found[identity] for identity in sorted(self._found, key=_parts)]
         return Collection(
             tuple(one for one in found if isinstance(one, Job)),
@@ -160,16 +161,22 @@ class Records:
             if isinstance(one, Job) and (path := Path(identity)).is_relative_to(real):
                 yield path.relative_to(real).as_posix()
 
-    def _read(self, place: int, folder: Path, real: Path, *, again: bool = False) -> None:
+    def _read(self, place: int, below: str, real: str, *, again: bool = False) -> None:
+        """Read the record of the folder at the path `below` one of the folders, which is `real` without links.
+
+        A job whose record is the one that was there is the same object.
+        """
         top = self.folders[place]
-        below = folder.relative_to(top)
-        identity = str(real / below)
+        identity = os.path.join(real, below) if below else real  # noqa: PTH118  (of thousands, as above)
         if identity in self._found and not again:
             return
-        name = real.name if folder == top else f"{top.name}/{below.as_posix()}".lstrip("/")
+        folder, posix = (top / below, below.replace(os.sep, "/")) if below else (top, ".")
+        name = f"{top.name}/{posix}".lstrip("/") if below else Path(real).name
+        before = self._found.get(identity) or self._known.get(identity)
         try:
-            record = self.caches[place].record(folder, below.as_posix()) if self.caches else read_record(folder)
-            self._found[identity] = Job(folder, name, record)
+            record = self.caches[place].record(folder, posix) if self.caches else read_record(folder)
+            is_same = isinstance(before, Job) and before.record is record
+            self._found[identity] = before if is_same and before else Job(folder, name, record)
         except FileNotFoundError:
             self._found.pop(identity, None)
             if not again:
@@ -183,8 +190,21 @@ def _parts(identity: str) -> list[str]:
     return identity.split(os.sep)  # noqa: PTH206
 
 
-def _record_folders(top: Path) -> Iterator[Path]:
-    for path, subfolders, files in os.walk(top):
-        subfolders[:] = sorted(name for name in subfolders if name != OUTPUT_FOLDER)
-        if RECORD_FILE in files:
-            yield Path(path)
+def _record_folders(top: Path) -> Iterator[str]:
+    """Folders with a record at or below `top`, by path below it, in the order of their names; links are not followed.
+
+    As `os.walk` finds them, without the list of every file of each: there may be thousands.
+    """
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            with os.scandir(top / below) as found:
+                entries = list(found)
+        except OSError:
+            continue
+        if any(entry.name == RECORD_FILE and not entry.is_dir() for entry in entries):
+            yield below
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        start = f"{below}{os.sep}" if below else ""
+        waiting += [f"{start}{name}" for name in sorted(names, reverse=True) if name != OUTPUT_FOLDER]

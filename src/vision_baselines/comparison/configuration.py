@@ -12,8 +12,8 @@ from typing import Any
 
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import relevant
+from vision_baselines.runs.kept_record import KeptRecord
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.runs.record_cache import KeptRecord
 
 # Of sections that records of a cache share: the section itself, so that its identity stays its own, and its settings.
 _known_sections: dict[tuple[str, int], tuple[Any, Mapping[str, str]]] = {}

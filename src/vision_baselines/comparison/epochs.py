@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vision_baselines.analysis.statistics import Summary, summarize
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 
@@ -36,7 +38,7 @@ def epoch_table(rows: Sequence[GroupRow], metric: Metric) -> EpochTable | None:
     Runs of a group that stopped early are in the epochs that they had, and in the last one.
     """
     validation = Metric(metric.validation_name, metric.mode)
-    by_group = {row.label: _by_epoch(row, validation.name) for row in rows}
+    by_group = {row.label: _by_epoch(row.counted, validation.name) for row in rows}
     measured = {epoch for found in by_group.values() for epoch in found if isinstance(epoch, int)}
     if not measured:
         return None
@@ -52,9 +54,10 @@ def epoch_table(rows: Sequence[GroupRow], metric: Metric) -> EpochTable | None:
     )
 
 
-def _by_epoch(row: GroupRow, name: str) -> dict[int | str, list[float]]:
+@kept()
+def _by_epoch(jobs: tuple[Job, ...], name: str) -> dict[int | str, list[float]]:
     found: dict[int | str, list[float]] = {}
-    for job in row.counted:
+    for job in jobs:
         curve = dict(job.record.by_epoch(name))
         finite = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
         for epoch, value in finite.items():

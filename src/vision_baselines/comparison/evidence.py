@@ -8,9 +8,10 @@ each number means; formulas are in `analysis`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,14 @@ from vision_baselines.analysis.other_tests import mcnemar_p, pair_correlation, w
 from vision_baselines.analysis.power import detectable_difference, runs_needed
 from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference
 from vision_baselines.analysis.two_way import OverImages, difference_interval, share_interval
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.comparison.outcomes import correct_table, has_predictions, same_images
-from vision_baselines.comparison.repetition import Part, Repetition, repetition_of
-from vision_baselines.comparison.rows import GroupRow, draw_of
+from vision_baselines.comparison.outcomes import Outcome, correct_table, has_predictions, outcomes_of
+from vision_baselines.comparison.repetition import Repetition, repetition_of
+from vision_baselines.comparison.rows import GroupRow, draw_of, values_of
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,15 @@ class Evidence:
 
 def over_images(row: GroupRow, metric: Metric) -> OverImages | None:
     """A group's accuracy for other seeds and other test images; None below `MIN_PAIRS` seeds or without predictions."""
-    lines = _lines(row, metric)
+    return _over_images(*_answers(row, metric)) if metric.is_accuracy else None
+
+
+@kept()
+def _over_images(jobs: tuple[Job, ...], outcomes: tuple[Outcome | None, ...]) -> OverImages | None:
+    lines = _lines(jobs, outcomes)
     if lines is None:
         return None
-    of = draw_of(lines)
-    draws: dict[Repetition | Part, list[NDArray[np.float64]]] = {}
-    for key, line in lines.items():
-        draws.setdefault(of(key), []).append(line)
-    table = [np.mean(found, axis=0) for found in draws.values()]
+    table = list(_means(zip(map(draw_of(lines), lines), lines.values(), strict=True)).values())
     return share_interval(np.stack(table)) if len(table) >= MIN_PAIRS and table[0].size > 1 else None
 
 
@@ -113,8 +119,7 @@ def examined(
         beside: Claims of the page that are none of these comparisons, such as interactions.
         single_step: See `analysis.multiple.corrected`; intervals are then those that hold at once.
     """
-    lines = _LinesOfReferences(metric)
-    found = [_evidence(row, other, metric, margin, lines) for row, other in zip(rows, references, strict=True)]
+    found = [_evidence(row, other, metric, margin) for row, other in zip(rows, references, strict=True)]
     sides = _Sides()
     pairs = [sides.pair(row, other) for row, other in zip(rows, references, strict=True)]
     distinct = {pair: one for pair, one in zip(pairs, found, strict=True) if pair is not None and one}
@@ -169,78 +174,102 @@ class _Sides:
 
 
 def _evidence(
-    row: GroupRow, other: GroupRow | None, metric: Metric, margin: float | None, lines: _LinesOfReferences
+    row: GroupRow, other: GroupRow | None, metric: Metric, margin: float | None
 ) -> tuple[Evidence, PairedDifference] | None:
     difference = row.difference
     if other is None or difference is None:
         return None
-    mine, its = row.values(metric.name), other.values(metric.name)
+    sides = (*_answers(row, metric), *_answers(other, metric)) if metric.is_accuracy else ((), (), (), ())
+    evidence = _beside(row.counted, other.counted, difference, metric, margin, *sides)
+    if evidence.images_missing:
+        evidence = replace(evidence, images_missing=metric.is_accuracy and has_predictions(row, other))
+    return replace(evidence, reference=other.label), difference
+
+
+@kept()
+def _beside(
+    counted: tuple[Job, ...],
+    others: tuple[Job, ...],
+    difference: PairedDifference,
+    metric: Metric,
+    margin: float | None,
+    *answers: tuple[Any, ...],
+) -> Evidence:
+    """What stands beside a difference, of a reference without a name.
+
+    Args:
+        counted: The runs of one side.
+        others: Those of the other one.
+        difference: Of both.
+        metric: What is compared.
+        margin: See `examined`.
+        answers: Of each side as `_answers`, where the metric is a share of right answers.
+    """
+    mine, its = values_of(counted, metric.name), values_of(others, metric.name)
     seeds = [seed for seed in mine if seed in its]
     left, right = [mine[seed] for seed in seeds], [its[seed] for seed in seeds]
     sign = -1 if metric.lower_is_better else 1
-    tables = _tables(row, other, lines, seeds, seeds)
-    evidence = Evidence(other.label, margin=margin)
-    if tables is not None and row.n_finished == other.n_finished == 1:
+    tables = _tables(answers, seeds, seeds)
+    evidence = Evidence("", margin=margin)
+    if tables is not None and len(counted) == len(others) == 1:
         evidence = replace(evidence, mcnemar_p=mcnemar_p(tables[0][0] > 0.5, tables[1][0] > 0.5))
     if margin is not None and difference.is_tested:
         found = equivalence_p(difference.mean, difference.standard_error, difference.degrees, margin)
         evidence = replace(evidence, equivalence_p=found)
     if not difference.is_paired:
         left, right = list(mine.values()), list(its.values())
-        tables = _tables(row, other, lines, list(mine), list(its))
+        tables = _tables(answers, list(mine), list(its))
     elif len(seeds) < MIN_PAIRS or difference.over:  # what follows takes seeds, not folds
-        return evidence, difference
+        return evidence
     paired = difference.is_paired
     return replace(
         evidence,
         over_images=difference_interval(*tables, paired=paired) if tables is not None else None,
-        images_missing=tables is None and metric.is_accuracy and has_predictions(row, other),
+        images_missing=tables is None,
         correlation=pair_correlation(left, right) if paired else math.nan,
         welch_p=welch_difference(list(mine.values()), list(its.values())).p_value,
         effect=hedges_g(left, right),
         beats=outperformance([sign * x for x in left], [sign * x for x in right], paired=paired)
         if difference.is_tested
         else None,
-    ), difference
+    )
+
+
+def _answers(row: GroupRow, metric: Metric) -> tuple[tuple[Job, ...], tuple[Outcome | None, ...]]:
+    """The runs that a group's mean of a metric is of, and what each of them got right."""
+    counted = row.having(metric.name).counted
+    return counted, outcomes_of(counted)
 
 
 def _tables(
-    row: GroupRow, other: GroupRow, lines: _LinesOfReferences, mine: Sequence[Repetition], its: Sequence[Repetition]
+    answers: tuple[Any, ...], mine: Sequence[Repetition], its: Sequence[Repetition]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """What the runs of both sides got right on the same images, a line for each of the seeds."""
-    metric = lines.metric
-    if not mine or not metric.is_accuracy or not same_images(row.having(metric.name), other.having(metric.name)):
+    if not mine or not answers[0] or not answers[2]:
         return None
-    left, right = _lines(row, metric), lines.of(other)
+    if len({outcome and outcome.images for outcome in (*answers[1], *answers[3])}) > 1:
+        return None
+    left, right = _lines(*answers[:2]), _lines(*answers[2:])
     if left is None or right is None or left[mine[0]].size < 2:
         return None
     return np.stack([left[seed] for seed in mine]), np.stack([right[seed] for seed in its])
 
 
-class _LinesOfReferences:
-    """Those of a reference, once for all that is compared with it; of the last one, as they may take much memory."""
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        self._last: tuple[GroupRow, dict[Repetition, NDArray[np.float64]] | None] | None = None
-
-    def of(self, row: GroupRow) -> dict[Repetition, NDArray[np.float64]] | None:
-        """As `_lines`."""
-        if self._last is None or self._last[0] is not row:
-            self._last = (row, _lines(row, self.metric))
-        return self._last[1]
-
-
-def _lines(row: GroupRow, metric: Metric) -> dict[Repetition, NDArray[np.float64]] | None:
-    """The share of right answers to each test image by seed, of the runs that the mean is of."""
-    row = row.having(metric.name)
-    correct = correct_table(row) if metric.is_accuracy else None
+@kept(most=2)  # a group, and the reference of all: they may take much memory
+def _lines(jobs: tuple[Job, ...], outcomes: tuple[Outcome | None, ...]) -> dict[Repetition, NDArray[np.float64]] | None:
+    """The share of right answers to each test image by seed."""
+    correct = correct_table(outcomes)
     if correct is None:
         return None
-    lines: dict[Repetition, list[NDArray[np.bool_]]] = {}
-    for job, line in zip(row.counted, correct, strict=True):
-        lines.setdefault(repetition_of(job.record), []).append(line)
-    return {seed: np.mean(found, axis=0) for seed, found in lines.items()}
+    return _means((repetition_of(job.record), line) for job, line in zip(jobs, correct.astype(np.float64), strict=True))
+
+
+def _means(lines: Iterable[tuple[Key, NDArray[np.float64]]]) -> dict[Key, NDArray[np.float64]]:
+    """The mean line of each key."""
+    found: dict[Key, list[NDArray[np.float64]]] = {}
+    for key, line in lines:
+        found.setdefault(key, []).append(line)
+    return {key: np.mean(of, axis=0) if len(of) > 1 else of[0] for key, of in found.items()}
 
 
 def concluded(difference: PairedDifference, p_value: float, equal: float) -> PairedDifference:

@@ -55,9 +55,14 @@ def _latest(overrides: tuple[str, ...], without: str | None) -> dict[str, str]:
 
 def latest_overrides(overrides: Iterable[str], without: str | None = None) -> dict[str, str]:
     """The same of overrides that need not be recorded yet."""
-    latest = {key_of(override): one_line(override) for override in overrides}
+    latest = dict(map(_setting, overrides))
     left_out = (*AXES_OF_CHANCE, without)
     return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
+
+
+@lru_cache(maxsize=2**15)  # few overrides are of one job alone
+def _setting(override: str) -> tuple[str, str]:
+    return key_of(override), one_line(override)
 
 
 def group_jobs(

@@ -63,8 +63,9 @@ def tabulated(
 
 def recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
+    recorded = [job.record.config.get("comparison") or {} for job in collection.jobs]
     found = [
         {key: options[key] for key in _OPTIONS if options.get(key) is not None}
-        for options in (job.record.config.get("comparison") or {} for job in collection.jobs)
+        for options in dict(zip(map(id, recorded), recorded, strict=True)).values()  # each once
     ]
     return found[0] if found and all(options == found[0] for options in found) else {}

@@ -12,7 +12,7 @@ import io
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,11 +48,6 @@ class Outcome:
     n_images: int
     bits: NDArray[np.uint8]
     reliability: NDArray[np.float64]
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """(N,): whether each image was classified rightly."""
-        return np.unpackbits(self.bits, count=self.n_images).astype(np.bool_)
 
 
 # By the SHA-256 of predictions: their content decides what is derived, so an entry is right for good.
@@ -90,21 +85,21 @@ def usable_outcomes(row: GroupRow) -> list[Outcome]:
     return [found for job in row.counted if (found := outcome_or_none(job)) is not None]
 
 
-def correct_table(row: GroupRow) -> NDArray[np.bool_] | None:
-    """What the S counted runs of a group got right on the same N test images: (S, N), in the order of `row.counted`.
+def outcomes_of(jobs: Iterable[Job]) -> tuple[Outcome | None, ...]:
+    """What each of some runs got right."""
+    return tuple(map(outcome_or_none, jobs))
+
+
+def correct_table(outcomes: Sequence[Outcome | None]) -> NDArray[np.bool_] | None:
+    """What S runs got right on the same N test images: (S, N), in their order.
 
     None where there is no run, or one without predictions that can be read, or one that was tested on other images.
     """
-    found = usable_outcomes(row)
-    if not found or len(found) < len(row.counted) or len({outcome.images for outcome in found}) > 1:
+    found = [outcome for outcome in outcomes if outcome is not None]
+    if not found or len(found) < len(outcomes) or len({outcome.images for outcome in found}) > 1:
         return None
-    return np.stack([outcome.correct for outcome in found])
-
-
-def same_images(*rows: GroupRow) -> bool:
-    """Whether all counted runs of some groups have predictions that can be read, of the same images in one order."""
-    found = [outcome_or_none(job) for row in rows for job in row.counted]
-    return bool(found) and None not in found and len({outcome.images for outcome in found if outcome}) == 1
+    bits = np.stack([outcome.bits for outcome in found])
+    return np.unpackbits(bits, axis=1, count=found[0].n_images).astype(np.bool_)
 
 
 def has_predictions(*rows: GroupRow) -> bool:

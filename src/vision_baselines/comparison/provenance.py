@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.kept import kept
 from vision_baselines.runs.record import Environment, RunRecord
 
 _PER_PASS = "seeds per pass"
@@ -29,17 +30,20 @@ class Variant:
 
 def environments(jobs: Sequence[Job]) -> list[Variant]:
     """Versions, platform and device, the most frequent first."""
-    return _variants(jobs, lambda job: _environment_facts(job.record.environment))
+    return _variants(jobs, lambda record: record.environment, lambda record: _environment_facts(record.environment))
 
 
 def commits(jobs: Sequence[Job]) -> list[Variant]:
     """Git commits and whether files were changed, the most frequent first."""
-    return _variants(jobs, lambda job: (("git commit", _commit(job.record.environment)),))
+    return _variants(
+        jobs, lambda record: record.environment, lambda record: (("git commit", _commit(record.environment)),)
+    )
 
 
 def datasets(jobs: Sequence[Job]) -> list[Variant]:
     """What the jobs saw of their data, the most frequent first; jobs that ended before they knew it are left out."""
-    return _variants([job for job in jobs if job.record.data_sha256], lambda job: _data_facts(job.record))
+    known = [job for job in jobs if job.record.data_sha256]
+    return _variants(known, lambda record: record.data, _data_facts, lambda record: record.data_sha256)
 
 
 def test_sets(jobs: Sequence[Job]) -> list[Variant]:
@@ -49,11 +53,12 @@ def test_sets(jobs: Sequence[Job]) -> list[Variant]:
     """
     known = [job for job in jobs if job.record.data_sha256]
     if all(job.record.test_sha256 for job in known):
-        return _variants(known, lambda job: (("test SHA-256", job.record.test_sha256 or ""),))
-    return _variants(known, lambda job: (("data SHA-256", job.record.data_sha256 or ""),))
+        return _digests(known, "test SHA-256", lambda record: record.test_sha256)
+    return _digests(known, "data SHA-256", lambda record: record.data_sha256)
 
 
-def runs_sha256(jobs: Sequence[Job]) -> str:
+@kept()
+def runs_sha256(jobs: tuple[Job, ...]) -> str:
     """What a figure rests on: a digest of the runs, by config, seed, weights and test images."""
     runs = [
         f"{job.record.fingerprint} {job.record.seed} {job.record.weights_sha256} {job.record.test_sha256}"
@@ -65,7 +70,7 @@ def runs_sha256(jobs: Sequence[Job]) -> str:
 def commands(jobs: Sequence[Job]) -> list[Variant]:
     """Commands as they would be typed in a shell, the most frequent first."""
     known = [job for job in jobs if job.record.command]
-    return _variants(known, lambda job: (("command", shlex.join(job.record.command)),))
+    return _variants(known, lambda record: record.command, lambda record: (("command", shlex.join(record.command)),))
 
 
 def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
@@ -78,10 +83,33 @@ def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(found)) for name, found in values.items() if len(set(found)) > 1}
 
 
-def _variants(jobs: Sequence[Job], read: Callable[[Job], tuple[tuple[str, str], ...]]) -> list[Variant]:
-    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+def _variants(
+    jobs: Sequence[Job],
+    part: Callable[[RunRecord], object],
+    read: Callable[[RunRecord], tuple[tuple[str, str], ...]],
+    digest: Callable[[RunRecord], str | None] = lambda record: None,
+) -> list[Variant]:
+    """The variants of what `read` says, which follows from a part of a record and a digest.
+
+    Records of a cache share their parts, so that of many few are read.
+    """
+    alike: dict[tuple[int, str | None], list[Job]] = {}
     for job in jobs:
-        found.setdefault(read(job), []).append(job)
+        alike.setdefault((id(part(job.record)), digest(job.record)), []).append(job)
+    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    for members in alike.values():
+        found.setdefault(read(members[0].record), []).extend(members)
+    return _most_frequent(found)
+
+
+def _digests(jobs: Sequence[Job], name: str, read: Callable[[RunRecord], str | None]) -> list[Variant]:
+    found: dict[str, list[Job]] = {}
+    for job in jobs:
+        found.setdefault(read(job.record) or "", []).append(job)
+    return _most_frequent({((name, digest),): members for digest, members in found.items()})
+
+
+def _most_frequent(found: Mapping[tuple[tuple[str, str], ...], Sequence[Job]]) -> list[Variant]:
     variants = [Variant(facts, len(members), members[0].place) for facts, members in found.items()]
     return sorted(variants, key=lambda variant: -variant.n_jobs)
 

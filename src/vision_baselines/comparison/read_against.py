@@ -6,8 +6,7 @@ mean over a group's runs.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,9 @@ from scipy import special
 from vision_baselines.analysis import per_class
 from vision_baselines.analysis.calibration import calibration_error
 from vision_baselines.analysis.two_way import wilson_interval
-from vision_baselines.comparison.outcomes import usable_outcomes
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import kept
+from vision_baselines.comparison.outcomes import Outcome, usable_outcomes
 from vision_baselines.comparison.rows import GroupRow
 
 Counts = NDArray[np.float64]
@@ -62,29 +63,12 @@ class ReadAgainst:
 
 def read_against(row: GroupRow) -> ReadAgainst | None:
     """The figures of a group; None where no counted run has a confusion matrix."""
-    tested = _tested(row)
-    if not tested:
-        return None
-
-    def mean(of: Callable[[Counts], float]) -> float:
-        return float(np.mean([of(counts) for counts, _ in tested]))
-
-    errors = [calibration_error(found.reliability) for found in usable_outcomes(row)]
-    finite = [error for error in errors if math.isfinite(error)]
-    return ReadAgainst(
-        largest_class=mean(per_class.largest_class_share),
-        balanced_accuracy=mean(per_class.balanced_accuracy),
-        macro_f1=mean(per_class.macro_f1),
-        one_image=max(1 / float(counts.sum()) for counts, _ in tested),
-        calibration_error=float(np.mean(finite)) if finite else None,
-        lowest=min(_recalls(tested), key=lambda found: found.recall),
-    )
+    return _figures(row.counted, tuple(usable_outcomes(row)))[0]
 
 
 def class_recalls(row: GroupRow) -> list[ClassRecall]:
     """Every class that occurs in the test split of the first counted run; runs of another test split are left out."""
-    tested = _tested(row)
-    return _recalls(tested) if tested else []
+    return list(_figures(row.counted, tuple(usable_outcomes(row)))[1])
 
 
 def reliability_bins(row: GroupRow) -> NDArray[np.float64] | None:
@@ -93,22 +77,50 @@ def reliability_bins(row: GroupRow) -> NDArray[np.float64] | None:
     return np.sum(found, axis=0) if found else None
 
 
-def _tested(row: GroupRow) -> list[tuple[Counts, list[str]]]:
-    """Confusion matrix and names of the classes of each counted run that was tested on an image."""
+@kept()
+def _figures(
+    jobs: tuple[Job, ...], outcomes: tuple[Outcome, ...]
+) -> tuple[ReadAgainst | None, tuple[ClassRecall, ...]]:
+    tested = _tested(jobs)
+    if not tested:
+        return None, ()
+    matrices = [counts for counts, _ in tested]
+    stacks = [np.stack(matrices)] if len({counts.shape for counts in matrices}) == 1 else matrices
+
+    def each(of: Callable[[Counts], NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.hstack([of(stack) for stack in stacks])
+
+    errors = calibration_error(np.stack([found.reliability for found in outcomes])) if outcomes else np.empty(0)
+    finite = errors[np.isfinite(errors)]
+    of_classes = _recalls(tested)
+    return ReadAgainst(
+        largest_class=float(each(per_class.largest_class_share).mean()),
+        balanced_accuracy=float(each(per_class.balanced_accuracy).mean()),
+        macro_f1=float(each(per_class.macro_f1).mean()),
+        one_image=1 / float(each(lambda counts: counts.sum(axis=(-2, -1))).min()),
+        calibration_error=float(finite.mean()) if finite.size else None,
+        lowest=min(of_classes, key=lambda found: found.recall),
+    ), of_classes
+
+
+def _tested(jobs: Sequence[Job]) -> list[tuple[Counts, list[str]]]:
+    """Confusion matrix and names of the classes of each run that was tested on an image."""
     found = [
-        (np.array(job.record.confusion, dtype=np.float64), job.record.class_names or [])
-        for job in row.counted
-        if job.record.confusion
+        (np.array(confusion, dtype=np.float64), job.record.class_names or [])
+        for job in jobs
+        if (confusion := job.record.confusion)
     ]
     return [(counts, names) for counts, names in found if counts.any()]
 
 
-def _recalls(tested: list[tuple[Counts, list[str]]]) -> list[ClassRecall]:
-    sizes, names = tested[0][0].sum(axis=1), tested[0][1]
-    same = [counts for counts, own in tested if own == names and np.array_equal(counts.sum(axis=1), sizes)]
+def _recalls(tested: list[tuple[Counts, list[str]]]) -> tuple[ClassRecall, ...]:
+    first, names = tested[0]
+    sizes = first.sum(axis=1)
+    alike = np.stack([counts for counts, own in tested if counts.shape == first.shape and own == names])
+    same = alike[(alike.sum(axis=-1) == sizes).all(axis=-1)]
     there = np.flatnonzero(sizes).tolist()
-    means = np.mean([per_class.recalls(counts)[there] for counts in same], axis=0).tolist()
-    return [
+    means = per_class.recalls(same).mean(axis=0)[there].tolist()
+    return tuple(
         ClassRecall(
             names[label] if label < len(names) else str(label),
             int(sizes[label]),
@@ -116,4 +128,4 @@ def _recalls(tested: list[tuple[Counts, list[str]]]) -> list[ClassRecall]:
             *wilson_interval(recall, float(sizes[label]), _Z),
         )
         for label, recall in zip(there, means, strict=True)
-    ]
+    )

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import plural
+from vision_baselines.comparison.kept import kept_with_record
 from vision_baselines.comparison.provenance import Variant, test_sets
 from vision_baselines.runs.record import RunRecord
-from vision_baselines.runs.record_cache import KeptRecord
-
-_KNOWN = "_repetition"
 
 
 class Part(NamedTuple):
@@ -34,17 +32,9 @@ class Repetition(NamedTuple):
     part: Part = Part()
 
 
+@kept_with_record  # a comparison asks dozens of times
 def repetition_of(record: RunRecord) -> Repetition:
     """The seed, split seed and fold of a run."""
-    if not isinstance(record, KeptRecord):
-        return _repetition(record)
-    known = record.__dict__.get(_KNOWN)  # a comparison asks dozens of times
-    if known is None:
-        known = record.__dict__[_KNOWN] = _repetition(record)
-    return cast(Repetition, known)
-
-
-def _repetition(record: RunRecord) -> Repetition:
     data = record.config.get("data")
     if not isinstance(data, Mapping):
         return Repetition(record.seed)
@@ -57,7 +47,10 @@ def resampling_ratio(records: Sequence[RunRecord], metric: str) -> float:
 
     Folds: 1 / (folds - 1). Without folds, those of a split that the split seed cuts from train.
     """
-    return fmean(_ratio(record, metric.partition("/")[0]) for record in records) if records else 0.0
+    split = metric.partition("/")[0]
+    parts = [(repetition_of(record).part, id(record.data), id(record.config.get("data"))) for record in records]
+    known = {part: _ratio(record, split) for part, record in dict(zip(parts, records, strict=True)).items()}
+    return fmean(map(known.__getitem__, parts)) if records else 0.0
 
 
 def _ratio(record: RunRecord, split: str) -> float:

@@ -21,6 +21,7 @@ from vision_baselines.analysis.statistics import MIN_PAIRS, PairedDifference, Su
 from vision_baselines.analysis.two_way import OverImages
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.grouping import Group
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.repetition import (
     Part,
@@ -95,7 +96,7 @@ class GroupRow:
 
     def values(self, metric: str) -> dict[Repetition, float]:
         """The metric by seed, split seed and fold; the mean where a group has several runs of one repetition."""
-        return _by_repetition(self.counted, metric)
+        return values_of(self.counted, metric)
 
     def having(self, metric: str) -> GroupRow:
         """The group with those counted runs only that its mean of a metric is of."""
@@ -110,9 +111,15 @@ class GroupRow:
 
 def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
     """A group's numbers: a summary of each metric over its jobs that count."""
+    return _row(group.label, group.jobs, tuple(metrics.items()))
+
+
+@kept()
+def _row(label: str, jobs: tuple[Job, ...], named: tuple[tuple[str, Metric], ...]) -> GroupRow:
+    metrics = dict(named)
     first: dict[tuple[str, int], Job] = {}
     repeated = []
-    whole = [job for job in group.jobs if job.record.finished and not job.record.partial]
+    whole = [job for job in jobs if job.record.finished and not job.record.partial]
     for job in whole:
         if first.setdefault((job.record.fingerprint, job.record.seed), job) is not job:
             repeated.append(job)
@@ -123,13 +130,13 @@ def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
         if finite := [value for value in values if math.isfinite(value)]:
             by_metric[name] = finite
     ratios = {name: resampling_ratio([job.record for job in counted], name) for name in by_metric}
-    seeds = {name: _by_repetition(counted, name) for name in by_metric}
+    seeds = {name: values_of(counted, name) for name in by_metric}
     return GroupRow(
-        label=group.label,
-        jobs=group.jobs,
+        label=label,
+        jobs=jobs,
         counted=counted,
         repeated=tuple(repeated),
-        partial=tuple(job for job in group.jobs if job.record.finished and job.record.partial),
+        partial=tuple(job for job in jobs if job.record.finished and job.record.partial),
         metrics={
             name: _bounded(_summary(values, seeds[name], ratios[name]), metrics[name])
             for name, values in by_metric.items()
@@ -139,13 +146,15 @@ def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:
     )
 
 
-def _by_repetition(jobs: Sequence[Job], metric: str) -> dict[Repetition, float]:
+@kept()
+def values_of(jobs: tuple[Job, ...], metric: str) -> dict[Repetition, float]:
+    """A metric of some runs by seed, split seed and fold; the mean where several are of one repetition."""
     found: dict[Repetition, list[float]] = {}
     for job in jobs:
         value = job.record.metrics.get(metric, math.nan)
         if math.isfinite(value):
             found.setdefault(repetition_of(job.record), []).append(value)
-    return {repetition: fmean(values) for repetition, values in found.items()}
+    return {repetition: fmean(values) if len(values) > 1 else values[0] for repetition, values in found.items()}
 
 
 def draw_of(repetitions: Iterable[Repetition]) -> Callable[[Repetition], Repetition | Part]:
@@ -189,12 +198,16 @@ def paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRo
     """
     if reference is None or row.label == reference.label:
         return row
-    both = (*row.counted, *reference.counted)
-    if metric.name.startswith("test/") and differing_test_sets(both):
-        return replace(row, is_tested_elsewhere=True)
-    return replace(
-        row, difference=difference_of(row.values(metric.name), reference.values(metric.name), both, metric.name)
-    )
+    difference = _paired(row.counted, reference.counted, metric.name)
+    return replace(row, difference=difference, is_tested_elsewhere=difference is None)
+
+
+@kept()
+def _paired(counted: tuple[Job, ...], others: tuple[Job, ...], metric: str) -> PairedDifference | None:
+    both = (*counted, *others)
+    if metric.startswith("test/") and differing_test_sets(both):
+        return None
+    return difference_of(values_of(counted, metric), values_of(others, metric), both, metric)
 
 
 def difference_of(

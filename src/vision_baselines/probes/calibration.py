@@ -72,8 +72,8 @@ class Calibration(Probe):
             sure, right = _confidence(test, by)
             bins[of] = reliability(sure, right)
             numbers |= {
-                f"ece{of}": calibration_error(bins[of]),
-                f"ece_adaptive{of}": calibration_error(equal_reliability(sure, right)),
+                f"ece{of}": float(calibration_error(bins[of])),
+                f"ece_adaptive{of}": float(calibration_error(equal_reliability(sure, right))),
                 f"nll{of}": nll(*test, by),
             }
             if (curve := _gap(bins[of])).x:

@@ -76,14 +76,16 @@ def _settings(table: ComparisonTable) -> Iterable[str]:
 
 def _fixed(jobs: Sequence[Job]) -> Iterable[str]:
     for key in _FIXED:
-        values = {id(value): value for job in jobs for value in [select(job.record.config, key, None)]}  # each once
-        found = list(dict.fromkeys(_plain(value) for value in values.values()))
+        name, _, below = key.partition(".")
+        sections = _each_once(job.record.config.get(name) for job in jobs)
+        values = [select(section, below, None) if below else section for section in sections]
+        found = list(dict.fromkeys(_plain(value) for value in _each_once(values)))
         if found and found != [""]:
             yield f"`{key}`: {escaped(listed(found, 4))}"
 
 
 def _data(jobs: Sequence[Job]) -> Iterable[str]:
-    names = dict.fromkeys(_source(job) for job in jobs)
+    names = dict.fromkeys(_source(data) for data in _each_once(job.record.config.get("data") for job in jobs))
     for name in names:
         yield f"{escaped(name)}: {KNOWN.get(name, UNKNOWN).cited}"
     for variant in datasets(jobs):
@@ -156,9 +158,14 @@ def _open() -> Iterable[str]:
     yield "compute that was spent before these runs"
 
 
-def _source(job: Job) -> str:
-    target = leaf(job.record.config, "data.source._target_")
+def _source(data: Any) -> str:
+    target = leaf({"data": data}, "data.source._target_")
     return one_line(target.rpartition(".")[2]) if isinstance(target, str) else "data without a named source"
+
+
+def _each_once(values: Iterable[Any]) -> list[Any]:
+    """Sections of configs, which records of a cache share."""
+    return list({id(value): value for value in values}.values())
 
 
 def _plain(value: Any) -> str:

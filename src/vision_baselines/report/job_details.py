@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -75,11 +76,15 @@ def job_key(place: int) -> str:
 
 
 def job_details(
-    rows: Sequence[JobRow], out: Path | None, only: Collection[Path] | None = None
+    rows: Sequence[JobRow],
+    out: Path | None,
+    only: Collection[Path] | None = None,
+    settings: SettingsOfJobs | None = None,
 ) -> dict[Path, JobDetails]:
     """The panel of each job, or of some, by its folder; without `out`, the page's folder, no file is linked."""
-    own: Sequence[Mapping[str, str]]
-    own = own_settings([row.job.record for row in rows]) if only is None else [{}] * len(rows)
+    own: Sequence[Mapping[str, str]] = [{}] * len(rows)
+    if only is None:
+        own = (settings or SettingsOfJobs.of([row.job.record for row in rows])).of_each(len(rows))
     return {
         row.job.folder: JobDetails(
             key=job_key(place),
@@ -117,44 +122,57 @@ def pictures_by_probe(
     return dict(sorted(found.items()))
 
 
-def own_settings(records: Sequence[RunRecord]) -> list[dict[str, str]]:
-    """The settings that not all `records` share, by dotted key, without copies, as ``data.seed`` is one of ``seed``."""
-    parts = factored([record.config for record in records])[1]
-    known: dict[tuple[str, int], Mapping[str, Any]] = {}  # of the distinct parts, which `parts` keeps alive
-    own = [
-        {name: found for key, part in of.items() for name, found in _relevant_once(key, part, known).items()}
-        for of in parts
-    ]
-    values: dict[str, list[Any]] = {
-        key: [of.get(key) for of in own] for key in dict.fromkeys(k for of in own for k in of)
+@dataclass(frozen=True)
+class SettingsOfJobs:
+    """The settings of some records by dotted key, as texts: what all have alike, and what each has of the rest."""
+
+    shared: Mapping[str, str]
+    own: Mapping[str, Sequence[str | None]]
+
+    @classmethod
+    def of(cls, records: Sequence[RunRecord]) -> SettingsOfJobs:
+        """Copies are left out of what is not alike, as ``data.seed`` is one of ``seed``."""
+        shared, parts = factored([record.config for record in records])
+        alike = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
+        columns = _columns(parts)
+        ends: dict[str, list[str]] = {}
+        for key in sorted(columns, key=lambda key: key.count(".")):
+            twins = ends.setdefault(key.rpartition(".")[2], [])
+            if not any(columns[twin] == columns[key] for twin in twins):
+                twins.append(key)
+        return cls(alike, {key: _texts(columns[key]) for key in sorted(chain.from_iterable(ends.values()))})
+
+    def first(self, key: str) -> int:
+        """The place of the first record that has a setting of its own."""
+        return next(place for place, text in enumerate(self.own[key]) if text is not None)
+
+    def of_each(self, n: int) -> list[dict[str, str]]:
+        """What each of `n` records has of its own."""
+        return [{key: text for key, of in self.own.items() if (text := of[place]) is not None} for place in range(n)]
+
+
+def _columns(parts: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The relevant settings of some parts of configs by dotted key, None where one has none; sections are shared."""
+    columns: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(chain.from_iterable(parts)):
+        sections = [part.get(key) for part in parts]
+        identities = list(map(id, sections))
+        distinct = dict(zip(identities, sections, strict=True))
+        found = {identity: relevant({key: section}) for identity, section in distinct.items()}
+        for name in dict.fromkeys(chain.from_iterable(found.values())):
+            values = {identity: settings.get(name) for identity, settings in found.items()}
+            columns[name] = [values[identity] for identity in identities]
+    return columns
+
+
+def _texts(values: Sequence[Any]) -> list[str | None]:
+    """Values as they are shown; None stays."""
+    distinct = dict(zip(map(id, values), values, strict=True))
+    texts = {
+        identity: None if value is None else one_line(leaf_text(value), _LONGEST_VALUE)
+        for identity, value in distinct.items()
     }
-    ends: dict[str, list[str]] = {}
-    for key in sorted(values, key=lambda key: key.count(".")):
-        twins = ends.setdefault(key.rpartition(".")[2], [])
-        if not any(values[twin] == values[key] for twin in twins):
-            twins.append(key)
-    kept = sorted(key for keys in ends.values() for key in keys)
-    texts: dict[str, str] = {}
-
-    def text(value: Any) -> str:
-        name = repr(value)
-        if name not in texts:
-            texts[name] = one_line(leaf_text(value), _LONGEST_VALUE)
-        return texts[name]
-
-    return [{key: text(of[key]) for key in kept if key in of} for of in own]
-
-
-def _relevant_once(key: str, part: Any, known: dict[tuple[str, int], Mapping[str, Any]]) -> Mapping[str, Any]:
-    if (name := (key, id(part))) not in known:
-        known[name] = relevant({key: part})
-    return known[name]
-
-
-def shared_settings(records: Sequence[RunRecord]) -> dict[str, str]:
-    """The settings that all `records` have alike, by dotted key."""
-    found = relevant(factored([record.config for record in records])[0])
-    return {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(found.items())}
+    return [texts[id(value)] for value in values]
 
 
 def facts_of(record: RunRecord) -> str:
@@ -180,30 +198,32 @@ def finite_metrics(record: RunRecord) -> list[tuple[str, float]]:
 
 def results_of(record: RunRecord) -> dict[str, str]:
     """What a run measured, by the titles of its metrics."""
-    return {Metric(name).title: Metric(name).written(value) for name, value in finite_metrics(record)}
+    found = [(Metric(name), value) for name, value in finite_metrics(record)]
+    return {metric.title: metric.written(value) for metric, value in found}
 
 
 def curve_of(record: RunRecord, most: int = _POINTS) -> JobCurve | None:
     """The metric that the run's best epoch was chosen by, at no more than so many epochs."""
     name = record.selection_metric
-    rows = [(epoch, value) for epoch, value in record.by_epoch(name) if math.isfinite(value)]
+    rows = [row for row in record.by_epoch(name) if math.isfinite(row[1])]
     if len(rows) < 2:
         return None
     metric = Metric(name, record.task.mode)
     n = min(len(rows), most)
-    kept = [rows[round(place * (len(rows) - 1) / (n - 1))] for place in range(n)]
-    values = [value for _, value in rows]
+    kept = rows if n == len(rows) else [rows[round(place * (len(rows) - 1) / (n - 1))] for place in range(n)]
+    epochs, values = zip(*rows, strict=True)
     low, span = min(values), max(values) - min(values) or 1.0
-    start, length = rows[0][0], rows[-1][0] - rows[0][0] or 1
+    start, length = epochs[0], epochs[-1] - epochs[0] or 1
     points = " ".join(
-        f"{_WIDTH * (epoch - start) / length:.0f},{_HEIGHT - 4 - (_HEIGHT - 8) * (value - low) / span:.1f}"
-        for epoch, value in kept
+        [
+            f"{_WIDTH * (epoch - start) / length:.0f},{_HEIGHT - 4 - (_HEIGHT - 8) * (value - low) / span:.1f}"
+            for epoch, value in kept
+        ]
     )
     best = metric.best(values)
-    at = next(epoch for epoch, value in rows if value == best)
     says = (
-        f"{metric.title} by epoch: {metric.written(values[0])} at {start}, best {metric.written(best)} at {at}, "
-        f"last {metric.written(values[-1])} at {rows[-1][0]}"
+        f"{metric.title} by epoch: {metric.written(values[0])} at {start}, best {metric.written(best)} at "
+        f"{epochs[values.index(best)]}, last {metric.written(values[-1])} at {epochs[-1]}"
     )
     return JobCurve(points, says)
 

@@ -11,7 +11,9 @@ import base64
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,11 +21,12 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from vision_baselines.comparison.formatting import printable
+from vision_baselines.comparison.kept import kept_with_record
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import Column
-from vision_baselines.report.job_details import curve_of, facts_of, is_picture, own_settings, results_of
-from vision_baselines.report.tables import JobRow, failure_reason
-from vision_baselines.runs.record import RECORD_FILE
+from vision_baselines.report.job_details import SettingsOfJobs, curve_of, facts_of, is_picture, results_of
+from vision_baselines.report.tables import JobRow, failure_of
+from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
 ROWS_INLINE = 200
 """Rows of a table that are there without a script; of more, the first `ROWS_FIRST`."""
@@ -47,6 +50,7 @@ def packed_rows(rows: Iterable[str]) -> Markup:
 def packed_jobs(
     columns: Sequence[Column[JobRow]],
     rows: Sequence[JobRow],
+    settings: SettingsOfJobs,
     cells: Cells,
     narrow: Sequence[str],
     out: Path | None,
@@ -56,30 +60,50 @@ def packed_jobs(
     Args:
         columns: Of the table, "job" first.
         rows: A job each.
+        settings: Of these jobs.
         cells: Writes the signs of groups.
         narrow: Columns of a narrow window.
         out: Folder of the page; None for no links.
     """
     records = [row.job.record for row in rows]
     groups = list(dict.fromkeys(row.group for row in rows))
-    curves = [curve_of(record, _POINTS) for record in records]
+    names, facts, reasons, points, says = map(_coded, zip(*map(_said, records), strict=True))
     content = {
         "columns": [_column(column, rows, narrow) for column in columns],
         "groups": [[cells.places.get(label), str(cells.group(label, "")), str(cells.group(label))] for label in groups],
         "group": _indices(groups, rows),
-        "names": _coded([printable(record.name) for record in records]),
-        "facts": _coded([printable(facts_of(record)) for record in records]),
-        "reason": _coded([printable(failure_reason(row.job)) for row in rows]),
-        "settings": _table([{printable(k): printable(v) for k, v in own.items()} for own in own_settings(records)]),
-        "results": _table([results_of(record) for record in records]),
-        "curve": _coded([curve.points if curve else "" for curve in curves]),
-        "says": _coded([curve.says if curve else "" for curve in curves]),
-        "folder": _coded([_href(row.job.folder, out) for row in rows]),
-        "files": _coded(
-            [[quote(name, safe="/") for name in (RECORD_FILE, *filter(is_picture, r.files))] for r in records]
-        ),
+        "names": names,
+        "facts": facts,
+        "reason": reasons,
+        "settings": [[printable(key), _coded(settings.own[key])] for key in sorted(settings.own, key=settings.first)],
+        "results": _table([_results(record) for record in records]),
+        "curve": points,
+        "says": says,
+        "folder": _coded([_href(str(row.job.folder), str(out)) if out else "" for row in rows]),
+        "files": _coded(_files(records)),
     }
     return packed(json.dumps(content, separators=(",", ":")))
+
+
+@kept_with_record
+def _said(record: RunRecord) -> tuple[str, ...]:
+    """A run's name, how it went, why it failed, and its curve, as points and in words."""
+    curve = curve_of(record, _POINTS)
+    told = (printable(record.name), printable(facts_of(record)), printable(failure_of(record)))
+    return (*told, curve.points if curve else "", curve.says if curve else "")
+
+
+_results = kept_with_record(results_of)
+
+
+def _files(records: Sequence[RunRecord]) -> list[tuple[str, ...]]:
+    """The files that each panel links to; records of a cache share what is alike."""
+    distinct = {id(record.files): record.files for record in records}
+    links = {
+        identity: tuple(quote(name, safe="/") for name in (RECORD_FILE, *filter(is_picture, files)))
+        for identity, files in distinct.items()
+    }
+    return [links[id(record.files)] for record in records]
 
 
 def _indices(groups: Sequence[str], rows: Sequence[JobRow]) -> list[int]:
@@ -102,8 +126,7 @@ def _column(column: Column[JobRow], rows: Sequence[JobRow], narrow: Sequence[str
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[list[Any]]:
     """Name and values, None where a row has none, of each key in order."""
-    keys = dict.fromkeys(key for row in rows for key in row)
-    return [[key, _coded([row.get(key) for row in rows])] for key in keys]
+    return [[key, _coded([row.get(key) for row in rows])] for key in dict.fromkeys(chain.from_iterable(rows))]
 
 
 def _coded(values: Sequence[Any]) -> list[Any]:
@@ -112,23 +135,18 @@ def _coded(values: Sequence[Any]) -> list[Any]:
     >>> _coded(["a", "b", "a", "a", "a"]), _coded(["a", "b"])
     ([['a', 'b'], [0, 1, 0, 0, 0]], [['a', 'b']])
     """
-    key: Callable[[Any], Any] = json.dumps if values and isinstance(values[0], list) else lambda value: value
-    distinct: dict[Any, int] = {}
-    kept = []
-    for value in values:
-        if (name := key(value)) not in distinct:
-            distinct[name] = len(distinct)
-            kept.append(value)
-    if len(kept) * 2 > len(values):
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) * 2 > len(values):
         return [list(values)]
-    return [kept, [distinct[key(value)] for value in values]]
+    places = {value: place for place, value in enumerate(distinct)}
+    return [distinct, [places[value] for value in values]]
 
 
-def _href(folder: Path, out: Path | None) -> str:
-    if out is None:
-        return ""
+@lru_cache(maxsize=2**14)
+def _href(folder: str, out: str) -> str:
+    """Where a folder lies seen from that of the page."""
     try:
-        way = os.path.relpath(folder.absolute(), out.absolute())
+        way = os.path.relpath(folder, out)
     except ValueError:  # on another drive
         return ""
-    return quote(os.fsencode(Path(way).as_posix()), safe="/")
+    return quote(os.fsencode(way.replace(os.sep, "/")), safe="/")

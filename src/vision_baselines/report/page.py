@@ -34,7 +34,7 @@ from vision_baselines.report.against import (
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
-from vision_baselines.report.job_details import job_details, job_key, pictures_by_probe, shared_settings
+from vision_baselines.report.job_details import SettingsOfJobs, job_details, job_key, pictures_by_probe
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import SHOWN, color_rules, mark, places_of, short_names, signs
@@ -81,7 +81,8 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     is_large = len(of_jobs) > JOBS_INLINE
     probed = table.best_first()[: SHOWN if is_large else None]
     firsts = {job.folder for row in probed for job in row.counted[:1]}
-    details = job_details(of_jobs, out, only=firsts if is_large else None)
+    settings = SettingsOfJobs.of([row.job.record for row in of_jobs])
+    details = job_details(of_jobs, out, only=firsts if is_large else None, settings=settings)
     keys = {row.job.folder: job_key(place) for place, row in enumerate(of_jobs)}
     cells = Cells(table, names, places_of(table), _marks(table), line_marks, keys)
     columns_of_jobs = chosen(job_columns(table), JOB)
@@ -122,11 +123,11 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         pictures=pictures,
         jobs=(columns_of_jobs, of_jobs[:ROWS_FIRST] if is_large else of_jobs),
         n_jobs=len(of_jobs),
-        packed_jobs=packed_jobs(columns_of_jobs, of_jobs, cells, NARROW_JOB, out) if is_large else None,
+        packed_jobs=packed_jobs(columns_of_jobs, of_jobs, settings, cells, NARROW_JOB, out) if is_large else None,
         details={} if is_large else details,
         probes=pictures_by_probe(table, details),
         most_shown=SHOWN,
-        shared=shared_settings([row.job.record for row in of_jobs]),
+        shared=settings.shared,
         cells=cells,
         rows_inline=ROWS_INLINE,
         rows_first=ROWS_FIRST,

@@ -17,7 +17,7 @@ from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.against import READ_AGAINST
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import limits, ticks
-from vision_baselines.report.job_details import JobDetails, finite_metrics, job_details, shared_settings
+from vision_baselines.report.job_details import JobDetails, SettingsOfJobs, finite_metrics, job_details
 from vision_baselines.report.mistakes_page import mistakes_section
 from vision_baselines.report.tables import group_columns, job_rows
 from vision_baselines.report.templates import provenance, script, template
@@ -76,7 +76,7 @@ def run_page(job: Job, out: Path) -> str:
         confusion=confusion,
         mistakes=section.groups[0] if section is not None else None,
         classes=record.class_names or [str(place) for place in range(len(record.confusion or []))],
-        settings=shared_settings([record]),
+        settings=SettingsOfJobs.of([record]).shared,
         **script(),
         **provenance([job]),
     )

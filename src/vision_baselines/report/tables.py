@@ -17,6 +17,7 @@ from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.against import read_against_columns
 from vision_baselines.report.columns import Column, chosen, difference_columns, estimate_columns, plain_column
 from vision_baselines.report.sureness import image_columns, size_columns
+from vision_baselines.runs.record import RunRecord
 
 SeriesRow = tuple[float, GroupRow]
 RESULT = (
@@ -152,8 +153,8 @@ def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
 def job_rows(table: ComparisonTable) -> list[JobRow]:
     """Every readable job, in the order of groups and seeds."""
     rows = (*table.rows, *table.fresh)
-    counted = {job.folder for row in rows for job in row.counted}
-    grouped = [JobRow(row.label, job, job.folder in counted) for row in rows for job in row.jobs]
+    counted = {id(job) for row in rows for job in row.counted}
+    grouped = [JobRow(row.label, job, id(job) in counted) for row in rows for job in row.jobs]
     return [*grouped, *(JobRow(STALE, job, is_counted=False) for job in table.stale)]
 
 
@@ -205,8 +206,12 @@ def _at_epoch(epoch: int | str, row: EpochsRow) -> Summary | None:
 
 def failure_reason(job: Job) -> str:
     """Why a job failed; empty where it did not, or where that is not recorded."""
-    failure = job.record.failure
-    return f"{failure.kind}: {failure.message}" if failure else ""
+    return failure_of(job.record)
+
+
+def failure_of(record: RunRecord) -> str:
+    """The same of its record."""
+    return f"{record.failure.kind}: {record.failure.message}" if record.failure else ""
 
 
 def _metric_columns(table: ComparisonTable, name: str) -> list[Column[GroupRow]]:

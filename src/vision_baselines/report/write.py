@@ -17,6 +17,7 @@ from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.of_folders import recorded_options, tabulated
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.errors import StorageError
+from vision_baselines.importing import collector_waits
 from vision_baselines.report.result import PAGE_FILE, Comparison
 from vision_baselines.report.written import WRITTEN_FILE, note_written, read_written
 from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
@@ -96,7 +97,8 @@ def compare(
     }  # fmt: skip
     asked: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     try:
-        with exclusive(Path(out) if out is not None else own_folder, wait=True):
+        looks = nullcontext() if pictures else collector_waits()  # figures are freed by the collector alone
+        with exclusive(Path(out) if out is not None else own_folder, wait=True), looks:
             collection, caches = records.collected(changed), [folder / OUTPUT_FOLDER for folder in folders]
             if collection.n_parsed >= _MANY:
                 log.warning(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 
@@ -16,11 +18,9 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
         return {}, []
     shared: dict[str, Any] = {}
     own: list[dict[str, Any]] = [{} for _ in items]
-    for key in dict.fromkeys(key for item in items for key in item):
-        values = [item.get(key) for item in items]
-        distinct: dict[int, Any] = {
-            id(value): value for value in values
-        }  # records of a cache share the sections that are alike
+    for key, values in _columns(items):
+        # records of a cache share the sections that are alike
+        distinct: dict[int, Any] = dict(zip(map(id, values), values, strict=True))
         if len(distinct) == 1 and values[0] not in (None, {}):
             shared[key] = values[0]
             continue
@@ -44,6 +44,15 @@ def factored(items: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[d
             elif parts[place] or key not in shared:
                 own[place][key] = parts[place]
     return shared, own
+
+
+def _columns(items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Each key and its value in each item, None where it has none."""
+    keys = list(dict.fromkeys(chain.from_iterable(items)))
+    if len(keys) > 1 and all(len(item) == len(keys) for item in items):  # an item after the other: they lie apart
+        yield from zip(keys, zip(*map(itemgetter(*keys), items), strict=True), strict=True)
+    else:
+        yield from ((key, [item.get(key) for item in items]) for key in keys)
 
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

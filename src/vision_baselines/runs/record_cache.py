@@ -11,45 +11,37 @@ Another schema, or other code that reads records, has another first line, and th
 can do harm: lines are validated like records. It may be deleted at any time.
 
 Parts that many records share (the code's digests, sections of the config) are one object for all, and what only
-figures ask for (`DEFERRED`) stays compressed until it is asked for: 10,000 records take 100 MB instead of a gigabyte.
-Of that, what every comparison asks for (the selection metric by epoch, a small confusion matrix) lies at hand as well.
+figures ask for (`kept_record.DEFERRED`) stays compressed until it is asked for: 10,000 records take 100 MB instead of a
+gigabyte. The text of lines stays in the file alone.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import os
 import time
 import zlib
-from array import array
-from collections.abc import Callable, Iterable
-from functools import cache, lru_cache
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, from_json
 from pydantic_core import __version__ as core_version
 
-from vision_baselines.runs import fingerprint, migrations
+from vision_baselines.importing import collector_waits
+from vision_baselines.runs import fingerprint, kept_record, migrations
 from vision_baselines.runs import record as record_module
-from vision_baselines.runs.record import (
-    MOST_BYTES,
-    RECORD_FILE,
-    Curve,
-    EpochRow,
-    RunRecord,
-    parsed_record,
-    read_record,
-    record_content,
-)
-from vision_baselines.storage.atomic import write_atomically
+from vision_baselines.runs.kept_record import DEFERRED, KeptRecord, field
+from vision_baselines.runs.record import RECORD_FILE, RunRecord, parsed_record, record_content
+from vision_baselines.storage.atomic import staged
 from vision_baselines.storage.reading import read_regular
 
 CACHE_FILE: Final = ".records.cache"
-DEFERRED: Final = ("history", "curves", "confusion")
 _VERSION = 2
 _MOST_CACHE_BYTES = 2**32
 _MOST_AT_HAND = 1_000  # epochs, and characters of a confusion matrix: longer ones are unpacked when they are asked for
@@ -59,50 +51,6 @@ _SHARED = ("environment", "code", "data", "class_names", "task", "parameters", "
 _SETTLED_NS = 10 * 10**9
 
 Signature = tuple[int, int, int, int]
-
-
-class _Deferred(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    history: list[EpochRow]
-    curves: dict[str, Curve]
-    confusion: list[list[int]] | None
-
-
-class KeptRecord(RunRecord):
-    """A record whose `DEFERRED` fields are unpacked when they are asked for; it is read, never written."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            """A deferred field; anything else as ever."""
-            if name not in DEFERRED:
-                return super().__getattr__(name)
-            if name == "confusion" and (text := self.__dict__[_CONFUSION]) is not None:
-                return _field(name)(from_json(text))
-            try:
-                return getattr(_unpacked(self.__dict__[_PACKED]), name)
-            except (ValueError, zlib.error):  # nothing that this project wrote
-                return getattr(read_record(self.__dict__[_FOLDER]), name)
-
-    @property
-    def n_epochs(self) -> int:
-        """Number of epochs that were noted."""
-        return int(self.__dict__[_AT_HAND][0])
-
-    def by_epoch(self, metric: str) -> list[tuple[int, float]]:
-        """Epoch and value of a metric, where an epoch has it."""
-        if metric != self.selection_metric or (found := self.__dict__[_AT_HAND][1]) is None:
-            return super().by_epoch(metric)
-        return list(zip(*found, strict=True))
-
-    @property
-    def class_sizes(self) -> tuple[int, ...]:
-        """Number of test images of each class; empty where there is no confusion matrix."""
-        return cast(tuple[int, ...], self.__dict__[_AT_HAND][2])
-
-
-_PACKED, _FOLDER, _AT_HAND, _CONFUSION = "_packed", "_folder", "_at_hand", "_confusion"
 
 
 class RecordCache:
@@ -118,10 +66,10 @@ class RecordCache:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files_opened = self.bytes_read = self.records_parsed = 0
-        self._records: dict[str, RunRecord] = {}
+        self._records: dict[str, KeptRecord] = {}
         self._parts: dict[str, Any] = {}
         self._places: dict[str, tuple[Signature, bool, str]] = {}
-        self._lines: dict[str, bytes] = {}  # of each key, what the file has or will have
+        self._lengths: dict[str, int] = {}  # of the line of each key that the file has or will have
         self._new: list[bytes] = []
         self._size: int | None = None  # of what is believed in the file; None: it is to be written anew
         self._is_loaded = False
@@ -131,19 +79,22 @@ class RecordCache:
         if self._is_loaded:
             return
         self._is_loaded = True
+        with collector_waits():  # what is read stays
+            for line in self._written():
+                if not self._take(line):
+                    break
+                self._size = (self._size or 0) + len(line)
+
+    def _written(self) -> Iterator[bytes]:
+        """The lines of the file after the first, if that is of this version; the last may be torn."""
         try:
             content = read_regular(self.path, most_bytes=_MOST_CACHE_BYTES)
         except (OSError, ValueError):
             return
-        end = content.find(b"\n") + 1
-        if content[:end] != _header():
-            return
-        while (stop := content.find(b"\n", end) + 1) > end:
-            line = content[end:stop]
-            if not self._take(line):
-                break
-            end = stop
-        self._size = end
+        lines = io.BytesIO(content)
+        if lines.readline() == _header():
+            self._size = self._size or len(_header())
+            yield from lines
 
     def record(self, folder: Path, place: str) -> RunRecord:
         """The record in `folder`, which is called `place` here.
@@ -153,14 +104,14 @@ class RecordCache:
             ValueError: It is not a record, or of a schema newer than this version knows.
         """
         self.load()
-        path = folder / RECORD_FILE
-        found = path.stat()
+        found = os.stat(f"{folder}{os.sep}{RECORD_FILE}")  # noqa: PTH116  (of thousands: a path costs more than the look)
         signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         known = self._places.get(place)
         if known is not None and known[:2] == (signature, True) and (kept := self._records.get(known[2])) is not None:
-            kept.__dict__.setdefault(_FOLDER, folder)
+            kept.lies_in(folder)
             return kept
         is_settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS
+        path = folder / RECORD_FILE
         content = record_content(path)
         self.files_opened, self.bytes_read = self.files_opened + 1, self.bytes_read + len(content)
         sha256 = hashlib.sha256(content).hexdigest()
@@ -175,7 +126,7 @@ class RecordCache:
         if known != entry:
             self._write(f"f{place}", {"f": place, "s": signature, "ok": is_settled, "r": sha256})
             self._places[place] = entry
-        self._records[sha256].__dict__[_FOLDER] = folder
+        self._records[sha256].lies_in(folder)
         return self._records[sha256]
 
     def save(self, places: Iterable[str]) -> None:
@@ -190,15 +141,15 @@ class RecordCache:
         if self._size is not None and not self._new:
             return
         if self._size is None or not self._append():
-            self._forget(set(places))
-            content = _header() + b"".join(self._lines.values())
-            write_atomically(self.path, content)
-            self._size = len(content)
+            lines = [_header(), *self._still_there(set(places))]
+            with staged(self.path) as file:
+                file.writelines(lines)
+            self._size = sum(map(len, lines))
         self._new = []
 
     def _append(self) -> bool:
         """Append the new lines; whether the file was what was left there, and small enough to go on with."""
-        live = sum(len(self._lines[f"r{sha256}"]) for sha256 in {sha256 for *_, sha256 in self._places.values()})
+        live = sum(self._lengths[f"r{sha256}"] for sha256 in {sha256 for *_, sha256 in self._places.values()})
         new = b"".join(self._new)
         if self._size is None or self._size + len(new) > 2 * live + _SLACK_BYTES:
             return False
@@ -215,16 +166,31 @@ class RecordCache:
         self._size += len(new)
         return True
 
-    def _forget(self, places: set[str]) -> None:
-        """Drop folders that are gone, and records and parts that no folder has."""
-        self._places = {place: entry for place, entry in self._places.items() if place in places}
+    def _still_there(self, places: set[str]) -> Iterable[bytes]:
+        """The lines of what is there; folders that are gone are dropped, and records and parts that no folder has.
+
+        Lines that were read lie in the file alone. One that it lost since is of a record that will be read again.
+        """
+        lines: dict[str, bytes] = {}
+        for line in chain(self._written() if self._size is not None else (), self._new):
+            entry = _entry(line)
+            if (key := _key(entry)) in self._lengths and all(f"p{part}" in lines for part in _parts_of(entry)):
+                lines[key] = line
+        self._places = {
+            place: found
+            for place, found in self._places.items()
+            if place in places and {f"f{place}", f"r{found[2]}"} <= lines.keys()
+        }
         kept = {sha256 for *_, sha256 in self._places.values()}
         self._records = {sha256: record for sha256, record in self._records.items() if sha256 in kept}
-        keys = {f"f{place}" for place in self._places} | {f"r{sha256}" for sha256 in self._records}
-        lines = {key: line for key, line in self._lines.items() if key in keys}
-        used = {part for key in lines if key[0] == "r" for part in _parts_of(from_json(lines[key][9:]))}
-        parts = {key: line for key, line in self._lines.items() if key[0] == "p" and key[1:] in used}
-        self._lines = parts | dict(sorted(lines.items(), key=lambda item: item[0][0] == "f"))
+        used = {part for sha256 in kept for part in _parts_of(_entry(lines[f"r{sha256}"]))}
+        self._parts = {name: part for name, part in self._parts.items() if name.rpartition(" ")[2] in used}
+        keys = (
+            {f"p{part}" for part in used} | {f"r{sha256}" for sha256 in kept} | {f"f{place}" for place in self._places}
+        )
+        lines = {key: line for key, line in lines.items() if key in keys}
+        self._lengths = {key: len(line) for key, line in lines.items()}
+        return [lines[key] for key in sorted(lines, key=lambda key: "prf".index(key[0]))]
 
     def _add(self, sha256: str, record: RunRecord) -> None:
         plain = from_json(record.model_dump_json())
@@ -254,48 +220,37 @@ class RecordCache:
     def _write(self, key: str, entry: dict[str, Any]) -> bytes:
         text = json.dumps(entry, separators=(",", ":"), allow_nan=True).encode()
         line = b"%08x %s\n" % (zlib.crc32(text), text)
-        self._lines[key] = line
+        self._lengths[key] = len(line)
         self._new.append(line)
         return text
 
     def _take(self, line: bytes) -> bool:
         """Whether a line is whole, and is one of this version."""
-        if line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
-            return False
+        entry = _entry(line)
         try:
-            entry = from_json(line[9:-1], cache_strings="keys")
-            if "p" in entry:
-                self._parts[entry["p"]], key = entry["v"], f"p{entry['p']}"
-            elif "f" in entry:
+            key = _key(entry)
+            if key[0] == "p":
+                self._parts[entry["p"]] = entry["v"]
+            elif key[0] == "f":
                 size, mtime, ctime, inode = entry["s"]
                 self._places[entry["f"]] = ((size, mtime, ctime, inode), entry["ok"] is True, entry["r"])
-                key = f"f{entry['f']}"
             else:
-                self._records[entry["r"]], key = self._made(entry), f"r{entry['r']}"
+                self._records[entry["r"]] = self._made(entry)
+            self._lengths[key] = len(line)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return False
-        self._lines[key] = line
         return True
 
-    def _made(self, entry: dict[str, Any]) -> RunRecord:
+    def _made(self, entry: dict[str, Any]) -> KeptRecord:
         """The record of a line.
 
         Raises:
             ValueError: It is not one, or a part is missing.
         """
-        parts = {name: self._parts_as(name, entry["shared"][name]) for name in _SHARED}
-        own = KeptRecord.model_validate({**entry["own"], "config": {}, "environment": parts["environment"]})
-        values = own.__dict__
-        values |= parts
-        values["config"] = {key: self._parts[digest] for key, digest in entry["config"].items()}
-        for name in DEFERRED:
-            del values[name]
-        values[_PACKED] = base64.b64decode(entry["later"])
-        at_hand = entry["now"]
-        values[_CONFUSION] = at_hand["confusion"]
-        curve = None if at_hand["curve"] is None else (array("q", at_hand["curve"][0]), array("d", at_hand["curve"][1]))
-        values[_AT_HAND] = (at_hand["n"], curve, self._sizes(at_hand["sizes"]))
-        return own
+        shared = {name: self._parts_as(name, entry["shared"][name]) for name in _SHARED}
+        shared["config"] = {key: self._parts[digest] for key, digest in entry["config"].items()}
+        packed, now = base64.b64decode(entry["later"]), entry["now"]
+        return KeptRecord.of(entry["own"], shared, packed, now, self._sizes(now["sizes"]))
 
     def _sizes(self, digest: str) -> tuple[int, ...]:
         """The images of each class: one object for all that were tested on the same."""
@@ -309,30 +264,33 @@ class RecordCache:
         """A part as a field of a record: one object for all that share it."""
         key = f"{name} {digest}"
         if key not in self._parts:
-            self._parts[key] = _field(name)(self._parts[digest])
+            self._parts[key] = field(name)(self._parts[digest])
         return self._parts[key]
 
 
+def _entry(line: bytes) -> dict[str, Any]:
+    """What a line holds; nothing where it is torn."""
+    try:
+        found = from_json(line[9:-1]) if line[-1:] == b"\n" and line[:9] == b"%08x " % zlib.crc32(line[9:-1]) else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _key(entry: dict[str, Any]) -> str:
+    """What a line is found by: its kind, which is that of a part, a folder or a record, and its name."""
+    return next((f"{kind}{entry[kind]}" for kind in "pfr" if kind in entry), "-")
+
+
 def _parts_of(entry: dict[str, Any]) -> Iterable[str]:
-    return (*entry["shared"].values(), *entry["config"].values(), entry["now"]["sizes"])
-
-
-@cache
-def _field(name: str) -> Callable[[Any], Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(RunRecord.model_fields[name].rebuild_annotation())
-    return adapter.validate_python
-
-
-@lru_cache(maxsize=64)
-def _unpacked(packed: bytes) -> _Deferred:
-    unpacker = zlib.decompressobj()
-    return _Deferred.model_validate_json(unpacker.decompress(packed, MOST_BYTES))
+    """Digests of the parts that a record's line is made of; none of another one."""
+    return (*entry["shared"].values(), *entry["config"].values(), entry["now"]["sizes"]) if "own" in entry else ()
 
 
 @cache
 def _header() -> bytes:
     """The first line: a digest of what decides how a record is read."""
     digest = hashlib.sha256(f"{_VERSION} {core_version} {migrations.SCHEMA_VERSION}".encode())
-    for module in (__file__, record_module.__file__, migrations.__file__, fingerprint.__file__):
+    for module in (__file__, kept_record.__file__, record_module.__file__, migrations.__file__, fingerprint.__file__):
         digest.update(Path(str(module)).read_bytes())
     return b"records %s\n" % digest.hexdigest().encode()
