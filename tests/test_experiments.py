@@ -85,8 +85,11 @@ def test_a_receipt_has_every_run_of_its_experiment_and_names_no_path(experiment)
     found = read_receipt(path)
     assert found.sweep == experiment
     seeds = list(values(OverridesParser.create().parse_override(f"seed={sweeper_of(experiment)['params']['seed']}")))
-    jobs = {job_name([f"experiment={experiment}", *overrides]) for overrides in jobs_of(experiment)}
-    wanted = {job.replace("seed=0", f"seed={seed}") for job in jobs for seed in seeds}
+    wanted = {
+        job_name([f"experiment={experiment}", *(f"seed={seed}" if text == "seed=0" else text for text in overrides)])
+        for overrides in jobs_of(experiment)
+        for seed in seeds
+    }
     assert {record.name for record in found.records.values()} == wanted
     assert all(record.environment.git_dirty is False for record in found.records.values())
     assert not [value for _, value in walk(json.loads(path.read_text())) if str(value).startswith(("/", "~"))]
@@ -115,12 +118,15 @@ def sweeper_of(experiment):
 
 
 def jobs_of(experiment):
-    """The overrides of every job with seed 0: the grid of `params`, for each of `groups` where there are any."""
-    sweeper = sweeper_of(experiment)
+    """The overrides of every job with seed 0: the grid of `params`, for each of `groups`, and without each part."""
+    content = yaml.safe_load((CONF / "experiment" / f"{experiment}.yaml").read_text())
+    sweeper, parts = content["hydra"]["sweeper"], dict(content.get("ablate", {}))
+    left_out = [(), *([part] if isinstance(part, str) else part for part in parts.values() if part is not False)]
     grid = [f"{key}={values}" for key, values in {**sweeper["params"], "seed": "0"}.items()]
     for group in sweeper.get("groups", [[]]):
         parsed = OverridesParser.create().parse_overrides([*grid, *group])
-        yield from itertools.product(*([f"{axis.get_key_element()}={v}" for v in values(axis)] for axis in parsed))
+        axes = [[f"{axis.get_key_element()}={v}" for v in values(axis)] for axis in parsed]
+        yield from ((*job, *part) for part in left_out for job in itertools.product(*axes))
 
 
 def values(axis):
