@@ -57,7 +57,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sweep", action="store_true", help="the same as --part sweep")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--steps", type=positive, help="timed steps a round; by default about a second's worth")
     parser.add_argument("--batch-size", nargs="+", type=positive, help="by default 64; on cuda 64, 512 and 4096")
     parser.add_argument(
