@@ -210,8 +210,9 @@ for turn in range(6): compare([Path(sys.argv[1])], pictures=turn == 4)
     out = sweep / "comparison"
     assert len(pd.read_csv(out / "jobs.csv")) == 10
     assert (out / "comparison.html").read_text().endswith("</html>\n")
-    assert len(list(out.glob("events.*"))) == 1
-    assert [path.name for path in out.iterdir() if path.name.startswith(".")] == [".lock"]
+    assert sorted(path.suffix for path in out.glob("events.*")) == [".columns", ".comparison"]
+    # what comparisons keep, and nothing half-written
+    assert sorted(path.name for path in out.glob(".*")) == [".files.json", ".lock", ".records.cache"]
 
 
 @pytest.mark.slow

@@ -208,9 +208,12 @@ def test_without_a_mistake_it_says_so(sweep, mistakes, tmp_path):
 @pytest.mark.slow
 def test_the_picture_is_drawn_from_what_the_runs_kept(two, mistakes, tmp_path):
     code, out, err = mistakes(two, "--png", tmp_path / "new" / "a.png")
+    assert code == 5
+    assert "there is no folder" in err
+    code, out, err = mistakes(two, "--png", tmp_path / "a.png")
     assert (code, err) == (0, "")
     assert out.strip().endswith("a.png")
-    with Image.open(tmp_path / "new" / "a.png") as picture:
+    with Image.open(tmp_path / "a.png") as picture:
         assert picture.width > 900
 
 
