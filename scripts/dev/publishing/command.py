@@ -97,13 +97,10 @@ def _kept(name: str, out: Path) -> str:
     try:
         subprocess.run(command, cwd=ROOT, check=True)
         sha256 = read_receipt(receipt).sha256
-    except (subprocess.CalledProcessError, DataError) as error:
+        picture = keep_picture(name, out / name / "comparison", CURVES)
+    except (subprocess.CalledProcessError, DataError, OSError) as error:
         return str(error)
     RESULTS.mkdir(exist_ok=True)
-    try:
-        picture = keep_picture(name, out / name / "comparison", CURVES)
-    except OSError as error:
-        return str(error)
     content = kept(name, records, receipt_sha256=sha256, commit=str(commits.pop()), picture_sha256=picture)
     (RESULTS / f"{name}.json").write_text(compact(content))
     return ""

@@ -7,7 +7,7 @@ start; a comparison that is rebuilt after every job must rather list it as unrea
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,6 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
-        self._known: dict[str, Job | Unreadable] = {}  # what was found the last time, while all is looked at
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -121,18 +120,19 @@ class Records:
         before = self.n_parsed
         if changed is None or not self._is_complete:
             require_records(self.folders)
-            self._known, self._found = self._found, {}
+            known, self._found = self._found, {}
             for place, top in enumerate(self.folders):
                 real = str(top.resolve())
                 for below in _record_folders(top):
-                    self._read(place, below, real)
-            self._known, self._is_complete = {}, True
+                    self._read(place, below, real, known)
+            self._is_complete = True
         else:
             for folder in dict.fromkeys(path.absolute() for path in changed):
                 for place, top in enumerate(self.folders):
                     if folder.is_relative_to(top.absolute()):
                         inside = folder.relative_to(top.absolute())
-                        self._read(place, str(inside) if inside.parts else "", str(top.resolve()), again=True)
+                        below = str(inside) if inside.parts else ""
+                        self._read(place, below, str(top.resolve()), self._found, again=True)
         found = [self._found[identity] for identity in sorted(self._found, key=_parts)]
         return Collection(
             tuple(one for one in found if isinstance(one, Job)),
@@ -161,10 +161,12 @@ class Records:
             if isinstance(one, Job) and (path := Path(identity)).is_relative_to(real):
                 yield path.relative_to(real).as_posix()
 
-    def _read(self, place: int, below: str, real: str, *, again: bool = False) -> None:
+    def _read(
+        self, place: int, below: str, real: str, known: Mapping[str, Job | Unreadable], *, again: bool = False
+    ) -> None:
         """Read the record of the folder at the path `below` one of the folders, which is `real` without links.
 
-        A job whose record is the one that was there is the same object.
+        A job whose record is the one that is `known` of it is the same object.
         """
         top = self.folders[place]
         identity = os.path.join(real, below) if below else real  # noqa: PTH118  (of thousands, as above)
@@ -172,11 +174,12 @@ class Records:
             return
         folder, posix = (top / below, below.replace(os.sep, "/")) if below else (top, ".")
         name = f"{top.name}/{posix}".lstrip("/") if below else Path(real).name
-        before = self._found.get(identity) or self._known.get(identity)
+        before = known.get(identity)
         try:
             record = self.caches[place].record(folder, posix) if self.caches else read_record(folder)
-            is_same = isinstance(before, Job) and before.record is record
-            self._found[identity] = before if is_same and before else Job(folder, name, record)
+            if not isinstance(before, Job) or before.record is not record:
+                before = Job(folder, name, record)
+            self._found[identity] = before
         except FileNotFoundError:
             self._found.pop(identity, None)
             if not again:
