@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import random
 import re
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 
 import pytest
 from publishing.command import compact
 from publishing.page import CURVES, PAGE, RESULTS, rendered
 from publishing.pictures import SHOWN, keep_picture
-from publishing.results import ClaimError, Results, Run, read
+from publishing.results import ClaimError, Results, Run, _busy_s, _whole_points, read
 from scipy import stats
 
 from vision_baselines.analysis.statistics import paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
 from vision_baselines.evaluation.receipt import read_receipt
+from vision_baselines.runs.record import Curve
 from vision_baselines.tasks.names import ACCURACY
 
 KEPT = sorted(path.stem for path in RESULTS.glob("*.json"))
@@ -134,6 +137,35 @@ def test_a_group_that_is_none_or_several_is_named_with_those_there_are(group):
 def test_a_metric_that_was_not_measured_is_refused_with_those_that_were():
     with pytest.raises(ClaimError, match=f"has no test/nope; it has: {METRIC}"):
         results({"a=1": [0.5, 0.6]}).mean("a=1", "test/nope")
+
+
+def test_a_figure_may_be_of_a_point_of_a_curve():
+    made = results({"a=1": noisy(0.9, 1), "a=2": noisy(0.8, 2)}, claims=1)
+    for run in made.runs:
+        run.curves["depth/activation"] = {"0": 0.5, "5": run.value(METRIC) / 3}  # type: ignore[index]
+    assert made.bare("a=1", "depth/activation@0") == "0.5000 ± 0.0000"
+    mean = summarize([value / 3 for value in noisy(0.9, 1)]).mean
+    assert made.mean("a=1", "depth/activation@5").startswith(f"{mean:.4f}")
+    assert made.claim("a=1", "a=2", "above", "depth/activation@5").startswith("+0.03")
+    for missing in ("depth/activation@7", "depth/nope@0"):
+        with pytest.raises(ClaimError, match=r"it has: depth/activation@, "):
+            made.mean("a=1", missing)
+
+
+def test_time_between_two_commands_is_no_part_of_what_a_sweep_cost():
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    spans = [(0, 10), (5, 20), (6, 8), (100, 130), (110, None)]  # the last was killed
+    runs = [
+        SimpleNamespace(started_at=at + timedelta(seconds=a), ended_at=None if b is None else at + timedelta(seconds=b))
+        for a, b in spans
+    ]
+    random.Random(0).shuffle(runs)
+    assert _busy_s(runs) == 50
+
+
+def test_a_curve_is_kept_at_whole_numbers():
+    curve = Curve(x=[0.0, 0.5, 1.0, 12.0], y=[1.0, 2.0, 1 / 3, 4.0], x_label="", y_label="")
+    assert _whole_points(curve) == {"0": 1.0, "1": 0.333333, "12": 4.0}
 
 
 def test_what_is_kept_is_read_back(tmp_path):

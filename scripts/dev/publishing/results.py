@@ -18,7 +18,7 @@ from vision_baselines.analysis.statistics import PairedDifference, Summary, pair
 from vision_baselines.comparison.control import share_interval
 from vision_baselines.comparison.grouping import latest_overrides, settings_named
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.runs.record import RunRecord
+from vision_baselines.runs.record import Curve, RunRecord
 
 LEVEL = 0.05
 _DIGITS = 6
@@ -32,7 +32,10 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run: its group, its seed, and what came out; `epochs` has the metrics of each epoch by number."""
+    """One run: its group, its seed, and what came out.
+
+    `epochs` has the metrics of each epoch by number, `curves` what probes measured by layer, block or distance.
+    """
 
     group: str
     seed: int
@@ -42,6 +45,14 @@ class Run:
     flops: int | None
     receptive_field_px: int | None
     fit_s: float
+    curves: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def value(self, metric: str, epoch: int | None = None) -> float:
+        """The final figure, that at the end of an epoch, or that of a curve at a point: ``depth/activation@5``."""
+        name, _, point = metric.partition("@")
+        if point:
+            return self.curves[name][point]
+        return self.metrics[name] if epoch is None else self.epochs[epoch][name]
 
 
 @dataclass(eq=False)
@@ -87,7 +98,7 @@ class Results:
     def bare(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """The same without its unit, for a column that has it in its head."""
         of, found = self._summary(group, metric, epoch)
-        return f"{of.bare(found.mean)} ± {of.bare(found.std)}"
+        return of.mean_and_std(found.mean, found.std)
 
     def value(self, group: str, seed: int, metric: str = "") -> str:
         """The figure of one run, such as ``43.20 %``."""
@@ -182,11 +193,9 @@ class Results:
     def _values(self, group: str, metric: str = "", epoch: int | None = None) -> tuple[str, dict[int, float]]:
         name = metric or self.metric
         try:
-            return name, {
-                run.seed: run.metrics[name] if epoch is None else run.epochs[epoch][name] for run in self._of(group)
-            }
+            return name.partition("@")[0], {run.seed: run.value(name, epoch) for run in self._of(group)}
         except (KeyError, IndexError):
-            known = sorted({name for run in self._of(group) for name in run.metrics})
+            known = sorted({key for run in self._of(group) for key in (*run.metrics, *(f"{c}@" for c in run.curves))})
             raise ClaimError(f"{self.name}: {group} has no {name}; it has: {', '.join(known)}") from None
 
     def _summary(self, group: str, metric: str, epoch: int | None = None) -> tuple[Metric, Summary]:
@@ -214,7 +223,6 @@ def kept(
     """
     runs = list(records)
     first = min(runs, key=lambda record: record.started_at)
-    ended = max(record.ended_at or record.started_at for record in runs)
     data = first.data
     return {
         "experiment": name,
@@ -222,7 +230,7 @@ def kept(
         "commit": commit,
         "picture_sha256": picture_sha256,
         "cpu": first.environment.cpu,
-        "cost_s": round((ended - first.started_at).total_seconds()),
+        "cost_s": round(_busy_s(runs)),
         "metric": first.config["comparison"]["metric"] or first.headline_metric,
         "test_images": data.splits["test"].size if data is not None and "test" in data.splits else 0,
         "classes": data.num_classes if data is not None else 0,
@@ -254,7 +262,23 @@ def _run(record: RunRecord) -> dict[str, Any]:
         "flops": sizes.flops_per_image if sizes else None,
         "receptive_field_px": sizes.receptive_field_px if sizes else None,
         "fit_s": round(record.timings.fit_s, 1),
+        "curves": {name: found for name, curve in record.curves.items() if (found := _whole_points(curve))},
     }
+
+
+def _busy_s(runs: Iterable[RunRecord]) -> float:
+    """Seconds in which at least one of the runs ran: what lies between two commands of a sweep is left out."""
+    spans = sorted((run.started_at.timestamp(), (run.ended_at or run.started_at).timestamp()) for run in runs)
+    busy, until = 0.0, 0.0
+    for start, end in spans:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy
+
+
+def _whole_points(curve: Curve) -> dict[str, float]:
+    """Values of a curve at whole numbers: layers, blocks, distances in px; texts such as ``5``, as JSON has them."""
+    return {f"{x:.0f}": round(y, _DIGITS) for x, y in zip(curve.x, curve.y, strict=True) if x == int(x)}
 
 
 def _difference(name: str, found: PairedDifference) -> str:
