@@ -15,6 +15,7 @@ import pytest
 
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
+from vision_baselines.report.cells import breakable_head
 from vision_baselines.report.page import page
 from vision_baselines.report.write import compare, is_comparison_file
 from vision_baselines.report.written import read_written
@@ -126,6 +127,19 @@ def test_the_policy_allows_the_page_s_own_script_and_no_request(made):
     assert policy.startswith("default-src 'none';")
     assert re.findall(r"script-src ([^;]*)", policy) == [f"'sha256-{digest}'"]
     assert not re.findall(r"https?:|connect-src|font-src|frame-src|unsafe-eval|\*", policy)
+
+
+@pytest.mark.parametrize(
+    ("head", "lines"),
+    [
+        ("difference to model.downsample=none", ["difference to model.", "downsample=", "none"]),
+        ("vs optimizer.lr=0.001,model=cnn_gap", ["vs optimizer.", "lr=", "0.001,model=", "cnn_", "gap"]),
+        ("95% interval", ["95% interval"]),
+        ("<b>=", ["&lt;b&gt;=", ""]),
+    ],
+)
+def test_a_setting_in_a_head_may_be_broken_and_a_number_may_not(head, lines):
+    assert breakable_head(head).split("<wbr>") == lines
 
 
 def test_a_page_without_pictures_is_complete_but_for_them(tmp_path, full_sweep):

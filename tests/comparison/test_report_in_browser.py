@@ -289,6 +289,18 @@ def test_no_word_of_a_name_is_broken_and_names_stand_above_their_values_in_a_nar
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 700, 1280])
+@pytest.mark.parametrize("sweep", ["comparison", "wordy", "forty"])
+def test_nothing_stands_over_what_is_beside_it(opened, request, sweep, width):
+    page, _, _ = opened(request.getfixturevalue(sweep).page, viewport={"width": width, "height": 900})
+    wider = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText)"
+
+    assert page.locator("#results th:visible").evaluate_all(wider) == []
+    tools, results = page.locator("#tools").bounding_box(), page.locator("#results").bounding_box()
+    assert tools["y"] + tools["height"] <= results["y"]
+
+
+@pytest.mark.slow
 def test_on_paper_nothing_is_folded_away(opened, forty):
     page, _, _ = opened(forty.page)
     page.emulate_media(media="print")

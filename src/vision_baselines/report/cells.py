@@ -17,6 +17,7 @@ from vision_baselines.report.columns import Column
 from vision_baselines.report.marks import SHOWN, is_folded
 
 _LONG_PART, _VERY_LONG_PART = 14, 24
+_SEAM = re.compile(r"(?<=[_=])|(?<=\.)(?=[A-Za-z])")
 
 
 @dataclass
@@ -91,7 +92,12 @@ def breakable(label: str) -> Markup:
     return Markup("<wbr>").join(piece for part in parts for piece in _pieces(part))
 
 
+def breakable_head(head: str) -> Markup:
+    """A column's head that may be broken inside a setting that it names, as it is wider than the column's numbers."""
+    return Markup("<wbr>").join(_SEAM.split(printable(head)))
+
+
 def _pieces(part: str) -> list[str]:
     if len(part) > _VERY_LONG_PART:
-        return re.split(r"(?<=[_=])|(?<=\.)(?=[A-Za-z])", part)
+        return _SEAM.split(part)
     return re.split(r"(?<==)", part) if len(part) > _LONG_PART else [part]

@@ -22,7 +22,7 @@ from vision_baselines.comparison.formatting import capital, one_line, plural, pr
 from vision_baselines.comparison.mistake_lists import LABEL_ERRORS
 from vision_baselines.comparison.mistakes import short_name
 from vision_baselines.comparison.provenance import Variant, commands, commits, datasets, differing, environments
-from vision_baselines.report.cells import breakable
+from vision_baselines.report.cells import breakable, breakable_head
 from vision_baselines.report.marks import shape
 from vision_baselines.report.tables import failure_reason
 
@@ -65,7 +65,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         bytecode_cache=_Compiled() if not sys.dont_write_bytecode else None,
     )
-    for function in (plural, one_line, capital, breakable, png_source, described, image_name):
+    for function in (plural, one_line, capital, breakable, breakable_head, png_source, described, image_name):
         environment.filters[function.__name__] = function
     environment.globals |= {
         "failure_reason": failure_reason,
