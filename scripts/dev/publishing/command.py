@@ -12,30 +12,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from publishing.page import CURVES, PAGE, RESULTS, ROOT, rendered
+from publishing.page import CURVES, PAGE, RECEIPTS, RESULTS, ROOT, rendered, unfit
 from publishing.pictures import keep_picture
 from publishing.results import ClaimError, kept
 
-CONF = ROOT / "conf" / "experiment"
+# New files of these would be trained with; receipts are written by `keep`.
+SOURCES = ["src", "scripts", "conf", ":!conf/experiment/*.json"]
 EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run experiments, keep what came out, or make the page; exits with 1 where something is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["run", "keep", "page"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments; all of them")
-    parser.add_argument("--out", type=Path, default=ROOT / "outputs" / "published", help="where the runs lie")
-    parser.add_argument("--check", action="store_true", help="of the page: say where it would differ, write nothing")
-    parser.add_argument("--seconds", type=float, help="of run: begin no other experiment after so many")
+    verbs = parser.add_subparsers(dest="what", required=True)
+    for verb, said in (
+        ("run", "train what is missing of experiments, on a commit without changes"),
+        ("keep", "write receipt and figures of those that have finished"),
+    ):
+        own = verbs.add_parser(verb, help=said, description=said)
+        own.add_argument("names", nargs="*", metavar="NAME", help="experiments; all of them")
+        own.add_argument("--out", type=Path, default=ROOT / "outputs" / "published", help="where the runs lie")
+        if verb == "run":
+            own.add_argument("--seconds", type=_positive, help="begin no other experiment after so many")
+    page = verbs.add_parser("page", help="make docs/experiments.md of what was kept")
+    page.add_argument("--check", action="store_true", help="say where it would differ, write nothing")
     options = parser.parse_args(arguments)
     if options.what == "page":
         sys.exit(_page(options.check))
-    known = sorted(path.stem for path in CONF.glob("*.yaml"))
+    known = sorted(path.stem for path in RECEIPTS.glob("*.yaml"))
     if unknown := [name for name in options.names if name not in known]:
         sys.exit(f"there is no experiment {unknown[0]!r}; there are: {', '.join(known)}")
     names = options.names or known
-    sys.exit(_run(names, options.out, options.seconds) if options.what == "run" else _keep(names, options.out))
+    try:
+        sys.exit(_run(names, options.out, options.seconds) if options.what == "run" else _keep(names, options.out))
+    except KeyboardInterrupt:
+        print("ended by SIGINT; the same command goes on", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _positive(text: str) -> float:
+    if not (value := float(text)) > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
 
 
 def _page(check: bool) -> int:
@@ -43,6 +61,8 @@ def _page(check: bool) -> int:
         text, written = rendered(), PAGE.read_text() if PAGE.exists() else ""
     except ClaimError as error:
         sys.exit(str(error))
+    if wrong := list(unfit()):
+        sys.exit("\n".join([*wrong, "publish.py keep NAME writes receipt, figures and picture together"]))
     if check:
         lines = difflib.unified_diff(written.splitlines(), text.splitlines(), PAGE.name, "made", lineterm="")
         print("\n".join(lines) or f"{PAGE.name} is what its figures make")
@@ -56,16 +76,26 @@ def _run(names: Sequence[str], out: Path, seconds: float | None) -> int:
     began, failed = time.monotonic(), []
     for name in names:
         if seconds is not None and time.monotonic() - began > seconds:
-            print(f"{name} and what follows were not begun: {seconds:.0f} s are over")
-            break
-        _require_clean_commit()
+            print(f"{name} and what follows were not begun: {seconds:g} s are over")
+            return 1
+        _require_commit(out / name)
         command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={name}"]
-        ended = subprocess.run([*command, f"paths.output_dir={out}"], cwd=ROOT, check=False)
-        if ended.returncode == EXIT_INTERRUPTED:
+        ended = _ended([*command, f"paths.output_dir={out}"])
+        if ended == EXIT_INTERRUPTED:
             return EXIT_INTERRUPTED
-        failed += [name] * bool(ended.returncode)
+        failed += [name] * bool(ended)
     print(f"not finished: {', '.join(failed)}" if failed else "finished")
     return int(bool(failed))
+
+
+def _ended(command: Sequence[str]) -> int:
+    """The exit status of a command that answers Ctrl-C itself: it is waited for, and not killed while it saves."""
+    with subprocess.Popen(command, cwd=ROOT) as child:
+        while True:
+            try:
+                return child.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 def _keep(names: Sequence[str], out: Path) -> int:
@@ -83,16 +113,28 @@ def _kept(name: str, out: Path) -> str:
     from vision_baselines.errors import DataError
     from vision_baselines.evaluation.receipt import read_receipt
     from vision_baselines.runs.record import find_records
+    from vision_baselines.sweep.planned import planned_jobs
 
     if not (out / name).is_dir():
         return f"{out / name} does not exist"
-    records = [record for _, record in find_records([out / name])]
+    try:
+        found = list(find_records([out / name]))
+    except (OSError, ValueError) as error:
+        return str(error)
+    records = [record for _, record in found]
+    jobs, planned = {folder.name for folder, _ in found}, set(planned_jobs(out / name))
+    if missing := sorted(planned - jobs):
+        return (
+            f"{len(missing)} of {len(planned)} jobs have not begun, such as {missing[0]}; publish.py run {name} goes on"
+        )
+    if others := sorted(jobs - planned):
+        return f"{len(others)} of its runs are no jobs of the experiment as it was last run, such as {others[0]}"
     if unfinished := [record.name for record in records if not record.finished]:
         return f"not finished: {', '.join(unfinished)}"
     commits = {record.environment.git_commit for record in records}
-    if len(commits) != 1 or any(record.environment.git_dirty is not False for record in records):
-        return "its runs are of several commits, or of changed files; remove them and run it again"
-    receipt = CONF / f"{name}.json"
+    if len(commits) != 1 or None in commits or any(record.environment.git_dirty is not False for record in records):
+        return "its runs are of several commits, of none, or of changed files; remove them and run it again"
+    receipt = RECEIPTS / f"{name}.json"
     command = [sys.executable, "-m", "vision_baselines", "receipt", str(out / name), "--out", str(receipt)]
     try:
         subprocess.run(command, cwd=ROOT, check=True)
@@ -113,8 +155,29 @@ def compact(content: Mapping[str, Any]) -> str:
     return f"{head}[\n  {rows}\n ]\n}}\n"
 
 
-def _require_clean_commit() -> None:
-    """Refuse to train what no commit has."""
-    command = ["git", "status", "--porcelain", "--untracked-files=no"]
-    if changed := subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout:
+def _require_commit(runs: Path) -> None:
+    """Refuse to train what no commit has, or to add runs to those of another commit."""
+    changed = _git("status", "--porcelain", "--untracked-files=no") or "".join(
+        f"?? {name}\n" for name in _git("ls-files", "--others", "--exclude-standard", *SOURCES).splitlines()
+    )
+    if changed:
         sys.exit(f"what is published is of a commit; commit first:\n{changed.rstrip()}")
+    head = _git("rev-parse", "HEAD").strip()
+    of_others = {commit for commit in commits_of(runs) if commit != head}
+    if of_others:
+        sys.exit(f"{runs} has runs of another commit, {min(of_others)[:12]}: check that out, or remove them")
+
+
+def commits_of(runs: Path) -> set[str]:
+    """The commits that the runs in a folder were trained on; of one that cannot be read, none."""
+    found = set()
+    for path in sorted(runs.glob("*/run.json")):
+        try:
+            found.add(str(json.loads(path.read_text())["environment"]["git_commit"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+    return found
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -8,6 +8,8 @@ claim of an experiment has a t interval of the differences paired by seed, and a
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,6 +105,8 @@ class Results:
     def value(self, group: str, seed: int, metric: str = "") -> str:
         """The figure of one run, such as ``43.20 %``."""
         name, values = self._values(group, metric)
+        if seed not in values:
+            raise ClaimError(f"{self.name}: {group} has no seed {seed}; it has: {', '.join(map(str, sorted(values)))}")
         return f"{Metric(name).bare(values[seed])} {Metric(name).unit}".rstrip()
 
     def interval(self, group: str, metric: str = "") -> str:
@@ -172,6 +176,8 @@ class Results:
         name, left = self._values(one, metric, epoch)
         _, right = self._values(other, than or metric, epoch)
         if of:
+            if of.count("/") != 1:
+                raise ClaimError(f"{self.name}: of={of!r} is not two groups with a / between them")
             (_, less), (_, more) = (self._values(group, metric, epoch) for group in of.split("/"))
             left = {seed: left[seed] - less[seed] for seed in left.keys() & less.keys()}
             right = {seed: right[seed] - more[seed] for seed in right.keys() & more.keys()}
@@ -191,11 +197,14 @@ class Results:
         return [run for run in self.runs if run.group == labels[0]]
 
     def _values(self, group: str, metric: str = "", epoch: int | None = None) -> tuple[str, dict[int, float]]:
-        name = metric or self.metric
+        name, runs = metric or self.metric, self._of(group)
         try:
-            return name.partition("@")[0], {run.seed: run.value(name, epoch) for run in self._of(group)}
-        except (KeyError, IndexError):
-            known = sorted({key for run in self._of(group) for key in (*run.metrics, *(f"{c}@" for c in run.curves))})
+            return name.partition("@")[0], {run.seed: run.value(name, epoch) for run in runs}
+        except IndexError:
+            last = min(len(run.epochs) for run in runs) - 1
+            raise ClaimError(f"{self.name}: {group} has no epoch {epoch}; its last is {last}") from None
+        except KeyError:
+            known = sorted({key for run in runs for key in (*run.metrics, *(f"{c}@" for c in run.curves))})
             raise ClaimError(f"{self.name}: {group} has no {name}; it has: {', '.join(known)}") from None
 
     def _summary(self, group: str, metric: str, epoch: int | None = None) -> tuple[Metric, Summary]:
@@ -246,8 +255,19 @@ def read(path: Path) -> Results:
         ValueError: It is not what `kept` makes.
     """
     content = json.loads(path.read_text())
-    runs = tuple(Run(**run) for run in content.pop("runs"))
-    return Results(name=content.pop("experiment"), runs=runs, **content)
+    try:
+        runs = tuple(Run(**run) for run in content.pop("runs"))
+        found = Results(name=content.pop("experiment"), runs=runs, **content)
+        seen = Counter((run.group, run.seed) for run in runs)
+        values = [
+            value for run in runs for value in (*run.metrics.values(), *(v for e in run.epochs for v in e.values()))
+        ]
+        is_sound = max(seen.values()) == 1 and all(map(math.isfinite, values))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"it is not what is kept of an experiment: {error}") from error
+    if not is_sound:
+        raise ValueError("it has a run twice, or a figure that is no number")
+    return found
 
 
 def _run(record: RunRecord) -> dict[str, Any]:
