@@ -66,6 +66,8 @@ def _refusal(text: str) -> str:
     if found.is_sweep_override():
         return "a baseline's runs are not multiplied, so it takes one value"
     key = key_of(text)
+    if not key:
+        return "it has no key"
     if key in (*JUDGED, *TAKEN) or found.value() in _JUDGED_OPTIONS.get(key, ()):
         return ""
     for refused, reason in REFUSED.items():

@@ -87,7 +87,11 @@ def published_baseline(name: str) -> Baseline:
             expected: Any = expectation_of(list(read_receipt(beside).records.values()))
         else:
             expected = yaml.safe_load(path.read_text())["expected"]
-        return Baseline(name=name, **{**expected, "environment": Environment.model_validate(expected["environment"])})
+        expected["environment"] = Environment.model_validate(expected["environment"])
+        expected["groups"] = {
+            label: {key: float(value) for key, value in group.items()} for label, group in expected["groups"].items()
+        }
+        return Baseline(name=name, **{**expected, "cost_s": float(expected["cost_s"])})
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         where = beside if beside.is_file() else path
         said = f"{type(error).__name__}: {error}".partition("\n")[0]
