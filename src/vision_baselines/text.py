@@ -72,3 +72,14 @@ def listed(names: Sequence[str], limit: int = 6, between: str = ", ") -> str:
     """
     rest = len(names) - limit
     return between.join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """How long something takes, about.
+
+    >>> duration(42.4), duration(600), duration(90_000)
+    ('42 s', '10 min', '25 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

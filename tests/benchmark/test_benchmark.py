@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from benchmark.command import _options, main
+from benchmark.command import PARTS, PARTS_OF, _options, main
 from benchmark.loops import limit, tutorial
 from benchmark.measure import measure
 from benchmark.mnist import mnist
@@ -18,8 +18,9 @@ from benchmark.workload import MEAN, STD, made_up, plain_net
 from torch.nn import functional
 
 from benchmark import passes, startup, steps, sweeps
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.config.compose import composed
-from vision_baselines.errors import TrainingError
+from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.runs.record import Timings
 from vision_baselines.training import build
 
@@ -153,7 +154,21 @@ def test_the_command_prints_and_writes_the_ratios_of_the_medians_beside_them(tmp
         pytest.param(
             ["--device", "cuda"], 2, "--device is cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="")
         ),
+        *(
+            pytest.param(
+                ["--part", part, "--device", "cuda"],
+                2,
+                "--device",
+                marks=pytest.mark.skipif(torch.cuda.is_available(), reason=""),
+            )
+            for part in PARTS
+            if part != "airbench"
+        ),
         (["--device", "cuda", "--clock", "cpu"], 2, "cuda"),
+        (["--part", "startup", "--steps", "3", "--model", "cnn"], 2, "--part steps"),
+        (["--part", "startup", "--sweep"], 2, "--part sweep"),
+        (["--airbench", ".", "--threads", "1"], 2, "--threads does nothing for --part airbench"),
+        (["--part", "sweep", "--rounds", "3"], 2, "startup, steps, passes, airbench"),
     ],
 )
 def test_what_cannot_be_measured_or_written_is_refused_in_a_line_before_anything_is(
@@ -165,6 +180,41 @@ def test_what_cannot_be_measured_or_written_is_refused_in_a_line_before_anything
     said = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code == code, said
     assert named in said[-1]
+
+
+# A value of each option that is as good as another; where it is the default too, it was asked for all the same.
+VALUES = {
+    "sweep": [], "device": ["cpu"], "threads": ["1"], "rounds": ["3"], "steps": ["1"], "batch_size": ["8"],
+    "model": ["cnn", "fc"], "precision": ["32-true"], "against": ["limit"], "graphs": ["off"], "clock": ["wall"],
+    "template_seeds": ["1"], "airbench": ["."],
+}  # fmt: skip
+
+
+def test_every_option_says_which_parts_it_belongs_to(monkeypatch):
+    seen = []
+    parsed = Parser.parse_args
+    monkeypatch.setattr(Parser, "parse_args", lambda self, *words: seen.append(self) or parsed(self, *words))
+    _options([])
+    every = {action.dest for action in seen[0]._actions} - {"help", "json", "part"}
+    assert every == set(PARTS_OF) == set(VALUES)
+    assert {part for parts in PARTS_OF.values() for part in parts} == set(PARTS)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("name", VALUES)
+def test_an_option_is_taken_with_its_own_parts_alone(name, part):
+    words = ["--part", part, f"--{name.replace('_', '-')}", *VALUES[name]]
+    if part in PARTS_OF[name]:
+        assert _options(words).part == [part]
+        return
+    with pytest.raises(ConfigError, match=f"does nothing for --part {part}; it belongs to --part"):
+        _options(words)
+
+
+def test_what_is_not_given_has_its_default():
+    found = _options([])
+    assert (found.threads, found.rounds, found.model, found.clock, found.device) == (1, 3, ["cnn", "fc"], "wall", "cpu")
+    assert (found.sweep, found.template_seeds, found.steps) == (False, 1, None)
 
 
 @pytest.mark.slow

@@ -13,13 +13,13 @@ import pytest
 from publishing.command import compact
 from publishing.page import CURVES, PAGE, RESULTS, rendered
 from publishing.pictures import SHOWN, keep_picture
-from publishing.results import ClaimError, Results, Run, _busy_s, _whole_points, read
+from publishing.results import ClaimError, Results, Run, _whole_points, read
 from scipy import stats
 
 from vision_baselines.analysis.statistics import paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
 from vision_baselines.evaluation.receipt import read_receipt
-from vision_baselines.runs.record import Curve
+from vision_baselines.runs.record import Curve, busy_s
 from vision_baselines.tasks.names import ACCURACY
 
 KEPT = sorted(path.stem for path in RESULTS.glob("*.json"))
@@ -160,7 +160,7 @@ def test_time_between_two_commands_is_no_part_of_what_a_sweep_cost():
         for a, b in spans
     ]
     random.Random(0).shuffle(runs)
-    assert _busy_s(runs) == 50
+    assert busy_s(runs) == 50
 
 
 def test_a_curve_is_kept_at_whole_numbers():

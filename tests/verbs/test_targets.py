@@ -11,7 +11,9 @@ from tests.verbs.conftest import NEEDED
 
 from vision_baselines.cli import VERBS
 from vision_baselines.cli.arguments import file_path
+from vision_baselines.errors import StorageError
 from vision_baselines.runs.files import is_folder_of_a_run, is_of_a_run
+from vision_baselines.storage.atomic import why_unwritable
 
 # A file of every kind that a run leaves; the record lists the picture of a probe.
 FILES = (
@@ -99,6 +101,20 @@ def test_every_other_option_that_takes_a_path_only_reads_it(verb, call, parsers,
             code, _, _ = call(verb, [*words, f"{action.option_strings[0]}={run / name}"])
             assert code != 4, (action.dest, name)
             assert contents(run).items() >= before.items()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="a folder that root may write, and nobody can")
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"train"}))
+def test_a_folder_in_which_no_file_can_be_made_is_refused_before_anything_is_done(verb, parsers):
+    for output in parsers(verb).outputs:
+        if output.suffix is not None and not output.makes_folders:
+            with pytest.raises(StorageError, match=r"cannot be written: no .* '/proc'"):
+                output.check(Path(f"/proc/x{output.suffix or '.pt2'}"))
+
+
+def test_that_a_file_could_be_made_leaves_none(tmp_path):
+    assert why_unwritable(tmp_path) == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", FOLDERS)

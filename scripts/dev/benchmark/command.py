@@ -17,6 +17,7 @@ from benchmark import steps, surroundings
 from vision_baselines.cli.arguments import Parser, file_path, positive
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, text_apart
+from vision_baselines.errors import ConfigError
 
 # What can be measured: the module and function that measures it, prints its lines and returns it as plain data.
 PARTS = {
@@ -31,6 +32,22 @@ PARTS = {
     "airbench": ("benchmark.airbench", "measure_and_print", "CIFAR-10 beside airbench's own code: needs --airbench"),
 }
 BY_DEFAULT = ("startup", "steps", "sweep")
+# The parts that an option does something for; `--part` and `--json` are of the whole.
+PARTS_OF = {
+    "sweep": ("sweep",),
+    "device": ("steps", "airbench"),
+    "threads": ("steps",),
+    "rounds": ("startup", "steps", "passes", "airbench"),
+    "steps": ("steps",),
+    "batch_size": ("steps",),
+    "model": ("steps",),
+    "precision": ("steps",),
+    "against": ("steps",),
+    "graphs": ("steps",),
+    "clock": ("steps",),
+    "template_seeds": ("sweep",),
+    "airbench": ("airbench",),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -70,14 +87,41 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "--airbench", type=file_path, metavar="DIR", help="a checkout of cifar10-airbench, for its part"
     )
     steps.add_options(parser)
-    found: argparse.Namespace = parser.parse_args(arguments)
+    found: argparse.Namespace = parser.parse_args(arguments, argparse.Namespace(**dict.fromkeys(PARTS_OF)))
+    given = [name for name in PARTS_OF if getattr(found, name) is not None]
+    for name in PARTS_OF.keys() - given:
+        setattr(found, name, parser.get_default(name))
     asked = found.part or (["sweep"] if found.sweep else ["airbench"] if found.airbench else list(BY_DEFAULT))
     found.part = [name for name in PARTS if name in asked]
+    _require_used(given, found.part)
     return found
 
 
+def _require_used(given: Sequence[str], parts: Sequence[str]) -> None:
+    """Refuse an option that does nothing for any of the parts.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    for name in given:
+        if not set(PARTS_OF[name]) & set(parts):
+            option, its = f"--{name.replace('_', '-')}", PARTS_OF[name]
+            raise ConfigError(
+                f"{option} does nothing for --part {' '.join(parts)}; it belongs to --part {', '.join(its)}"
+            )
+
+
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what cannot be measured here before anything is."""
+    """Refuse what cannot be measured here before anything is.
+
+    Raises:
+        ConfigError: There is no such device, or an option does not go with another.
+    """
+    if options.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ConfigError("--device is cuda; torch finds none here")
     if "steps" in options.part:
         steps.check(options)
     if "airbench" in options.part:

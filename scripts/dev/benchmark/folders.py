@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmark import surroundings
+from benchmark.processes import printed
 from vision_baselines.comparison.collection import Records
 from vision_baselines.report.write import compare
 
@@ -95,8 +95,7 @@ def _peak_mb() -> float:
 
 
 def _in_a_process(top: Path, options: Any) -> dict[str, float]:
-    words = [sys.executable, __file__, "--one", str(top), *(["--pictures"] if options.pictures else [])]
-    said = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+    said = printed([__file__, "--one", str(top), *(["--pictures"] if options.pictures else [])])
     return dict(json.loads(said.splitlines()[-1]))
 
 

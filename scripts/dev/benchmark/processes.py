@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vision_baselines.errors import TrainingError
+from vision_baselines.jobs.child import run_command
 
 _MOST_SAID = 500
 
@@ -31,8 +31,9 @@ def printed(
 
     Raises:
         TrainingError: It did not end well; the end of what it said is in the message.
+        Interrupted: A signal came; the process has ended by then.
     """
-    ended = subprocess.run([sys.executable, *arguments], env=env, cwd=cwd, capture_output=True, text=True)
+    ended = run_command([sys.executable, *arguments], env=env, cwd=cwd, capture=True)
     if ended.returncode:
         said = ended.stderr.strip()[-_MOST_SAID:]
         raise TrainingError(f"{name or ' '.join(arguments[:3])} ended with {ended.returncode}: {said}")

@@ -21,6 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmark.processes import printed
+from vision_baselines.jobs.child import until_children_end
+
 ROOT = Path(__file__).resolve().parents[3]
 # vision_baselines comes first as it lets a CUDA build of torchvision be imported beside a CPU build of torch
 _TWO = "import vision_baselines, torch, pytorch_lightning"
@@ -86,8 +91,8 @@ class Measured(NamedTuple):
 def run_modules(words: Sequence[str], folder: Path) -> list[str]:
     """Names of the modules that a whole run of ``train`` has imported when it ends, in the order of their import."""
     place = folder / "modules.json"
-    command = [sys.executable, "-c", _LIST, str(place), *words, f"paths.output_dir={folder / 'outputs'}"]
-    subprocess.run(command, env=_environment(), cwd=folder, check=True, capture_output=True)
+    arguments = ["-c", _LIST, str(place), *words, f"paths.output_dir={folder / 'outputs'}"]
+    printed(arguments, name="the smallest run", env=_environment(), cwd=folder)
     found = json.loads(place.read_text())
     assert isinstance(found, list)
     return found
@@ -125,11 +130,13 @@ def measure(rounds: int = 5, words: Sequence[str] = ("model=fc", "trainer.max_ep
 
 def _cost(command: Sequence[str], folder: Path) -> Cost:
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with until_children_end() as children:
+        process = subprocess.Popen(
+            command, cwd=folder, env=_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        children.append(process)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - started)

@@ -20,7 +20,7 @@ from vision_baselines.analysis.statistics import PairedDifference, Summary, pair
 from vision_baselines.comparison.control import share_interval
 from vision_baselines.comparison.grouping import latest_overrides, settings_named
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.runs.record import Curve, RunRecord
+from vision_baselines.runs.record import Curve, RunRecord, busy_s
 
 LEVEL = 0.05
 _DIGITS = 6
@@ -239,7 +239,7 @@ def kept(
         "commit": commit,
         "picture_sha256": picture_sha256,
         "cpu": first.environment.cpu,
-        "cost_s": round(_busy_s(runs)),
+        "cost_s": round(busy_s(runs)),
         "metric": first.config["comparison"]["metric"] or first.headline_metric,
         "test_images": data.splits["test"].size if data is not None and "test" in data.splits else 0,
         "classes": data.num_classes if data is not None else 0,
@@ -284,16 +284,6 @@ def _run(record: RunRecord) -> dict[str, Any]:
         "fit_s": round(record.timings.fit_s, 1),
         "curves": {name: found for name, curve in record.curves.items() if (found := _whole_points(curve))},
     }
-
-
-def _busy_s(runs: Iterable[RunRecord]) -> float:
-    """Seconds in which at least one of the runs ran: what lies between two commands of a sweep is left out."""
-    spans = sorted((run.started_at.timestamp(), (run.ended_at or run.started_at).timestamp()) for run in runs)
-    busy, until = 0.0, 0.0
-    for start, end in spans:
-        busy += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return busy
 
 
 def _whole_points(curve: Curve) -> dict[str, float]:

@@ -63,6 +63,8 @@ class Output:
             raise StorageError(f"{self.name} {str(path)!r} cannot be written: {reason}")
 
     def _unwritable(self, path: Path) -> str:
+        from vision_baselines.storage.atomic import why_unwritable
+
         folder = path.parent
         if self.makes_folders:
             folder = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
@@ -70,7 +72,7 @@ class Output:
             return "it is a folder"
         if not folder.is_dir():
             return f"{str(folder)!r} is a file" if os.path.lexists(folder) else f"there is no folder {str(folder)!r}"
-        return "" if os.access(folder, os.W_OK) else f"no permission to write into {str(folder)!r}"
+        return why_unwritable(folder)
 
 
 def require_foreign_file(path: Path, name: str) -> None:

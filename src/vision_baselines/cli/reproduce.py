@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -16,14 +17,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
-from vision_baselines.cli.outputs import deliver, text_apart
+from vision_baselines.cli.outputs import deliver, say, text_apart
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.config.restore import restored
-from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.jobs.console import ENDED
+from vision_baselines.jobs.signals import Interrupted
 
 if TYPE_CHECKING:
+    from vision_baselines.evaluation.references import Baseline, Verdict
     from vision_baselines.evaluation.reproduce import Point
+
+_NOTHING_LEFT = "nothing of what was trained again is kept"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -61,6 +67,8 @@ def _reproduce(arguments: list[str]) -> None:
     try:
         with text_apart(options):
             _chosen(options, facts)
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(getattr(error, "signum", signal.SIGINT), _NOTHING_LEFT) from error
     finally:
         if facts:  # also where it was not reproduced
             deliver(options.json, facts)
@@ -156,24 +164,59 @@ def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], 
 
 
 def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str], facts: dict[str, Any]) -> None:
-    from vision_baselines.evaluation.references import not_run, published, reproduce_baseline, select
+    from vision_baselines.config.compose import composed
+    from vision_baselines.evaluation.baseline_overrides import require_same_runs
+    from vision_baselines.evaluation.references import QUICK_S, damaged, published_baseline, published_names, select
 
-    chosen = select(published(), quick=quick, names=names)
-    print("| baseline | group | expected | found | held to | |\n|---|---|---|---|---|---|", flush=True)
-    verdicts = []
-    for baseline in chosen:
+    chosen = select(published_names(), names)
+    require_same_runs(overrides)
+    for name in chosen if overrides else ():
+        with config_dir_known(None):
+            composed([f"experiment={name}", *overrides])  # what cannot be set is refused before anything is trained
+    verdicts: list[Verdict] = []
+    for name in chosen:
         try:
-            found = reproduce_baseline(baseline, overrides=overrides)
-        except TrainingError as error:  # its data may be missing, which is no reason to leave out the others
-            found = not_run(baseline, str(error))
+            baseline = published_baseline(name)
+        except DataError as error:  # which is no reason to leave out the others
+            found = damaged(name, str(error))
+        else:
+            if quick and baseline.cost_s >= QUICK_S:
+                continue
+            found = _reproduce_baseline(baseline, overrides)
+        if not verdicts:
+            print("| baseline | group | expected | found | held to | |\n|---|---|---|---|---|---|")
         for verdict in found:
             verdicts.append(verdict)
             facts["groups"] = [*facts.get("groups", []), asdict(verdict)]
             cells = (verdict.baseline, verdict.group, verdict.expected, verdict.found, verdict.how)
             print(f"| {' | '.join(cells)} | {'passed' if verdict.passed else 'FAILED'} |", flush=True)
+    if not verdicts:
+        raise ConfigError("no baseline is published in conf/experiment that takes under a minute")
     failed = [verdict for verdict in verdicts if not verdict.passed]
     if failed:
         raise TrainingError(f"{len(failed)} of {len(verdicts)} groups were not reproduced")
+
+
+def _reproduce_baseline(baseline: Baseline, overrides: Sequence[str]) -> list[Verdict]:
+    """Train a baseline again; what it costs, and each run that has ended, is said on stderr."""
+    from vision_baselines.evaluation.references import not_run, reproduce_baseline
+    from vision_baselines.text import duration, plural
+
+    total = len(baseline.runs)
+    cost = f"about {duration(baseline.cost_s)} on the machine that published it"
+    say(f"{baseline.name}: {plural(total, 'run')}, {cost}", to_stderr=True)
+    ended = 0
+
+    def show(line: str) -> None:
+        nonlocal ended
+        if line.startswith(ENDED):
+            ended += 1
+            say(f"{ended}/{total} {line}", to_stderr=True)
+
+    try:
+        return reproduce_baseline(baseline, overrides=overrides, on_line=show)
+    except TrainingError as error:  # its data may be missing, which is no reason to leave out the others
+        return not_run(baseline, str(error))
 
 
 def _print_expectation(folder: Path, facts: dict[str, Any]) -> None:

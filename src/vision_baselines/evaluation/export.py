@@ -34,7 +34,7 @@ from vision_baselines.evaluation.model_card import card
 from vision_baselines.runs.environment import process_kept
 from vision_baselines.runs.record import RunRecord, finished_record
 from vision_baselines.seeding import generator
-from vision_baselines.storage.atomic import staged
+from vision_baselines.storage.atomic import staged, why_unwritable
 from vision_baselines.training import build
 from vision_baselines.training.best_weights import kept_path
 from vision_baselines.training.load import load_classifier
@@ -161,8 +161,8 @@ def _check_target(target: Path, card_path: Path, force: bool) -> None:
             f"{str(card_path)!r}, where the model card goes, is a file of your own or was changed since export wrote "
             f"it; choose another name for {target.name}, or --force to replace it"
         )
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise StorageError(f"the folder {str(parent)!r} cannot be written; choose another")
+    if reason := why_unwritable(parent):
+        raise StorageError(f"{str(target)!r} cannot be written: {reason}")
 
 
 def _pictures(record: RunRecord, overrides: Sequence[str], trusted_packages: Sequence[str]) -> tuple[Tensor, Tensor]:

@@ -5,11 +5,10 @@ An experiment without a receipt may say what it expects in its own file, as olde
 
 from __future__ import annotations
 
-import os
-import subprocess
+import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,20 @@ from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError, DataError, TrainingError
+from vision_baselines.evaluation.baseline_overrides import require_same_runs
 from vision_baselines.evaluation.receipt import read_receipt
 from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
+from vision_baselines.jobs.child import run_command
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
-from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, find_records
+from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, busy_s, find_records
 
 QUICK_S = 60.0
 # How often a baseline of any number of groups fails by chance alone on another machine.
 LEVEL = 0.05
 # What is published is rounded to six digits, and a metric is of float32's precision.
 _ROUNDING = 1e-6
+_EXPECTED = re.compile(r"^expected:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -63,22 +65,46 @@ class Verdict:
     passed: bool
 
 
-def published() -> list[Baseline]:
-    """Every experiment that has a receipt, or whose file says what to expect.
+def published_names() -> list[str]:
+    """Every experiment that has a receipt, or whose file says what to expect; receipts are not opened."""
+    return [
+        path.stem
+        for path in sorted((conf_dir() / "experiment").glob("*.yaml"))
+        if path.with_suffix(".json").is_file() or _EXPECTED.search(path.read_text())
+    ]
+
+
+def published_baseline(name: str) -> Baseline:
+    """What is published of an experiment of `published_names`.
 
     Raises:
-        DataError: A receipt was changed after it was made.
+        DataError: Its receipt was changed after it was made, or what is expected is damaged.
     """
-    found = []
-    for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
-        if (beside := path.with_suffix(".json")).is_file():
+    path = conf_dir() / "experiment" / f"{name}.yaml"
+    beside = path.with_suffix(".json")
+    try:
+        if beside.is_file():
             expected: Any = expectation_of(list(read_receipt(beside).records.values()))
         else:
-            expected = (yaml.safe_load(path.read_text()) or {}).get("expected")
-        if expected:
-            manifest = Environment.model_validate(expected["environment"])
-            found.append(Baseline(name=path.stem, **{**expected, "environment": manifest}))
-    return found
+            expected = yaml.safe_load(path.read_text())["expected"]
+        expected["environment"] = Environment.model_validate(expected["environment"])
+        expected["groups"] = {
+            label: {key: float(value) for key, value in group.items()} for label, group in expected["groups"].items()
+        }
+        return Baseline(name=name, **{**expected, "cost_s": float(expected["cost_s"])})
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        where = beside if beside.is_file() else path
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise DataError(f"{where} does not say what to expect: {said}") from error
+
+
+def published() -> list[Baseline]:
+    """All of them.
+
+    Raises:
+        DataError: One is damaged.
+    """
+    return [published_baseline(name) for name in published_names()]
 
 
 def expectation(folder: Path) -> dict[str, Any]:
@@ -123,7 +149,7 @@ def expectation_of(records: Sequence[RunRecord]) -> dict[str, Any]:
     metric = first.config["comparison"]["metric"] or first.headline_metric
     return {
         "metric": metric,
-        "cost_s": round((max(r.ended_at or r.started_at for r in records) - first.started_at).total_seconds()),
+        "cost_s": round(busy_s(records)),
         "data_sha256": first.data_sha256 if len(set(data.values())) == 1 else data,
         "environment": manifest,
         "groups": {
@@ -134,21 +160,36 @@ def expectation_of(records: Sequence[RunRecord]) -> dict[str, Any]:
     }
 
 
-def reproduce_baseline(baseline: Baseline, *, overrides: Sequence[str] = ()) -> list[Verdict]:
+def reproduce_baseline(
+    baseline: Baseline, *, overrides: Sequence[str] = (), on_line: Callable[[str], None] | None = None
+) -> list[Verdict]:
     """Run a published experiment again in a scratch folder and hold every group against what is expected.
 
+    Args:
+        baseline: What is expected.
+        overrides: For every run; see `baseline_overrides`.
+        on_line: Called with each line that the sweep prints, as it comes.
+
     Raises:
+        ConfigError: An override makes other runs of it.
         TrainingError: A job failed.
+        Interrupted: A signal came; the sweep has ended by then.
     """
+    require_same_runs(overrides)
     with tempfile.TemporaryDirectory(prefix="baseline-") as scratch:
         command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={baseline.name}"]
-        command += [f"paths.output_dir={scratch}", *overrides]
-        ended = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+        command += [*overrides, f"paths.output_dir={scratch}"]
+        ended = run_command(command, capture=True, on_line=on_line)
         if ended.returncode:
             last = (ended.stderr.strip() or ended.stdout.strip()).splitlines()[-1:]
             raise TrainingError(f"experiment={baseline.name} ended with exit code {ended.returncode}: {''.join(last)}")
         records = [record for _, record in find_records([Path(scratch)])]
     return judge(baseline, records, overrides=overrides)
+
+
+def damaged(name: str, reason: str) -> list[Verdict]:
+    """A failed verdict for a baseline of which nobody can read what is expected."""
+    return [Verdict(name, "all", "unreadable", "no run", reason, passed=False)]
 
 
 def not_run(baseline: Baseline, reason: str) -> list[Verdict]:
@@ -210,25 +251,20 @@ def judge(baseline: Baseline, records: Sequence[RunRecord], *, overrides: Sequen
     return verdicts
 
 
-def select(baselines: Sequence[Baseline], *, quick: bool, names: Sequence[str] = ()) -> list[Baseline]:
-    """All of them, or those that are named, or those that take less than a minute.
+def select(known: Sequence[str], names: Sequence[str] = ()) -> list[str]:
+    """Those of the published baselines that are named, or all of them.
 
     Raises:
-        ConfigError: None is left, or there is none of a name.
+        ConfigError: There is none, or none of a name.
     """
-    known = [baseline.name for baseline in baselines]
     if unknown := [name for name in names if name not in known]:
+        if "," in unknown[0]:
+            words = " ".join(filter(None, (word.strip() for word in unknown[0].split(","))))
+            raise ConfigError(f"there is no published baseline {unknown[0]!r}; put blanks between the names: {words}")
         raise ConfigError(f"there is no published baseline {unknown[0]!r}; there are: {', '.join(known)}")
-    chosen = [
-        baseline
-        for baseline in baselines
-        if (not quick or baseline.cost_s < QUICK_S) and (not names or baseline.name in names)
-    ]
-    if not chosen:
-        raise ConfigError(
-            "no baseline is published in conf/experiment" + (" that takes under a minute" if quick else "")
-        )
-    return chosen
+    if not known:
+        raise ConfigError("no baseline is published in conf/experiment")
+    return [name for name in known if not names or name in names]
 
 
 def _written(baseline: Baseline, expected: Mapping[str, float]) -> str:

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.progress import progress_line
-from vision_baselines.text import one_line, printable
+from vision_baselines.text import duration, one_line, printable
 
 # Characters of a result or a reason: a job may return megabytes of text; all of it is what the launcher returns.
 _LONGEST = 1000
+# What the line of a job that is over begins with: one that finished, one that failed.
+ENDED = ("✓", "✗")
 
 
 def say(text: str) -> None:
@@ -77,10 +79,10 @@ class SweepConsole:
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            text = Text.assemble(("✗ ", "red"), f"{name}  {one_line(outcome.message, _LONGEST)}")
+            text = Text.assemble((f"{ENDED[1]} ", "red"), f"{name}  {one_line(outcome.message, _LONGEST)}")
         else:
             self._durations.append(seconds)
-            text = Text.assemble(("✓ ", "green"), f"{name}  {one_line(result, _LONGEST)}  {seconds:.1f} s")
+            text = Text.assemble((f"{ENDED[0]} ", "green"), f"{name}  {one_line(result, _LONGEST)}  {seconds:.1f} s")
         self._console.print(text, soft_wrap=True)
 
     def note(self, line: str) -> None:
@@ -99,7 +101,7 @@ class SweepConsole:
                 lines.append(f"and {hidden} more")
             left = self._seconds_left()
             note = f"{self.done}/{self.total} done" + (f", {self.failed} failed" if self.failed else "")
-            note += f", about {_duration(left)} left" if left else ""
+            note += f", about {duration(left)} left" if left else ""
             # drawn in one piece: a line that is wrapped would leave its rest behind
             drawn = [Text(f"  {line}", style="dim", no_wrap=True, overflow="ellipsis") for line in lines]
             self._live.update(Group(*drawn, Text(note, no_wrap=True, overflow="ellipsis")))
@@ -109,18 +111,3 @@ class SweepConsole:
             return None
         mean = sum(self._durations) / len(self._durations)
         return mean * (self.total - self.done) / max(1, min(self.slots, self.total))
-
-
-def _duration(seconds: float) -> str:
-    """A time that is left.
-
-    >>> _duration(42.4), _duration(600), _duration(90_000)
-    ('42 s', '10 min', '25 h')
-    """
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.0f} h"
-    )

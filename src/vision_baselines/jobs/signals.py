@@ -22,12 +22,17 @@ _ECHO_S = 2.0
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to end. Not an `Exception`: nothing that survives errors may swallow it."""
+    """A signal asked the run to end. Not an `Exception`: nothing that survives errors may swallow it.
 
-    def __init__(self, signum: int) -> None:
+    Attributes:
+        left: What the person is told of what was done so far.
+    """
+
+    def __init__(self, signum: int, left: str = "the same command with the same name resumes it") -> None:
         super().__init__(f"ended by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = 128 + signum
+        self.left = left
 
 
 class StopSignals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,20 @@ def write_atomically(target: Path, content: bytes) -> None:
     """
     with staged(target) as file:
         file.write(content)
+
+
+def why_unwritable(folder: Path) -> str:
+    """Why no file can be made in a folder; empty where one can, which is tried: root is permitted what /proc refuses.
+
+    The file has no name where the system can make such, and is removed at once.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except PermissionError:
+        return f"no permission to write into {str(folder)!r}"
+    except OSError as error:
+        return f"no file can be made in {str(folder)!r} ({error.strerror or error})"
 
 
 def is_leftover(name: str) -> bool:
