@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from itertools import pairwise
 
@@ -16,6 +15,7 @@ from publishing.results import ClaimError, read
 
 from publishing import command
 from vision_baselines.evaluation.receipt import read_receipt
+from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.record import Status
 from vision_baselines.sweep.planned import note_planned
 
@@ -148,35 +148,17 @@ def test_runs_of_another_commit_are_not_added_to(repository, folder, certified):
     _require_commit(folder)  # what cannot be read is trained again, or refused by the sweep
 
 
-@pytest.mark.slow
-@pytest.mark.ci
-def test_ctrl_c_is_the_command_s_own_to_answer(tmp_path):
-    saving = """
-import signal, sys, time
-signal.signal(signal.SIGINT, lambda *_: (time.sleep(1), print("saved"), sys.exit(130)))
-print("on", flush=True)
-time.sleep(60)
-"""
-    code = f"""
-import sys
-from publishing.command import _ended
-sys.exit(_ended([sys.executable, "-c", {saving!r}]))
-"""
-    child = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=RESULTS.parents[1] / "scripts" / "dev",
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "on\n"
-    for _ in range(2):
-        child.send_signal(signal.SIGINT)
-        subprocess.run(["pkill", "-INT", "-P", str(child.pid)], check=True)
-        time.sleep(0.1)
-    assert child.communicate(timeout=30)[0].endswith("saved\n")
-    assert child.returncode == 130
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_its_own_exit_code(monkeypatch, capsys, signum):
+    def interrupted(*_, **__):
+        raise Interrupted(signum)
+
+    monkeypatch.setattr(command, "_require_commit", lambda runs: None)
+    monkeypatch.setattr(command, "run_command", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "gated_circles", NAME])
+    assert ended.value.code == 128 + signum
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -202,7 +184,8 @@ def test_what_a_verb_does_not_have_is_refused(words):
 
 def test_an_experiment_that_was_not_begun_is_not_finished(monkeypatch, capsys):
     monkeypatch.setattr(command, "_require_commit", lambda runs: None)
-    monkeypatch.setattr(command, "_ended", lambda words: time.sleep(0.02) or 0)
+    done = subprocess.CompletedProcess([], 0)
+    monkeypatch.setattr(command, "run_command", lambda words, cwd: time.sleep(0.02) or done)
     with pytest.raises(SystemExit) as ended:
         main(["run", "gated_circles", NAME, "--seconds", "0.01"])
     assert ended.value.code == 1

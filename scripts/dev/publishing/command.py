@@ -15,6 +15,8 @@ from typing import Any
 from publishing.page import CURVES, PAGE, RECEIPTS, RESULTS, ROOT, rendered, unfit
 from publishing.pictures import keep_picture
 from publishing.results import ClaimError, kept
+from vision_baselines.jobs.child import run_command
+from vision_baselines.jobs.signals import Interrupted
 
 # New files of these would be trained with; receipts are written by `keep`.
 SOURCES = ["src", "scripts", "conf", ":!conf/experiment/*.json"]
@@ -45,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = options.names or known
     try:
         sys.exit(_run(names, options.out, options.seconds) if options.what == "run" else _keep(names, options.out))
-    except KeyboardInterrupt:
-        print("ended by SIGINT; the same command goes on", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except (Interrupted, KeyboardInterrupt) as ended:
+        print("ended by a signal; the same command goes on", file=sys.stderr)
+        sys.exit(ended.exit_code if isinstance(ended, Interrupted) else EXIT_INTERRUPTED)
 
 
 def _positive(text: str) -> float:
@@ -80,22 +82,9 @@ def _run(names: Sequence[str], out: Path, seconds: float | None) -> int:
             return 1
         _require_commit(out / name)
         command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={name}"]
-        ended = _ended([*command, f"paths.output_dir={out}"])
-        if ended == EXIT_INTERRUPTED:
-            return EXIT_INTERRUPTED
-        failed += [name] * bool(ended)
+        failed += [name] * bool(run_command([*command, f"paths.output_dir={out}"], cwd=ROOT).returncode)
     print(f"not finished: {', '.join(failed)}" if failed else "finished")
     return int(bool(failed))
-
-
-def _ended(command: Sequence[str]) -> int:
-    """The exit status of a command that answers Ctrl-C itself: it is waited for, and not killed while it saves."""
-    with subprocess.Popen(command, cwd=ROOT) as child:
-        while True:
-            try:
-                return child.wait()
-            except KeyboardInterrupt:
-                continue
 
 
 def _keep(names: Sequence[str], out: Path) -> int:
