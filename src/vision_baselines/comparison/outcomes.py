@@ -91,8 +91,9 @@ def usable_outcomes(row: GroupRow) -> list[Outcome]:
     return [found for found in outcomes_of(row.counted) if found is not None]
 
 
-def outcomes_of(jobs: tuple[Job, ...]) -> tuple[Outcome | None, ...]:
+def outcomes_of(jobs: Iterable[Job]) -> tuple[Outcome | None, ...]:
     """What each of some runs got right."""
+    jobs = tuple(jobs)
     found = tuple(map(_known.get, _digests(jobs)))
     return found if None not in found else tuple(map(outcome_or_none, jobs))
 
@@ -146,10 +147,11 @@ def derived(found: Predictions) -> Outcome:
 
 def read_cache(path: Path) -> None:
     """Take over what an earlier comparison derived, if the file at `path` is there and whole."""
-    state, known = _held.get(path, (None, frozenset()))
-    if state == _state(path) and known <= _known.keys():
-        return
     state = _state(path)
+    before, held = _held.pop(path, (None, frozenset()))
+    if before == state and held <= _known.keys():
+        _held[path] = state, held
+        return
     try:
         content = read_regular(path, most_bytes=_MOST_BYTES)
         check_archive(content, most_bytes=_MOST_BYTES)
@@ -184,13 +186,14 @@ def derived_of(jobs: Iterable[Job]) -> set[str]:
     return {job.record.predictions_sha256 or "" for job in jobs} & _known.keys()
 
 
-def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool) -> bytes | None:
+def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool, anew: bool = False) -> bytes | None:
     """Write what has been derived of some jobs to the cache at `path`, where it has not all of that.
 
     Args:
         path: Of the cache.
         jobs: All of its comparison.
         all_of_it: Whether it must not wait: what is new is else written once it is a part of all that is worth it.
+        anew: Whether nothing that lies there counts.
 
     Returns:
         What was written; None for nothing.
@@ -199,8 +202,8 @@ def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool) -> bytes | N
         OSError: It cannot be written.
     """
     derived = derived_of(jobs)
-    _, held = _held.get(path, (None, frozenset()))
-    lacking = len(derived - held) if path.is_file() else len(derived)
+    held = _held[path][1] if path in _held and path.is_file() and not anew else frozenset()
+    lacking = len(derived - held)
     if not lacking or not (all_of_it or lacking * _WORTH_IT >= len(derived)):
         return None
     content = cache_content(jobs)

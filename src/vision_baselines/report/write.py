@@ -131,9 +131,9 @@ def compare(
             written = Comparison(table, target, tuple(files))
             _save(records, held=own_folder if out is None else Path(out))
             cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
-            is_listed = not cache.is_file() or cache.name in (read_written(cache.parent) or {})
+            anew = cache.name not in (read_written(cache.parent) or {})
             # after one of thousands of jobs it may wait: what it lacks is derived again where this process ends early
-            if content := outcomes.save_cache(cache, collection.jobs, all_of_it=changed is None or not is_listed):
+            if content := outcomes.save_cache(cache, collection.jobs, all_of_it=changed is None or anew, anew=anew):
                 note_written(cache.parent, {outcomes.CACHE_FILE: content})
             return written
     except NoRecordsError:
