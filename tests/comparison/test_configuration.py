@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf, setting_differences
 from vision_baselines.runs.fingerprint import is_irrelevant
 
 
+def job(record):
+    return Job(Path(record.name), record.name, record)
+
+
 def test_settings_that_differ_between_groups_are_found_and_seeds_are_not(record):
     def made(model, lr, seed):
-        return record(
-            f"seed={seed}", config={"seed": seed, "model": {"name": model}, "optimizer": {"lr": lr, "m": 0.9}}
+        return job(
+            record(f"seed={seed}", config={"seed": seed, "model": {"name": model}, "optimizer": {"lr": lr, "m": 0.9}})
         )
 
     found = setting_differences({"a": [made("cnn", 0.1, s) for s in (0, 1)], "b": [made("fc", 0.2, s) for s in (0, 1)]})
@@ -20,8 +27,8 @@ def test_settings_that_differ_between_groups_are_found_and_seeds_are_not(record)
 def test_a_setting_that_only_one_group_has_is_a_difference(record):
     found = setting_differences(
         {
-            "a": [record(config={"model": {"kernel_size": 3}, "seed": 0})],
-            "b": [record(config={"seed": 0})],
+            "a": [job(record(config={"model": {"kernel_size": 3}, "seed": 0}))],
+            "b": [job(record(config={"seed": 0}))],
         }
     )
 
@@ -30,7 +37,7 @@ def test_a_setting_that_only_one_group_has_is_a_difference(record):
 
 def test_bookkeeping_and_copies_of_a_setting_are_left_out(record):
     def made(value):
-        return record(config={"paths": {"out": value}, "model": {"w": value}, "classifier": {"net": {"w": value}}})
+        return job(record(config={"paths": {"out": value}, "model": {"w": value}, "classifier": {"net": {"w": value}}}))
 
     assert list(setting_differences({"a": [made(1)], "b": [made(2)]})) == ["model.w"]
 

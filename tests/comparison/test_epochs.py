@@ -12,7 +12,7 @@ import pytest
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.epochs import LAST
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.report.frames import csv, epochs_frame
+from vision_baselines.report.csv_files import csv_files
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
 from vision_baselines.report.tables import epochs_of
@@ -60,7 +60,7 @@ def test_cells_are_mean_and_spread_over_seeds_in_csv_markdown_and_on_the_page(ta
         ("model=fc", 0, [0.25, None, math.nan]),  # validated once
         ("model=knn", 0, [None, None]),  # never
     )
-    frame = pd.read_csv(io.BytesIO(csv(epochs_frame(table)))).set_index("group")
+    frame = pd.read_csv(io.BytesIO(csv_files(table)["epochs.csv"])).set_index("group")
     assert frame.index.tolist() == ["model=cnn", "model=fc"]
     cnn, fc = frame.loc["model=cnn"], frame.loc["model=fc"]
     assert cnn["val/acc epoch 0 mean"] == pytest.approx(0.55)
@@ -81,6 +81,6 @@ def test_cells_are_mean_and_spread_over_seeds_in_csv_markdown_and_on_the_page(ta
 def test_without_validation_there_is_no_table(table_with):
     table = table_with(("model=fc", 0, [None, None]))
     assert epochs_of(table) is None
-    assert csv(epochs_frame(table)) == b"group\n"
+    assert csv_files(table)["epochs.csv"] == b"group\n"
     assert "by epoch" not in markdown(table)
     assert "by epoch" not in page(table, None)

@@ -10,7 +10,7 @@ import pytest
 
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.table import tabulate
-from vision_baselines.report.frames import csv, groups_frame, jobs_frame
+from vision_baselines.report.csv_files import csv_files
 
 
 def table_of(*records, unreadable=()):
@@ -24,7 +24,7 @@ def read(content):
 
 def test_every_record_is_a_row_and_failures_have_their_reason(record, failed):
     table = table_of(record("model=cnn,seed=0"), failed("model=fc,seed=0"), unreadable=[Unreadable("s/x", "cut short")])
-    frame = read(csv(jobs_frame(table)))
+    frame = read(csv_files(table)["jobs.csv"])
 
     assert frame["status"].tolist() == ["finished", "failed", "unreadable"]
     assert frame["reason"].fillna("").tolist() == [
@@ -36,14 +36,14 @@ def test_every_record_is_a_row_and_failures_have_their_reason(record, failed):
 
 def test_numbers_survive_to_the_last_digit(record):
     value = 0.1 + 0.2
-    frame = read(csv(jobs_frame(table_of(record("seed=0", value)))))
+    frame = read(csv_files(table_of(record("seed=0", value)))["jobs.csv"])
 
     assert frame["test/acc"][0] == value
 
 
 def test_groups_hold_counts_summaries_and_differences(record, failed):
     records = [record(f"model={m},seed={s}", a + s / 100) for m, a in (("cnn", 0.5), ("fc", 0.4)) for s in range(3)]
-    frame = read(csv(groups_frame(table_of(*records, failed("model=cnn,seed=9"))))).set_index("group")
+    frame = read(csv_files(table_of(*records, failed("model=cnn,seed=9")))["groups.csv"]).set_index("group")
 
     assert frame.loc["model=cnn", ["n_finished", "n_failed"]].tolist() == [3, 1]
     assert frame.loc["model=cnn", "test/acc mean"] == pytest.approx(0.51)
@@ -55,7 +55,7 @@ def test_groups_hold_counts_summaries_and_differences(record, failed):
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r@", "\n+", " ="])
 def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(failed, start):
     made = failed([f"{start}cmd|'/c calc'!A0"], name=f"{start}x", metrics={f"{start}m": 1.0})
-    frame = read(csv(jobs_frame(table_of(made))))
+    frame = read(csv_files(table_of(made))["jobs.csv"])
 
     assert frame["job"][0].startswith("'")
     assert frame["overrides"][0].startswith("'")
@@ -65,7 +65,7 @@ def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe(failed, start):
 
 
 def test_negative_numbers_stay_numbers(record):
-    frame = read(csv(jobs_frame(table_of(record("seed=0", metrics={"test/acc": 0.5, "test/score": -1.5})))))
+    frame = read(csv_files(table_of(record("seed=0", metrics={"test/acc": 0.5, "test/score": -1.5})))["jobs.csv"])
 
     assert frame["test/score"][0] == -1.5
 
@@ -73,5 +73,6 @@ def test_negative_numbers_stay_numbers(record):
 def test_a_comparison_of_nothing_readable_is_still_a_table():
     table = table_of(unreadable=[Unreadable("s/x", "cut short")])
 
-    assert read(csv(jobs_frame(table)))["status"].tolist() == ["unreadable"]
-    assert csv(groups_frame(table)) == b"\n"
+    assert read(csv_files(table)["jobs.csv"])["status"].tolist() == ["unreadable"]
+    assert csv_files(table)["groups.csv"].startswith(b"group,n_finished,")
+    assert csv_files(table)["groups.csv"].count(b"\n") == 1

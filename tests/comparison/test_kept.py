@@ -82,7 +82,7 @@ def test_after_one_more_job_only_its_group_is_looked_at(top, monkeypatch):
     table = compare([top], pictures=False, records=records, changed=[top / "one more"]).table
     assert [len(jobs) for jobs in costs] == [len(jobs) for jobs in matrices] == [5]
     assert [len(values) for values in sizes] == [4]  # its pairs with the baseline
-    assert [record.seed for record in curves] == [4]
+    assert [record.seed for record in curves] == [0, 1, 2, 3, 4]
     assert [row.n_finished for row in table.rows] == [4, 4, 5, 4]
 
 

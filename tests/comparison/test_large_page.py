@@ -34,8 +34,10 @@ def in_packed(html):
     return json.loads(unpacked(text))
 
 
-def at(coded, place):
-    return coded[0][coded[1][place]] if len(coded) > 1 else coded[0][place]
+def said(parts, read):
+    """What the parts of the page say, job by job, as its script reads them."""
+    coded = [read(part) for part in parts]
+    return [value for one in coded for value in (map(one[0].__getitem__, one[1]) if len(one) > 1 else one[0])]
 
 
 def test_every_job_of_a_large_sweep_is_in_the_page_with_what_a_small_page_says(tmp_path, monkeypatch):
@@ -45,19 +47,23 @@ def test_every_job_of_a_large_sweep_is_in_the_page_with_what_a_small_page_says(t
     monkeypatch.setattr("vision_baselines.report.page.JOBS_INLINE", 20)
     large = page(table, None, tmp_path / "comparison")
     found = in_packed(large)
-    assert len(found["group"]) == 30
+    parts, columns = found["parts"], [name for name, *_ in found["of_all"]["columns"]]
+    assert sum(part["n"] for part in parts) == 30
+    named = {key: said(parts, lambda part, key=key: part[key]) for key in ("names", "facts", "says", "across", "down")}
+    titles = [title for title, _ in parts[0]["results"]]
+    results = [said(parts, lambda part, at=at: part["results"][at][1]) for at in range(len(titles))]
+    own = [said(parts, lambda part, at=at: part["own"][at]) for at in range(len(found["of_all"]["settings"]))]
+    texts = {name: said(parts, lambda part, at=at: part["text"][at]) for at, name in enumerate(columns)}
     for place, job in enumerate(table.jobs):
-        assert at(found["names"], place) == job.record.name
-        assert at(found["facts"], place) in small
-        settings = {key: value for key, values in found["settings"] if (value := at(values, place)) is not None}
+        assert named["names"][place] == job.record.name
+        assert named["facts"][place] in small
+        assert named["says"][place] in small
+        assert len(named["across"][place].split()) == len(named["down"][place].split()) == 6
+        settings = dict(zip(found["of_all"]["settings"], [each[place] for each in own], strict=True))
         assert settings["seed"] == str(job.record.seed)
-        results = {key: at(values, place) for key, values in found["results"]}
-        assert f"{100 * job.record.metrics['test/acc']:.2f}%" in results.values()
-        assert at(found["says"], place) in small
-    texts = {column["name"]: column["text"] for column in found["columns"]}
-    for place, job in enumerate(table.jobs):
-        assert at(texts["value"], place) == f"{100 * job.record.metrics['test/acc']:.2f}"
-        assert at(texts["seed"], place) == str(job.record.seed)
+        assert f"{100 * job.record.metrics['test/acc']:.2f}%" in [each[place] for each in results]
+        assert texts["value"][place] == f"{100 * job.record.metrics['test/acc']:.2f}"
+        assert texts["seed"][place] == str(job.record.seed)
 
 
 def test_rows_beyond_the_first_are_the_rows_of_the_whole_table(tmp_path, monkeypatch):
@@ -74,8 +80,8 @@ def test_rows_beyond_the_first_are_the_rows_of_the_whole_table(tmp_path, monkeyp
 
 
 def test_packing_is_reproducible():
-    assert packed.packed("text") == packed.packed("text")
-    assert unpacked(packed.packed("täxt")) == "täxt"
+    assert packed.packed(["text"]) == packed.packed(["text"])
+    assert unpacked(packed.packed(["tä", "xt"])) == "täxt"
 
 
 @pytest.mark.slow

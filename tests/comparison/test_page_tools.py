@@ -155,7 +155,7 @@ def test_each_job_has_a_panel_with_what_sets_it_apart_and_a_link_to_it(record):
     html = page(table, None)
 
     assert [found.settings for found in job_details(rows, None).values()] == [{"seed": "0"}, {"seed": "1"}]
-    assert SettingsOfJobs.of(records).shared == {"data.size": "3", "trainer.x": "1"}
+    assert SettingsOfJobs.of([table.jobs]).shared == {"data.size": "3", "trainer.x": "1"}
     for place in (0, 1):
         assert f'href="#job-{place}"' in html
         assert html.count(f'id="job-{place}"') == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from vision_baselines.report.write import compare
@@ -130,6 +132,16 @@ def forty(tmp_path_factory, full_sweep):
     return compare([folder], pictures=False)
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory, full_sweep, failed, write):
+    extras = [{"optimizer.lr": "0.1"}, {"optimizer.lr": "0.01"}]
+    models = ["cnn", "fc", "gated_mlp", "residual_mlp"]
+    folder = tmp_path_factory.mktemp("outputs") / "large"
+    full_sweep(folder, models, 42, extras=extras, epochs=3, filters=False)
+    write(folder, failed(["model=fc", "optimizer.lr=0.1", "seed=99"], sweep="large"))
+    return compare([folder], pictures=False)
+
+
 def visible(page, section):
     """The groups that a section's first table shows, in its order."""
     return page.evaluate(
@@ -218,6 +230,46 @@ def test_a_job_opens_and_closes_from_the_keyboard_and_the_focus_returns(opened, 
     panel.wait_for(state="detached")
     assert link.evaluate("node => node === document.activeElement")
     assert requests == [forty.page.as_uri()]
+    assert complaints == []
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_jobs_of_a_large_page_are_sorted_found_and_opened(opened, large):
+    page, requests, complaints = opened(large.page, viewport={"width": 1280, "height": 900})
+    status = page.locator("#pages [role=status]")
+    status.filter(has_text="jobs").wait_for()
+    assert status.inner_text() == "1–100 of 337 jobs"
+    counted = {job.record.name: job.record for job in large.table.jobs}
+    exact = sorted((100 * record.metrics["test/acc"] for record in counted.values() if record.finished), reverse=True)
+
+    head = page.locator("#job-table th", has_text="test accuracy").first
+    place = head.evaluate("node => node.cellIndex")
+    head.get_by_role("button").press("Enter")
+    shown = page.locator(f"#job-table tbody tr td:nth-child({place + 1})").all_inner_texts()
+    assert shown == [f"{value:.2f}" for value in exact[:100]]
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").click()
+    assert status.inner_text() == "301–337 of 337 jobs"
+    assert page.locator("#job-table tbody tr").last.inner_text().count("failed") == 1  # without a value: the last
+
+    page.get_by_label("Find jobs").fill("model=cnn seed=7 lr=0.1")
+    assert status.inner_text() == "1–1 of 1 jobs"
+    link = page.locator("#job-table tbody a").first
+    record = counted[link.inner_text().strip()]
+    link.press("Enter")
+    panel = page.locator(".job:target")
+    panel.wait_for(state="visible")
+    said = panel.inner_text()
+    assert record.name in said
+    assert "Settings that not all jobs share" in said
+    assert f"{100 * record.metrics['test/acc']:.2f}%" in said
+    points = panel.locator("polyline").get_attribute("points").split()
+    assert len(points) == 3
+    assert all(len(point.split(",")) == 2 for point in points)
+    assert (large.out / unquote(panel.locator("a[href*='run.json']").get_attribute("href"))).is_file()
+    assert requests == [large.page.as_uri()]
     assert complaints == []
 
 

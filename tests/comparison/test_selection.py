@@ -19,7 +19,7 @@ from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.errors import ConfigError
 from vision_baselines.plots.intervals import accuracy_figure
 from vision_baselines.plots.style import house_style
-from vision_baselines.report.frames import epochs_frame
+from vision_baselines.report.csv_files import csv_files
 from vision_baselines.report.legend import legend
 from vision_baselines.report.markdown import markdown
 from vision_baselines.report.page import page
@@ -78,7 +78,8 @@ def test_every_table_and_figure_has_the_order_of_validation_and_bold_is_by_valid
     assert [line.split(" | ")[0] for line in lines[:3]] == ["| model=a", "| model=fc", "| model=z"]
     assert [line.count("**") for line in lines[:3]] == [2, 0, 0]
     assert lines[0].split(" | ")[1] == "**95.10**"
-    assert epochs_frame(table)["group"].tolist() == ["model=a", "model=fc", "model=z"]
+    by_epoch = csv_files(table)["epochs.csv"].decode().splitlines()
+    assert [line.partition(",")[0] for line in by_epoch] == ["group", "model=a", "model=fc", "model=z"]
     assert [(name.get_text(), name.get_fontweight()) for name in names] == [
         ("model=a", "bold"), ("model=fc", "normal"), ("model=z", "normal")
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
 from vision_baselines.comparison.kept import kept
-from vision_baselines.comparison.outcomes import faults, has_predictions, outcome_or_none, usable_outcomes
+from vision_baselines.comparison.outcomes import Outcome, faults, has_predictions, outcomes_of, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.table import ComparisonTable
@@ -74,8 +74,9 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_fresh_seeds(table: ComparisonTable) -> Iterator[str]:
-    asked = any((job.record.config.get("comparison") or {}).get("fresh_seeds") for job in table.jobs)
-    if asked and not table.fresh and table.n_finished and len(table.ranked()) < 2:
+    if table.fresh or not table.n_finished or len(table.ranked()) > 1:
+        return
+    if any((job.record.config.get("comparison") or {}).get("fresh_seeds") for job in table.jobs):
         yield (
             "comparison.fresh_seeds: no setting is trained on fresh seeds, since none was chosen: "
             f"{why_none_is_chosen(table)}."
@@ -107,31 +108,39 @@ def _about_looks(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_data(table: ComparisonTable) -> Iterator[str]:
-    found = differing_test_sets(table.jobs)
+    found = differing_test_sets(table.groups)
     if found:
         is_known = found[0].facts[0][0] == "test SHA-256"
         verb, kind = ("were tested on", "test sets") if is_known else ("ran on", "data sets")
         examples = listed([f"{variant.facts[0][1][:12]} ({variant.example})" for variant in found], 3)
         yield f"Jobs {verb} {len(found)} different {kind}, told apart by SHA-256: {examples}."
     for row in table.rows:
-        if copies := max((job.record.copies_of_test for job in row.counted), default=0):
+        if copies := _most_copies(row.counted):
             what = "test image" if row.counted[0].record.headline_split == "test" else "validation image"
             yield f"{row.label}: {plural(copies, what)} {'is' if copies == 1 else 'are'} in train too."
         if row.is_tested_elsewhere:
             yield f"{row.label} and {table.reference} were not tested on the same images: no difference is computed."
 
 
+@kept()
+def _most_copies(jobs: tuple[Job, ...]) -> int:
+    """The most pictures of the test split that a run of a group was trained on."""
+    return max((job.record.copies_of_test for job in jobs), default=0)
+
+
 def _about_folds(table: ComparisonTable) -> Iterator[str]:
     for row in table.rows:
         folds: dict[Part, set[int | None]] = {}
-        for part in {repetition_of(job.record).part for job in row.counted}:
+        for part in _parts(row.counted):
             folds.setdefault(part._replace(fold=None), set()).add(part.fold)
         for part, found in folds.items():
             if part.folds is not None and len(found) < part.folds:
                 cut = "" if part.split_seed is None else f" of split seed {part.split_seed}"
                 yield f"{row.label}: only {len(found)} of {plural(part.folds, 'fold')}{cut} stand in its numbers."
-    over_all = any(repetition_of(job.record).part.folds and job.record.headline_split == "test" for job in table.jobs)
-    if over_all and table.selection is not None and len(table.ranked()) > 1:
+    is_choice = table.selection is not None and len(table.ranked()) > 1
+    if is_choice and any(
+        repetition_of(job.record).part.folds and job.record.headline_split == "test" for job in table.jobs
+    ):
         yield (
             "Images that are tested in one fold took part in the choice by validation in others: the figures of what "
             "was chosen are a little too good."
@@ -141,6 +150,11 @@ def _about_folds(table: ComparisonTable) -> Iterator[str]:
             f"{capital(table.metric.title)} is cross-validated: each fold of train and val is measured by nets that "
             "were trained on the others. The test split took no part; report the choice made here on it."
         )
+
+
+@kept()
+def _parts(jobs: tuple[Job, ...]) -> frozenset[Part]:
+    return frozenset(repetition_of(job.record).part for job in jobs)
 
 
 def _about_guessing(table: ComparisonTable) -> Iterator[str]:
@@ -194,7 +208,7 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_predictions(table: ComparisonTable) -> Iterator[str]:
-    if unusable := faults(job for row in table.rows for job in row.counted):
+    if unusable := faults(row.counted for row in table.rows):
         told = listed([one_line(fault, length=300) for fault in unusable], 3)
         yield f"Predictions of {plural(len(unusable), 'run')} cannot be used: {told}."
     if not table.metric.is_accuracy:
@@ -207,15 +221,21 @@ def _about_predictions(table: ComparisonTable) -> Iterator[str]:
             of = f"{missing} of {plural(row.n_finished, 'run')} {'has' if missing == 1 else 'have'}"
             rest = f"; its calibration error is of the other {len(usable)} alone" if usable else ""
             yield f"{row.label}: {of} no predictions, so nothing is said of it on other test images{rest}."
-        for job in row.counted:
-            if (found := outcome_or_none(job)) is not None:
-                images.setdefault(repetition_of(job.record).part, set()).add(found.images)
+        for part, found in _images(row.counted, outcomes_of(row.counted)):
+            images.setdefault(part, set()).add(found)
     several = max(map(len, images.values()), default=0)
-    if several > 1 and not differing_test_sets(table.jobs):
+    if several > 1 and not differing_test_sets(table.groups):
         yield (
             f"Predictions are of {several} different sets of test images though the runs name one: nothing is said of "
             "other test images where they differ."
         )
+
+
+@kept()
+def _images(jobs: tuple[Job, ...], outcomes: tuple[Outcome | None, ...]) -> frozenset[tuple[Part, bytes]]:
+    """Which images each part of a group was tested on, as far as its predictions say."""
+    found = zip(jobs, outcomes, strict=True)
+    return frozenset((repetition_of(job.record).part, outcome.images) for job, outcome in found if outcome is not None)
 
 
 @kept()
@@ -252,17 +272,22 @@ def _about_pairs(table: ComparisonTable) -> Iterator[str]:
 
 def _about_surroundings(table: ComparisonTable) -> Iterator[str]:
     # A job that failed while it was built had not set its threads yet, and stands in no number.
-    counted = tuple(job for row in table.rows for job in row.counted)
-    if facts := differing(environments(counted)):
+    groups = [row.counted for row in table.rows]
+    if facts := differing(environments(groups)):
         shown = listed([f"{name} ({listed([one_line(v, 40) for v in found], 3)})" for name, found in facts.items()])
         yield f"Environments differ in {shown}; results are not comparable bit for bit."
-    if facts := differing(commits(counted)):
+    if facts := differing(commits(groups)):
         yield f"Jobs ran at {len(facts['git commit'])} different states of the code."
-    if changed := changed_modules(counted):
+    if changed := changed_modules(groups):
         names = sorted(module.removeprefix("vision_baselines.") for module in changed)
         yield f"Jobs ran different code in {listed(names, 5)}."
-    if dirty := sum(bool(job.record.environment.git_dirty) for job in counted):
+    if dirty := sum(map(_n_dirty, groups)):
         yield f"{plural(dirty, 'job')} ran with uncommitted changes; the commit alone does not reproduce them."
+
+
+@kept()
+def _n_dirty(jobs: tuple[Job, ...]) -> int:
+    return sum(bool(job.record.environment.git_dirty) for job in jobs)
 
 
 @kept()

@@ -11,10 +11,18 @@ from statistics import fmean
 import numpy as np
 
 from vision_baselines.analysis import per_class
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.runs.record import RunRecord
 from vision_baselines.tasks.names import is_accuracy
+
+
+@kept()
+def records_alike(jobs: tuple[Job, ...]) -> list[RunRecord]:
+    """A record for each of the different data that some jobs were tested on: what is said here follows from it."""
+    return list({(job.record.class_sizes, id(job.record.data)): job.record for job in reversed(jobs)}.values())
 
 
 def largest_class_share(record: RunRecord) -> float | None:

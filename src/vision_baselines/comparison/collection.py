@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from vision_baselines.comparison.errors import NoRecordsError
@@ -30,7 +31,7 @@ class Job:
     place: str
     record: RunRecord
 
-    @property
+    @cached_property
     def is_fresh(self) -> bool:
         """Whether its setting was chosen before it was trained (`sweep.fresh`), so that it must not choose."""
         return self.folder.parent.name == FRESH_SEEDS

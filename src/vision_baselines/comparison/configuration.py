@@ -7,13 +7,18 @@ learning rate that comes with the model. `setting_differences` finds that, so th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
 
+from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import each_once, kept
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.kept_record import KeptRecord
-from vision_baselines.runs.record import RunRecord
+
+ABSENT: Final = object()
+"""Stands for the section that a config does not have."""
 
 # Of sections that records of a cache share: the section itself, so that its identity stays its own, and its settings.
 _known_sections: dict[tuple[str, int], tuple[Any, Mapping[str, str]]] = {}
@@ -35,7 +40,7 @@ def leaf_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
 
 
-def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, dict[str, str]]:
+def setting_differences(groups: Mapping[str, Sequence[Job]]) -> dict[str, dict[str, str]]:
     """Settings that are one value inside each group and not the same value in all.
 
     Those that vary inside a group, as a seed does, cannot explain a difference between groups and are
@@ -43,42 +48,65 @@ def setting_differences(groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, 
     with the same ending.
 
     Args:
-        groups: Records of each group, by label.
+        groups: Jobs of each group, by label.
 
     Returns:
         For each dotted key, the value in each group that has one, by label.
     """
-    values: dict[str, dict[str, set[str]]] = {}
-    for label, records in groups.items():
-        for section in _sections(records):
-            for key, text in section.items():
-                values.setdefault(key, {}).setdefault(label, set()).add(text)
+    jobs_of = {label: tuple(jobs) for label, jobs in groups.items()}
+    varied = tuple(varied_sections(jobs_of.values()))
+    values: dict[str, dict[str, str | None]] = {}
+    for label, jobs in jobs_of.items():
+        for key, text in _settings(jobs, varied).items():
+            values.setdefault(key, {})[label] = text
     found = {
-        key: {label: next(iter(options)) for label, options in by_group.items()}
+        key: {label: text for label, text in by_group.items() if text is not None}
         for key, by_group in values.items()
-        if all(len(options) == 1 for options in by_group.values())
-        and (len(by_group) < len(groups) or len(set.union(*by_group.values())) > 1)
+        if None not in by_group.values() and (len(by_group) < len(groups) or len(set(by_group.values())) > 1)
     }
     return {key: by_group for key, by_group in sorted(found.items()) if not _is_copy(key, found)}
 
 
-def _sections(records: Sequence[RunRecord]) -> Iterator[Mapping[str, str]]:
-    """The relevant settings of the distinct sections of some configs, as texts by dotted key.
+def varied_sections(groups: Iterable[tuple[Job, ...]]) -> list[str]:
+    """The keys of configs whose section is not one object in all jobs of all groups; records of a cache share them."""
+    found = list(map(sections_of, groups))
+    keys = dict.fromkeys(chain.from_iterable(found))
+    return [
+        key for key in keys if len({id(section) for sections in found for section in sections.get(key, (ABSENT,))}) > 1
+    ]
 
-    Records of a cache share the sections that are alike, so that of many records few are looked at.
-    """
-    distinct = {(key, id(value)): value for record in records for key, value in record.config.items()}
-    for (key, identity), value in distinct.items():
-        known = _known_sections.get((key, identity))
-        if known is None or known[0] is not value:
-            texts = {name: leaf_text(found) for name, found in relevant({key: value}).items()}
-            if not isinstance(records[0], KeptRecord):  # a config of somebody's own may be changed
-                yield texts
-                continue
-            if len(_known_sections) >= _MOST_SECTIONS:
-                _known_sections.clear()
-            known = _known_sections[key, identity] = (value, texts)
-        yield known[1]
+
+@kept()
+def sections_of(jobs: tuple[Job, ...]) -> dict[str, list[Any]]:
+    """The distinct sections of the configs of some jobs by their key, `ABSENT` where a config has none."""
+    configs = [job.record.config for job in jobs]
+    keys = dict.fromkeys(chain.from_iterable(configs))
+    return {key: each_once([config.get(key, ABSENT) for config in configs]) for key in keys}
+
+
+@kept()
+def _settings(jobs: tuple[Job, ...], sections: tuple[str, ...]) -> dict[str, str | None]:
+    """The relevant settings in some sections of a group's configs as texts, None where jobs have several values."""
+    found: dict[str, str | None] = {}
+    is_shared = all(isinstance(job.record, KeptRecord) for job in jobs)
+    for key, distinct in sections_of(jobs).items():
+        for section in distinct if key in sections else ():
+            for name, text in _texts(key, section, is_shared=is_shared).items() if section is not ABSENT else ():
+                found[name] = text if found.get(name, text) == text else None
+    return found
+
+
+def _texts(key: str, section: Any, *, is_shared: bool) -> Mapping[str, str]:
+    """The relevant settings of a section as texts by dotted key; of one that records of a cache share they are kept."""
+    known = _known_sections.get((key, id(section)))
+    if known is not None and known[0] is section:
+        return known[1]
+    texts = {name: leaf_text(found) for name, found in relevant({key: section}).items()}
+    if is_shared:
+        if len(_known_sections) >= _MOST_SECTIONS:
+            _known_sections.clear()
+        _known_sections[key, id(section)] = (section, texts)
+    return texts
 
 
 def _is_copy(key: str, found: Mapping[str, Mapping[str, str]]) -> bool:

@@ -47,11 +47,15 @@ def epoch_table(rows: Sequence[GroupRow], metric: Metric) -> EpochTable | None:
         validation,
         shown,
         tuple(
-            EpochsRow(label, {epoch: summarize(found[epoch]) for epoch in shown if epoch in found})
-            for label, found in by_group.items()
-            if found
+            EpochsRow(row.label, _summaries(row.counted, validation.name, shown)) for row in rows if by_group[row.label]
         ),
     )
+
+
+@kept()
+def _summaries(jobs: tuple[Job, ...], name: str, shown: tuple[int | str, ...]) -> dict[int | str, Summary]:
+    found = _by_epoch(jobs, name)
+    return {epoch: summarize(found[epoch]) for epoch in shown if epoch in found}
 
 
 @kept()

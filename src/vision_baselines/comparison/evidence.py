@@ -168,9 +168,14 @@ class _Sides:
     def _number(self, row: GroupRow) -> int:
         known = self._rows.get(id(row))
         if known is None:
-            runs = frozenset(job.folder for job in row.counted)
+            runs = _folders(row.counted)
             known = self._rows[id(row)] = (row, self._numbers.setdefault(runs, len(self._numbers)))
         return known[1]
+
+
+@kept()
+def _folders(jobs: tuple[Job, ...]) -> frozenset[Path]:
+    return frozenset(job.folder for job in jobs)
 
 
 def _evidence(

@@ -26,6 +26,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import one_line
+from vision_baselines.comparison.kept import each_once, kept
 from vision_baselines.config.selection import group_keys
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of, relevant
 from vision_baselines.runs.record import RunRecord
@@ -46,6 +47,11 @@ class Group:
 def experiment_overrides(record: RunRecord, without: str | None = None) -> dict[str, str]:
     """The overrides that make the experiment what it is, by key, sorted; the last of a key counts."""
     return dict(_latest(tuple(record.overrides), without))
+
+
+@lru_cache(maxsize=2**15)
+def _parts(overrides: tuple[str, ...], without: str | None) -> tuple[str, ...]:
+    return tuple(_latest(overrides, without).values())
 
 
 @lru_cache(maxsize=2**15)
@@ -157,20 +163,28 @@ def setting_values(jobs: Sequence[Job], key: str, option: str = "group_by") -> l
     ]
 
 
-def changed_modules(jobs: Sequence[Job]) -> list[str]:
-    """Modules that several jobs used and that were not the same in all, sorted."""
+def changed_modules(groups: Iterable[tuple[Job, ...]]) -> list[str]:
+    """Modules that several jobs used and that were not the same in all of some groups, sorted."""
     digests: dict[str, set[str]] = {}
-    for code in {id(job.record.code): job.record.code for job in jobs}.values():  # records of a cache share it
+    for code in each_once(code for jobs in groups for code in _codes(jobs)):
         for module, digest in code.items():
             digests.setdefault(module, set()).add(digest)
     return sorted(module for module, found in digests.items() if len(found) > 1)
 
 
+@kept()
+def _codes(jobs: tuple[Job, ...]) -> list[dict[str, str]]:
+    """The code of some jobs, each once as far as records share it."""
+    return each_once(job.record.code for job in jobs)
+
+
 def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     """Jobs of one group apart where a module that several used was not the same; the note of the newest is empty."""
-    changed = changed_modules(jobs)
+    changed = changed_modules([tuple(jobs)])
+    if not changed:
+        return {"": list(jobs)}
     newest = max(jobs, key=lambda job: job.record.started_at).record
-    if not changed or newest.config.get("code") == "ignore":
+    if newest.config.get("code") == "ignore":
         return {"": list(jobs)}
     found: dict[str, list[Job]] = {}
     for job in jobs:
@@ -182,15 +196,16 @@ def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 
 def _by_overrides(jobs: Sequence[Job], without: str | None) -> Iterable[tuple[str, tuple[str, ...], Job]]:
-    all_parts = [tuple(experiment_overrides(job.record, without).values()) for job in jobs]
-    shared = set.intersection(*map(set, all_parts)) if len(set(all_parts)) > 1 else set()
-    labels = [", ".join(part for part in parts if part not in shared) or "default" for parts in all_parts]
+    all_parts = [_parts(tuple(job.record.overrides), without) for job in jobs]
+    distinct = dict.fromkeys(all_parts)
+    shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
+    labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
     sweeps_of: dict[str, set[str]] = {}
-    for label, job in zip(labels, jobs, strict=True):
-        sweeps_of.setdefault(label, set()).add(job.record.sweep)
+    for parts, sweep in {(parts, job.record.sweep) for parts, job in zip(all_parts, jobs, strict=True)}:
+        sweeps_of.setdefault(labels[parts], set()).add(sweep)
     ambiguous = any(len(sweeps) > 1 for sweeps in sweeps_of.values())
-    for label, parts, job in zip(labels, all_parts, jobs, strict=True):
-        sweep = one_line(job.record.sweep)
+    for parts, job in zip(all_parts, jobs, strict=True):
+        label, sweep = labels[parts], one_line(job.record.sweep) if ambiguous else ""
         yield (f"{sweep}: {label}", (*parts, f"sweep={sweep}"), job) if ambiguous else (label, parts, job)
 
 

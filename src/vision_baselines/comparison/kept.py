@@ -8,9 +8,10 @@ what their predictions say is an argument of its own. Whoever is given it must n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from operator import attrgetter
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.runs.kept_record import KeptRecord
@@ -20,6 +21,11 @@ Given = ParamSpec("Given")
 Found = TypeVar("Found")
 
 _MOST = 2**11  # of each function: a comparison asks once a group
+_MOST_GROUPS = 2**14
+_CHANGING = object()
+_record = attrgetter("record")
+# The key of each tuple of jobs by the identity of the tuple, which stays its own as long as it is here.
+_looked_at: dict[int, tuple[tuple[Job, ...], object]] = {}
 
 
 class _Same:
@@ -51,15 +57,56 @@ def kept(most: int = _MOST) -> Callable[[Callable[Given, Found]], Callable[Given
 
         @wraps(function)
         def found(*given: Given.args, **named: Given.kwargs) -> Found:
-            keys = [_Same(one) if type(one) is tuple and one and type(one[0]) is Job else one for one in given]
-            jobs = (job for key in keys if type(key) is _Same for job in key.jobs)
-            if named or not all(type(job.record) is KeptRecord for job in jobs):
-                return function(*given, **named)
-            return known(*keys)
+            keys = _keys(given)
+            return function(*given, **named) if keys is None or named else known(*keys)
 
         return found
 
     return keeping
+
+
+def kept_of_group(function: Callable[Concatenate[str, Given], Found]) -> Callable[Concatenate[str, Given], Found]:
+    """The same of a function of a group's label and more, where only what was found last of a label is kept.
+
+    So nothing is left of a group as it was before it had one more job: what is found may be long.
+    """
+    known: dict[str, tuple[Sequence[Any], Found]] = {}
+
+    @wraps(function)
+    def found(label: str, /, *given: Given.args, **named: Given.kwargs) -> Found:
+        keys = _keys(given)
+        if keys is None or named:
+            return function(label, *given, **named)
+        if label not in known or known[label][0] != keys:
+            if len(known) >= _MOST_GROUPS:
+                known.clear()
+            known[label] = keys, function(label, *given, **named)
+        return known[label][1]
+
+    return found
+
+
+def _keys(given: Iterable[Any]) -> list[Any] | None:
+    """What is given, where it can be a key: jobs by their identity; None where a record may be changed by somebody."""
+    keys = [_same(one) if type(one) is tuple and one and type(one[0]) is Job else one for one in given]
+    return None if _CHANGING in keys else keys
+
+
+def _same(jobs: tuple[Job, ...]) -> object:
+    """The key of some jobs, `_CHANGING` where a record is not one of a cache; a tuple is looked at once."""
+    known = _looked_at.get(id(jobs))
+    if known is None or known[0] is not jobs:
+        is_kept = {KeptRecord}.issuperset(map(type, map(_record, jobs)))
+        if len(_looked_at) >= _MOST:
+            _looked_at.clear()
+        known = _looked_at[id(jobs)] = jobs, _Same(jobs) if is_kept else _CHANGING
+    return known[1]
+
+
+def each_once(values: Iterable[Found]) -> list[Found]:
+    """Objects, each once, in their order: records of a cache share what is alike, so that of many few are left."""
+    found = list(values)
+    return list(dict(zip(map(id, found), found, strict=True)).values())
 
 
 def kept_with_record(read: Callable[[RunRecord], Found]) -> Callable[[RunRecord], Found]:

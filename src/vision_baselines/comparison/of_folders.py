@@ -10,6 +10,7 @@ from vision_baselines.comparison.ablation import read_ablation
 from vision_baselines.comparison.collection import Collection, Records, require_readable
 from vision_baselines.comparison.decided import decided
 from vision_baselines.comparison.errors import UnknownNameError
+from vision_baselines.comparison.kept import each_once
 from vision_baselines.comparison.search import read_search
 from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
@@ -63,9 +64,8 @@ def tabulated(
 
 def recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
-    recorded = [job.record.config.get("comparison") or {} for job in collection.jobs]
     found = [
         {key: options[key] for key in _OPTIONS if options.get(key) is not None}
-        for options in dict(zip(map(id, recorded), recorded, strict=True)).values()  # each once
+        for options in each_once(job.record.config.get("comparison") or {} for job in collection.jobs)
     ]
     return found[0] if found and all(options == found[0] for options in found) else {}

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,16 @@ from numpy.typing import NDArray
 
 from vision_baselines.analysis.calibration import BINS, reliability
 from vision_baselines.comparison.collection import Job
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.errors import DataError
 from vision_baselines.runs.predictions import PREDICTIONS_FILE, Predictions, read_predictions
+from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.reading import check_archive, read_regular
 
 CACHE_FILE = ".outcomes.npz"
 _VERSION = 1
+_WORTH_IT = 50
 _MOST_BYTES = 2**30
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -52,6 +56,8 @@ class Outcome:
 
 # By the SHA-256 of predictions: their content decides what is derived, so an entry is right for good.
 _known: dict[str, Outcome] = {}
+# What each cache holds, and the state that its file was in then: it is read once.
+_held: dict[Path, tuple[tuple[str, int, int], frozenset[str]]] = {}
 # Why a file is not used, by the SHA-256 that it should have and the state it was in: it is read once, not for a figure.
 _refused: dict[tuple[str, tuple[str, int, int]], str] = {}
 
@@ -82,12 +88,20 @@ def outcome_of(job: Job) -> Outcome | None:
 
 def usable_outcomes(row: GroupRow) -> list[Outcome]:
     """The outcomes of those counted runs of a group that have one that can be read, in their order."""
-    return [found for job in row.counted if (found := outcome_or_none(job)) is not None]
+    return [found for found in outcomes_of(row.counted) if found is not None]
 
 
 def outcomes_of(jobs: Iterable[Job]) -> tuple[Outcome | None, ...]:
     """What each of some runs got right."""
-    return tuple(map(outcome_or_none, jobs))
+    jobs = tuple(jobs)
+    found = tuple(map(_known.get, _digests(jobs)))
+    return found if None not in found else tuple(map(outcome_or_none, jobs))
+
+
+@kept()
+def _digests(jobs: tuple[Job, ...]) -> tuple[str, ...]:
+    """SHA-256 of the predictions of each job, empty where it has none."""
+    return tuple(job.record.predictions_sha256 or "" for job in jobs)
 
 
 def correct_table(outcomes: Sequence[Outcome | None]) -> NDArray[np.bool_] | None:
@@ -107,10 +121,11 @@ def has_predictions(*rows: GroupRow) -> bool:
     return any(outcome_or_none(job) is not None for row in rows for job in row.counted)
 
 
-def faults(jobs: Iterable[Job]) -> list[str]:
+def faults(groups: Iterable[tuple[Job, ...]]) -> list[str]:
     """Why predictions of finished runs cannot be used, a line each; they stand in no number that is made from them."""
     found = []
-    for job in jobs:
+    lacking = (jobs for jobs in groups if None in outcomes_of(jobs))
+    for job in chain.from_iterable(lacking):
         try:
             outcome_of(job)
         except DataError as error:
@@ -132,6 +147,11 @@ def derived(found: Predictions) -> Outcome:
 
 def read_cache(path: Path) -> None:
     """Take over what an earlier comparison derived, if the file at `path` is there and whole."""
+    state = _state(path)
+    before, held = _held.pop(path, (None, frozenset()))
+    if before == state and held <= _known.keys():
+        _held[path] = state, held
+        return
     try:
         content = read_regular(path, most_bytes=_MOST_BYTES)
         check_archive(content, most_bytes=_MOST_BYTES)
@@ -150,6 +170,7 @@ def read_cache(path: Path) -> None:
     for key, image, size, begin, end, table in zip(keys, images, sizes, [0, *ends], ends, bins, strict=False):
         # copies: a slice would keep the whole file in memory
         _known.setdefault(key, Outcome(image.tobytes(), size, bits[begin:end].copy(), table.copy()))
+    _held[path] = state, frozenset(keys)
 
 
 def read_all(jobs: Iterable[Job]) -> None:
@@ -163,6 +184,32 @@ def read_all(jobs: Iterable[Job]) -> None:
 def derived_of(jobs: Iterable[Job]) -> set[str]:
     """SHA-256 of the predictions of some jobs from which everything has been derived."""
     return {job.record.predictions_sha256 or "" for job in jobs} & _known.keys()
+
+
+def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool, anew: bool = False) -> bytes | None:
+    """Write what has been derived of some jobs to the cache at `path`, where it has not all of that.
+
+    Args:
+        path: Of the cache.
+        jobs: All of its comparison.
+        all_of_it: Whether it must not wait: what is new is else written once it is a part of all that is worth it.
+        anew: Whether nothing that lies there counts.
+
+    Returns:
+        What was written; None for nothing.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    derived = derived_of(jobs)
+    held = _held[path][1] if path in _held and path.is_file() and not anew else frozenset()
+    lacking = len(derived - held)
+    if not lacking or not (all_of_it or lacking * _WORTH_IT >= len(derived)):
+        return None
+    content = cache_content(jobs)
+    write_atomically(path, content)
+    _held[path] = _state(path), frozenset(derived)
+    return content
 
 
 def cache_content(jobs: Iterable[Job]) -> bytes:

@@ -149,7 +149,7 @@ def _interaction(setting: Setting, first: str, second: str, metric: Metric) -> I
         missing = ["no full run", f"no run without {first}", f"no run without {second}", "no run without both"]
         return replace(nothing, reason=next(text for text, row in zip(missing, rows, strict=True) if row is None))
     jobs = [job for row in (full, no_first, no_second, neither) for job in row.counted]
-    if metric.name.startswith("test/") and differing_test_sets(jobs):
+    if metric.name.startswith("test/") and differing_test_sets([tuple(jobs)]):
         return replace(nothing, reason="other test images")
     values = [row.values(metric.name) for row in (full, no_first, no_second, neither)]
     shared = [key for key in values[0] if all(key in of for of in values[1:])]

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.kept import kept
-from vision_baselines.runs.record import Environment, RunRecord
+from vision_baselines.runs.record import RunRecord
+
+Groups = Iterable[tuple[Job, ...]]
+"""Jobs, group by group: what is found of a group is kept for as long as its jobs are the same."""
+Facts = tuple[tuple[str, str], ...]
+Part = Callable[[RunRecord], Hashable]
+Read = Callable[[RunRecord], Facts]
 
 _PER_PASS = "seeds per pass"
 
@@ -23,38 +30,33 @@ _PER_PASS = "seeds per pass"
 class Variant:
     """Jobs that share one surrounding, as facts in the order they are shown."""
 
-    facts: tuple[tuple[str, str], ...]
+    facts: Facts
     n_jobs: int
     example: str
 
 
-def environments(jobs: Sequence[Job]) -> list[Variant]:
+def environments(groups: Groups) -> list[Variant]:
     """Versions, platform and device, the most frequent first."""
-    return _variants(jobs, lambda record: record.environment, lambda record: _environment_facts(record.environment))
+    return _variants(groups, _environment_of, _environment_facts)
 
 
-def commits(jobs: Sequence[Job]) -> list[Variant]:
+def commits(groups: Groups) -> list[Variant]:
     """Git commits and whether files were changed, the most frequent first."""
-    return _variants(
-        jobs, lambda record: record.environment, lambda record: (("git commit", _commit(record.environment)),)
-    )
+    return _variants(groups, _environment_of, _commit)
 
 
-def datasets(jobs: Sequence[Job]) -> list[Variant]:
+def datasets(groups: Groups) -> list[Variant]:
     """What the jobs saw of their data, the most frequent first; jobs that ended before they knew it are left out."""
-    known = [job for job in jobs if job.record.data_sha256]
-    return _variants(known, lambda record: record.data, _data_facts, lambda record: record.data_sha256)
+    return _variants(groups, _data_of, _data_facts)
 
 
-def test_sets(jobs: Sequence[Job]) -> list[Variant]:
+def test_sets(jobs: tuple[Job, ...]) -> list[Variant]:
     """SHA-256 of the test images and labels, the most frequent first.
 
     Of records that do not say, that of all data stands in; jobs that ended before they knew it are left out.
     """
-    known = [job for job in jobs if job.record.data_sha256]
-    if all(job.record.test_sha256 for job in known):
-        return _digests(known, "test SHA-256", lambda record: record.test_sha256)
-    return _digests(known, "data SHA-256", lambda record: record.data_sha256)
+    says = all(job.record.test_sha256 for job in jobs if job.record.data_sha256)
+    return _variants([jobs], _digests_of, _test_digest if says else _data_digest)
 
 
 @kept()
@@ -67,10 +69,9 @@ def runs_sha256(jobs: tuple[Job, ...]) -> str:
     return hashlib.sha256("\n".join(sorted(runs)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def commands(jobs: Sequence[Job]) -> list[Variant]:
+def commands(groups: Groups) -> list[Variant]:
     """Commands as they would be typed in a shell, the most frequent first."""
-    known = [job for job in jobs if job.record.command]
-    return _variants(known, lambda record: record.command, lambda record: (("command", shlex.join(record.command)),))
+    return _variants(groups, _command_of, _command)
 
 
 def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
@@ -83,38 +84,59 @@ def differing(variants: Sequence[Variant]) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(found)) for name, found in values.items() if len(set(found)) > 1}
 
 
-def _variants(
-    jobs: Sequence[Job],
-    part: Callable[[RunRecord], object],
-    read: Callable[[RunRecord], tuple[tuple[str, str], ...]],
-    digest: Callable[[RunRecord], str | None] = lambda record: None,
-) -> list[Variant]:
-    """The variants of what `read` says, which follows from a part of a record and a digest.
-
-    Records of a cache share their parts, so that of many few are read.
-    """
-    alike: dict[tuple[int, str | None], list[Job]] = {}
-    for job in jobs:
-        alike.setdefault((id(part(job.record)), digest(job.record)), []).append(job)
-    found: dict[tuple[tuple[str, str], ...], list[Job]] = {}
-    for members in alike.values():
-        found.setdefault(read(members[0].record), []).extend(members)
-    return _most_frequent(found)
+def _variants(groups: Groups, part: Part, read: Read) -> list[Variant]:
+    """The variants of what `read` says of a record, which follows from a part of it; of a part that is None none is."""
+    found: dict[Facts, Variant] = {}
+    for jobs in groups:
+        for one in _of_group(jobs, part, read):
+            before = found.get(one.facts)
+            found[one.facts] = one if before is None else replace(before, n_jobs=before.n_jobs + one.n_jobs)
+    return sorted(found.values(), key=lambda variant: -variant.n_jobs)
 
 
-def _digests(jobs: Sequence[Job], name: str, read: Callable[[RunRecord], str | None]) -> list[Variant]:
-    found: dict[str, list[Job]] = {}
-    for job in jobs:
-        found.setdefault(read(job.record) or "", []).append(job)
-    return _most_frequent({((name, digest),): members for digest, members in found.items()})
+@kept()
+def _of_group(jobs: tuple[Job, ...], part: Part, read: Read) -> list[Variant]:
+    """The variants of a group's jobs; records of a cache share their parts, so that of many few are read."""
+    parts = [part(job.record) for job in jobs]
+    first = dict(zip(reversed(parts), reversed(jobs), strict=True))
+    found: dict[Facts, Variant] = {}
+    for one, n in Counter(parts).items():
+        if one is not None:
+            facts, job = read(first[one].record), first[one]
+            before = found.get(facts, Variant(facts, 0, job.place))
+            found[facts] = replace(before, n_jobs=before.n_jobs + n)
+    return list(found.values())
 
 
-def _most_frequent(found: Mapping[tuple[tuple[str, str], ...], Sequence[Job]]) -> list[Variant]:
-    variants = [Variant(facts, len(members), members[0].place) for facts, members in found.items()]
-    return sorted(variants, key=lambda variant: -variant.n_jobs)
+def _environment_of(record: RunRecord) -> Hashable:
+    return id(record.environment)
 
 
-def _data_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
+def _data_of(record: RunRecord) -> Hashable:
+    return (id(record.data), record.data_sha256) if record.data_sha256 else None
+
+
+def _digests_of(record: RunRecord) -> Hashable:
+    return (record.data_sha256, record.test_sha256) if record.data_sha256 else None
+
+
+def _command_of(record: RunRecord) -> Hashable:
+    return id(record.command) if record.command else None
+
+
+def _command(record: RunRecord) -> Facts:
+    return (("command", shlex.join(record.command)),)
+
+
+def _test_digest(record: RunRecord) -> Facts:
+    return (("test SHA-256", record.test_sha256 or ""),)
+
+
+def _data_digest(record: RunRecord) -> Facts:
+    return (("data SHA-256", record.data_sha256 or ""),)
+
+
+def _data_facts(record: RunRecord) -> Facts:
     data, facts = record.data, {}
     if data is not None:
         channels, height, width = data.image_shape
@@ -130,7 +152,8 @@ def _data_facts(record: RunRecord) -> tuple[tuple[str, str], ...]:
     return (*facts.items(), ("data SHA-256", record.data_sha256 or ""))
 
 
-def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:
+def _environment_facts(record: RunRecord) -> Facts:
+    environment = record.environment
     surroundings = {
         "python": environment.python,
         "platform": environment.platform,
@@ -143,7 +166,7 @@ def _environment_facts(environment: Environment) -> tuple[tuple[str, str], ...]:
     return (*surroundings.items(), *sorted(environment.versions.items()))
 
 
-def _commit(environment: Environment) -> str:
-    if environment.git_commit is None:
-        return "unknown"
-    return environment.git_commit + (" with uncommitted changes" if environment.git_dirty else "")
+def _commit(record: RunRecord) -> Facts:
+    commit, is_dirty = record.environment.git_commit, record.environment.git_dirty
+    said = "unknown" if commit is None else commit + (" with uncommitted changes" if is_dirty else "")
+    return (("git commit", said),)

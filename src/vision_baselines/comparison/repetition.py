@@ -7,13 +7,14 @@ one group, and two groups are paired where all three agree. What follows for an 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from statistics import fmean
 from typing import NamedTuple
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import plural
-from vision_baselines.comparison.kept import kept_with_record
-from vision_baselines.comparison.provenance import Variant, test_sets
+from vision_baselines.comparison.kept import kept, kept_with_record
+from vision_baselines.comparison.provenance import Groups, Variant, test_sets
 from vision_baselines.runs.record import RunRecord
 
 
@@ -87,9 +88,18 @@ def in_words(repetitions: Iterable[Repetition]) -> str:
     return words if combinations == len(found) else f"{plural(len(found), 'run')} of {words}"
 
 
-def differing_test_sets(jobs: Sequence[Job]) -> list[Variant]:
+def differing_test_sets(groups: Groups) -> list[Variant]:
     """The test sets of jobs that should have had the same one, as they agree in `Part`; empty where they had."""
+    groups = list(groups)
+    if len(frozenset().union(*map(_digests, groups))) < 2:
+        return []
     by_part: dict[Part, list[Job]] = {}
-    for job in jobs:
+    for job in chain.from_iterable(groups):
         by_part.setdefault(repetition_of(job.record).part, []).append(job)
-    return next((found for members in by_part.values() if len(found := test_sets(members)) > 1), [])
+    return next((found for members in by_part.values() if len(found := test_sets(tuple(members))) > 1), [])
+
+
+@kept()
+def _digests(jobs: tuple[Job, ...]) -> frozenset[tuple[str | None, str | None]]:
+    """SHA-256 of the data and of the test split of each job that knew its data."""
+    return frozenset((job.record.data_sha256, job.record.test_sha256) for job in jobs if job.record.data_sha256)

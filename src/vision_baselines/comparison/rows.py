@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vision_baselines.comparison.evidence import Evidence
 
 FAILED = (Status.FAILED, Status.DIVERGED)
+_PENDING = tuple(state for state in Status if state not in (*FAILED, Status.FINISHED, Status.PRUNED))
 
 
 @dataclass(frozen=True)
@@ -81,18 +82,17 @@ class GroupRow:
     @property
     def failed(self) -> tuple[Job, ...]:
         """Jobs that raised, were killed or diverged."""
-        return tuple(job for job in self.jobs if job.record.status in FAILED)
+        return _in_state(self.jobs, FAILED)
 
     @property
     def pending(self) -> tuple[Job, ...]:
         """Jobs that run or were interrupted, and may yet finish."""
-        ended = (*FAILED, Status.FINISHED, Status.PRUNED)
-        return tuple(job for job in self.jobs if job.record.status not in ended)
+        return _in_state(self.jobs, _PENDING)
 
     @property
     def pruned(self) -> tuple[Job, ...]:
         """Jobs that a search ended, since their setting could not win."""
-        return tuple(job for job in self.jobs if job.record.status is Status.PRUNED)
+        return _in_state(self.jobs, (Status.PRUNED,))
 
     def values(self, metric: str) -> dict[Repetition, float]:
         """The metric by seed, split seed and fold; the mean where a group has several runs of one repetition."""
@@ -100,8 +100,7 @@ class GroupRow:
 
     def having(self, metric: str) -> GroupRow:
         """The group with those counted runs only that its mean of a metric is of."""
-        finite = (job for job in self.counted if math.isfinite(job.record.metrics.get(metric, math.nan)))
-        return replace(self, counted=tuple(finite))
+        return replace(self, counted=_having(self.counted, metric))
 
     def averaged_over(self, metric: str) -> str:
         """What the mean of a metric was taken over, as in ``5 folds × 3 seeds``; empty where that is seeds alone."""
@@ -144,6 +143,16 @@ def _row(label: str, jobs: tuple[Job, ...], named: tuple[tuple[str, Metric], ...
         best={name: metrics[name].best(values) for name, values in by_metric.items()},
         costs=_costs(counted),
     )
+
+
+@kept()
+def _in_state(jobs: tuple[Job, ...], states: tuple[Status, ...]) -> tuple[Job, ...]:
+    return tuple(job for job in jobs if job.record.status in states)
+
+
+@kept()
+def _having(jobs: tuple[Job, ...], metric: str) -> tuple[Job, ...]:
+    return tuple(job for job in jobs if math.isfinite(job.record.metrics.get(metric, math.nan)))
 
 
 @kept()
@@ -205,7 +214,7 @@ def paired(row: GroupRow, metric: Metric, reference: GroupRow | None) -> GroupRo
 @kept()
 def _paired(counted: tuple[Job, ...], others: tuple[Job, ...], metric: str) -> PairedDifference | None:
     both = (*counted, *others)
-    if metric.startswith("test/") and differing_test_sets(both):
+    if metric.startswith("test/") and differing_test_sets([counted, others]):
         return None
     return difference_of(values_of(counted, metric), values_of(others, metric), both, metric)
 

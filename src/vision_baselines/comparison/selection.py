@@ -1,4 +1,4 @@
-"""By what one group of many is chosen: a metric of the validation split, never one of the test split.
+"""What is compared, and by what one group of many is chosen: a metric of the validation split, never of the test split.
 
 The best of thirty equal settings on the test split is about two standard errors better there than it is. So groups are
 ranked by validation, and the test figure of the one that was chosen is an honest one (docs/statistics.md).
@@ -8,15 +8,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import listed
 from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.kept import each_once, kept_with_record
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.selection import SPLIT, check_selection
+from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RunRecord, TaskFacts
+
+
+def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
+    """The metric that is asked for, or the headline metric of most jobs, of the first among equals."""
+    if wanted is None:
+        headlines = Counter(_headline(job.record) for job in jobs)
+        wanted = headlines.most_common(1)[0][0] if headlines else f"test/{TaskFacts().headline}"
+    found = metric_of(tasks_of(jobs), wanted)
+    if found is None:
+        raise ConfigError(f"{wanted} is better higher in some of these runs, and lower in others: compare them apart")
+    return found
+
+
+@kept_with_record
+def _headline(record: RunRecord) -> str:
+    return record.headline_metric
 
 
 def selection_of(jobs: Sequence[Job], wanted: str | None) -> tuple[Metric | None, str]:
@@ -32,18 +51,20 @@ def selection_of(jobs: Sequence[Job], wanted: str | None) -> tuple[Metric | None
     """
     check_selection(wanted, "select")
     records = [job.record for job in jobs if job.record.finished]
-    headlines = Counter((record.selection_metric, record.task.mode) for record in records)
+    headlines = {(f"{SPLIT}{task.headline}", task.mode) for task in each_once(record.task for record in records)}
     if wanted is None:
         if len(headlines) > 1:
             said = [f"{name} (mode {mode})" for name, mode in sorted(headlines)]
             return None, f"the runs have different headline metrics: {listed(said)}"
         wanted = next(iter(headlines))[0] if headlines else f"{SPLIT}{TaskFacts().headline}"
-    known = sorted({name for record in records for name in record.metrics if name.startswith(SPLIT)})
+    known = sorted(
+        name for name in frozenset().union(*(record.metrics for record in records)) if name.startswith(SPLIT)
+    )
     if wanted not in known and records:
         if known and wanted not in {name for name, _ in headlines}:
             raise UnknownNameError.of("select", wanted, known)
         return None, _why_missing(records, wanted)
-    if (found := metric_of(jobs, wanted)) is None:
+    if (found := metric_of(tasks_of(jobs), wanted)) is None:
         return None, f"{wanted} is better higher in some of the runs, and lower in others"
     return found, ""
 
@@ -58,21 +79,30 @@ def best_to_worst(means: Sequence[float], *, lower_is_better: bool) -> list[int]
     return sorted(range(len(means)), key=lambda place: sign * means[place])
 
 
-def metric_of(jobs: Sequence[Job], name: str) -> Metric | None:
+def tasks_of(jobs: Sequence[Job]) -> list[TaskFacts]:
+    """What the runs learn, each once as far as records share it."""
+    return each_once(job.record.task for job in jobs)
+
+
+def metric_of(tasks: Sequence[TaskFacts], name: str) -> Metric | None:
     """The metric with the direction that the runs' tasks give it; None where they do not agree."""
     quantity = Metric(name).quantity
-    modes = {mode for job in jobs if (mode := job.record.task.mode_of(quantity))} if "/" in name else set()
+    modes = {mode for task in tasks if (mode := task.mode_of(quantity))} if "/" in name else set()
     return Metric(name, min(modes, default=None)) if len(modes) < 2 else None
 
 
 def settings_tested(jobs: Sequence[Job]) -> list[int]:
     """How many settings, seeds aside, were tested on each test split, the most first."""
-    seen = {
-        (job.record.test_sha256 or job.record.data_sha256, job.record.sweep, *experiment_overrides(job.record).items())
-        for job in jobs
-        if job.record.finished and any(name.startswith("test/") for name in job.record.metrics)
-    }
+    seen = {found for job in jobs if (found := _tested(job.record))}
     return sorted(Counter(test_split for test_split, *_ in seen).values(), reverse=True)
+
+
+@kept_with_record
+def _tested(record: RunRecord) -> tuple[Any, ...]:
+    """The test split and the setting of a run; empty where it was not tested."""
+    if not record.finished or not any(name.startswith("test/") for name in record.metrics):
+        return ()
+    return (record.test_sha256 or record.data_sha256, record.sweep, *experiment_overrides(record).items())
 
 
 def _why_missing(records: Sequence[RunRecord], name: str) -> str:

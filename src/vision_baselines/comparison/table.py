@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain, combinations, product
 
 from vision_baselines.comparison.ablation import Ablation, settings_of
@@ -26,11 +26,10 @@ from vision_baselines.comparison.reference import DEFAULT_BASELINE, answered_bel
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.search import Search
-from vision_baselines.comparison.selection import best_to_worst, metric_of, selection_of
+from vision_baselines.comparison.selection import best_to_worst, compared_metric, metric_of, selection_of, tasks_of
 from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
-from vision_baselines.errors import ConfigError
-from vision_baselines.runs.record import TaskFacts
+from vision_baselines.config.selection import SPLIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +72,14 @@ class ComparisonTable:
     interactions: tuple[Interaction, ...] = ()
 
     @property
+    def groups(self) -> list[tuple[Job, ...]]:
+        """Every readable job, group by group, those on fresh seeds last."""
+        return [*(row.jobs for row in (*self.rows, *self.fresh)), *([self.stale] if self.stale else [])]
+
+    @cached_property
     def jobs(self) -> tuple[Job, ...]:
-        """Every readable job, in the order of groups and seeds, those on fresh seeds last."""
-        return (*(job for row in (*self.rows, *self.fresh) for job in row.jobs), *self.stale)
+        """The same in one, in the order of groups and seeds."""
+        return tuple(chain.from_iterable(self.groups))
 
     @property
     def n_finished(self) -> int:
@@ -85,7 +89,7 @@ class ComparisonTable:
     @property
     def failed(self) -> tuple[Job, ...]:
         """Failed jobs of all groups."""
-        return tuple(job for row in self.rows for job in row.failed)
+        return tuple(chain.from_iterable(row.failed for row in self.rows))
 
     @property
     def measured(self) -> list[GroupRow]:
@@ -198,7 +202,7 @@ def tabulate(
             better.
     """
     groups, fresh, stale = _split(group_jobs(collection.jobs, group_by))
-    names = sorted({name for job in collection.jobs if job.record.finished for name in job.record.metrics})
+    names = sorted(frozenset().union(*(job.record.metrics for job in collection.jobs if job.record.finished)))
     compared = compared_metric(collection.jobs, metric)
     metric = compared.name
     if names and metric not in names:
@@ -206,9 +210,10 @@ def tabulate(
     selection, not_ranked = selection_of(collection.jobs, select)
     settings = settings_of(ablation, collection.jobs, compared) if ablation is not None else []
     chosen = baseline_of(groups, baseline, settings)
-    shown = {metric, *(job.record.selection_metric for job in collection.jobs), selection.name if selection else ""}
+    tasks = tasks_of(collection.jobs)
+    shown = {metric, *(f"{SPLIT}{task.headline}" for task in tasks), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
-    modes = {name: metric_of(collection.jobs, name) or Metric(name) for name in summarised}
+    modes = {name: metric_of(tasks, name) or Metric(name) for name in summarised}
 
     def row(group: Group) -> GroupRow:
         found = row_of(group, modes)
@@ -217,7 +222,7 @@ def tabulate(
     plain = [row(group) for group in groups]
     counted = [job for one in plain for job in one.counted]
     has_reference = any(row.label == chosen and row.counted for row in plain)
-    if selection is not None and not has_reference and differing_test_sets(counted):
+    if selection is not None and not has_reference and differing_test_sets(one.counted for one in plain):
         selection, not_ranked = None, "they were not tested on the same images"
     table = ComparisonTable(
         rows=tuple(plain),
@@ -308,6 +313,8 @@ def _compared(table: ComparisonTable, not_here: frozenset[str], n_claims: int) -
 
 def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job, ...]]:
     """The groups of the runs that choose, those of the runs that chose nothing, and runs that are neither."""
+    if not any(job.is_fresh for group in groups for job in group.jobs):
+        return list(groups), [], ()
     ordinary = [replace(group, jobs=tuple(job for job in group.jobs if not job.is_fresh)) for group in groups]
     ordinary = [group for group in ordinary if group.jobs]
     if not ordinary:  # the folder of fresh seeds alone
@@ -320,14 +327,3 @@ def _split(groups: Sequence[Group]) -> tuple[list[Group], list[Group], tuple[Job
         if kept := tuple(job for job in jobs if job.record.seed not in used):
             fresh.append(replace(group, label=fresh_label(group.label), jobs=kept))
     return ordinary, fresh, tuple(stale)
-
-
-def compared_metric(jobs: Sequence[Job], wanted: str | None) -> Metric:
-    """The metric that is asked for, or the headline metric of most jobs, of the first among equals."""
-    if wanted is None:
-        headlines = Counter(job.record.headline_metric for job in jobs)
-        wanted = headlines.most_common(1)[0][0] if headlines else f"test/{TaskFacts().headline}"
-    found = metric_of(jobs, wanted)
-    if found is None:
-        raise ConfigError(f"{wanted} is better higher in some of these runs, and lower in others: compare them apart")
-    return found

@@ -63,10 +63,11 @@ class Cells:
         self, columns: Sequence[Column[Any]], items: Sequence[Any], limit: int = SHOWN, narrow: Sequence[str] = ()
     ) -> Iterator[Markup]:
         """A row an item; those beyond `limit` can be folded away, in a narrow window also columns not in `narrow`."""
+        attributes = [self.classes(column, narrow) for column in columns]
         for position, item in enumerate(items):
             folded = is_folded(position, item, self.table, limit)
             kept = ' class="rest"' if folded else ' data-kept="1"' if position >= limit else ""
-            cells = "".join(self._in_row(column, item, narrow) for column in columns)
+            cells = "".join([self._in_row(*of, item) for of in zip(columns, attributes, strict=True)])
             yield Markup(f"<tr{self.data_group(label_of(item))}{kept}>{cells}</tr>")
 
     def classes(self, column: Column[Any], narrow: Sequence[str] = ()) -> Markup:
@@ -74,10 +75,10 @@ class Cells:
         names = ["number"] * column.is_number + ["minor"] * (bool(narrow) and column.name not in narrow)
         return Markup(' class="{}"').format(" ".join(names)) if names else Markup("")
 
-    def _in_row(self, column: Column[Any], item: Any, narrow: Sequence[str]) -> str:
+    def _in_row(self, column: Column[Any], attribute: Markup, item: Any) -> str:
         value = column.sort_value(item)
         exact = "" if value is None else f' data-value="{value}"'
-        return f"<td{self.classes(column, narrow)}{exact}>{self.cell(column, item)}</td>"
+        return f"<td{attribute}{exact}>{self.cell(column, item)}</td>"
 
 
 def label_of(item: Any) -> str:

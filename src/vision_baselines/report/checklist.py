@@ -6,14 +6,17 @@ What records cannot know is left open, in words, rather than guessed.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from statistics import median
 from typing import Any
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import leaf
+from vision_baselines.comparison.configuration import ABSENT, leaf, sections_of
 from vision_baselines.comparison.formatting import listed, number, one_line, plural, size
 from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.kept import each_once, kept
 from vision_baselines.comparison.provenance import commands, commits, datasets, environments
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
@@ -39,15 +42,14 @@ _FIXED = (
 
 def checklist(table: ComparisonTable) -> str:
     """Every question that the records answer, as Markdown; ends with a newline."""
-    jobs = table.jobs
     sections: Mapping[str, Iterable[str]] = {
         "How was each setting chosen, and within which bounds?": _settings(table),
-        "What else must be known to train the same?": _fixed(jobs),
-        "Which data, how split, under which licence?": _data(jobs),
+        "What else must be known to train the same?": _fixed(table),
+        "Which data, how split, under which licence?": _data(table),
         "What are the error bars over?": _error_bars(table),
-        "How much was computed, on what?": _compute(jobs),
+        "How much was computed, on what?": _compute(table),
         "Which runs were made and thrown away?": _thrown_away(table),
-        "How is it run again?": _again(jobs),
+        "How is it run again?": _again(table),
         "Left to the authors": _open(),
     }
     blocks = [f"## {title}\n\n" + "\n".join(f"- {line}" for line in lines) for title, lines in sections.items()]
@@ -58,9 +60,8 @@ def checklist(table: ComparisonTable) -> str:
 
 def _settings(table: ComparisonTable) -> Iterable[str]:
     values: dict[str, dict[str, None]] = {}
-    for job in table.jobs:
-        for key, text in experiment_overrides(job.record).items():
-            values.setdefault(key, {})[text.partition("=")[2]] = None
+    for key, text in dict.fromkeys(found for jobs in table.groups for found in _overridden(jobs)):
+        values.setdefault(key, {})[text.partition("=")[2]] = None
     swept = {key: list(found) for key, found in values.items() if len(found) > 1}
     for key, found in swept.items():
         numbers = _numbers(found)
@@ -69,26 +70,37 @@ def _settings(table: ComparisonTable) -> Iterable[str]:
     if not swept:
         yield "no setting was varied but the seed"
     yield f"{plural(len(table.rows), 'group')} in all: {escaped(headline(table))}"
-    kept = {job.record.config.get("checkpoint", "best"): job.record.selection_metric for job in table.jobs}
-    ways = ["the last one" if way == "last" else f"the best by {metric}" for way, metric in sorted(kept.items())]
+    tested = dict(chain.from_iterable(_tested_epochs(jobs).items() for jobs in table.groups))
+    ways = ["the last one" if way == "last" else f"the best by {metric}" for way, metric in sorted(tested.items())]
     yield f"the epoch that is tested: {escaped(listed(ways))}; the test split decides nothing within a run"
 
 
-def _fixed(jobs: Sequence[Job]) -> Iterable[str]:
+@kept()
+def _overridden(jobs: tuple[Job, ...]) -> list[tuple[str, str]]:
+    """The settings of a group's jobs by key, each once."""
+    return list(dict.fromkeys(found for job in jobs for found in experiment_overrides(job.record).items()))
+
+
+@kept()
+def _tested_epochs(jobs: tuple[Job, ...]) -> dict[str, str]:
+    """How the epoch that is tested was chosen, and the metric that chooses it."""
+    return {job.record.config.get("checkpoint", "best"): job.record.selection_metric for job in jobs}
+
+
+def _fixed(table: ComparisonTable) -> Iterable[str]:
     for key in _FIXED:
         name, _, below = key.partition(".")
-        sections = _each_once(job.record.config.get(name) for job in jobs)
-        values = [select(section, below, None) if below else section for section in sections]
-        found = list(dict.fromkeys(_plain(value) for value in _each_once(values)))
+        values = [select(section, below, None) if below else section for section in _sections(table, name)]
+        found = list(dict.fromkeys(_plain(value) for value in each_once(values)))
         if found and found != [""]:
             yield f"`{key}`: {escaped(listed(found, 4))}"
 
 
-def _data(jobs: Sequence[Job]) -> Iterable[str]:
-    names = dict.fromkeys(_source(data) for data in _each_once(job.record.config.get("data") for job in jobs))
+def _data(table: ComparisonTable) -> Iterable[str]:
+    names = dict.fromkeys(_source(data) for data in _sections(table, "data"))
     for name in names:
         yield f"{escaped(name)}: {KNOWN.get(name, UNKNOWN).cited}"
-    for variant in datasets(jobs):
+    for variant in datasets(table.groups):
         yield escaped(
             f"{plural(variant.n_jobs, 'job')}: " + "; ".join(f"{key} {value}" for key, value in variant.facts)
         )
@@ -103,51 +115,78 @@ def _error_bars(table: ComparisonTable) -> Iterable[str]:
     for row in rows:
         by_number.setdefault(row.averaged_over(table.metric.name) or plural(row.n_finished, "run"), []).append(row)
     for what, mine in by_number.items():
-        seeds = sorted({job.record.seed for row in mine for job in row.counted})
+        seeds = sorted(frozenset().union(*(_seeds(row.counted) for row in mine)))
         labels = listed([row.label for row in mine], 6)
         yield escaped(f"n = {what} (seeds {listed([str(seed) for seed in seeds], 12)}): {labels}")
     if note := look_note(table):
         yield escaped(note)
 
 
-def _compute(jobs: Sequence[Job]) -> Iterable[str]:
-    for variant in environments(jobs):
+@kept()
+def _seeds(jobs: tuple[Job, ...]) -> frozenset[int]:
+    return frozenset(job.record.seed for job in jobs)
+
+
+def _compute(table: ComparisonTable) -> Iterable[str]:
+    for variant in environments(table.groups):
         facts = dict(variant.facts)
         shown = [f"{key} {facts[key]}" for key in ("device", "cpu capability", "threads", "platform") if key in facts]
         yield escaped(f"{plural(variant.n_jobs, 'job')} on {', '.join(shown)}")
-    spent = [job.record.timings.setup_s + job.record.timings.fit_s + job.record.timings.test_s for job in jobs]
+    spent = list(chain.from_iterable(map(_spent, table.groups)))
     if spent:
         yield (
-            f"{number(sum(spent))} s in all for {plural(len(jobs), 'job')}, those that failed too; "
+            f"{number(sum(spent))} s in all for {plural(len(spent), 'job')}, those that failed too; "
             f"median {number(median(spent))} s, longest {number(max(spent))} s"
         )
-    if memory := [job.record.peak_memory_bytes for job in jobs if job.record.peak_memory_bytes]:
-        yield f"most memory of a job: {size(max(memory))}"
+    if memory := max(map(_most_memory, table.groups), default=0):
+        yield f"most memory of a job: {size(memory)}"
     yield "what was computed before these runs and is not among these records is not counted"
 
 
+@kept()
+def _spent(jobs: tuple[Job, ...]) -> list[float]:
+    """Seconds of each job."""
+    timings = [job.record.timings for job in jobs]
+    return [found.setup_s + found.fit_s + found.test_s for found in timings]
+
+
+@kept()
+def _most_memory(jobs: tuple[Job, ...]) -> int:
+    return max((job.record.peak_memory_bytes or 0 for job in jobs), default=0)
+
+
 def _thrown_away(table: ComparisonTable) -> Iterable[str]:
-    jobs = table.jobs
     counted = sum(row.n_finished for row in table.shown())
-    yield f"{plural(len(jobs), 'job')}, of which {counted} stand in the numbers"
+    states = sum(map(_states, table.groups), Counter())
+    yield f"{plural(states.total(), 'job')}, of which {counted} stand in the numbers"
     others = {
-        "failed": sum(job.record.status is Status.FAILED for job in jobs),
-        "diverged": sum(job.record.status is Status.DIVERGED for job in jobs),
+        "failed": states[Status.FAILED],
+        "diverged": states[Status.DIVERGED],
         "not finished": sum(len(row.pending) for row in table.rows),
         "a repetition of a run that is counted": sum(len(row.repeated) for row in table.rows),
         "of a part of the data only": sum(len(row.partial) for row in table.rows),
         "unreadable": len(table.unreadable),
     }
     yield from (f"{n} {reason}" for reason, n in others.items() if n)
-    if again := sum(job.record.attempts > 1 for job in jobs):
+    if again := sum(map(_n_resumed, table.groups)):
         yield f"{plural(again, 'job')} took more than one attempt, each going on from the last checkpoint"
     yield "a folder that was deleted leaves no trace here"
 
 
-def _again(jobs: Sequence[Job]) -> Iterable[str]:
-    for variant in commands(jobs)[:6]:
+@kept()
+def _states(jobs: tuple[Job, ...]) -> Counter[Status]:
+    return Counter(job.record.status for job in jobs)
+
+
+@kept()
+def _n_resumed(jobs: tuple[Job, ...]) -> int:
+    return sum(job.record.attempts > 1 for job in jobs)
+
+
+def _again(table: ComparisonTable) -> Iterable[str]:
+    for variant in commands(table.groups)[:6]:
         yield f"`{one_line(variant.facts[0][1]).replace('`', '')}` ({plural(variant.n_jobs, 'job')})"
-    for variant in commits(jobs):
+    for variant in commits(table.groups):
         yield escaped(f"{plural(variant.n_jobs, 'job')} at {variant.facts[0][0]} {variant.facts[0][1]}")
     yield "one run again, compared bit by bit: `python scripts/reproduce.py RUN`"
 
@@ -163,9 +202,10 @@ def _source(data: Any) -> str:
     return one_line(target.rpartition(".")[2]) if isinstance(target, str) else "data without a named source"
 
 
-def _each_once(values: Iterable[Any]) -> list[Any]:
-    """Sections of configs, which records of a cache share."""
-    return list({id(value): value for value in values}.values())
+def _sections(table: ComparisonTable, key: str) -> list[Any]:
+    """The distinct sections at a key of all configs, None where one has none."""
+    found = each_once(section for jobs in table.groups for section in sections_of(jobs).get(key, (ABSENT,)))
+    return [None if section is ABSENT else section for section in found]
 
 
 def _plain(value: Any) -> str:

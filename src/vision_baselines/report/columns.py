@@ -23,7 +23,7 @@ TONES = {True: "good", False: "bad", None: "quiet"}
 """The tone of a verdict by `is_better`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # it is a key of what it says of items, by its identity
 class Column(Generic[Item]):
     """One column of a table of items.
 
@@ -54,6 +54,11 @@ class Column(Generic[Item]):
         """The exact number that a cell is sorted by, the first of its fields; None where its text has to do."""
         value = next((read(item) for read in self.fields.values()), None) if self.is_number else None
         return f"{value:.9g}" if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def exact_fields(columns: Iterable[Column[Item]]) -> dict[str, Callable[[Item], Any]]:
+    """The exact values of all columns, by their name in a CSV file."""
+    return {name: read for column in columns for name, read in column.fields.items()}
 
 
 def chosen(columns: Iterable[Column[Item]], names: Sequence[str]) -> list[Column[Item]]:

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import leaf_text
+from vision_baselines.comparison.configuration import ABSENT, leaf_text, varied_sections
 from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable
@@ -84,7 +84,7 @@ def job_details(
     """The panel of each job, or of some, by its folder; without `out`, the page's folder, no file is linked."""
     own: Sequence[Mapping[str, str]] = [{}] * len(rows)
     if only is None:
-        own = (settings or SettingsOfJobs.of([row.job.record for row in rows])).of_each(len(rows))
+        own = (settings or SettingsOfJobs.of([tuple(row.job for row in rows)])).of_each(len(rows))
     return {
         row.job.folder: JobDetails(
             key=job_key(place),
@@ -124,23 +124,29 @@ def pictures_by_probe(
 
 @dataclass(frozen=True)
 class SettingsOfJobs:
-    """The settings of some records by dotted key, as texts: what all have alike, and what each has of the rest."""
+    """The settings of some jobs by dotted key, as texts: what all have alike, and what each has of the rest."""
 
     shared: Mapping[str, str]
     own: Mapping[str, Sequence[str | None]]
 
     @classmethod
-    def of(cls, records: Sequence[RunRecord]) -> SettingsOfJobs:
-        """Copies are left out of what is not alike, as ``data.seed`` is one of ``seed``."""
-        shared, parts = factored([record.config for record in records])
-        alike = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
-        columns = _columns(parts)
+    def of(cls, groups: Sequence[tuple[Job, ...]]) -> SettingsOfJobs:
+        """Of the jobs of all groups; copies are left out of what is not alike, as ``data.seed`` is one of ``seed``."""
+        configs = [job.record.config for jobs in groups for job in jobs]
+        varied = dict.fromkeys(varied_sections(groups))
+        shared = {key: section for key, section in (configs[0] if configs else {}).items() if key not in varied}
+        columns: dict[str, list[Any]] = {}
+        for key in varied:
+            alike, found = _columns(key, [config.get(key, ABSENT) for config in configs])
+            shared |= alike
+            columns |= found
         ends: dict[str, list[str]] = {}
         for key in sorted(columns, key=lambda key: key.count(".")):
             twins = ends.setdefault(key.rpartition(".")[2], [])
             if not any(columns[twin] == columns[key] for twin in twins):
                 twins.append(key)
-        return cls(alike, {key: _texts(columns[key]) for key in sorted(chain.from_iterable(ends.values()))})
+        texts = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
+        return cls(texts, {key: _texts(columns[key]) for key in sorted(chain.from_iterable(ends.values()))})
 
     def first(self, key: str) -> int:
         """The place of the first record that has a setting of its own."""
@@ -151,18 +157,20 @@ class SettingsOfJobs:
         return [{key: text for key, of in self.own.items() if (text := of[place]) is not None} for place in range(n)]
 
 
-def _columns(parts: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """The relevant settings of some parts of configs by dotted key, None where one has none; sections are shared."""
-    columns: dict[str, list[Any]] = {}
-    for key in dict.fromkeys(chain.from_iterable(parts)):
-        sections = [part.get(key) for part in parts]
-        identities = list(map(id, sections))
-        distinct = dict(zip(identities, sections, strict=True))
-        found = {identity: relevant({key: section}) for identity, section in distinct.items()}
-        for name in dict.fromkeys(chain.from_iterable(found.values())):
-            values = {identity: settings.get(name) for identity, settings in found.items()}
-            columns[name] = [values[identity] for identity in identities]
-    return columns
+def _columns(key: str, sections: Sequence[Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """What the configs' sections at a key have alike, and of the rest each relevant setting by dotted key.
+
+    None stands where a config has no such setting. Records of a cache share sections, so that few are looked at.
+    """
+    identities = list(map(id, sections))
+    distinct = dict(zip(identities, sections, strict=True))
+    alike, parts = factored([{} if section is ABSENT else {key: section} for section in distinct.values()])
+    found = dict(zip(distinct, map(relevant, parts), strict=True))
+    columns = {}
+    for name in dict.fromkeys(chain.from_iterable(found.values())):
+        values = {identity: settings.get(name) for identity, settings in found.items()}
+        columns[name] = list(map(values.__getitem__, identities))
+    return alike, columns
 
 
 def _texts(values: Sequence[Any]) -> list[str | None]:

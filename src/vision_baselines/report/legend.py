@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 from vision_baselines.analysis.multiple import LEVEL
-from vision_baselines.comparison.chance import compared_images, largest_class_share
+from vision_baselines.comparison.chance import compared_images, largest_class_share, records_alike
 from vision_baselines.comparison.evidence import Evidence
 from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.selection import settings_tested
@@ -58,7 +58,8 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         )
     if table.effects:
         said.append(OTHER_SIGN)
-    shares = {share for row in table.rows for job in row.counted if (share := largest_class_share(job.record))}
+    counted = [records_alike(row.counted) for row in table.rows]
+    shares = {share for records in counted for record in records if (share := largest_class_share(record))}
     if shares and table.metric.is_accuracy:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
         guessed = low if low == high else f"{low} to {high}"
@@ -71,7 +72,7 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         else:
             counts = listed([str(n) for n in tested])
             said.append(f"Settings tested on each of {len(tested)} test splits in {where}: {counts}.")
-    images = {size for row in table.rows for job in row.counted if (size := compared_images(job.record, table.metric))}
+    images = {size for records in counted for record in records if (size := compared_images(record, table.metric))}
     if images:
         points = " to ".join(dict.fromkeys(f"{100 / size:.2g}" for size in (max(images), min(images))))
         said.append(f"One {table.metric.images} image is {points} points.")

@@ -8,24 +8,24 @@ it: their page is complete without a script.
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.formatting import printable
-from vision_baselines.comparison.kept import kept_with_record
+from vision_baselines.comparison.kept import kept_of_group
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import Column
 from vision_baselines.report.job_details import SettingsOfJobs, curve_of, facts_of, is_picture, results_of
-from vision_baselines.report.tables import JobRow, failure_of
+from vision_baselines.report.tables import JobRow, JobsOfGroup, failure_of, rows_of
+from vision_baselines.report.zipped import zipped
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
 
 ROWS_INLINE = 200
@@ -34,94 +34,112 @@ ROWS_FIRST = 20
 JOBS_INLINE = 300
 """Jobs of a page that is complete without a script."""
 _POINTS = 16
+_SAID = ("names", "facts", "reasons", "across", "down", "says")  # in a job's panel
 _EXACT = ("peak_memory_bytes",)  # columns whose texts are not in the order of their values
 
 
-def packed(text: str) -> Markup:
-    """Text as base64 of its gzip, the same bytes for the same text."""
-    return Markup(base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode("ascii"))
+def packed(texts: Iterable[str]) -> Markup:
+    """Texts that follow each other as base64 of their gzip, the same bytes for the same texts."""
+    return Markup(base64.b64encode(zipped(text.encode() for text in texts)).decode("ascii"))
 
 
 def packed_rows(rows: Iterable[str]) -> Markup:
     """The rows of a table that follow those that are there without a script."""
-    return packed("\n".join(rows))
+    return packed(f"{row}\n" for row in rows)
 
 
 def packed_jobs(
     columns: Sequence[Column[JobRow]],
-    rows: Sequence[JobRow],
+    groups: Sequence[JobsOfGroup],
     settings: SettingsOfJobs,
     cells: Cells,
     narrow: Sequence[str],
     out: Path | None,
 ) -> Markup:
-    """All that the page shows of jobs: the cells of its table, column by column, and what their panels say.
+    """All that the page shows of jobs, group by group: the cells of its table, and what their panels say.
+
+    A group's part is kept for as long as its jobs and what is said of them are the same.
 
     Args:
         columns: Of the table, "job" first.
-        rows: A job each.
+        groups: Of all jobs.
         settings: Of these jobs.
         cells: Writes the signs of groups.
         narrow: Columns of a narrow window.
         out: Folder of the page; None for no links.
     """
-    records = [row.job.record for row in rows]
-    groups = list(dict.fromkeys(row.group for row in rows))
-    names, facts, reasons, points, says = map(_coded, zip(*map(_said, records), strict=True))
-    content = {
-        "columns": [_column(column, rows, narrow) for column in columns],
-        "groups": [[cells.places.get(label), str(cells.group(label, "")), str(cells.group(label))] for label in groups],
-        "group": _indices(groups, rows),
-        "names": names,
-        "facts": facts,
-        "reason": reasons,
-        "settings": [[printable(key), _coded(settings.own[key])] for key in sorted(settings.own, key=settings.first)],
-        "results": _table([_results(record) for record in records]),
-        "curve": points,
-        "says": says,
-        "folder": _coded([_href(str(row.job.folder), str(out)) if out else "" for row in rows]),
-        "files": _coded(_files(records)),
+    keys = sorted(settings.own, key=settings.first)
+    own = zip(*map(settings.own.__getitem__, keys), strict=True) if keys else repeat(())
+    parts = [
+        _part(label, tuple(columns), jobs, counted, tuple(islice(own, len(jobs))), str(out or ""))
+        for label, jobs, counted in groups
+    ]
+    of_all = {
+        "columns": [[column.name, column.is_number, column.name not in narrow] for column in columns],
+        "settings": [printable(key) for key in keys],
+        "groups": [
+            [cells.places.get(label), str(cells.group(label, "")), str(cells.group(label))] for label, *_ in groups
+        ],
     }
-    return packed(json.dumps(content, separators=(",", ":")))
+    heads = chain(['{"parts":[\n'], repeat(",\n"))
+    return packed(chain(map("".join, zip(heads, parts, strict=False)), [f'],\n"of_all":{_json(of_all)}}}']))
 
 
-@kept_with_record
+@kept_of_group
+def _part(
+    label: str,
+    columns: tuple[Column[JobRow], ...],
+    jobs: tuple[Job, ...],
+    counted: tuple[Job, ...],
+    own: tuple[tuple[str | None, ...], ...],
+    out: str,
+) -> str:
+    """What is said of a group's jobs, as JSON.
+
+    Args:
+        label: Of the group.
+        columns: Of the table of jobs.
+        jobs: The group's.
+        counted: Those that stand in its numbers.
+        own: Of each the settings that not all jobs share.
+        out: Folder of the page; empty for no links.
+    """
+    rows, records = rows_of(label, jobs, counted), [job.record for job in jobs]
+    said = map(_coded, zip(*map(_said, records), strict=True))
+    exact = [column for column in columns if column.name in _EXACT]
+    return _json(
+        {
+            "n": len(rows),
+            "text": [_coded([printable(column.write(row)) for row in rows]) for column in columns],
+            "tone": [_coded([column.tone(row) for row in rows]) for column in columns],
+            "value": {column.name: _coded([_value(column, row) for row in rows]) for column in exact},
+            **dict(zip(_SAID, said, strict=True)),
+            "own": [_coded(values) for values in zip(*own, strict=True)],
+            "results": _table([results_of(record) for record in records]),
+            "folder": _coded([_href(str(job.folder), out) if out else "" for job in jobs]),
+            "files": _coded([_files(record) for record in records]),
+        }
+    )
+
+
 def _said(record: RunRecord) -> tuple[str, ...]:
-    """A run's name, how it went, why it failed, and its curve, as points and in words."""
-    curve = curve_of(record, _POINTS)
+    """What `_SAID` names: of a curve's points apart how far they are to the right, which is alike in many runs."""
     told = (printable(record.name), printable(facts_of(record)), printable(failure_of(record)))
-    return (*told, curve.points if curve else "", curve.says if curve else "")
+    curve = curve_of(record, _POINTS)
+    if curve is None:
+        return (*told, "", "", "")
+    across, down = zip(*(point.split(",") for point in curve.points.split()), strict=True)
+    return (*told, " ".join(across), " ".join(down), curve.says)
 
 
-_results = kept_with_record(results_of)
+def _files(record: RunRecord) -> tuple[str, ...]:
+    """The files that a panel links to."""
+    return tuple(quote(name, safe="/") for name in (RECORD_FILE, *filter(is_picture, record.files)))
 
 
-def _files(records: Sequence[RunRecord]) -> list[tuple[str, ...]]:
-    """The files that each panel links to; records of a cache share what is alike."""
-    distinct = {id(record.files): record.files for record in records}
-    links = {
-        identity: tuple(quote(name, safe="/") for name in (RECORD_FILE, *filter(is_picture, files)))
-        for identity, files in distinct.items()
-    }
-    return [links[id(record.files)] for record in records]
-
-
-def _indices(groups: Sequence[str], rows: Sequence[JobRow]) -> list[int]:
-    at = {label: place for place, label in enumerate(groups)}
-    return [at[row.group] for row in rows]
-
-
-def _column(column: Column[JobRow], rows: Sequence[JobRow], narrow: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "name": column.name,
-        "number": column.is_number,
-        "minor": column.name not in narrow,
-        "text": _coded([printable(column.write(row)) for row in rows]),
-        "tone": _coded([column.tone(row) for row in rows]),
-    }
-    if column.name in _EXACT:
-        found["value"] = [None if (value := column.sort_value(row)) is None else f"{float(value):.4g}" for row in rows]
-    return found
+def _value(column: Column[JobRow], row: JobRow) -> str | None:
+    value = column.sort_value(row)
+    return None if value is None else f"{float(value):.4g}"
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[list[Any]]:
@@ -142,7 +160,6 @@ def _coded(values: Sequence[Any]) -> list[Any]:
     return [distinct, [places[value] for value in values]]
 
 
-@lru_cache(maxsize=2**14)
 def _href(folder: str, out: str) -> str:
     """Where a folder lies seen from that of the page."""
     try:
@@ -150,3 +167,7 @@ def _href(folder: str, out: str) -> str:
     except ValueError:  # on another drive
         return ""
     return quote(os.fsencode(way.replace(os.sep, "/")), safe="/")
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))

@@ -174,33 +174,48 @@
   });
 
   // The jobs of a large comparison: a table of pages over data in memory, and panels that are made when they are asked for.
-  const at = ([values, places], place) => (places ? values[places[place]] : values[place]);
   const makeJobs = async () => {
-    const data = JSON.parse(await unpacked(jobsScript));
+    const { parts, of_all: ofAll } = JSON.parse(await unpacked(jobsScript));
     const table = document.getElementById("job-table");
     const body = table.tBodies[0];
     const PER_PAGE = 100;
-    const n = data.group.length;
+    const n = parts.reduce((sum, part) => sum + part.n, 0);
+    // What the parts say, job by job: values are there as they are, or as the distinct ones and which of them each is.
+    const values = (read) => parts.flatMap((part) => {
+      const [distinct, places] = read(part) ?? [Array(part.n).fill(null)];
+      return places ? places.map((place) => distinct[place]) : distinct;
+    });
+    const [names, facts, reasons, across, down, says, folders, files] =
+      ["names", "facts", "reasons", "across", "down", "says", "folder", "files"].map((key) => values((part) => part[key]));
+    const columns = ofAll.columns.map(([name, isNumber, isMinor], at) => ({
+      name, isNumber, isMinor, text: values(({ text }) => text[at]), tone: values(({ tone }) => tone[at]),
+      exact: parts[0].value[name] && values(({ value }) => value[name]),
+    }));
+    const settings = ofAll.settings.map((key, at) => [key, values(({ own }) => own[at])]);
+    const titles = [...new Set(parts.flatMap(({ results }) => results.map(([title]) => title)))];
+    const results = titles.map((title) => [title, values((part) => part.results.find(([found]) => found === title)?.[1])]);
+    const groups = parts.flatMap((part, at) => Array(part.n).fill(ofAll.groups[at]));
+    const groupTexts = new Map(ofAll.groups.map((group) => [group, element("template", { innerHTML: group[2] }).content.textContent]));
     const texts = [...Array(n).keys()].map((place) => [
-      ...data.columns.map(({ text }) => at(text, place)), element("template", { innerHTML: data.groups[data.group[place]][2] }).content.textContent,
+      ...columns.map(({ text }) => text[place]), groupTexts.get(groups[place]),
     ].join(" ").toLowerCase());
     const number = (text) => {
       const found = parseFloat(text.replace(/,/g, "").replace("−", "-").replace(/^[^\d.+-]*/, ""));
       return Number.isNaN(found) ? null : found;
     };
-    const keyed = ({ number: isNumber, text, value }, place) => {
-      if (value) return value[place] === null ? null : Number(value[place]);
-      const found = at(text, place);
+    const keyed = ({ isNumber, text, exact }, place) => {
+      if (exact) return exact[place] === null ? null : Number(exact[place]);
+      const found = text[place];
       return isNumber ? number(found) : found === "–" ? null : found.toLowerCase();
     };
     const rowOf = (place) => {
-      const [group, sign] = data.groups[data.group[place]];
+      const [group, sign] = groups[place];
       const row = element("tr");
       if (group !== null) row.dataset.group = group;
-      data.columns.forEach((column) => {
+      columns.forEach((column) => {
         const cell = row.insertCell();
-        cell.className = `${column.number ? "number" : ""}${column.minor ? " minor" : ""}`.trim();
-        const text = element("span", { textContent: at(column.text, place), className: at(column.tone, place) });
+        cell.className = `${column.isNumber ? "number" : ""}${column.isMinor ? " minor" : ""}`.trim();
+        const text = element("span", { textContent: column.text[place], className: column.tone[place] });
         if (column.name !== "job") { cell.append(text); return; }
         const link = element("a", { href: `#job-${place}`, innerHTML: sign });
         (link.querySelector(".group > span") ?? link).append(text);
@@ -241,9 +256,9 @@
       button.append(...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
-        const column = data.columns[place];
-        const first = column.number ? "descending" : "ascending";
-        const second = column.number ? "ascending" : "descending";
+        const column = columns[place];
+        const first = column.isNumber ? "descending" : "ascending";
+        const second = column.isNumber ? "ascending" : "descending";
         const now = head.getAttribute("aria-sort");
         const wanted = now === first ? second : now === second ? null : first;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
@@ -270,38 +285,38 @@
     return (place) => {
       if (!(place >= 0 && place < n) || document.getElementById(`job-${place}`)) return;
       const panel = element("article", { className: "job", id: `job-${place}`, tabIndex: -1 });
-      const heading = element("h3", { id: `job-${place}-name`, textContent: at(data.names, place) });
+      const heading = element("h3", { id: `job-${place}-name`, textContent: names[place] });
       panel.setAttribute("aria-labelledby", heading.id);
       panel.append(element("a", { className: "close", href: "#jobs", textContent: "Close" }), heading);
-      panel.append(element("p", { className: "note", textContent: at(data.facts, place) }));
-      panel.append(element("p", { innerHTML: data.groups[data.group[place]][2] }));
-      if (at(data.reason, place)) {
-        const code = element("code", { className: "bad", textContent: at(data.reason, place) });
+      panel.append(element("p", { className: "note", textContent: facts[place] }));
+      panel.append(element("p", { innerHTML: groups[place][2] }));
+      if (reasons[place]) {
+        const code = element("code", { className: "bad", textContent: reasons[place] });
         panel.append(element("p"));
         panel.lastChild.append(code);
       }
-      const pairs = (columns) => columns.map(([key, values]) => [key, at(values, place)]).filter(([, value]) => value !== null);
-      panel.append(...listed("Settings that not all jobs share", pairs(data.settings)));
-      panel.append(...listed("Results", pairs(data.results)));
-      if (at(data.curve, place)) {
+      const pairs = (found) => found.map(([key, each]) => [key, each[place]]).filter(([, value]) => value !== null);
+      panel.append(...listed("Settings that not all jobs share", pairs(settings)));
+      panel.append(...listed("Results", pairs(results)));
+      if (says[place]) {
         const svg = element("template", { innerHTML: "<svg><polyline/></svg>" }).content.firstChild;
         const line = svg.firstChild;
-        const says = at(data.says, place);
-        const facts = { class: "curve", viewBox: "0 0 240 60", preserveAspectRatio: "none", role: "img", "aria-label": says };
-        Object.entries(facts).forEach(([key, value]) => svg.setAttribute(key, value));
-        line.setAttribute("points", at(data.curve, place));
-        panel.append(svg, element("p", { className: "note", textContent: says }));
+        const attributes = { class: "curve", viewBox: "0 0 240 60", preserveAspectRatio: "none", role: "img", "aria-label": says[place] };
+        Object.entries(attributes).forEach(([key, value]) => svg.setAttribute(key, value));
+        const heights = down[place].split(" ");
+        line.setAttribute("points", across[place].split(" ").map((x, point) => `${x},${heights[point]}`).join(" "));
+        panel.append(svg, element("p", { className: "note", textContent: says[place] }));
       }
-      const folder = at(data.folder, place);
+      const folder = folders[place];
       if (folder) {
-        const files = at(data.files, place);
-        files.slice(1).forEach((name) => {
+        const [, ...pictures] = files[place];
+        pictures.forEach((name) => {
           const link = element("a", { href: `${folder}/${name}` });
           link.append(element("img", { loading: "lazy", src: link.href, alt: `${decodeURIComponent(name)}, in the run's folder` }));
           panel.append(link);
         });
         const note = element("p", { className: "note", textContent: "In the run's folder: " });
-        files.forEach((name, file) => note.append(file ? ", " : "", element("a", { href: `${folder}/${name}`, textContent: decodeURIComponent(name) })));
+        files[place].forEach((name, file) => note.append(file ? ", " : "", element("a", { href: `${folder}/${name}`, textContent: decodeURIComponent(name) })));
         panel.append(note);
       }
       document.getElementById("jobs").append(panel);

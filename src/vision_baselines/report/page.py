@@ -52,6 +52,7 @@ from vision_baselines.report.tables import (
     epochs_of,
     group_columns,
     job_columns,
+    job_groups,
     job_rows,
     series_columns,
     series_rows,
@@ -81,7 +82,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     is_large = len(of_jobs) > JOBS_INLINE
     probed = table.best_first()[: SHOWN if is_large else None]
     firsts = {job.folder for row in probed for job in row.counted[:1]}
-    settings = SettingsOfJobs.of([row.job.record for row in of_jobs])
+    settings = SettingsOfJobs.of(table.groups)
     details = job_details(of_jobs, out, only=firsts if is_large else None, settings=settings)
     keys = {row.job.folder: job_key(place) for place, row in enumerate(of_jobs)}
     cells = Cells(table, names, places_of(table), _marks(table), line_marks, keys)
@@ -123,7 +124,9 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         pictures=pictures,
         jobs=(columns_of_jobs, of_jobs[:ROWS_FIRST] if is_large else of_jobs),
         n_jobs=len(of_jobs),
-        packed_jobs=packed_jobs(columns_of_jobs, of_jobs, settings, cells, NARROW_JOB, out) if is_large else None,
+        packed_jobs=packed_jobs(columns_of_jobs, job_groups(table), settings, cells, NARROW_JOB, out)
+        if is_large
+        else None,
         details={} if is_large else details,
         probes=pictures_by_probe(table, details),
         most_shown=SHOWN,
@@ -139,14 +142,14 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         line_marks=line_marks,
         failed_states=FAILED,
         **script(),
-        **provenance(table.jobs),
+        **provenance(table.groups),
     )
     return f"{text}\n"
 
 
 def _settings(table: ComparisonTable) -> dict[str, list[str]]:
     """Settings that set the groups apart, with their value in each group; what a label does not say is here."""
-    found = setting_differences({row.label: [job.record for job in row.jobs] for row in table.rows})
+    found = setting_differences({row.label: row.jobs for row in table.rows})
     if len(table.rows) < 2:
         return {}
     return {key: [values.get(row.label, ABSENT) for row in table.best_first()] for key, values in found.items()}

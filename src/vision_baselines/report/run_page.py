@@ -76,9 +76,9 @@ def run_page(job: Job, out: Path) -> str:
         confusion=confusion,
         mistakes=section.groups[0] if section is not None else None,
         classes=record.class_names or [str(place) for place in range(len(record.confusion or []))],
-        settings=SettingsOfJobs.of([record]).shared,
+        settings=SettingsOfJobs.of(table.groups).shared,
         **script(),
-        **provenance([job]),
+        **provenance([(job,)]),
     )
     return f"{text}\n"
 

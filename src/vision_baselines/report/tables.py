@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -11,6 +11,7 @@ from vision_baselines.analysis.statistics import Summary
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.epochs import LAST, EpochsRow, EpochTable, epoch_table
 from vision_baselines.comparison.formatting import ABSENT, count, number, one_line, size
+from vision_baselines.comparison.kept import kept, kept_of_group
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
@@ -20,6 +21,8 @@ from vision_baselines.report.sureness import image_columns, size_columns
 from vision_baselines.runs.record import RunRecord
 
 SeriesRow = tuple[float, GroupRow]
+JobsOfGroup = tuple[str, tuple[Job, ...], tuple[Job, ...]]
+"""Label, jobs and counted jobs of a group."""
 RESULT = (
     "group", "selection", "control", "verdict", "mean", "interval", "difference", "difference interval", "p", "jobs",
     "median", "best", "balanced accuracy",
@@ -103,11 +106,20 @@ def group_columns(table: ComparisonTable) -> list[Column[GroupRow]]:
     ]
 
 
-def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
+def job_columns(table: ComparisonTable) -> tuple[Column[JobRow], ...]:
     """What is known of each job; the metrics by their full names, the compared one called ``value``."""
-    metric, several = table.metric, len(table.sweeps) > 1
-    names = sorted({name for job in table.jobs for name in job.record.metrics} | {metric.name})
-    return [
+    names = frozenset().union({table.metric.name}, *map(_metric_names, table.groups))
+    return _job_columns(table.metric, tuple(sorted(names)), len(table.sweeps) > 1)
+
+
+@kept()
+def _metric_names(jobs: tuple[Job, ...]) -> frozenset[str]:
+    return frozenset().union(*(job.record.metrics for job in jobs))
+
+
+@lru_cache(maxsize=2**6)  # the same objects for the same columns: what they say of jobs is kept by them
+def _job_columns(metric: Metric, names: Sequence[str], several: bool) -> tuple[Column[JobRow], ...]:
+    return (
         _text("group", lambda row: row.group),
         Column(
             "job",
@@ -147,15 +159,25 @@ def job_columns(table: ComparisonTable) -> list[Column[JobRow]]:
         _text("fingerprint", lambda row: row.job.record.fingerprint),
         _text("weights_sha256", lambda row: row.job.record.weights_sha256),
         _text("folder", lambda row: row.job.place),
-    ]
+    )
 
 
 def job_rows(table: ComparisonTable) -> list[JobRow]:
     """Every readable job, in the order of groups and seeds."""
-    rows = (*table.rows, *table.fresh)
-    counted = {id(job) for row in rows for job in row.counted}
-    grouped = [JobRow(row.label, job, id(job) in counted) for row in rows for job in row.jobs]
-    return [*grouped, *(JobRow(STALE, job, is_counted=False) for job in table.stale)]
+    return [row for members in job_groups(table) for row in rows_of(*members)]
+
+
+def job_groups(table: ComparisonTable) -> list[JobsOfGroup]:
+    """All readable jobs, in the order of their rows."""
+    groups: list[JobsOfGroup] = [(row.label, row.jobs, row.counted) for row in (*table.rows, *table.fresh)]
+    return [*groups, (STALE, table.stale, ())] if table.stale else groups
+
+
+@kept_of_group
+def rows_of(label: str, jobs: tuple[Job, ...], counted: tuple[Job, ...]) -> tuple[JobRow, ...]:
+    """The rows of a group's jobs."""
+    stands = set(map(id, counted))
+    return tuple(JobRow(label, job, id(job) in stands) for job in jobs)
 
 
 def series_columns(table: ComparisonTable) -> list[Column[SeriesRow]]:

@@ -43,14 +43,14 @@ def template(name: str) -> Any:
     return _environment().get_template(name)
 
 
-def provenance(jobs: Sequence[Job]) -> dict[str, Any]:
-    """What the section on where `jobs` come from is filled with."""
+def provenance(groups: Sequence[tuple[Job, ...]]) -> dict[str, Any]:
+    """What the section on where the jobs of some groups come from is filled with."""
     return {
-        "commands": [dict(variant.facts)["command"] for variant in commands(jobs)],
+        "commands": [dict(variant.facts)["command"] for variant in commands(groups)],
         "commands_shown": _COMMANDS_SHOWN,
-        "code": _variants(commits(jobs)),
-        "data": _variants(datasets(jobs)),
-        "environments": _variants(environments(jobs)),
+        "code": _variants(commits(groups)),
+        "data": _variants(datasets(groups)),
+        "environments": _variants(environments(groups)),
     }
 
 

@@ -107,7 +107,6 @@ def compare(
                 )
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
-            before = outcomes.derived_of(collection.jobs)
             outcomes.read_all(collection.jobs)
             own = {} if as_given else recorded_options(collection)
             table, used = tabulated(collection, folders, own, asked)
@@ -132,10 +131,9 @@ def compare(
             written = Comparison(table, target, tuple(files))
             _save(records, held=own_folder if out is None else Path(out))
             cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
-            is_unlisted = cache.is_file() and cache.name not in (read_written(cache.parent) or {})
-            if is_unlisted or outcomes.derived_of(collection.jobs) != before:
-                content = outcomes.cache_content(collection.jobs)
-                write_atomically(cache, content)
+            anew = cache.name not in (read_written(cache.parent) or {})
+            # after one of thousands of jobs it may wait: what it lacks is derived again where this process ends early
+            if content := outcomes.save_cache(cache, collection.jobs, all_of_it=changed is None or anew, anew=anew):
                 note_written(cache.parent, {outcomes.CACHE_FILE: content})
             return written
     except NoRecordsError:
@@ -184,15 +182,7 @@ def _write(
     table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any], *, in_tensorboard: bool
 ) -> list[Path]:
     from vision_baselines.report.checklist import checklist
-    from vision_baselines.report.frames import (
-        classes_frame,
-        csv,
-        effects_frame,
-        epochs_frame,
-        groups_frame,
-        interactions_frame,
-        jobs_frame,
-    )
+    from vision_baselines.report.csv_files import csv_files
     from vision_baselines.report.latex import latex
     from vision_baselines.report.markdown import markdown
     from vision_baselines.report.page import page
@@ -205,17 +195,12 @@ def _write(
 
         drawn = draw(table)
     contents = {
-        "jobs.csv": csv(jobs_frame(table)),
-        "groups.csv": csv(groups_frame(table)),
-        "epochs.csv": csv(epochs_frame(table)),
+        **csv_files(table),
         "comparison.md": markdown(table).encode(),
         LATEX_FILE: latex(table, options).encode(),
         "checklist.md": checklist(table).encode(),
         PAGE_FILE: page(table, drawn, out).encode(),
     }
-    for name, make in (("classes", classes_frame), ("effects", effects_frame), ("interactions", interactions_frame)):
-        if len(frame := make(table)):
-            contents[f"{name}.csv"] = csv(frame)
     for name, content in contents.items():
         write_atomically(out / name, content)
     files = [out / name for name in contents]

@@ -21,8 +21,8 @@ from vision_baselines.comparison.formatting import listed, plural
 from vision_baselines.comparison.grouping import Group, experiment_overrides, find_group, group_jobs
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.reference import DEFAULT_BASELINE
+from vision_baselines.comparison.selection import compared_metric
 from vision_baselines.comparison.sequential import Sequential, read_sequential
-from vision_baselines.comparison.table import compared_metric
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.checks import AUTO
 from vision_baselines.config.selection import group_keys
