@@ -16,16 +16,22 @@ _ANSWERED_AT_ONCE = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shel
 
 def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     """Run the `main` of a module; Ctrl-C ends what it imports, which takes seconds, in a line too."""
+    is_done = False
     try:
         _say_loading(module.rpartition(".")[2])
         with without_collector():
             verb = importlib.import_module(module)
         verb.main()
+        is_done = True
+    except SystemExit as ended:
+        is_done = not ended.code
+        raise
     except KeyboardInterrupt:
         print("ended by SIGINT", file=sys.stderr)
         sys.exit(130)
     finally:
-        _show_cursor()
+        if not is_done:
+            _show_cursor()
     sys.exit(0)
 
 
@@ -45,6 +51,9 @@ def _say_loading(command: str) -> None:
 
 
 def _show_cursor() -> None:
-    """Leave no terminal without its cursor, whatever ended the command while a live line was drawn."""
+    """Leave no terminal without its cursor, whatever ended the command while a live line was drawn.
+
+    One that is done has stopped its live line itself, and a notebook would keep the signs.
+    """
     if "rich.live" in sys.modules and sys.stdout is not None and sys.stdout.isatty():
         print("\x1b[?25h", end="", flush=True)
