@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from publishing.command import _kept, _require_commit, main
-from publishing.page import RECEIPTS, RESULTS, rendered, unfit
+from publishing.page import EXPERIMENTS, RESULTS, rendered, unfit
 from publishing.results import ClaimError, read
 
 from publishing import command
@@ -24,7 +24,7 @@ NAME = "gated_or_not"
 
 @pytest.fixture(scope="module")
 def certified():
-    return list(read_receipt(RECEIPTS / f"{NAME}.json").records.values())
+    return list(read_receipt(EXPERIMENTS / f"{NAME}.json").records.values())
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def _damaged(folder, records):
 )
 def test_what_is_no_whole_experiment_of_one_commit_is_not_kept(folder, certified, monkeypatch, spoil, why):
     monkeypatch.setattr(command, "RESULTS", folder / "results")
-    monkeypatch.setattr(command, "RECEIPTS", folder / "receipts")
+    monkeypatch.setattr(command, "EXPERIMENTS", folder / "receipts")
     spoil(folder, certified)
     assert why in _kept(NAME, folder.parent)
     assert not (folder / "results").exists()
@@ -93,7 +93,7 @@ def test_what_is_no_whole_experiment_of_one_commit_is_not_kept(folder, certified
 @pytest.mark.ci
 def test_a_whole_experiment_is_kept(folder, monkeypatch):
     monkeypatch.setattr(command, "RESULTS", folder.parent / "results")
-    monkeypatch.setattr(command, "RECEIPTS", folder.parent)
+    monkeypatch.setattr(command, "EXPERIMENTS", folder.parent)
     assert _kept(NAME, folder.parent) == ""
     found = read(folder.parent / "results" / f"{NAME}.json")
     assert len(found.runs) == 2
@@ -182,6 +182,17 @@ def test_what_a_verb_does_not_have_is_refused(words):
     assert refused.value.code not in (0, None)
 
 
+def test_a_signal_to_the_sweep_alone_ends_it_too(monkeypatch):
+    began = []
+    monkeypatch.setattr(command, "_require_commit", began.append)
+    ended = subprocess.CompletedProcess([], command.EXIT_INTERRUPTED)
+    monkeypatch.setattr(command, "run_command", lambda words, cwd: ended)
+    with pytest.raises(SystemExit) as left:
+        main(["run", "gated_circles", NAME])
+    assert left.value.code == command.EXIT_INTERRUPTED
+    assert len(began) == 1
+
+
 def test_an_experiment_that_was_not_begun_is_not_finished(monkeypatch, capsys):
     monkeypatch.setattr(command, "_require_commit", lambda runs: None)
     done = subprocess.CompletedProcess([], 0)
@@ -224,6 +235,7 @@ def _lacking(name):
         _run_changed(metrics=None),
         _run_changed(metrics={"test/acc": float("nan")}),
         _run_changed(epochs=[{"val/acc": float("inf")}]),
+        _run_changed(curves={"depth/activation": {"1": float("nan")}}),
         "[]",
         "null",
     ],
@@ -268,14 +280,14 @@ def test_figures_of_another_receipt_or_picture_are_found(tmp_path):
         (tmp_path / part).mkdir()
     for name in (with_picture, NAME):
         (tmp_path / "results" / f"{name}.json").write_bytes((RESULTS / f"{name}.json").read_bytes())
-        (tmp_path / "receipts" / f"{name}.json").write_bytes((RECEIPTS / f"{name}.json").read_bytes())
+        (tmp_path / "receipts" / f"{name}.json").write_bytes((EXPERIMENTS / f"{name}.json").read_bytes())
     parts = tmp_path / "results", tmp_path / "receipts", tmp_path / "curves"
     assert [text.partition(":")[0] for text in unfit(*parts)] == [with_picture]
     picture = RESULTS.parent / "curves" / f"{with_picture}.png"
     (tmp_path / "curves" / picture.name).write_bytes(picture.read_bytes())
     assert list(unfit(*parts)) == []
     for one, other in pairwise([NAME, with_picture, NAME]):
-        (tmp_path / "receipts" / f"{one}.json").write_bytes((RECEIPTS / f"{other}.json").read_bytes())
+        (tmp_path / "receipts" / f"{one}.json").write_bytes((EXPERIMENTS / f"{other}.json").read_bytes())
         assert f"{one}: its figures are not of the receipt beside its file" in list(unfit(*parts))
     (tmp_path / "curves" / picture.name).write_bytes(b"another")
     assert f"{with_picture}: {picture.name} is not the picture of its figures" in list(unfit(*parts))

@@ -10,16 +10,17 @@ from hashlib import sha256
 from types import SimpleNamespace
 
 import pytest
-from publishing.command import compact
+from publishing.figures import _whole_points, compact
 from publishing.page import CURVES, PAGE, RESULTS, rendered
 from publishing.pictures import SHOWN, keep_picture
-from publishing.results import ClaimError, Results, Run, _whole_points, read
+from publishing.results import ClaimError, Results, Run, read
 from scipy import stats
 
 from vision_baselines.analysis.statistics import paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
 from vision_baselines.evaluation.receipt import read_receipt
-from vision_baselines.runs.record import Curve, busy_s
+from vision_baselines.runs.cost import busy_s
+from vision_baselines.runs.record import Curve, Timings
 from vision_baselines.tasks.names import ACCURACY
 
 KEPT = sorted(path.stem for path in RESULTS.glob("*.json"))
@@ -155,12 +156,18 @@ def test_a_figure_may_be_of_a_point_of_a_curve():
 def test_time_between_two_commands_is_no_part_of_what_a_sweep_cost():
     at = datetime(2026, 11, 1, tzinfo=UTC)
     spans = [(0, 10), (5, 20), (6, 8), (100, 130), (110, None)]  # the last was killed
-    runs = [
-        SimpleNamespace(started_at=at + timedelta(seconds=a), ended_at=None if b is None else at + timedelta(seconds=b))
-        for a, b in spans
-    ]
+
+    def ran(start, end, **own):
+        facts = {"attempts": 1, "timings": Timings()} | own
+        ended_at = None if end is None else at + timedelta(seconds=end)
+        return SimpleNamespace(started_at=at + timedelta(seconds=start), ended_at=ended_at, **facts)
+
+    runs = [ran(*span) for span in spans]
     random.Random(0).shuffle(runs)
     assert busy_s(runs) == 50
+    resumed = ran(0, 1_000, attempts=2, timings=Timings(setup_s=5, fit_s=20, test_s=5))
+    assert busy_s([*runs, resumed]) == 80
+    assert busy_s([ran(0, 10, attempts=3, timings=Timings(fit_s=500))]) == 10
 
 
 def test_a_curve_is_kept_at_whole_numbers():

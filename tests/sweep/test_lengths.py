@@ -8,12 +8,12 @@ import pytest
 
 from vision_baselines.config.compose import composed
 from vision_baselines.config.references import plain_config
-from vision_baselines.runs.record import Status
+from vision_baselines.runs.record import Status, Timings
 from vision_baselines.sweep.lengths import Length, lengths
 
 
 def record(seconds, status=Status.FINISHED):
-    return SimpleNamespace(status=status, timings=SimpleNamespace(setup_s=0.5, fit_s=seconds, test_s=0.25))
+    return SimpleNamespace(status=status, timings=Timings(setup_s=0.5, fit_s=seconds, test_s=0.25))
 
 
 @pytest.fixture(scope="module")

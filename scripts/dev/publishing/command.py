@@ -8,13 +8,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from publishing.page import CURVES, PAGE, RECEIPTS, RESULTS, ROOT, rendered, unfit
+from publishing.figures import compact, kept
+from publishing.page import CURVES, EXPERIMENTS, PAGE, RESULTS, ROOT, rendered, unfit
 from publishing.pictures import keep_picture
-from publishing.results import ClaimError, kept
+from publishing.results import ClaimError
 from vision_baselines.jobs.child import run_command
 from vision_baselines.jobs.signals import Interrupted
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.what == "page":
         sys.exit(_page(options.check))
-    known = sorted(path.stem for path in RECEIPTS.glob("*.yaml"))
+    known = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
     if unknown := [name for name in options.names if name not in known]:
         sys.exit(f"there is no experiment {unknown[0]!r}; there are: {', '.join(known)}")
     names = options.names or known
@@ -82,7 +82,10 @@ def _run(names: Sequence[str], out: Path, seconds: float | None) -> int:
             return 1
         _require_commit(out / name)
         command = [sys.executable, "-m", "vision_baselines", "train", "-m", f"experiment={name}"]
-        failed += [name] * bool(run_command([*command, f"paths.output_dir={out}"], cwd=ROOT).returncode)
+        ended = run_command([*command, f"paths.output_dir={out}"], cwd=ROOT).returncode
+        if ended == EXIT_INTERRUPTED:  # by a signal that came to the sweep alone
+            return EXIT_INTERRUPTED
+        failed += [name] * bool(ended)
     print(f"not finished: {', '.join(failed)}" if failed else "finished")
     return int(bool(failed))
 
@@ -123,7 +126,7 @@ def _kept(name: str, out: Path) -> str:
     commits = {record.environment.git_commit for record in records}
     if len(commits) != 1 or None in commits or any(record.environment.git_dirty is not False for record in records):
         return "its runs are of several commits, of none, or of changed files; remove them and run it again"
-    receipt = RECEIPTS / f"{name}.json"
+    receipt = EXPERIMENTS / f"{name}.json"
     command = [sys.executable, "-m", "vision_baselines", "receipt", str(out / name), "--out", str(receipt)]
     try:
         subprocess.run(command, cwd=ROOT, check=True)
@@ -135,13 +138,6 @@ def _kept(name: str, out: Path) -> str:
     content = kept(name, records, receipt_sha256=sha256, commit=str(commits.pop()), picture_sha256=picture)
     (RESULTS / f"{name}.json").write_text(compact(content))
     return ""
-
-
-def compact(content: Mapping[str, Any]) -> str:
-    """JSON with a line for each run, so that a change shows which runs it is of."""
-    head = json.dumps({**content, "runs": []}, indent=1).removesuffix("[]\n}")
-    rows = ",\n  ".join(json.dumps(run) for run in content["runs"])
-    return f"{head}[\n  {rows}\n ]\n}}\n"
 
 
 def _require_commit(runs: Path) -> None:

@@ -15,7 +15,7 @@ from vision_baselines.evaluation.receipt import read_receipt
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE, TEMPLATE = ROOT / "docs" / "experiments.md", ROOT / "docs" / "experiments.md.j2"
-RESULTS, CURVES, RECEIPTS = ROOT / "docs" / "results", ROOT / "docs" / "curves", ROOT / "conf" / "experiment"
+RESULTS, CURVES, EXPERIMENTS = ROOT / "docs" / "results", ROOT / "docs" / "curves", ROOT / "conf" / "experiment"
 
 
 class _Known:
@@ -72,7 +72,7 @@ def rendered(template: Path = TEMPLATE, results: Path = RESULTS) -> str:
     return text
 
 
-def unfit(results: Path = RESULTS, receipts: Path = RECEIPTS, curves: Path = CURVES) -> Iterator[str]:
+def unfit(results: Path = RESULTS, receipts: Path = EXPERIMENTS, curves: Path = CURVES) -> Iterator[str]:
     """What is wrong with the files that figures belong to: an experiment's receipt and its picture."""
     for path in sorted(results.glob("*.json")):
         name, picture = path.stem, curves / f"{path.stem}.png"

@@ -10,20 +10,18 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
 from vision_baselines.comparison.control import share_interval
-from vision_baselines.comparison.grouping import latest_overrides, settings_named
+from vision_baselines.comparison.grouping import settings_named
 from vision_baselines.comparison.metric import Metric
-from vision_baselines.runs.record import Curve, RunRecord, busy_s
 
 LEVEL = 0.05
-_DIGITS = 6
 Side = Literal["above", "below", "undecided"]
 ControlSide = Literal["above", "below", "at chance"]
 
@@ -95,7 +93,8 @@ class Results:
     def mean(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """Mean ± standard deviation over seeds, such as ``99.17 % ± 0.28``."""
         of, found = self._summary(group, metric, epoch)
-        return f"{of.bare(found.mean)} {of.unit}".rstrip() + f" ± {of.bare(found.std)}"
+        mean, _, std = of.mean_and_std(found.mean, found.std).partition(" ± ")
+        return f"{mean} {of.unit}".rstrip() + f" ± {std}"
 
     def bare(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """The same without its unit, for a column that has it in its head."""
@@ -218,35 +217,6 @@ class Results:
         return int(found.pop())
 
 
-def kept(
-    name: str, records: Iterable[RunRecord], *, receipt_sha256: str, commit: str, picture_sha256: str = ""
-) -> dict[str, Any]:
-    """What docs/results/NAME.json says of an experiment's finished runs, as plain data.
-
-    Args:
-        name: The experiment.
-        records: Its runs.
-        receipt_sha256: Of its receipt, which the figures belong to.
-        commit: The commit that trained them.
-        picture_sha256: Of the picture that the page shows, where it shows one.
-    """
-    runs = list(records)
-    first = min(runs, key=lambda record: record.started_at)
-    data = first.data
-    return {
-        "experiment": name,
-        "receipt_sha256": receipt_sha256,
-        "commit": commit,
-        "picture_sha256": picture_sha256,
-        "cpu": first.environment.cpu,
-        "cost_s": round(busy_s(runs)),
-        "metric": first.config["comparison"]["metric"] or first.headline_metric,
-        "test_images": data.splits["test"].size if data is not None and "test" in data.splits else 0,
-        "classes": data.num_classes if data is not None else 0,
-        "runs": [_run(record) for record in runs],
-    }
-
-
 def read(path: Path) -> Results:
     """The figures of an experiment.
 
@@ -260,7 +230,7 @@ def read(path: Path) -> Results:
         found = Results(name=content.pop("experiment"), runs=runs, **content)
         seen = Counter((run.group, run.seed) for run in runs)
         values = [
-            value for run in runs for value in (*run.metrics.values(), *(v for e in run.epochs for v in e.values()))
+            value for run in runs for of in (run.metrics, *run.epochs, *run.curves.values()) for value in of.values()
         ]
         is_sound = max(seen.values()) == 1 and all(map(math.isfinite, values))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -268,27 +238,6 @@ def read(path: Path) -> Results:
     if not is_sound:
         raise ValueError("it has a run twice, or a figure that is no number")
     return found
-
-
-def _run(record: RunRecord) -> dict[str, Any]:
-    own = [text for text in record.overrides if not text.startswith(("experiment=", "+experiment=", "paths."))]
-    sizes = record.parameters
-    return {
-        "group": ", ".join(latest_overrides(own).values()) or "default",
-        "seed": record.seed,
-        "metrics": {key: round(value, _DIGITS) for key, value in record.metrics.items()},
-        "epochs": [{key: round(value, _DIGITS) for key, value in row.metrics.items()} for row in record.history],
-        "parameters": sizes.total if sizes else None,
-        "flops": sizes.flops_per_image if sizes else None,
-        "receptive_field_px": sizes.receptive_field_px if sizes else None,
-        "fit_s": round(record.timings.fit_s, 1),
-        "curves": {name: found for name, curve in record.curves.items() if (found := _whole_points(curve))},
-    }
-
-
-def _whole_points(curve: Curve) -> dict[str, float]:
-    """Values of a curve at whole numbers: layers, blocks, distances in px; texts such as ``5``, as JSON has them."""
-    return {f"{x:.0f}": round(y, _DIGITS) for x, y in zip(curve.x, curve.y, strict=True) if x == int(x)}
 
 
 def _difference(name: str, found: PairedDifference) -> str:

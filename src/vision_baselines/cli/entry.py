@@ -204,7 +204,7 @@ def _exit_code(run: Callable[[], None]) -> int:
 
 def _say_interrupted(error: BaseException) -> int:
     if isinstance(error, Interrupted):
-        return _say(f"{error}; {error.left}", error.exit_code)
+        return _say(f"{error}; {error.hint}", error.exit_code)
     return _say("ended by SIGINT", 130)
 
 

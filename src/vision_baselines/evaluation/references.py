@@ -24,9 +24,10 @@ from vision_baselines.evaluation.baseline_overrides import require_same_runs
 from vision_baselines.evaluation.receipt import read_receipt
 from vision_baselines.evaluation.reproduce import manifest_differences, tested_images
 from vision_baselines.jobs.child import run_command
+from vision_baselines.runs.cost import busy_s
 from vision_baselines.runs.fingerprint import group_name
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
-from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, busy_s, find_records
+from vision_baselines.runs.record import FRESH_SEEDS, Environment, RunRecord, Status, find_records
 
 QUICK_S = 60.0
 # How often a baseline of any number of groups fails by chance alone on another machine.

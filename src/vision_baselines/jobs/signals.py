@@ -25,14 +25,14 @@ class Interrupted(BaseException):
     """A signal asked the run to end. Not an `Exception`: nothing that survives errors may swallow it.
 
     Attributes:
-        left: What the person is told of what was done so far.
+        hint: What is printed after the reason: what becomes of the work done so far.
     """
 
-    def __init__(self, signum: int, left: str = "the same command with the same name resumes it") -> None:
+    def __init__(self, signum: int, hint: str = "the same command with the same name resumes it") -> None:
         super().__init__(f"ended by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = 128 + signum
-        self.left = left
+        self.hint = hint
 
 
 class StopSignals:

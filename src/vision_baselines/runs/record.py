@@ -8,7 +8,6 @@ with it (checkpoints, filters, events) lie beside it in the run's folder. What m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -69,6 +68,11 @@ class Timings(_Part):
     first_step_s: float | None = None
     images_per_s: float | None = None
     epoch_fit_s: list[float] = Field(default_factory=list)
+
+    @property
+    def total_s(self) -> float:
+        """Seconds of setup, training and test together."""
+        return self.setup_s + self.fit_s + self.test_s
 
 
 class Environment(_Part):
@@ -361,13 +365,3 @@ def find_records(folders: list[Path]) -> list[tuple[Path, RunRecord]]:
         for path in sorted(folder.rglob(RECORD_FILE)):
             found[path.parent.resolve()] = read_record(path.parent)
     return sorted(found.items())
-
-
-def busy_s(runs: Iterable[RunRecord]) -> float:
-    """Seconds in which at least one of the runs ran: what lies between two commands of a sweep is left out."""
-    spans = sorted((run.started_at.timestamp(), (run.ended_at or run.started_at).timestamp()) for run in runs)
-    busy, until = 0.0, 0.0
-    for start, end in spans:
-        busy += max(0.0, end - max(start, until))
-        until = max(until, end)
-    return busy

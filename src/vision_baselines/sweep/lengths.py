@@ -49,7 +49,7 @@ class Length:
         data = config["data"]
         net = {key: data.get(key) for key in ("image_shape", "num_classes")} | {"model": config["model"]}
         took = previous.timings if previous is not None and previous.status is Status.FINISHED else None
-        seconds = took.setup_s + took.fit_s + took.test_s if took is not None else None
+        seconds = took.total_s if took is not None else None
         images, epochs = _images(config), config["trainer"].get("max_epochs")
         limits = [config["trainer"].get(name) for name in ("limit_train_batches", "max_steps")]
         is_whole = limits[0] in (None, 1.0) and limits[1] in (None, -1)
