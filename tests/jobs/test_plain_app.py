@@ -118,7 +118,11 @@ def test_the_page_s_commands_do_what_it_says(app, tmp_path):
     script, words = words_of(COMMANDS[1])
     ended = re.findall(r"✓ x=(\d)  (\d\.\d\d), (\d) done", app(*words, script=script, code=0).stdout)
     assert [number for _, _, number in ended] == ["1", "2", "3"]
-    assert {x: value for x, value, _ in ended} == {"1": "1.00", "2": "0.50", "4": "0.25"}  # two at a time end in any order
+    assert {x: value for x, value, _ in ended} == {
+        "1": "1.00",
+        "2": "0.50",
+        "4": "0.25",
+    }  # two at a time end in any order
     assert app(*words, script=script, code=0).stdout.splitlines() == ["3 of 3 jobs are finished already"]
 
 

@@ -32,10 +32,10 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """By what is in a job's overrides: why such jobs cannot be trained in one pass."""
     known: dict[str, str] = {}
 
-    def reason(self: Passes, job: Job) -> str:
-        return next((why for text, why in known.items() if text in job.task), "")
+    def reasons_of(self: Passes, jobs: Sequence[Job], ask: Any) -> list[str]:
+        return [next((why for text, why in known.items() if text in job.task), "") for job in jobs]
 
-    monkeypatch.setattr(passes_module.Passes, "_reason", reason)
+    monkeypatch.setattr(passes_module.Passes, "_reasons_of", reasons_of)
     return known
 
 
@@ -129,10 +129,30 @@ def test_a_sweep_in_passes_leaves_what_a_sweep_leaves(cli: Callable[..., Any], t
     again = cli(*common, "name=swept", "seeds_per_pass=auto")
     assert again.returncode == 0
     assert "6 of 6 jobs are finished already" in again.stdout
-    refused = cli(*common, "seeds_per_pass=3", "name=other", "data.num_workers=1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["preview=true"]], ids=["run", "preview"])
+def test_what_cannot_be_in_one_pass_is_refused_by_a_preview_too(
+    cli: Callable[..., Any], tiny: list[str], tmp_path: Path, words: list[str]
+) -> None:
+    common = ["-m", *tiny[:7], "seed=0,1,2", "name=other", *words]
+    refused = cli(*common, "model=fc,linear", "seeds_per_pass=3", "data.num_workers=1")
     assert refused.returncode == 2
     assert "cannot be trained so: data.num_workers is more than 0" in refused.stderr
+    refused = cli(*common, "model=fc", "seeds_per_pass=3", "model.hidden_features=[0]")
+    assert refused.returncode == 2
+    assert "hidden_features" in refused.stderr
     assert not (tmp_path / "outputs" / "other").exists()
+
+
+@pytest.mark.slow
+def test_a_preview_says_which_jobs_share_a_pass(cli: Callable[..., Any], tiny: list[str], tmp_path: Path) -> None:
+    common = ["-m", *tiny[:7], "model=fc,linear", "seed=range(6)", "n_jobs=2", "preview=true"]
+    shown = cli(*common, "seeds_per_pass=4").stdout.splitlines()
+    assert shown[-1] == "12 jobs in 4 processes, 2 at a time: up to 4 seeds in one pass"
+    assert sum("to be trained" in line for line in shown) == 12
+    assert cli(*common).stdout.splitlines()[-1].endswith("to be trained")
 
 
 @pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.Joblib", None])

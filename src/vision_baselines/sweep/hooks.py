@@ -205,7 +205,7 @@ class RunHooks(Hooks[Job]):
         jobs = list(dict.fromkeys(found))
         require_a_beginning(jobs)
         if self.starts_early:
-            self._passes.require([job for job in jobs if job.outcome is None])
+            self._passes.require([job for job in jobs if job.outcome is None], partial(answer_of, preload=self.preload))
         return found
 
     def only_shown(self, jobs: Sequence[Job], config: DictConfig) -> bool:
@@ -221,7 +221,12 @@ class RunHooks(Hooks[Job]):
         from vision_baselines.sweep.preview import show
 
         ask = partial(answer_of, preload=_PREVIEW_PRELOAD)
-        show(((self._plans.pop(job.index), job.packed_config) for job in jobs), ask)
+        to_run = [job for job in jobs if job.outcome is None]
+        self._passes.require(to_run, ask)
+        slots = OmegaConf.select(config, "hydra.launcher.n_jobs") or usable_cores()
+        leading = self._passes.grouped(to_run, slots)
+        words = self._passes.announced(to_run, min(slots, len(leading)))
+        show(((self._plans.pop(job.index), job.packed_config) for job in jobs), ask, words)
         return True
 
     @contextmanager

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
+from vision_baselines.config.checks import checked_config
+from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config, require_net, require_task
 from vision_baselines.passes.gain import require_gain
+from vision_baselines.sweep.in_job import prepare
 from vision_baselines.training import build
 
 
-def reason_against(cfg: DictConfig, config: Mapping[str, Any], *, only_faster: bool) -> str:
+def reason_against(packed_config: bytes | Packed, *, only_faster: bool) -> str:
     """Why not, as the end of a sentence; empty where they can be.
 
     Args:
-        cfg: The config of one of the jobs.
-        config: The same, resolved.
+        packed_config: Of one of the jobs.
         only_faster: Whether it must be worth it too.
     """
+    cfg = unpacked(packed_config)
+    prepare(cfg)
+    config = checked_config(cfg)
     try:
         require_config(config)
         with torch.random.fork_rng(devices=[]):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.checks import checked_config
 from vision_baselines.config.search_options import trial_of
 from vision_baselines.config.seeds_per_pass import AUTO, can_share_steps, check_seeds_per_pass
 from vision_baselines.errors import ConfigError
+from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.fingerprint import group_name, key_of
 from vision_baselines.sweep.job import Job
 from vision_baselines.text import plural
@@ -43,16 +43,22 @@ class Passes:
         check_seeds_per_pass(size)
         return cls(size if can_share_steps(size, OmegaConf.select(config, "hydra.launcher._target_")) else 1)
 
-    def require(self, jobs: Sequence[Job]) -> None:
+    def require(self, jobs: Sequence[Job], ask: Callable[..., Any] = lambda *_: None) -> None:
         """Look at the jobs that are to be run.
+
+        Args:
+            jobs: Those that have no outcome yet.
+            ask: Calls a function in a process that has imported torch and returns its answer; None where it has none,
+                and the function is called here.
 
         Raises:
             ConfigError: Some are asked to be trained in one pass, and cannot be.
         """
         if self.size == 1:
             return
-        for setting, alike in _alike(jobs).items():
-            if len(alike) > 1 and (reason := self._reason(alike[0])):
+        first = {setting: alike[0] for setting, alike in _alike(jobs).items() if len(alike) > 1}
+        for setting, reason in zip(first, self._reasons_of([*first.values()], ask), strict=True):
+            if reason:
                 if self.size != AUTO:
                     raise ConfigError(
                         f"seeds_per_pass is {self.size}, and {group_name(setting)} cannot be trained so: {reason}; "
@@ -79,7 +85,7 @@ class Passes:
 
     def announced(self, jobs: Sequence[Job], slots: int) -> str:
         """What is said of them; nothing where none are put together."""
-        most = max(len(job.members) for job in jobs)
+        most = max((len(job.members) for job in jobs), default=1)
         processes = plural(len(jobs) - sum(len(job.companions) for job in jobs), "process")
         said = f"{plural(len(jobs), 'job')} in {processes}, {slots} at a time: up to {most} seeds in one pass"
         return said if most > 1 else ""
@@ -88,16 +94,30 @@ class Passes:
         """Jobs of a pass: no core is left without one."""
         return min(_MOST_BY_AUTO, -(-jobs // slots)) if self.size == AUTO else int(self.size)
 
-    def _reason(self, job: Job) -> str:
-        """Why jobs like this one are not trained in one pass; empty where they are."""
-        if trial_of(job.task) is not None:
-            return "it is a trial of a search, which may end jobs early"
-        if job.starts_from is not None:
-            return "init_from is set"
-        from vision_baselines.sweep.pass_fitness import reason_against  # torch takes seconds
+    def _reasons_of(self, jobs: Sequence[Job], ask: Callable[..., Any]) -> list[str]:
+        """Of each job why jobs like it are not trained in one pass; empty where they are."""
+        reasons = list(map(_against_its_place, jobs))
+        places = [place for place, reason in enumerate(reasons) if not reason]
+        if places:
+            asked = [jobs[place].packed_config for place in places], self.size == AUTO
+            found = ask(reasons_against, *asked)
+            for place, reason in zip(places, reasons_against(*asked) if found is None else found, strict=True):
+                reasons[place] = reason
+        return reasons
 
-        config: Mapping[str, Any] = checked_config(job.config)
-        return reason_against(job.config, config, only_faster=self.size == AUTO)
+
+def reasons_against(packed_configs: Sequence[bytes | Packed], only_faster: bool) -> list[str]:
+    """`pass_fitness.reason_against` of each, in a module that a process without torch can name."""
+    from vision_baselines.sweep.pass_fitness import reason_against  # it imports torch
+
+    return [reason_against(content, only_faster=only_faster) for content in packed_configs]
+
+
+def _against_its_place(job: Job) -> str:
+    """Why a job of this sweep is not trained in one pass with others, whatever its net is."""
+    if trial_of(job.task) is not None:
+        return "it is a trial of a search, which may end jobs early"
+    return "init_from is set" if job.starts_from is not None else ""
 
 
 def _alike(jobs: Sequence[Job]) -> dict[tuple[str, ...], list[Job]]:

@@ -25,7 +25,9 @@ _STATE = {
 }
 
 
-def show(plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] = lambda *_: None) -> None:
+def show(
+    plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] = lambda *_: None, words: str = ""
+) -> None:
     """Build every net that a job has and count its steps, and print one row a job.
 
     Nothing is trained, downloaded or written. Jobs whose nets are the same but for the seed have it built once.
@@ -34,6 +36,7 @@ def show(plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] =
         plans: Of each job its plan, and its packed config.
         ask: Calls a function in a process that has imported torch and returns its answer; None where it has none, and
             the function is called here.
+        words: What is said below the rows.
 
     Raises:
         ConfigError: A job cannot be built.
@@ -62,6 +65,8 @@ def show(plans: Iterable[tuple[Plan, bytes | Packed]], ask: Callable[..., Any] =
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
     console.print(table)
+    if words:
+        console.print(words)
 
 
 def _sizes(
