@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
@@ -53,6 +54,12 @@ def test_numbers_are_means_and_deviations_over_seeds():
     assert made.interval("model=cnn") == f"[{found.ci_low * 100:.2f}, {found.ci_high * 100:.2f}]"
     assert (made.parameters("model=fc"), made.mflops("model=fc"), made.sees("model=fc")) == ("12,345", "2.0", "8 px")
     assert (made.seeds, made.minutes, made.fit_s("model=cnn")) == (3, "2 min", "4")
+
+
+@pytest.mark.parametrize(("flops", "said"), [(5_120, "0.005"), (96_000, "0.1"), (277_129_216, "277.1")])
+def test_operations_of_a_small_net_are_more_than_none(flops, said):
+    made = results({"a=1": [0.9, 0.8]})
+    assert replace(made, runs=tuple(replace(run, flops=flops) for run in made.runs)).mflops("a=1") == said
 
 
 def test_an_interval_ends_where_the_metric_does():

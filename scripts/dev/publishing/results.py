@@ -120,7 +120,8 @@ class Results:
 
     def mflops(self, group: str) -> str:
         """Millions of FLOPs of one image forwards."""
-        return f"{self._same(group, 'flops') / 1e6:.1f}"
+        millions = self._same(group, "flops") / 1e6
+        return f"{millions:.1f}" if millions >= 0.1 else f"{millions:.1g}"
 
     def sees(self, group: str) -> str:
         """Receptive field of the last convolution, in px."""
