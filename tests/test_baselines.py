@@ -274,6 +274,39 @@ def test_a_whole_baseline_is_not_kept_from_by_a_damaged_one(conf, monkeypatch, c
     assert "a_cut" not in capsys.readouterr().err
 
 
+ASKED = {
+    "--baselines": ["--baselines"],
+    "--expect": ["--expect", "outputs/nowhere"],
+    "--bisect": ["outputs/nowhere", "--bisect"],
+    "a receipt": ["nowhere.json"],
+    "a run": ["outputs/nowhere"],
+}
+OPTIONS = {"--quick": [], "--first": [], "--config-dir": ["nowhere"], "--trust": ["json"]}
+WORKS_WITH = {
+    "--baselines": {"--quick"},
+    "--expect": set(),
+    "--bisect": {"--config-dir", "--trust"},
+    "a receipt": {"--first", "--config-dir", "--trust"},
+    "a run": {"--config-dir", "--trust"},
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"), [(asked, option) for asked in ASKED for option in OPTIONS if option not in WORKS_WITH[asked]]
+)
+def test_an_option_that_would_change_nothing_is_refused(asked, option, called):
+    code, said, error = called(command.main)(*ASKED[asked], option, *OPTIONS[option])
+    assert (code, said) == (2, "")
+    assert error.startswith(f"error: {option} works with ")
+    assert error.endswith(f", not with {asked}; leave it out\n")
+
+
+@pytest.mark.parametrize("more", [["--baselines"], ["outputs/demo"]])
+def test_an_expectation_is_of_one_sweep_alone(more, called):
+    code, _, error = called(command.main)("--expect", "outputs/nowhere", *more)
+    assert (code, error.count(f"leave {more[0]} out")) == (2, 1)
+
+
 def test_what_it_costs_is_said_first_and_each_run_as_it_ends(conf, monkeypatch, capsys):
     def trains(command, *, on_line, **_):
         assert "about" in capsys.readouterr().err

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from vision_baselines.evaluation.reproduce import Point
 
 _NOTHING_LEFT = "nothing of what was trained again is kept"
+# What each option works with.
+_WORKS_WITH = {
+    "--quick": ("--baselines",),
+    "--first": ("a receipt",),
+    "--config-dir": ("a run", "a receipt", "--bisect"),
+    "--trust": ("a run", "a receipt", "--bisect"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -59,8 +66,7 @@ def _reproduce(arguments: list[str]) -> None:
     parser.add_data_options("what was compared")
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
-    if options.bisect and (options.baselines or options.expect):
-        raise ConfigError("--bisect looks at one run; expected the folder of a finished run beside it")
+    _require_of_use(options)
     register_resolvers()
     find_in_start_folder(options.trust)
     facts: dict[str, Any] = {}
@@ -72,6 +78,20 @@ def _reproduce(arguments: list[str]) -> None:
     finally:
         if facts:  # also where it was not reproduced
             deliver(options.json, facts)
+
+
+def _require_of_use(options: argparse.Namespace) -> None:
+    """Refuse what would change nothing of what is asked for."""
+    if options.bisect and (options.baselines or options.expect):
+        raise ConfigError("--bisect looks at one run; expected the folder of a finished run beside it")
+    if options.expect and (options.baselines or options.run):
+        beside = "--baselines" if options.baselines else options.run
+        raise ConfigError(f"--expect prints what a sweep makes and trains nothing; leave {beside} out")
+    chosen = [name for name in ("--expect", "--baselines", "--bisect") if getattr(options, name[2:])]
+    asked = chosen[0] if chosen else "a receipt" if options.run and options.run.suffix == ".json" else "a run"
+    for name, takes in _WORKS_WITH.items():
+        if getattr(options, name[2:].replace("-", "_")) and asked not in takes:
+            raise ConfigError(f"{name} works with {' or '.join(takes[:2])}, not with {asked}; leave it out")
 
 
 def _chosen(options: argparse.Namespace, facts: dict[str, Any]) -> None:
