@@ -112,12 +112,34 @@ def test_an_error_without_a_signal_is_no_interruption() -> None:
     assert messages.interruption(ValueError()) is None
 
 
-def test_ctrl_c_while_a_command_is_imported_is_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "slow_to_import.py").write_text("raise KeyboardInterrupt")
+# What may become of Ctrl-C in the midst of an import: a library's clean-up fails, or it says something of its own.
+INTERRUPTED = "try:\n    raise KeyboardInterrupt\n"
+IMPORTS = {
+    "as it is": "raise KeyboardInterrupt",
+    "clean-up fails": INTERRUPTED + "finally:\n    None.flags",
+    "another error": INTERRUPTED + "except BaseException as error:\n    raise ImportError('x') from error",
+    "the cause is hidden": INTERRUPTED + "except BaseException:\n    raise ImportError('x') from None",
+}
+
+
+@pytest.mark.parametrize("text", IMPORTS.values(), ids=IMPORTS)
+def test_ctrl_c_while_a_command_is_imported_is_a_line(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow_to_import.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "slow_to_import", raising=False)
     with pytest.raises(SystemExit) as ended:
         main("slow_to_import")
     assert ended.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "ended by SIGINT"
+
+
+def test_an_error_of_an_import_stays_what_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "not_importable.py").write_text("raise ImportError('x')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match="x"):
+        main("not_importable")
 
 
 @pytest.mark.slow

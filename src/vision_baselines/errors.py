@@ -7,6 +7,7 @@ raised was not expected; its traceback stands in the run's record and log.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory|Unable to allocate", re.IGNORECASE)
 _BREAK = re.compile("[\t-\r\x1c-\x1e\x85\u2028\u2029]")
@@ -87,3 +88,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
     )
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those in whose wake it was raised, each once."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

@@ -15,7 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.ablation import ABLATE, TYPED_NAMES
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
-from vision_baselines.errors import ConfigError, StorageError, TrainingError, VisionBaselinesError, is_out_of_memory
+from vision_baselines.errors import (
+    ConfigError,
+    StorageError,
+    TrainingError,
+    VisionBaselinesError,
+    causes,
+    is_out_of_memory,
+)
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.dotted import walk
 
@@ -32,7 +39,7 @@ def understood(error: Exception) -> VisionBaselinesError:
 
     What nobody expected ends as a `TrainingError` that says how to see the traceback.
     """
-    ours = next((cause for cause in _causes(error) if isinstance(cause, VisionBaselinesError)), None)
+    ours = next((cause for cause in causes(error) if isinstance(cause, VisionBaselinesError)), None)
     if ours is not None:
         return ours
     text = " ".join(str(error).split())
@@ -43,7 +50,7 @@ def understood(error: Exception) -> VisionBaselinesError:
         return TrainingError(f"memory ran out{tried}; make data.batch_size, data.eval_batch_size or the net smaller")
     if isinstance(error, RecursionError):
         return ConfigError("the config nests without end; does a file name itself in its defaults?")
-    refused = next((cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror), None)
+    refused = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     if refused is not None and refused.filename is not None:
         return StorageError(f"{refused.strerror} at {refused.filename}; is paths.output_dir the right folder?")
     if refused is not None and refused is error:
@@ -72,12 +79,12 @@ def config_dir_known(folder: Path | None) -> Iterator[None]:
 
 def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     """The error behind `error`, if it is one of ours, else a `ConfigError` that says the same in a line or two."""
-    causes = list(_causes(error))
-    for cause in causes:
+    found = list(causes(error))
+    for cause in found:
         if isinstance(cause, VisionBaselinesError):
             return cause
-    text = "\n".join(str(cause) for cause in causes)
-    for cause in causes:
+    text = "\n".join(map(str, found))
+    for cause in found:
         if isinstance(cause, OverrideParseException):
             return ConfigError(_unreadable(cause.override))
     if match := re.search(r"Could not find '([^']+)'", text):
@@ -110,7 +117,7 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
 
 def interruption(error: BaseException) -> BaseException | None:
     """The signal that `error` was raised in the wake of, if there was one: a library may make its own error of it."""
-    return next((cause for cause in _causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
+    return next((cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -199,11 +206,3 @@ def _keys_of(conf_dir: Path, group: str, option: str) -> list[str]:
 def _dotted(node: dict[str, object], prefix: Sequence[str]) -> Iterable[str]:
     content = {key: value for key, value in node.items() if key != "defaults"}
     return [key for key, _ in walk(content, ".".join(prefix), into_lists=False) if key]
-
-
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

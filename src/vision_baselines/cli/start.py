@@ -7,6 +7,7 @@ import importlib
 import sys
 from typing import NoReturn
 
+from vision_baselines.errors import causes
 from vision_baselines.importing import without_collector
 
 # Commands that answer at once, and words after which any command does.
@@ -26,7 +27,11 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     except SystemExit as ended:
         is_done = not ended.code
         raise
-    except KeyboardInterrupt:
+    except (
+        BaseException
+    ) as error:  # a library that Ctrl-C finds in the midst of its import may make another error of it
+        if not any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
+            raise
         print("ended by SIGINT", file=sys.stderr)
         sys.exit(130)
     finally:
