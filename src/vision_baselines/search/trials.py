@@ -98,7 +98,8 @@ class Trials:
             with exclusive(self.folder, name=_LOCK):
                 return self._run()
         except RunLockedError as error:
-            raise ConfigError(f"{self.folder} is being searched by process {error.pid}; wait for it") from error
+            who = f"{self.folder} is being searched by process {error.pid}" if error.pid else str(error)
+            raise ConfigError(f"{who}; wait for it") from error
 
     def preview(self) -> Sequence[JobReturn]:
         """Show the first trial, and say what would follow; nothing is written."""

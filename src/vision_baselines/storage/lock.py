@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from vision_baselines.errors import StorageError
 from vision_baselines.storage import lease
+from vision_baselines.storage.holder import STALE_S
 
 
 def _module(name: str) -> Any:
@@ -58,11 +59,17 @@ class RunLockedError(Exception):
         pid: That process's id, 0 if it is not known.
         host: Where it runs, if that is another host.
         quiet_s: Seconds since the last sign of life of a process on another host.
+        unreadable: A lease that names no process.
     """
 
-    def __init__(self, folder: Path, pid: int, host: str = "", quiet_s: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, pid: int, host: str = "", quiet_s: float = 0.0, unreadable: Path | None = None
+    ) -> None:
         where = f" on {host}, last heard of {max(0.0, quiet_s):.0f} s ago" if host else ""
-        super().__init__(f"{folder} is being trained by process {pid or '(unknown)'}{where}")
+        said = f"{folder} is being trained by process {pid or '(unknown)'}{where}"
+        if unreadable is not None:
+            said = f"{unreadable} names no process; it holds the folder until it is {STALE_S:.0f} s old or removed"
+        super().__init__(said)
         self.pid, self.host, self.quiet_s = pid, host, quiet_s
 
 
@@ -168,7 +175,8 @@ def _leased(folder: Path, name: str, *, wait: bool, on_wait: Callable[[], None] 
             elsewhere = not other.is_here and bool(other.host)
             found = lease.read(path) if elsewhere else None
             quiet_s = found[1] if found is not None else 0.0
-            raise RunLockedError(folder, other.pid, other.host if elsewhere else "", quiet_s)
+            nameless = path if not other.token else None
+            raise RunLockedError(folder, other.pid, other.host if elsewhere else "", quiet_s, nameless)
         if wait and waited and on_wait is not None:
             on_wait()
             on_wait = None
