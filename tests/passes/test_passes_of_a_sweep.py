@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from vision_baselines.config.search_options import TRIAL
 from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.errors import ConfigError
 from vision_baselines.passes.errors import NotInOnePassError
@@ -53,6 +54,14 @@ def test_one_seed_a_pass_changes_nothing() -> None:
     asked = jobs("seed=0", "seed=1")
     assert Passes(1).grouped(asked, 2) == asked
     assert Passes(1).announced(asked, 2) == ""
+
+
+def test_jobs_of_a_search_are_one_by_one(reasons: dict[str, str]) -> None:
+    reasons["lr=1"] = "nothing of it can be"
+    asked = jobs(*(f"lr=1 {TRIAL}={trial} seed={seed}" for trial in range(2) for seed in range(3)))
+    found = Passes(3)
+    found.require(asked)
+    assert members(found.grouped(asked, 2)) == [[0], [1], [2], [3], [4], [5]]
 
 
 def test_auto_leaves_no_core_without_a_pass(reasons: dict[str, str]) -> None:

@@ -27,9 +27,8 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     except SystemExit as ended:
         is_done = not ended.code
         raise
-    except (
-        BaseException
-    ) as error:  # a library that Ctrl-C finds in the midst of its import may make another error of it
+    except BaseException as error:
+        # a library that Ctrl-C finds in the midst of its import may make another error of it
         if not any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
             raise
         print("ended by SIGINT", file=sys.stderr)

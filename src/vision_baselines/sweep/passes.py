@@ -96,7 +96,7 @@ class Passes:
 
     def _reasons_of(self, jobs: Sequence[Job], ask: Callable[..., Any]) -> list[str]:
         """Of each job why jobs like it are not trained in one pass; empty where they are."""
-        reasons = list(map(_against_its_place, jobs))
+        reasons = ["init_from is set" if job.starts_from is not None else "" for job in jobs]
         places = [place for place, reason in enumerate(reasons) if not reason]
         if places:
             asked = [jobs[place].packed_config for place in places], self.size == AUTO
@@ -113,17 +113,11 @@ def reasons_against(packed_configs: Sequence[bytes | Packed], only_faster: bool)
     return [reason_against(content, only_faster=only_faster) for content in packed_configs]
 
 
-def _against_its_place(job: Job) -> str:
-    """Why a job of this sweep is not trained in one pass with others, whatever its net is."""
-    if trial_of(job.task) is not None:
-        return "it is a trial of a search, which may end jobs early"
-    return "init_from is set" if job.starts_from is not None else ""
-
-
 def _alike(jobs: Sequence[Job]) -> dict[tuple[str, ...], list[Job]]:
-    """Jobs by what was typed of them, but for their seed."""
+    """Jobs by what was typed of them, but for their seed; each job of a search by itself, as it may end its trial."""
     found: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
-        setting = tuple(sorted(text for text in job.task if key_of(text) != "seed"))
+        is_trial = trial_of(job.task) is not None
+        setting = tuple(sorted(text for text in job.task if is_trial or key_of(text) != "seed"))
         found.setdefault(setting, []).append(job)
     return found
