@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from tests.jobs.conftest import Counting
+from tests.test_experiments import EXPERIMENTS, jobs_of
 
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.trust import checked
@@ -105,6 +106,30 @@ def test_a_job_that_is_like_another_one_is_what_it_is_alone(sweep, case):
     assert [texts(job) for job in found] == [texts(job) for job in alone]
 
 
+@pytest.mark.parametrize(
+    ("typed", "axes"),
+    [
+        (["data.image_shape=[1,${data.resize},${data.resize}]"], {"data__resize": [20, 24, 28]}),
+        (
+            ["model=cnn", "model.channels=[${data.batch_size},${threads}]"],
+            {"data__batch_size": [8, 16], "threads": [1, 2]},
+        ),
+        (
+            ["+callbacks.a={_target_: pytorch_lightning.callbacks.Timer, duration: [{b: [0, ${seed}]}, ${optimizer}]}"],
+            {"optimizer__lr": [0.1, 0.2], "seed": [4, 5]},
+        ),
+    ],
+    ids=["image size", "channels", "lists in mappings in lists"],
+)
+def test_a_number_that_gets_into_a_list_does_so_in_every_job(sweep, typed, axes):
+    jobs = grid(**axes)
+    found, in_full = sweep(jobs, *typed)
+    alone, _ = sweep(jobs, *typed, hooks=Full())
+    assert in_full <= 1 + len(axes)
+    assert [texts(job) for job in found] == [texts(job) for job in alone]
+    assert len({job.fingerprint for job in found}) == len(jobs)
+
+
 def test_jobs_of_a_grid_are_composed_four_times_and_a_mistake_in_the_last_is_refused(sweep):
     jobs = grid(model=["fc", "cnn"], seed=range(20), optimizer__lr=[1e-3, 2e-3, 3e-3])
     found, in_full = sweep(jobs)
@@ -114,6 +139,21 @@ def test_jobs_of_a_grid_are_composed_four_times_and_a_mistake_in_the_last_is_ref
         sweep([*jobs[:20], ["model=fc", "seed=7", "optimizer.lr=-1.0"]])
     with pytest.raises(ConfigError, match="seed is"):
         sweep([*grid(seed=range(5)), ["seed=4294967296"]])
+
+
+@pytest.mark.slow
+@pytest.mark.ci(every=6)
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_jobs_of_an_experiment_are_what_they_are_alone(sweep, experiment):
+    every = [
+        [f"seed={seed}" if text == "seed=0" else text for text in job]
+        for seed in range(3)
+        for job in jobs_of(experiment)
+    ]
+    jobs = random.Random(experiment).sample(every, min(8, len(every)))
+    found, _ = sweep(jobs, f"experiment={experiment}")
+    alone, _ = sweep(jobs, f"experiment={experiment}", hooks=Full())
+    assert [texts(job) for job in found] == [texts(job) for job in alone]
 
 
 @pytest.mark.few(1)

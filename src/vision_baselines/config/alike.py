@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -185,9 +186,15 @@ def _leaves(node: Any, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
 
 
 def _put(copied: dict[_Path, Any], path: _Path, value: Number) -> None:
-    """Set a leaf of nested mappings; each on the way is copied once, and the original stays as it is."""
+    """Set a leaf of nested mappings and lists; each on the way is copied once, and the original stays as it is."""
     for depth in range(1, len(path)):
         above, own = copied[path[: depth - 1]], path[:depth]
         if own not in copied:
-            copied[own] = above[own[-1]] = dict(above[own[-1]])
-    copied[path[:-1]][path[-1]] = value
+            place = _place(above, own[-1])
+            copied[own] = above[place] = copy(above[place])
+    above = copied[path[:-1]]
+    above[_place(above, path[-1])] = value
+
+
+def _place(node: Any, part: str) -> str | int:
+    return int(part) if isinstance(node, list) else part
