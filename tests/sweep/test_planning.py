@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 from tests.jobs.conftest import Counting
-from tests.test_experiments import EXPERIMENTS, jobs_of
+from tests.test_experiments import EXPERIMENTS, jobs_of, options_of
 
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.trust import checked
@@ -144,15 +144,16 @@ def test_jobs_of_a_grid_are_composed_four_times_and_a_mistake_in_the_last_is_ref
 @pytest.mark.slow
 @pytest.mark.ci(every=6)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_jobs_of_an_experiment_are_what_they_are_alone(sweep, experiment):
+def test_jobs_of_an_experiment_are_what_they_are_alone(sweep, experiment, tmp_path):
     every = [
         [f"seed={seed}" if text == "seed=0" else text for text in job]
         for seed in range(3)
         for job in jobs_of(experiment)
     ]
     jobs = random.Random(experiment).sample(every, min(8, len(every)))
-    found, _ = sweep(jobs, f"experiment={experiment}")
-    alone, _ = sweep(jobs, f"experiment={experiment}", hooks=Full())
+    typed = [f"experiment={experiment}", *options_of(experiment, tmp_path)]
+    found, _ = sweep(jobs, *typed)
+    alone, _ = sweep(jobs, *typed, hooks=Full())
     assert [texts(job) for job in found] == [texts(job) for job in alone]
 
 
