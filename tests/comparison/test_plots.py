@@ -14,6 +14,8 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.table import tabulate
@@ -22,7 +24,7 @@ from vision_baselines.plots.curves import group_curve, mean_curve
 from vision_baselines.plots.export import pixels_png, svg
 from vision_baselines.plots.filters import Filters, mosaic, read_filters, shared_limit
 from vision_baselines.plots.intervals import accuracy_figure
-from vision_baselines.plots.style import house_style
+from vision_baselines.plots.style import WIDTH_IN, Look, add_legend, house_style
 from vision_baselines.report.pictures import _by_classes, best_rows, draw
 from vision_baselines.runs.record import EpochRow, Parameters, Timings
 
@@ -67,6 +69,31 @@ def test_curves_of_other_classes_are_drawn_apart(small, record, other):
     else:
         assert [of for of, _ in found] == [", classes cat, dog", f", classes {', '.join(other)}"]
         assert [len(members) for _, members in found] == [3, 1]
+
+
+TITLES = [
+    "Accuracy",
+    "Validation accuracy over training time, classes 5 - five, 6 - six, 7 - seven, 8 - eight, 9 - nine",
+    "WWWW " * 40,
+    "Difference to the baseline over " + "W" * 200,
+]
+
+
+@pytest.mark.parametrize("title", TITLES, ids=["short", "long", "wide", "one long word"])
+def test_a_title_is_whole_and_above_the_names_and_the_axes(title):
+    with house_style():
+        figure = Figure(figsize=(WIDTH_IN, 2.0))
+        figure.add_subplot()
+        add_legend(figure, [("model=a", Look("#000000", "o"))], title)
+        drawn = FigureCanvasAgg(figure).get_renderer()
+        box, names = figure.texts[0].get_window_extent(drawn), figure.legends[0].get_window_extent(drawn)
+        width, height = figure.canvas.get_width_height()
+    assert box.x0 >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height
+    assert box.y0 >= names.y1 - 1
+    assert names.y0 >= figure.axes[0].get_window_extent(drawn).y1 - 1
+    assert ("…" in figure.texts[0].get_text()) == ("W" * 200 in title)
 
 
 def test_a_band_matches_numpy_where_all_seeds_got_that_far():

@@ -18,7 +18,9 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 
 from vision_baselines.comparison.formatting import shortened
 
@@ -32,6 +34,8 @@ SIGNED = "RdBu_r"
 WIDTH_IN = 4.8
 _LEGEND_LINE_IN = 0.165
 _TITLE_IN = 0.26
+_TITLE_LINE_IN = 0.17
+_TITLE_FONT: dict[str, Any] = {"size": 10, "weight": "bold"}
 _RC: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": ["sans-serif"],
@@ -127,13 +131,30 @@ def finish(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
 
 
+def _lines_of(title: str, width_in: float) -> list[str]:
+    """A title in as many lines as a figure of this width needs."""
+    font = FontProperties(family=_RC["font.sans-serif"], **_TITLE_FONT)
+
+    def fits(text: str) -> bool:
+        return bool(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] <= 0.95 * 72 * width_in)
+
+    lines: list[str] = []
+    for word in title.split():
+        if lines and fits(longer := f"{lines[-1]} {word}"):
+            lines[-1] = longer
+        else:
+            lines.append(word if fits(word) else shortened(word, 28))
+    return lines
+
+
 def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> None:
     """Make room above the axes and name the groups there, as a picture that stands alone needs, under its title."""
     names = [" " + shortened(label, 58) for label, _ in entries]  # Matplotlib hides a name that starts with "_"
     columns = max(1, min(4, int(66 / (max(map(len, names), default=1) + 5))))
     lines = -(-len(names) // columns)
     old = float(figure.get_figheight())
-    headed = _TITLE_IN if title else 0.04
+    titled = _lines_of(title, float(figure.get_figwidth()))
+    headed = _TITLE_IN + _TITLE_LINE_IN * (len(titled) - 1) if titled else 0.04
     extra = headed + 0.04 + _LEGEND_LINE_IN * lines
     figure.set_size_inches(float(figure.get_figwidth()), old + extra)
     scale = old / (old + extra)
@@ -141,7 +162,8 @@ def add_legend(figure: Figure, entries: list[tuple[str, Look]], title: str) -> N
         box = axes.get_position()
         axes.set_position((box.x0, box.y0 * scale, box.width, box.height * scale))
     handles = [Line2D([], [], color=look.color, marker=look.marker, markersize=5, linewidth=1.6) for _, look in entries]
-    figure.text(0.02, 1 - 0.09 / (old + extra), title, ha="left", va="top", fontsize=10, fontweight="bold")
+    head = "\n".join(titled)
+    figure.text(0.02, 1 - 0.09 / (old + extra), head, ha="left", va="top", **_TITLE_FONT)
     figure.legend(
         handles,
         names,
