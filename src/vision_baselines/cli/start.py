@@ -7,7 +7,6 @@ import importlib
 import sys
 from typing import NoReturn
 
-from vision_baselines.errors import causes
 from vision_baselines.importing import without_collector
 
 # Commands that answer at once, and words after which any command does.
@@ -28,6 +27,8 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
         is_done = not ended.code
         raise
     except BaseException as error:
+        from vision_baselines.errors import causes
+
         # a library that Ctrl-C finds in the midst of its import may make another error of it
         if not any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
             raise
