@@ -21,7 +21,9 @@ from vision_baselines.sweep.passes import Passes
 
 
 def jobs(*tasks: str) -> list[Job]:
-    return [Job(at, task.split(), b"", Path(f"/{at}"), [], task=task.split()) for at, task in enumerate(tasks)]
+    return [
+        Job(at, task.split(), task.encode(), Path(f"/{at}"), [], task=task.split()) for at, task in enumerate(tasks)
+    ]
 
 
 def members(found: Sequence[Job]) -> list[list[int]]:
@@ -33,10 +35,11 @@ def reasons(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """By what is in a job's overrides: why such jobs cannot be trained in one pass."""
     known: dict[str, str] = {}
 
-    def reasons_of(self: Passes, jobs: Sequence[Job], ask: Any) -> list[str]:
-        return [next((why for text, why in known.items() if text in job.task), "") for job in jobs]
+    def reasons_against(contents: Sequence[bytes], only_faster: bool) -> list[str]:
+        typed = [content.decode().split() for content in contents]
+        return [next((why for text, why in known.items() if text in words), "") for words in typed]
 
-    monkeypatch.setattr(passes_module.Passes, "_reasons_of", reasons_of)
+    monkeypatch.setattr(passes_module, "reasons_against", reasons_against)
     return known
 
 
@@ -100,6 +103,7 @@ def test_only_the_launcher_of_this_machine_has_passes() -> None:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
+        ({"init_from": "job:model=fc"}, "init_from is set"),
         ({"trainer": {"devices": 2}}, "trainer.devices"),
         ({"trainer": {"precision": "bf16-mixed"}}, "trainer.precision"),
         ({"trainer": {"accumulate_grad_batches": 2}}, "accumulate_grad_batches"),

@@ -87,26 +87,32 @@ def _require_of_use(options: argparse.Namespace) -> None:
     if options.expect and (options.baselines or options.run):
         beside = "--baselines" if options.baselines else options.run
         raise ConfigError(f"--expect prints what a sweep makes and trains nothing; leave {beside} out")
-    chosen = [name for name in ("--expect", "--baselines", "--bisect") if getattr(options, name[2:])]
-    asked = chosen[0] if chosen else "a receipt" if options.run and options.run.suffix == ".json" else "a run"
+    asked = _asked(options)
     for name, takes in _WORKS_WITH.items():
         if getattr(options, name[2:].replace("-", "_")) and asked not in takes:
             raise ConfigError(f"{name} works with {' or '.join(takes[:2])}, not with {asked}; leave it out")
 
 
+def _asked(options: argparse.Namespace) -> str:
+    """What is asked for: an option, or what is to be trained again."""
+    chosen = [name for name in ("--expect", "--baselines", "--bisect") if getattr(options, name[2:])]
+    return chosen[0] if chosen else "a receipt" if options.run and options.run.suffix == ".json" else "a run"
+
+
 def _chosen(options: argparse.Namespace, facts: dict[str, Any]) -> None:
     """Do what was asked for; `facts` takes what is found."""
-    if options.expect:
+    asked = _asked(options)
+    if asked == "--expect":
         _print_expectation(options.expect, facts)
-    elif options.baselines:
+    elif asked == "--baselines":
         words = [text for text in (str(options.run) if options.run else "", *options.overrides) if text]
         names = [text for text in words if "=" not in text]
         _reproduce_baselines(names, quick=options.quick, overrides=[text for text in words if "=" in text], facts=facts)
     elif options.run:
         with config_dir_known(options.config_dir):
-            if options.bisect:
+            if asked == "--bisect":
                 _bisect_run(options.run, options.overrides, options.trust, facts)
-            elif options.run.suffix == ".json":
+            elif asked == "a receipt":
                 _reproduce_receipt(options.run, options.overrides, options.trust, facts, first=options.first)
             else:
                 _reproduce_run(options.run, options.overrides, options.trust, facts)

@@ -39,6 +39,7 @@ def require_config(config: Mapping[str, Any]) -> None:
     """
     trainer, classifier = config.get("trainer") or {}, config.get("classifier") or {}
     for refused, what in (
+        (bool(config.get("init_from")), "init_from is set"),
         (int(trainer.get("devices") or 1) > 1, "trainer.devices is more than 1"),
         (
             str(trainer.get("precision", "32-true")) not in _PRECISIONS,

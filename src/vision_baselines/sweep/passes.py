@@ -57,7 +57,11 @@ class Passes:
         if self.size == 1:
             return
         first = {setting: alike[0] for setting, alike in _alike(jobs).items() if len(alike) > 1}
-        for setting, reason in zip(first, self._reasons_of([*first.values()], ask), strict=True):
+        if not first:
+            return
+        asked = [job.packed_config for job in first.values()], self.size == AUTO
+        reasons = ask(reasons_against, *asked) or reasons_against(*asked)
+        for setting, reason in zip(first, reasons, strict=True):
             if reason:
                 if self.size != AUTO:
                     raise ConfigError(
@@ -93,17 +97,6 @@ class Passes:
     def _size_of(self, jobs: int, slots: int) -> int:
         """Jobs of a pass: no core is left without one."""
         return min(_MOST_BY_AUTO, -(-jobs // slots)) if self.size == AUTO else int(self.size)
-
-    def _reasons_of(self, jobs: Sequence[Job], ask: Callable[..., Any]) -> list[str]:
-        """Of each job why jobs like it are not trained in one pass; empty where they are."""
-        reasons = ["init_from is set" if job.starts_from is not None else "" for job in jobs]
-        places = [place for place, reason in enumerate(reasons) if not reason]
-        if places:
-            asked = [jobs[place].packed_config for place in places], self.size == AUTO
-            found = ask(reasons_against, *asked)
-            for place, reason in zip(places, reasons_against(*asked) if found is None else found, strict=True):
-                reasons[place] = reason
-        return reasons
 
 
 def reasons_against(packed_configs: Sequence[bytes | Packed], only_faster: bool) -> list[str]:
