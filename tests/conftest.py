@@ -50,6 +50,8 @@ TINY_DATA = [
     "data.batch_size=8",
 ]
 TINY_NET = ["model=cnn", "model.channels=[2,3]", "model.hidden_features=4"]
+# Where the runs of this process train: TEST_ACCELERATOR=gpu tries the options on a CUDA device.
+ACCELERATOR = [f"trainer.accelerator={name}" for name in (os.environ.get("TEST_ACCELERATOR"),) if name]
 # What takes most of a tiny run's time and changes nothing in it.
 PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
 
@@ -126,7 +128,7 @@ def _compose_once(overrides: Sequence[str], *, with_hydra: bool) -> Any:
 def composed(*overrides: str, run_dir: Path, name: str = "test") -> Any:
     """The config of one run in `run_dir`, with Hydra's own config set as the command line would set it."""
     with mock.patch.object(compose_module, "composed", _compose_once):
-        return compose_module.composed_run(_later_wins(overrides), run_dir, name=name)
+        return compose_module.composed_run(_later_wins([*ACCELERATOR, *overrides]), run_dir, name=name)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ processes and breaks as soon as anything draws once more.
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager
 
 import torch
 
@@ -26,6 +27,12 @@ def draw_seed(*coordinates: int | str) -> int:
 def generator(*coordinates: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own for the draw at these coordinates."""
     return torch.Generator(device).manual_seed(draw_seed(*coordinates))
+
+
+def default_generators_kept(*devices: torch.device) -> AbstractContextManager[None]:
+    """Leave the generators of the CPU and of these devices as they were; to ask of all would initialise CUDA."""
+    kept: AbstractContextManager[None] = torch.random.fork_rng([one for one in devices if one.type == "cuda"])
+    return kept
 
 
 def seed_default_generator(seed: int, device: torch.device) -> None:

@@ -35,7 +35,7 @@ BY_DEFAULT = ("startup", "steps", "sweep")
 # The parts that an option does something for; `--part` and `--json` are of the whole.
 PARTS_OF = {
     "sweep": ("sweep",),
-    "device": ("steps", "airbench"),
+    "device": ("steps", "passes", "airbench"),
     "threads": ("steps",),
     "rounds": ("startup", "steps", "passes", "airbench"),
     "steps": ("steps",),

@@ -1,10 +1,10 @@
 """What a training step costs a run when S runs with other seeds are trained in one pass, against a run by itself.
 
-``PYTHONPATH=scripts/dev python -m benchmark.passes [--sizes 2,4,8,16] [--rounds 3] [--case NAME …] [--json FILE]``
+``PYTHONPATH=scripts/dev python -m benchmark.passes [--sizes 2,4,8,16] [--rounds 3] [--device cuda] [--case NAME …]``
 
-Whole runs are trained, with Lightning, callbacks and records, in this process; counted are the CPU seconds from the
-end of an epoch to the end of the next, for each step of each run, without validation. Numbers of runs take turns in
-each round; the figure is the median of the rounds, and a ratio is of two medians.
+Whole runs are trained, with Lightning, callbacks and records, in this process; counted are the CPU seconds, on an
+accelerator those on the clock, from the end of an epoch to the end of the next, for each step of each run, without
+validation. Numbers of runs take turns in each round; the figure is the median of the rounds, and a ratio is of two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import itertools
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import vision_baselines  # noqa: F401  # first of all: it lets torchvision be im
 import pytorch_lightning as pl
 
 from benchmark import surroundings
+from benchmark.clock import now
 from vision_baselines.api import compose
 from vision_baselines.config.plan import planned
 from vision_baselines.jobs.together import Together
@@ -53,26 +53,46 @@ _PLAIN = ["logger=none", "callbacks=none", "trainer.enable_progress_bar=false", 
 _PLAIN += ["checkpoint=last", "data.batch_size=64", "keep_predictions=none"]
 
 
-class Clock(pl.Callback):
-    """CPU seconds of each epoch after the first, from its end to the next one's."""
+_ON_DEVICE = {"cpu": [], "cuda": ["trainer=gpu", "data.on_device=true"]}
+_CLOCKS = {"cpu": "cpu", "cuda": "wall"}
 
-    def __init__(self) -> None:
+
+class Clock(pl.Callback):
+    """Seconds of each epoch after the first, from its end to the next one's.
+
+    Args:
+        clock: ``cpu`` or ``wall``.
+    """
+
+    def __init__(self, clock: str) -> None:
+        self.clock = clock
         self.ended: list[float] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time."""
-        self.ended.append(time.process_time())
+        self.ended.append(now(self.clock, pl_module.device))
 
     def epoch_s(self) -> float:
         """The median."""
         return statistics.median(later - earlier for earlier, later in itertools.pairwise(self.ended))
 
 
-def step_us(overrides: Sequence[str], count: int, epochs: int, folder: Path) -> float:
-    """CPU microseconds of a step of one run, where `count` are trained in one pass; 0 trains one without any."""
-    clock = Clock()
+def step_us(overrides: Sequence[str], count: int, epochs: int, device: str) -> float:
+    """Microseconds of a step of one run, where `count` are trained in one pass; 0 trains one without any."""
+    clock = Clock(_CLOCKS[device])
     plans = [
-        planned(compose([*overrides, *_PLAIN, f"seed={seed}", f"trainer.max_epochs={epochs}", f"name=seed{seed}"]))
+        planned(
+            compose(
+                [
+                    *overrides,
+                    *_PLAIN,
+                    *_ON_DEVICE[device],
+                    f"seed={seed}",
+                    f"trainer.max_epochs={epochs}",
+                    f"name=seed{seed}",
+                ]
+            )
+        )
         for seed in range(max(1, count))
     ]
     if count == 0:
@@ -91,13 +111,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--case", action="append", choices=list(CASES), help="all of them unless given")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.json is not None:
         arguments.json.write_text("{}")
     sizes = list(map(int, arguments.sizes.split(",")))
-    print(surroundings.in_words(surroundings.machine("cpu"), surroundings.load()), flush=True)
-    found = measured(sizes, arguments.rounds, arguments.epochs, arguments.case or list(CASES))
+    print(surroundings.in_words(surroundings.machine(arguments.device), surroundings.load()), flush=True)
+    found = measured(sizes, arguments.rounds, arguments.epochs, arguments.case or list(CASES), arguments.device)
     print(f"load after {surroundings.load()}, with this command's own")
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(found, indent=1))
@@ -105,14 +126,16 @@ def main() -> None:
 
 def measure_and_print(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every case as a part of the whole benchmark, print a line each, and return them as plain data."""
-    return measured((2, 4, 8, 16), options.rounds, 4, list(CASES))
+    sizes = (2, 4, 8, 16) if options.device == "cpu" else (8, 32)
+    return measured(sizes, options.rounds, 4, list(CASES), options.device)
 
 
-def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[str]) -> dict[str, Any]:
-    """CPU microseconds of every round of each case, by the number of runs in one pass; 0 is a run by itself."""
+def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[str], device: str) -> dict[str, Any]:
+    """Microseconds of every round of each case, by the number of runs in one pass; 0 is a run by itself."""
     found: dict[str, Any] = {}
+    of_what = "CPU µs" if _CLOCKS[device] == "cpu" else "µs"
     print(
-        f"many seeds in one pass: CPU µs a step and run, medians of {n_rounds} rounds in turn; in brackets "
+        f"many seeds in one pass: {of_what} a step and run, medians of {n_rounds} rounds in turn; in brackets "
         "the median of a run alone, divided by it"
     )
     for case in cases:
@@ -121,7 +144,7 @@ def measured(sizes: Sequence[int], n_rounds: int, epochs: int, cases: Sequence[s
             for size in rounds:
                 with tempfile.TemporaryDirectory() as folder:
                     place = f"paths.output_dir={folder}"
-                    rounds[size].append(step_us([*CASES[case], place], size, epochs, Path(folder)))
+                    rounds[size].append(step_us([*CASES[case], place], size, epochs, device))
         alone = statistics.median(rounds[0])
         shown = [
             f"{size}: {(m := statistics.median(own)):,.0f} ({alone / m:.2f})" for size, own in rounds.items() if size

@@ -11,8 +11,9 @@ from vision_baselines.errors import ConfigError
 BASELINES = ("tutorial", "template", "limit")
 # Steps of one timed round on a CPU, so that each takes a second or so on one thread.
 _STEPS = {("cnn", 64): 40, ("cnn", 512): 3, ("fc", 64): 120, ("fc", 512): 30}
-# On an accelerator enough of them that starting a kernel is not what is measured.
+# On an accelerator enough of them that it is never idle before the clock stops, of images that fit in its memory.
 _ACCELERATOR_STEPS = 100
+_ACCELERATOR_IMAGES = 250_000
 _GRAPHS_WARMUP = 15  # compiled, run twice, recorded
 _BATCHES = {"cpu": (64,), "cuda": (64, 512, 4096)}
 
@@ -99,7 +100,9 @@ def measure_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _steps(model: str, batch_size: int, device: str) -> int:
-    return _STEPS.get((model, batch_size), max(5, 4000 // batch_size)) if device == "cpu" else _ACCELERATOR_STEPS
+    if device == "cpu":
+        return _STEPS.get((model, batch_size), max(5, 4000 // batch_size))
+    return max(20, min(_ACCELERATOR_STEPS, _ACCELERATOR_IMAGES // batch_size))
 
 
 def _cases(options: argparse.Namespace) -> Iterator[tuple[str, str, int, bool]]:

@@ -20,6 +20,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from vision_baselines.analysis.field_rules import tensors_in
 from vision_baselines.analysis.layer_trace import evaluation_mode, example_of
+from vision_baselines.seeding import default_generators_kept
 
 IMAGE, OUTPUT = "image", "output"
 
@@ -56,11 +57,10 @@ def call_graph(net: nn.Module, image_shape: Sequence[int]) -> list[CallNode]:
     """
     image = torch.zeros(1, *image_shape).to(example_of(net))
     recorder = _Recorder(image)
-    devices = [image.device] if image.device.type == "cuda" else []
     with ExitStack() as stack:
         stack.enter_context(evaluation_mode(net))
         stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.random.fork_rng(devices))
+        stack.enter_context(default_generators_kept(image.device))
         for name, module in net.named_modules():
             if name:
                 label = f"{type(module).__name__}[{name.rpartition('.')[2]}]"

@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vision_baselines.analysis.field import Field, reach
 from vision_baselines.analysis.field_rules import tensors_in
 from vision_baselines.analysis.field_tracking import FieldTracker
+from vision_baselines.seeding import default_generators_kept
 
 
 @dataclass(frozen=True)
@@ -240,8 +241,7 @@ def evaluation_mode(net: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _undisturbed(net: nn.Module, device: torch.device) -> Iterator[None]:
-    fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
-    with evaluation_mode(net), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fork:
+    with evaluation_mode(net), torch.no_grad(), sdpa_kernel(SDPBackend.MATH), default_generators_kept(device):
         yield
 
 

@@ -354,12 +354,17 @@ class ImageDataModule(pl.LightningDataModule):
             return Split(split.images.to(device), split.target.to(device))
         return split
 
+    def _copies_to_cuda(self, split: Split) -> bool:
+        """Whether batches go from memory to a CUDA device; to ask for pinned memory initialises CUDA."""
+        trains = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return trains and not split.images.is_cuda
+
     def _loader(self, split: Split, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
             BatchedImages(split.images, split.target),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available() and not split.images.is_cuda,
+            pin_memory=self._copies_to_cuda(split),
             collate_fn=as_is,  # type: ignore[arg-type]
             **options,
         )

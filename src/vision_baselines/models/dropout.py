@@ -1,9 +1,10 @@
-"""Dropout whose mask is drawn sixteen bits an element, for CPUs.
+"""Dropout whose mask is drawn apart from its product, sixteen bits an element on CPUs.
 
 torch draws a Bernoulli variable for each element on a CPU, one at a time; at two hidden layers of 512 and 256 that is a
 sixth of a fully connected net's training step. Here four elements share one 64-bit draw, or eight where the probability
 is a multiple of 1/256. The function is the same, with the probability rounded to a multiple of 1/65536; the draws are
-others. On an accelerator, and in a compiled net, it is torch's own.
+others. On an accelerator torch draws an element at a time, for seeds that are trained in one pass as for a run alone, so
+that their masks are the same. In a compiled net dropout is torch's own.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`, faster on a CPU.
+    """`torch.nn.Dropout`, faster on a CPU, whose mask can be drawn from any generator.
 
     Args:
         p: Probability of zeroing an element, in [0, 1].
@@ -40,10 +41,18 @@ class Dropout(nn.Dropout):
         dtype, bits = (torch.int8, 8) if float(self.p * 256).is_integer() else (torch.int16, 16)
         levels = 2**bits
         zeroed = round(self.p * levels)
-        if like.device.type != "cpu" or not 0 < zeroed < levels:
+        if not 0 < zeroed < levels:
             return None
+        if like.device.type != "cpu":
+            return bernoulli_noise(1 - self.p, shape, like, generator)
         draws = torch.empty(-(-shape.numel() * bits // 64), dtype=torch.int64)
         draws.random_(-(2**63), None, generator=generator)
         drawn = draws.view(dtype)[: shape.numel()].view(shape)
         kept: Tensor = drawn >= zeroed - levels // 2
         return kept.to(like.dtype).mul_(levels / (levels - zeroed))
+
+
+def bernoulli_noise(keep: float, shape: torch.Size, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """1/keep with probability `keep`, in (0, 1], and else 0: of `shape`, of the type of `like` and on its device."""
+    noise = torch.empty(shape, dtype=like.dtype, device=like.device)
+    return noise.bernoulli_(keep, generator=generator).div_(keep)

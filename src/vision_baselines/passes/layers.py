@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vision_baselines.models.dropout import Dropout
+from vision_baselines.models.dropout import Dropout, bernoulli_noise
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.weights import StackedWeights
 
@@ -199,9 +199,9 @@ def module_noise(module: nn.Dropout, like: Tensor, shape: torch.Size, generator:
     """What a copy's features are multiplied by: drawn as `module` draws for it alone."""
     if isinstance(module, Dropout) and (noise := module.noise(shape, like, generator)) is not None:
         return noise
-    keep = 1 - module.p
-    noise = torch.empty(shape, dtype=like.dtype, device=like.device)
-    return noise.zero_() if keep == 0 else noise.bernoulli_(keep, generator=generator).div_(keep)
+    if module.p == 1:
+        return torch.zeros(shape, dtype=like.dtype, device=like.device)
+    return bernoulli_noise(1 - module.p, shape, like, generator)
 
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)

@@ -15,7 +15,7 @@ from vision_baselines.analysis.learning_rate_range import has_left, smoothed, st
 from vision_baselines.errors import ConfigError
 from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.record import Curve
-from vision_baselines.seeding import draw_seed, seed_default_generator
+from vision_baselines.seeding import default_generators_kept, draw_seed, seed_default_generator
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class LearningRateFinder(Probe):
         given = [float(group["lr"]) for group in optimizer.param_groups]
         batches = itertools.chain.from_iterable(itertools.repeat(trainer.datamodule.train_dataloader()))  # type: ignore[attr-defined]
         task, net = pl_module.task, pl_module.net
-        with torch.random.fork_rng():
+        with default_generators_kept(pl_module.device):
             for number, batch in enumerate(itertools.islice(batches, self.steps)):
                 rate = self.min_lr * (self.max_lr / self.min_lr) ** (number / (self.steps - 1))
                 for group, own in zip(optimizer.param_groups, given, strict=True):

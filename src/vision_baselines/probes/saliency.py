@@ -23,6 +23,7 @@ from vision_baselines.analysis.integrated_gradients import Attribution, Score, i
 from vision_baselines.analysis.layer_trace import evaluation_mode, example_of
 from vision_baselines.errors import ConfigError
 from vision_baselines.probes.probe import Probe
+from vision_baselines.seeding import default_generators_kept
 from vision_baselines.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class Saliency(Probe):
             "tolerance": self.tolerance,
             "batch_size": min(datamodule.batch_size, datamodule.eval_batch_size),
         }
-        with evaluation_mode(precise), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        with evaluation_mode(precise), default_generators_kept(device):
             found = {}
             for index, label in of.items():
                 image = datamodule.splits.test.images[index : index + 1]
@@ -236,8 +237,8 @@ def _why_no_gradient(net: nn.Module, task: Task, image_shape: Sequence[int]) -> 
     """Why there is no gradient; None where there is one, and where the net does not run at all, which training says."""
     example = example_of(_precise(net))
     image = torch.zeros(2, *image_shape, dtype=example.dtype, device=example.device, requires_grad=True)
-    fork = torch.random.fork_rng([example.device] if example.device.type == "cuda" else [])
-    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(net), fork:
+    kept = default_generators_kept(example.device)
+    with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(net), kept:
         try:
             outputs = task.outputs(net, image.clone())  # it may be changed in place
             if not isinstance(outputs, Tensor) or outputs.ndim != 2:

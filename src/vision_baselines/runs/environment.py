@@ -41,11 +41,14 @@ _PACKAGES = (
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BYTES = 32 * 2**20
 _SEED_VARIABLE = "PL_GLOBAL_SEED"  # Lightning's
+# cuBLAS's: with workspaces of a fixed size a matrix product has the same bits each time; read when CUDA is initialised
+_WORKSPACE_VARIABLE, _FIXED_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 
 def prepare_process(*, seed: int, threads: int) -> None:
     """Seed every global generator and fix the number of threads, before a net draws its first weight."""
     torch.set_num_threads(threads)
+    os.environ.setdefault(_WORKSPACE_VARIABLE, _FIXED_WORKSPACE)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling every new tensor guards against reading what was never written; nothing here does, and it costs time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -56,20 +59,23 @@ def prepare_process(*, seed: int, threads: int) -> None:
 @contextmanager
 def process_kept() -> Iterator[None]:
     """Leave what `prepare_process` sets, and the filters of warnings, as they were."""
-    threads, seed = torch.get_num_threads(), os.environ.get(_SEED_VARIABLE)
+    threads = torch.get_num_threads()
+    variables = {name: os.environ.get(name) for name in (_SEED_VARIABLE, _WORKSPACE_VARIABLE)}
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    with isolate_rng(), warnings.catch_warnings():
+    uses_cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    with isolate_rng(include_cuda=uses_cuda), warnings.catch_warnings():
         try:
             yield
         finally:
             torch.set_num_threads(threads)
             torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
             torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
-            os.environ.pop(_SEED_VARIABLE, None)
-            if seed is not None:
-                os.environ[_SEED_VARIABLE] = seed
+            for name, value in variables.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
 
 
 def keep_freed_memory() -> None:

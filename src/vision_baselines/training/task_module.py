@@ -156,7 +156,10 @@ class TaskModule(LeanModule):
             self._check_outputs(outputs)
         if self.task.learns_shares and target.dim() == 2:
             target = target.argmax(dim=1)  # of a mixed image, the class with the larger share
-        self._pending.append((loss.detach(), outputs.detach(), target))
+        outputs = outputs.detach()
+        if self.is_compiled:  # CUDA graphs write the next step's outputs where this one's are
+            outputs = outputs.clone()
+        self._pending.append((loss.detach(), outputs, target))
         if len(self._pending) * outputs.numel() >= _MOST_PENDING_OUTPUTS or len(self._pending) == _MOST_PENDING_STEPS:
             self._flush_pending()
 
