@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage import checkpoint_file
+from vision_baselines.sweep.status import status_of
+from vision_baselines.training import checkpoints as checkpoints_module
 from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.resume_files import latest_good, resume_files
 
@@ -182,3 +185,48 @@ def test_without_any_state_training_starts_at_zero(tmp_path):
 def test_options_out_of_range_are_refused_by_key(tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         Checkpoints(str(tmp_path), **options)
+
+
+class Clock:
+    """Stands still but for a step of training, and for each look at it."""
+
+    def __init__(self, look_s: float) -> None:
+        self.now, self.look_s = 0.0, look_s
+
+    def monotonic(self) -> float:
+        self.now += self.look_s
+        return self.now
+
+
+# six steps an epoch, cut in the first step of epoch 3
+@pytest.mark.parametrize(
+    ("step_s", "look_s", "saved_at"), [(1, 0, []), (4, 0, [12]), (10, 0, [18, 12, 6]), (10, 2, [18, 6])]
+)
+def test_between_epochs_a_state_is_saved_by_the_clock_too(step_s, look_s, saved_at, run_tiny, monkeypatch, tmp_path):
+    clock, on_train_batch_end = Clock(look_s), Checkpoints.on_train_batch_end
+    steps = []
+
+    def step(self, trainer, *rest):
+        on_train_batch_end(self, trainer, *rest)
+        clock.now += step_s
+        if trainer.current_epoch == 3:
+            raise RuntimeError("pulled the plug")
+
+    def save(self, trainer, **options):
+        steps.append(trainer.global_step)
+        whole_save(self, trainer, **options)
+
+    whole = run_tiny("whole", "trainer.max_epochs=5")
+    whole_save = Checkpoints._save
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints_module, "time", clock)
+        patched.setattr(Checkpoints, "on_train_batch_end", step)
+        patched.setattr(Checkpoints, "_save", save)
+        with pytest.raises(RuntimeError, match="plug"):
+            run_tiny("cut", "trainer.max_epochs=5")
+    assert steps == saved_at[::-1]
+    folder = tmp_path / "outputs" / "cut"
+    read_record(folder).model_copy(update={"status": Status.RUNNING}).write(folder)  # as a kill leaves it
+    [found] = status_of(folder).runs
+    assert ("resumes it" in found.said, "starts it again" in found.said) == (bool(saved_at), not saved_at)
+    assert run_tiny("cut", "trainer.max_epochs=5").final_weights_sha256 == whole.final_weights_sha256

@@ -3,8 +3,8 @@
 torch draws a Bernoulli variable for each element on a CPU, one at a time; at two hidden layers of 512 and 256 that is a
 sixth of a fully connected net's training step. Here four elements share one 64-bit draw, or eight where the probability
 is a multiple of 1/256. The function is the same, with the probability rounded to a multiple of 1/65536; the draws are
-others. On an accelerator torch draws an element at a time, for seeds that are trained in one pass as for a run alone, so
-that their masks are the same. In a compiled net dropout is torch's own.
+others. On an accelerator torch draws an element at a time, the same masks for seeds that are trained in one pass as for
+a run alone. In a compiled net dropout is torch's own.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _WRITTEN = re.compile(
 )
 # What W&B writes for itself, also after a record has listed the run's files.
 _SYNCED = re.compile(r"wandb/(offline-)?run-\d{8}_\d{6}-\w+/.+")
-RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
+_RESUME_STATE = re.compile(r"checkpoints/resume-step=\d+\.ckpt(\.sha256)?")
 _FOLDERS = ("checkpoints", "csv", ".hydra")
 # A picture of a probe: written where a record lists it.
 _PICTURE = re.compile(r"[a-z]\w*/\w[\w.,=+-]*\.png")
@@ -52,6 +52,11 @@ def own_files(folder: Path, record: RunRecord) -> list[str]:
 def written_files(folder: Path) -> list[str]:
     """Files in a run's folder that this project writes there, as sorted paths below it; links are not followed."""
     return sorted(name for name in _files(folder) if _WRITTEN.fullmatch(name) and not (folder / name).is_symlink())
+
+
+def resume_states(folder: Path) -> list[str]:
+    """The states in a run's folder that it can be resumed from, with their checksums, as sorted paths below it."""
+    return [name for name in written_files(folder) if _RESUME_STATE.fullmatch(name)]
 
 
 def run_files(folder: Path, record: RunRecord) -> list[str]:

@@ -20,7 +20,7 @@ from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import StorageError
 from vision_baselines.report.write import PICTURES, is_comparison_file
 from vision_baselines.report.written import WRITTEN_FILE, read_written
-from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, own_files, written_files
+from vision_baselines.runs.files import CONFIG_FILE, own_files, resume_states
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.record import RECORD_FILE, RunRecord, Status, read_record
 from vision_baselines.runs.record_cache import CACHE_FILE as RECORDS_FILE
@@ -163,7 +163,7 @@ def _look_at_run(folder: Path, disk: Disk, *, held: bool = False) -> None:
     if not record.finished:
         _leave(disk, folder, set(below) - set(own) - set(leftovers) - set(replaced_files(folder)), "not of this run")
     if record.status is Status.FINISHED:
-        states = [name for name in written_files(folder) if RESUME_STATE.fullmatch(name)]
+        states = resume_states(folder)
         if states and not _is_regular(folder / _BEST):
             disk.left_alone.append((folder, f"{_BEST} is missing, and the resume states hold those weights too"))
         else:

@@ -18,6 +18,7 @@ from vision_baselines.comparison.collection import Collection, collect
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line, plural
 from vision_baselines.comparison.metric import headline_value
+from vision_baselines.runs.files import resume_states
 from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
@@ -109,7 +110,8 @@ def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:
     if record.status is Status.FINISHED:
         return RunStatus(place, State.FINISHED, headline_value(record))
     if record.status is Status.RUNNING:
-        return RunStatus(place, State.INTERRUPTED, "its process is gone; the same command resumes it")
+        then = "resumes it" if resume_states(folder) else "starts it again, for it had saved no state yet"
+        return RunStatus(place, State.INTERRUPTED, f"its process is gone; the same command {then}")
     return RunStatus(place, State(str(record.status)), reason)
 
 

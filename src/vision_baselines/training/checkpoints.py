@@ -17,6 +17,7 @@ Which weights are kept is decided in `best_weights`; the files are those of `res
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,19 @@ from vision_baselines.training.best_weights import BEST, BestWeights, cpu_copy
 from vision_baselines.training.resume_files import resume_file, resume_files
 
 _PATIENCE_S = 5.0
+# Between two epochs a state is also saved once this has passed since the last, or this many times what that took.
+_LONGEST_UNSAVED_S = 30.0
+_LEAST_BETWEEN_SAVES = 50
 
 
 class Checkpoints(Checkpoint):
     """Saves a resume state every so many steps, and at the end the weights that were best on `monitor`.
 
+    Between two epochs one is also saved where half a minute has passed since the last: so many steps can be hours.
+
     Args:
         dirpath: Folder of the checkpoint files.
-        every_n_steps: Optimizer steps between resume states: what a kill can cost at most.
+        every_n_steps: Optimizer steps between resume states: the most that a kill can cost.
         monitor: See `BestWeights`.
         mode: See `BestWeights`.
         keep: See `BestWeights`.
@@ -72,6 +78,7 @@ class Checkpoints(Checkpoint):
         self.plain_config: Mapping[str, Any] = {}
         self.stop = StopSignals()
         self._last_saved_step = 0
+        self._last_saved_at = self._last_save_s = 0.0
         self._stepped_at = 0
         self._asked = 0  # the signal that all processes of the run know of
         self._between_epochs_only = False
@@ -99,6 +106,7 @@ class Checkpoints(Checkpoint):
         if self.stop.deferring:
             self.stop.install()
         self._last_saved_step = self._stepped_at = trainer.global_step
+        self._last_saved_at = time.monotonic()
         # between two epochs nothing of the next is done, though with max_steps Lightning takes it for half done
         epochs = trainer.fit_loop.epoch_progress.current
         if epochs.ready == epochs.processed:  # type: ignore[attr-defined]
@@ -185,7 +193,7 @@ class Checkpoints(Checkpoint):
         if out_of_time:
             trainer.should_stop = False
         self._asked = int(largest(trainer, self.stop.waiting()))
-        if self._is_due(trainer) or out_of_time or self._between_epochs_only:
+        if self._is_due(trainer) or out_of_time or self._between_epochs_only or self._is_long_ago(trainer):
             self._save(trainer, between_epochs=True)
             self._end(trainer)
 
@@ -212,6 +220,12 @@ class Checkpoints(Checkpoint):
         steps = trainer.global_step - self._last_saved_step
         return steps >= self.every_n_steps or (self._asked > 0 and steps > 0)
 
+    def _is_long_ago(self, trainer: pl.Trainer) -> bool:
+        """Whether any of the processes, whose clocks differ, last saved long ago."""
+        unsaved_s = time.monotonic() - self._last_saved_at
+        is_long = unsaved_s >= max(_LONGEST_UNSAVED_S, _LEAST_BETWEEN_SAVES * self._last_save_s)
+        return bool(largest(trainer, int(is_long))) and trainer.global_step > self._last_saved_step
+
     def _validation_follows(self, trainer: pl.Trainer, batch_idx: int) -> bool:
         if batch_idx + 1 >= trainer.num_training_batches:
             return True
@@ -222,12 +236,14 @@ class Checkpoints(Checkpoint):
         return (done + 1) % int(interval) == 0
 
     def _save(self, trainer: pl.Trainer, *, between_epochs: bool = False) -> None:
+        began = time.monotonic()
         for logger in trainer.loggers:
             logger.save()  # what was logged up to this step is on the disk before the state that claims it
         self._saves_between_epochs = between_epochs
         trainer.save_checkpoint(resume_file(self.dirpath, trainer.global_step), weights_only=False)
         self._saves_between_epochs = False
-        self._last_saved_step = trainer.global_step
+        self._last_saved_step, self._last_saved_at = trainer.global_step, time.monotonic()
+        self._last_save_s = self._last_saved_at - began
         if not trainer.is_global_zero:
             return
         for outdated in resume_files(self.dirpath)[2:]:  # the one before stays, in case this one is damaged

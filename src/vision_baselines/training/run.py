@@ -24,7 +24,14 @@ from vision_baselines.errors import ConfigError, DataError, PrunedError, Trainin
 from vision_baselines.jobs.signals import StopSignals
 from vision_baselines.probes.probe import curves_of, pictures_of
 from vision_baselines.runs import environment
-from vision_baselines.runs.files import CONFIG_FILE, RESUME_STATE, clear, require_no_link, write_pictures, written_files
+from vision_baselines.runs.files import (
+    CONFIG_FILE,
+    clear,
+    require_no_link,
+    resume_states,
+    write_pictures,
+    written_files,
+)
 from vision_baselines.runs.labels import relabel
 from vision_baselines.runs.record import Curve, EpochRow, RunRecord, Status, now
 from vision_baselines.runs.replaced import REPLACED, remove_replaced, set_aside
@@ -202,7 +209,8 @@ def _test_and_keep(plan: RunPlan, record: RunRecord, stop: StopSignals, parts: _
     log_result(record, parts.trainer, parts.classifier, folder)
     kept = written_files(folder)
     if not cfg.get("keep_resume_states"):
-        kept = [name for name in kept if not RESUME_STATE.fullmatch(name)]
+        outdated = set(resume_states(folder))
+        kept = [name for name in kept if name not in outdated]
     record.files = write_pictures(folder, pictures_of(parts.callbacks), kept)
     record.write(folder)
 
