@@ -19,6 +19,9 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     is_done = False
     try:
         _say_loading(module.rpartition(".")[2])
+        from vision_baselines.cli.terminal import outlive_terminal
+
+        outlive_terminal()
         with without_collector():
             verb = importlib.import_module(module)
         verb.main()

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vision_baselines.jobs.signals import HANDLED, Interrupted
+from vision_baselines.jobs.signals import Interrupted, handled
 
 # A terminal sends Ctrl-C to the child too. So long is waited before a signal is handed on, for children that it did not
 # reach; less than `StopSignals` takes for the echo of the first.
@@ -54,7 +54,7 @@ def until_children_end() -> Iterator[list[subprocess.Popen[Any]]]:
 
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        heard = [signum for signum in HANDLED if signal.getsignal(signum) is not signal.SIG_IGN]
+        heard = [signum for signum in handled() if signal.getsignal(signum) is not signal.SIG_IGN]
         before = {signum: signal.signal(signum, note) for signum in heard}
     try:
         yield children

@@ -1,6 +1,7 @@
 """Ending on request: a signal waits for the end of a training step, so that the run can be saved first.
 
-SIGINT and SIGTERM, and SIGUSR1 and SIGUSR2, by which clusters say that a job is to be preempted or its time is up.
+SIGINT and SIGTERM; SIGHUP, of a terminal that is closed, where it is not ignored, as under nohup; and SIGUSR1 and
+SIGUSR2, by which clusters say that a job is to be preempted or its time is up.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ from typing import Any
 from vision_baselines.jobs.together import current
 
 PREEMPTION = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-HANDLED = (signal.SIGINT, signal.SIGTERM, *PREEMPTION)
+_CLOSED = tuple(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))
 # A cluster may send the same signal twice, to a job's process and to what started it, which hands it on.
 _ECHO_S = 2.0
+
+
+def handled() -> tuple[signal.Signals, ...]:
+    """The signals that ask a run of this process to end."""
+    closed = [signum for signum in _CLOSED if signal.getsignal(signum) is not signal.SIG_IGN]
+    return (signal.SIGINT, signal.SIGTERM, *closed, *PREEMPTION)
 
 
 class Interrupted(BaseException):
@@ -68,7 +75,7 @@ class StopSignals:
         """Handle the signals from now on, whoever has handled them so far; those handlers are returned."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {signum: signal.signal(signum, self._on_signal) for signum in HANDLED}
+        return {signum: signal.signal(signum, self._on_signal) for signum in handled()}
 
     @contextmanager
     def at_once(self) -> Iterator[None]:

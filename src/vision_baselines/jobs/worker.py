@@ -31,7 +31,7 @@ from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import end_with_parent, hear_sigint
 from vision_baselines.jobs.portable import unpacked_task
-from vision_baselines.jobs.signals import HANDLED, Interrupted
+from vision_baselines.jobs.signals import Interrupted, handled
 from vision_baselines.jobs.surface import JobSurface
 from vision_baselines.jobs.surroundings import Surroundings
 from vision_baselines.jobs.together import Together
@@ -105,7 +105,7 @@ def run_together(
         return _outcome(config, hydra_context, task, writes_traceback=surroundings.writes_traceback)
 
     surfaces = [JobSurface(*([] if name is None else [name])) for _ in configs]
-    for signum in HANDLED:
+    for signum in handled():
         signal.signal(signum, lambda received, frame: group.interrupt(received, time.monotonic()))
     hear_sigint()
     jobs = [functools.partial(job, number, config) for number, config in enumerate(configs)]
