@@ -11,7 +11,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from vision_baselines.errors import ConfigError, DivergedError, TrainingError
+from vision_baselines.errors import ConfigError, DataError, DivergedError, TrainingError
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training.results import headline, weights_sha256
@@ -304,3 +304,31 @@ def test_every_file_that_a_run_leaves_is_in_its_record_and_is_removed_before_it_
     run_tiny("run", "rerun=true", "logger=none")
     assert (folder / "notes.txt").read_text() == "mine"
     assert not list(folder.glob("events*"))
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("data.batch_size=1000", "data.batch_size"),
+        ("model.channels=[1,2,3,4,5]", "model"),
+        ("data.source.sha256=0123", "0123"),
+        ("trainer.gradient_clip_algorithm=nope", "gradient_clip_algorithm"),
+    ],
+)
+def test_a_run_that_is_refused_while_it_is_built_leaves_nothing(option, says, run_tiny, tmp_path):
+    options = ["++" + option]
+    with pytest.raises((ConfigError, DataError), match=says):
+        run_tiny("run", *options)
+    assert not [path for path in (tmp_path / "outputs").rglob("*") if path.is_file() and "lock" not in path.name]
+    run_tiny("run", "trainer.max_epochs=1")
+    before = (tmp_path / "outputs" / "run" / "run.json").read_bytes()
+    with pytest.raises(ConfigError):
+        run_tiny("run", *options)  # another run's folder, which stays
+    assert (tmp_path / "outputs" / "run" / "run.json").read_bytes() == before
+
+
+def test_a_refused_command_leaves_no_folder(cli, tiny, tmp_path):
+    done = cli("name=refused", *tiny, "data.batch_size=1000")
+    assert done.returncode == 2
+    assert not (tmp_path / "outputs" / "refused").exists()

@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, experiments, messages
+from vision_baselines.cli.epoch_lines import printed_every_minute
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
@@ -89,9 +90,11 @@ def train_task(cfg: DictConfig) -> float:
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
-        record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
+        is_alone = HydraConfig.get().mode is RunMode.RUN
+        with printed_every_minute() if is_alone else contextlib.nullcontext():
+            record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
         log.info("%s", headline(record))
-        if HydraConfig.get().mode is RunMode.RUN:
+        if is_alone:
             for line in probe_lines(record):
                 log.info("%s", line)
             log.info("%s", cfg.paths.run_dir)

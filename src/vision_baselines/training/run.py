@@ -124,6 +124,9 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         except BaseException as error:
             if isinstance(error, MisconfigurationException):
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
+            if isinstance(error, ConfigError | DataError) and not in_sweep and _has_left_nothing(plan, record):
+                clear(folder, None)  # refused like what is seen before: a later sweep of this name should not list it
+                raise error
             note_failure(record, error, folder)
             if isinstance(error, SystemExit):
                 raise TrainingError(*(record.failure.message.splitlines() if record.failure else ())) from error
@@ -134,6 +137,11 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         if record.finished:
             remove_replaced(folder)
         return record
+
+
+def _has_left_nothing(plan: RunPlan, record: RunRecord) -> bool:
+    """Whether nothing was there before, and training has not begun."""
+    return plan.decision.previous is None and not record.timings.setup_s
 
 
 def _make_way(folder: Path, previous: RunRecord | None) -> None:
