@@ -266,3 +266,17 @@ def test_only_broken_records_still_make_a_page(tmp_path):
 
     assert "No job has a result yet" in shown
     assert "The record cannot be read" in shown
+
+
+@pytest.mark.parametrize("channels", [[1], [3], [1, 3], [3, 3], [2, 3]])
+def test_a_scale_is_of_the_filters_that_it_is_above(channels, tmp_path, record):
+    folder = tmp_path / "sweep"
+    for group, count in enumerate(channels):
+        for seed in range(2):
+            place = folder / f"model=net{group},seed={seed}"
+            record([f"model=net{group}", f"seed={seed}"], seed=seed).write(place)
+            np.save(place / "filters.npy", np.ones((2, count, 3, 3), dtype=np.float32))
+    html = compare([folder]).page.read_text()
+    ramp, coloured = 'class="ramp"' in html, "are red, green and blue: grey is 0" in html
+    assert (ramp, coloured) == (channels != [3] * len(channels), 3 in channels)
+    assert ("Input channels of model=net1 are red" in html) is (len(channels) == 2 and channels[0] != 3)

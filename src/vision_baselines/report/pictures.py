@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
+from vision_baselines.analysis.calibration import FEW
 from vision_baselines.comparison.formatting import capital, listed, one_line
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
@@ -33,6 +34,7 @@ from vision_baselines.plots.filters import (
     mosaic,
     ramp,
     read_filters,
+    scale_in_words,
     shared_limit,
 )
 from vision_baselines.plots.hierarchy import HIERARCHY_FILE, read_hierarchies
@@ -89,6 +91,7 @@ class Pictures:
     filters: tuple[Tile, ...]
     filters_limit: float
     filters_ramp: tuple[str, ...]
+    filters_scales: tuple[str, ...]
     confusions: tuple[Tile, ...]
     hierarchies: tuple[Tile, ...]
     mistakes: MistakesSection | None
@@ -122,7 +125,8 @@ def draw(table: ComparisonTable) -> Pictures:
             figures=tuple(figures),
             filters=tuple(_filter_tile(found, limit) for found in filters),
             filters_limit=limit,
-            filters_ramp=ramp(),
+            filters_ramp=() if all(map(_is_coloured, filters)) else ramp(),
+            filters_scales=_scales(filters, limit),
             confusions=tuple(_confusion_tile(found, index) for index, found in enumerate(matrices)),
             hierarchies=tuple(
                 Tile(label, f"Seed {job.record.seed}: {job.folder.name}/{HIERARCHY_FILE}", png=png)
@@ -193,7 +197,8 @@ def _figures(table: ComparisonTable, shown: Sequence[GroupRow]) -> Iterator[Pict
             "reliability",
             "Calibration",
             "Right answers by confidence, over all runs of a group, in 15 bins of equal width; a mark's area is the "
-            "share of the images in its bin. Below the dashed diagonal nets are surer than they are right.",
+            f"share of the images in its bin. Bins of fewer than {FEW} images are left out, and so is a group that has "
+            "no other. Below the dashed diagonal nets are surer than they are right.",
             reliability_figure(table, shown),
         ),
         ("parameters", f"{title} against parameters", cost, parameters_figure(table, shown)),
@@ -248,6 +253,20 @@ def _plain_keys(names: Sequence[str]) -> dict[str, str]:
         plain = "curve_" + re.sub(r"[^A-Za-z0-9]", "_", name)
         found[f"{plain}_{len(found)}" if plain in found else plain] = name
     return found
+
+
+def _is_coloured(found: Filters) -> bool:
+    """Whether its input channels are shown as red, green and blue, for which no scale of one sign holds."""
+    return found.weights.shape[1] == 3
+
+
+def _scales(found: Sequence[Filters], limit: float) -> tuple[str, ...]:
+    """What colours say of the filters of some groups, where it is not what the ramp says."""
+    coloured = [filters.label for filters in found if _is_coloured(filters)]
+    if not coloured:
+        return ()
+    whose = "Input channels" if len(coloured) == len(found) else f"Input channels of {', '.join(coloured)}"
+    return (f"{whose} are red, green and blue: {scale_in_words(3, limit)} of each.",)
 
 
 def _filter_tile(found: Filters, limit: float) -> Tile:
