@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -169,3 +171,19 @@ def test_the_commit_and_whether_files_differ_are_those_that_git_tells(tmp_path, 
     assert ask() == (git("rev-parse", "HEAD"), False)
     place.write_text("x = 1")
     assert ask() == (git("rev-parse", "HEAD"), True)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, 1.0, 1e39, math.inf, -math.inf, math.nan, 1e301, -1e308])
+def test_a_number_that_nothing_measures_is_refused(value):
+    refused = 1e300 < abs(value) < math.inf
+    row = {"epoch": 0, "step": 1, "lr": 0.1}
+    for metrics, history in (({"test/acc": value}, []), ({}, [{**row, "metrics": {"val/loss": value}}])):
+        with pytest.raises(ValidationError, match="which nothing measures") if refused else contextlib.nullcontext():
+            record(metrics=metrics, history=history)
+
+
+@pytest.mark.parametrize("key", ["setup_s", "fit_s", "test_s", "first_step_s", "epoch_fit_s"])
+@pytest.mark.parametrize("value", [3.0, 1e308, -1e308, math.inf, math.nan])
+def test_seconds_are_those_of_a_run(key, value):
+    with contextlib.nullcontext() if value == 3.0 else pytest.raises(ValidationError):
+        record(timings={key: [value] if key == "epoch_fit_s" else value})

@@ -143,17 +143,28 @@ def test_an_error_of_an_import_stays_what_it_is(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.slow
-@pytest.mark.ci
-@pytest.mark.parametrize("delay_s", [2.0, 5.0])
-def test_ctrl_c_after_any_time_leaves_no_traceback(
-    root: Path, tmp_path: Path, environment: Any, delay_s: float
+@pytest.mark.ci(every=3)
+@pytest.mark.parametrize(
+    ("signum", "delay_s", "more"),
+    [
+        (signal.SIGINT, 2.0, []),
+        (signal.SIGINT, 5.0, []),
+        (signal.SIGTERM, 1.0, []),
+        (signal.SIGHUP, 3.0, ["-m", "seed=range(8)", "seeds_per_pass=2"]),
+        (signal.SIGTERM, 5.0, ["-m", "seed=range(8)", "seeds_per_pass=2"]),
+        (signal.SIGINT, 7.0, ["-m", "seed=range(8)", "seeds_per_pass=2", "preview=true"]),
+    ],
+)
+def test_a_signal_after_any_time_leaves_no_traceback(
+    root: Path, tmp_path: Path, environment: Any, signum: int, delay_s: float, more: list[str]
 ) -> None:
-    words = ["model=fc", "data=digits", "name=x", f"paths.output_dir={tmp_path}", "trainer.max_epochs=200"]
+    words = ["model=fc", "data=digits", "name=x", f"paths.output_dir={tmp_path}", "trainer.max_epochs=200", *more]
     command = [sys.executable, str(root / "scripts" / "train.py"), *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(delay_s)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     _, said = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == 128 + signum
+    assert f"ended by {signal.Signals(signum).name}" in said
     assert "Traceback" not in said

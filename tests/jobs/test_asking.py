@@ -8,6 +8,7 @@ import os
 import pytest
 
 from vision_baselines.jobs.asking import answer_of
+from vision_baselines.jobs.worker_entry import answer
 
 
 @pytest.mark.slow
@@ -31,3 +32,16 @@ def test_a_function_that_raises_or_dies_or_is_waited_for_no_longer_gives_no_answ
     with pytest.raises(ProcessLookupError):  # it has been ended
         os.kill(pid, 0)
     assert not late.exists()  # and was not waited for
+
+
+@pytest.mark.parametrize("function", [divmod, lambda *_: lambda: None])
+def test_an_answer_that_nobody_waits_for_or_that_cannot_be_sent_is_no_error(function):
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    if function is divmod:
+        ours.close()
+        answer(theirs, function, 7, 2)
+    else:
+        answer(theirs, function, 7, 2)
+        assert ours.recv() is None
+        ours.close()
+    assert theirs.closed

@@ -60,7 +60,6 @@ def test_one_seed_a_pass_changes_nothing() -> None:
 
 
 def test_jobs_of_a_search_are_one_by_one(reasons: dict[str, str]) -> None:
-    reasons["lr=1"] = "nothing of it can be"
     asked = jobs(*(f"lr=1 {TRIAL}={trial} seed={seed}" for trial in range(2) for seed in range(3)))
     found = Passes(3)
     found.require(asked)
@@ -85,6 +84,28 @@ def test_what_cannot_be_is_refused_where_a_number_is_asked_for_and_else_run_sing
     found.require(asked)
     assert members(found.grouped(asked, 1)) == [[0], [1, 3], [2]]
     Passes(4).require(asked[:2])  # of one seed there is nothing to put together
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seeds_follow", "refused"),
+    [
+        (["lr=1 seed=0", "lr=2 seed=0"], False, False),
+        (["lr=1 seed=0", "lr=2 seed=0"], True, True),
+        ([f"lr=1 {TRIAL}=0 seed=0"], False, True),
+        ([f"lr=2 {TRIAL}=0 seed=0"], True, False),
+    ],
+)
+def test_seeds_that_follow_later_are_thought_of_before_anything_is_trained(
+    tasks: list[str], seeds_follow: bool, refused: bool, reasons: dict[str, str]
+) -> None:
+    reasons["lr=1"] = "nothing of it can be"
+    for size in (4, "auto"):
+        found = Passes(size, seeds_follow=seeds_follow)
+        if refused and size != "auto":
+            with pytest.raises(ConfigError, match=r"seeds_per_pass is 4, and .*lr=1.* cannot be trained so"):
+                found.require(jobs(*tasks))
+        else:
+            found.require(jobs(*tasks))
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "many", None])

@@ -11,9 +11,14 @@ from tests.verbs.conftest import NEEDED
 
 from vision_baselines.cli import VERBS
 from vision_baselines.cli.arguments import file_path
-from vision_baselines.errors import StorageError
+from vision_baselines.cli.outputs import _OF_A_SWEEP, _PLANNED, require_foreign_file
+from vision_baselines.comparison import search
+from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.report.written import note_written
 from vision_baselines.runs.files import is_folder_of_a_run, is_of_a_run
+from vision_baselines.search import storage
 from vision_baselines.storage.atomic import why_unwritable
+from vision_baselines.sweep import planned, untouched
 
 # A file of every kind that a run leaves; the record lists the picture of a probe.
 FILES = (
@@ -139,3 +144,36 @@ def test_where_the_record_says_nothing_of_files_any_picture_of_a_probe_may_be_th
     assert is_of_a_run(run / "run.json")
     shutil.rmtree(run / "checkpoints")
     assert is_of_a_run(run / "checkpoints" / "best.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        *((name, "a sweep") for name in sorted(_OF_A_SWEEP)),
+        ("comparison/.files.json", "a comparison"),
+        ("comparison/.records.cache", "a comparison"),
+        ("comparison/jobs.csv", "a comparison"),
+        ("comparison/pictures/curves.png", "a comparison"),
+        ("mine.json", ""),
+        ("comparison/mine.csv", ""),
+    ],
+)
+def test_files_of_a_sweep_and_a_comparison_stay_too(name, owner, tmp_path):
+    sweep = tmp_path / "outputs" / "sweep"
+    (sweep / "comparison" / "pictures").mkdir(parents=True)
+    for there in (*_OF_A_SWEEP, "comparison/jobs.csv", "comparison/pictures/curves.png", "mine.json"):
+        (sweep / there).write_text("{}")
+    note_written(sweep / "comparison", {"jobs.csv": b"{}", "pictures/curves.png": b"{}"})
+    for path in ways_to(sweep / name, tmp_path, ""):
+        if owner:
+            with pytest.raises(ConfigError, match=f"a file of {owner}"):
+                require_foreign_file(path, "--json")
+        else:
+            require_foreign_file(path, "--json")
+    # the same names where there is neither
+    require_foreign_file(tmp_path / Path(name).name, "--json")
+
+
+def test_the_names_of_a_sweep_s_files_are_those_that_are_written():
+    assert {planned.PLANNED_FILE, search.SEARCH_FILE, storage.JOURNAL_FILE, untouched._HYDRAS_FILE} == _OF_A_SWEEP
+    assert _PLANNED == planned.PLANNED_FILE

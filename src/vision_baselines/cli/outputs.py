@@ -24,6 +24,9 @@ from vision_baselines.errors import ConfigError, StorageError, single_line
 PRINTED = Path("-")
 DATA = {"--json": "JSON", "--csv": "CSV"}
 _KINDS = {".png": "a PNG file", ".html": "an HTML file", ".json": "a JSON file", ".csv": "a CSV file"}
+_PLANNED = "planned.json"
+# In the folder of a sweep: its plan, a search's trials, Hydra's own. Named here, as their modules take long to import.
+_OF_A_SWEEP = {_PLANNED, "search.json", "search.journal", "multirun.yaml"}
 _EXAMPLES = {".png": "picture.png", ".html": "page.html", ".json": "table.json", ".csv": "table.csv"}
 
 
@@ -76,15 +79,29 @@ class Output:
 
 
 def require_foreign_file(path: Path, name: str) -> None:
-    """Refuse to write over a file of a run, such as its record, by whatever way it is reached.
+    """Refuse to write over a file of a run, a sweep or a comparison, such as a record, by whatever way it is reached.
 
     Raises:
-        ConfigError: A run wrote it, or writes one of this name there.
+        ConfigError: One of these wrote it, or writes one of this name there.
     """
+    if owner := _owner(path):
+        raise ConfigError(f"{name} is {str(path)!r}, a file of {owner}, which would be lost; choose another")
+
+
+def _owner(path: Path) -> str:
+    from vision_baselines.report.written import read_written
     from vision_baselines.runs.files import is_of_a_run
 
     if is_of_a_run(path):
-        raise ConfigError(f"{name} is {str(path)!r}, a file of a run, which would be lost; choose another")
+        return "a run"
+    for way in {path.resolve(), path.parent.resolve() / path.name}:
+        if way.name in _OF_A_SWEEP and os.path.lexists(way.parent / _PLANNED):
+            return "a sweep"
+        for folder in list(way.parents)[:2]:
+            written = read_written(folder)
+            if written is not None and (way.name.startswith(".") or way.relative_to(folder).as_posix() in written):
+                return "a comparison"
+    return ""
 
 
 def require_foreign_folder(path: Path, name: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import signal
 import sys
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 from vision_baselines.importing import without_collector
 
@@ -15,8 +17,8 @@ _ANSWERED_AT_ONCE = {"-h", "--help", "--hydra-help", "--version", "-sc", "--shel
 
 
 def main(module: str = "vision_baselines.cli.console") -> NoReturn:
-    """Run the `main` of a module; Ctrl-C ends what it imports, which takes seconds, in a line too."""
-    is_done = False
+    """Run the `main` of a module; a signal ends what it imports, which takes seconds, in a line too."""
+    is_done, before = False, _hear_signals()
     try:
         _say_loading(module.rpartition(".")[2])
         from vision_baselines.cli.terminal import outlive_terminal
@@ -31,16 +33,38 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
         raise
     except BaseException as error:
         from vision_baselines.errors import causes
+        from vision_baselines.jobs.signals import Interrupted
 
-        # a library that Ctrl-C finds in the midst of its import may make another error of it
-        if not any(isinstance(cause, KeyboardInterrupt) for cause in causes(error)):
+        # a library that a signal finds in the midst of its import may make another error of it
+        heard = [cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)]
+        if not heard:
             raise
-        print("ended by SIGINT", file=sys.stderr)
-        sys.exit(130)
+        signalled = heard[0] if isinstance(heard[0], Interrupted) else Interrupted(signal.SIGINT)
+        print(signalled, file=sys.stderr)
+        sys.exit(signalled.exit_code)
     finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
         if not is_done:
             _show_cursor()
     sys.exit(0)
+
+
+def _hear_signals() -> dict[int, Any]:
+    """Let SIGTERM, and a terminal that is closed, end a command as Ctrl-C does; a run replaces this while it trains.
+
+    Returns:
+        The handlers that were there before.
+    """
+    there = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    unheard = [signum for signum in there if signal.getsignal(signum) is signal.SIG_DFL]
+    return {signum: signal.signal(signum, _end) for signum in unheard}
+
+
+def _end(signum: int, frame: FrameType | None) -> NoReturn:
+    from vision_baselines.jobs.signals import Interrupted
+
+    raise Interrupted(signum)
 
 
 def _say_loading(command: str) -> None:

@@ -18,8 +18,14 @@ def run(*arguments: Any) -> None:
 def answer(connection: Any, function: Any, *arguments: Any) -> None:
     """Send what a function returns; see `vision_baselines.jobs.asking`."""
     try:
-        connection.send(function(*arguments))
+        made = function(*arguments)
     except Exception:  # nobody's run depends on it
+        made = None
+    try:
+        connection.send(made)
+    except OSError:  # who asked has ended
+        pass
+    except Exception:  # it cannot be sent
         connection.send(None)
     finally:
         connection.close()

@@ -257,7 +257,7 @@ def _plain_keys(names: Sequence[str]) -> dict[str, str]:
 
 def _is_coloured(found: Filters) -> bool:
     """Whether its input channels are shown as red, green and blue, for which no scale of one sign holds."""
-    return found.weights.shape[1] == 3
+    return int(found.weights.shape[1]) == 3
 
 
 def _scales(found: Sequence[Filters], limit: float) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ with it (checkpoints, filters, events) lie beside it in the run's folder. What m
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from vision_baselines.errors import DataError
@@ -27,6 +28,26 @@ from vision_baselines.storage.reading import read_regular
 RECORD_FILE: Final = places.RECORD_FILE
 FRESH_SEEDS = "fresh_seeds"  # the folder in a sweep's of runs that are reported and choose nothing
 MOST_BYTES = 2**25  # of a record: a matrix of 1,000 classes takes a fifth of it
+
+
+# What nothing measures: a number beyond it overflows wherever it is shown in per cent, or drawn.
+_LARGEST = 1e300
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
+
+
+def _measurable(values: dict[str, float]) -> dict[str, float]:
+    """Values that something can have measured; infinity is what a loss may become.
+
+    Raises:
+        ValueError: One is a number beyond all of that.
+    """
+    for name, value in values.items():
+        if _LARGEST < abs(value) < math.inf:
+            raise ValueError(f"{name} is {value}, which nothing measures")
+    return values
+
+
+Values = Annotated[dict[str, float], AfterValidator(_measurable)]
 
 
 class Status(StrEnum):
@@ -62,12 +83,12 @@ class Timings(_Part):
     those are the same bits however often a run was interrupted.
     """
 
-    setup_s: float = 0.0
-    fit_s: float = 0.0
-    test_s: float = 0.0
-    first_step_s: float | None = None
+    setup_s: Seconds = 0.0
+    fit_s: Seconds = 0.0
+    test_s: Seconds = 0.0
+    first_step_s: Seconds | None = None
     images_per_s: float | None = None
-    epoch_fit_s: list[float] = Field(default_factory=list)
+    epoch_fit_s: list[Seconds] = Field(default_factory=list)
 
     @property
     def total_s(self) -> float:
@@ -105,7 +126,7 @@ class EpochRow(_Part):
     epoch: int
     step: int
     lr: float
-    metrics: dict[str, float]
+    metrics: Values
 
 
 class Curve(_Part):
@@ -195,7 +216,7 @@ class RunRecord(_Part):
     environment: Environment
     parameters: Parameters | None = None
     task: TaskFacts = Field(default_factory=TaskFacts)
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: Values = Field(default_factory=dict)
     choices: dict[str, str] = Field(default_factory=dict)
     caveats: list[str] = Field(default_factory=list)
     precision: str | None = None
@@ -344,11 +365,22 @@ def parsed_record(content: bytes, path: Path) -> RunRecord:
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not is_known(version):
         raise ValueError(f"{path} has record schema {version!r}; this version reads 1 to {SCHEMA_VERSION}")
+    try:
+        record = RunRecord.model_validate(raw if version == SCHEMA_VERSION else current_record(raw))
+    except ValidationError as error:
+        raise ValueError(f"{path} is not a run record: {_first_fault(error)}") from error
     if version == SCHEMA_VERSION:
-        return RunRecord.model_validate(raw)
-    record = RunRecord.model_validate(current_record(raw))
+        return record
     record.fingerprint = fingerprint(record.config)  # as a run of this config would have it today
     return record
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Where a record differs from the schema, the first place and the number of others."""
+    first, *others = error.errors(include_url=False, include_input=False, include_context=False)
+    place = ".".join(map(str, first["loc"]))
+    more = f", and {len(others)} more" if others else ""
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}{more}"
 
 
 def find_records(folders: list[Path]) -> list[tuple[Path, RunRecord]]:

@@ -26,10 +26,11 @@ class Passes:
 
     Args:
         size: Most jobs of a pass; 1 for none; ``auto`` is as many as are worth it, by `passes.gain`.
+        seeds_follow: Whether any of the jobs may be trained with further seeds later, also one that has a single seed.
     """
 
-    def __init__(self, size: int | str) -> None:
-        self.size = size
+    def __init__(self, size: int | str, *, seeds_follow: bool = False) -> None:
+        self.size, self.seeds_follow = size, seeds_follow
         self._reasons: dict[tuple[str, ...], str] = {}
 
     @classmethod
@@ -41,7 +42,8 @@ class Passes:
         """
         size = config.get("seeds_per_pass", 1)
         check_seeds_per_pass(size)
-        return cls(size if can_share_steps(size, OmegaConf.select(config, "hydra.launcher._target_")) else 1)
+        shares = can_share_steps(size, OmegaConf.select(config, "hydra.launcher._target_"))
+        return cls(size if shares else 1, seeds_follow=bool(OmegaConf.select(config, "comparison.fresh_seeds")))
 
     def require(self, jobs: Sequence[Job], ask: Callable[..., Any] = lambda *_: None) -> None:
         """Look at the jobs that are to be run.
@@ -56,7 +58,11 @@ class Passes:
         """
         if self.size == 1:
             return
-        first = {setting: alike[0] for setting, alike in _alike(jobs).items() if len(alike) > 1}
+        first = {
+            setting: alike[0]
+            for setting, alike in _alike(jobs).items()
+            if len(alike) > 1 or (self.size != AUTO and (self.seeds_follow or trial_of(alike[0].task) is not None))
+        }
         if not first:
             return
         asked = [job.packed_config for job in first.values()], self.size == AUTO
