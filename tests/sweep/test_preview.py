@@ -56,8 +56,18 @@ def test_without_an_answer_what_is_asked_is_found_here(tmp_path, capsys, caplog)
 
 
 def test_what_cannot_be_built_is_refused_as_its_run_would_be(tmp_path):
-    with pytest.raises(ConfigError, match=r"data\.mean"):
-        show(jobs(tmp_path, ["model=fc"], ["model=fc", "data.mean=[0.1,0.2]"]))
+    fine = ["model=fc"]
+    for wrong, says in (
+        ("data.mean=[0.1,0.2]", r"data\.mean"),
+        ("model.hidden_features=[0]", "hidden_features"),
+        ("data.batch_size=5000", "has only 1257 images"),
+        ("data.train_fraction=0.01", "data.train_fraction larger than"),
+    ):
+        for place, words in enumerate(([[*fine, wrong], fine], [fine, [*fine, wrong]])):
+            with pytest.raises(ConfigError, match=rf"^job{place}: .*{says}"):
+                show(jobs(tmp_path, *words))
+        with pytest.raises(ConfigError, match=rf"^(?!job).*{says}"):
+            show(jobs(tmp_path, [*fine, wrong]))
     with pytest.raises(ConfigError, match="no such net"):
         show(jobs(tmp_path, ["model=fc"]), lambda *_: Sizes(refusal=ConfigError("no such net")))
 

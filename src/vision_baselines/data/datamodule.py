@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from vision_baselines.config.batch_size import require_whole_batch
 from vision_baselines.data.augmentations import SampleAugment
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
@@ -203,13 +204,7 @@ class ImageDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.num_classes is {self.num_classes}; {has} {len(splits.class_names)} classes")
         if self.train_fraction < 1:
             splits = part_of_train(splits, self.train_fraction)
-        if self.batch_size > len(splits.train.target):
-            size = len(splits.train.target)
-            fraction = f", or data.train_fraction larger than {self.train_fraction}" if self.train_fraction < 1 else ""
-            raise ConfigError(
-                f"data.batch_size is {self.batch_size}; the training split has only {size} images: "
-                f"set data.batch_size={2 ** (size.bit_length() - 1)}{fraction}"
-            )
+        require_whole_batch(self.batch_size, len(splits.train.target), self.train_fraction)
         if splits.report.duplicates is None:
             splits = with_duplicates_counted(splits)
         if self.resize is not None:

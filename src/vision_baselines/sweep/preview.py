@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vision_baselines.config.batch_size import require_whole_batch
 from vision_baselines.config.plan import Plan
+from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
 from vision_baselines.sweep.sizes_found import Sizes
@@ -39,7 +41,7 @@ def show(
         words: What is said below the rows.
 
     Raises:
-        ConfigError: A job cannot be built.
+        ConfigError: A job cannot be built; it is named where there are several.
     """
     rows: list[tuple[Plan, str, str]] = []
     nets: dict[str, bytes | Packed] = {}
@@ -49,12 +51,21 @@ def show(
         nets.setdefault(net, content)
         sets.setdefault(data, content)
         rows.append((plan, net, data))
-    parameters, images = _sizes(nets, sets, ask)
+    found = _found(nets, sets, ask)
+    if found.refusal is not None:
+        done = len(found.parameters), len(found.lengths)
+        which = [*nets][done[0]] if done[0] < len(nets) else [*sets][done[1]]
+        raise _named(found.refusal, next(plan for plan, *keys in rows if which in keys), len(rows))
+    parameters = dict(zip(nets, found.parameters, strict=True))
+    images = dict(zip(sets, found.lengths, strict=True))
     table = Table(box=None, pad_edge=False)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
         table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
     for plan, net, data in rows:
-        steps = _steps(plan.resolved, images[data])
+        try:
+            steps = _steps(plan.resolved, images[data])
+        except ConfigError as error:
+            raise _named(error, plan, len(rows)) from error
         table.add_row(
             Text(plan.folder.name),
             f"{parameters[net]:,}",
@@ -69,19 +80,22 @@ def show(
         console.print(words)
 
 
-def _sizes(
+def _named(refusal: VisionBaselinesError, plan: Plan, jobs: int) -> VisionBaselinesError:
+    """Why a job cannot be, with its name where there are several."""
+    return type(refusal)(f"{plan.folder.name}: {refusal}") if jobs > 1 else refusal
+
+
+def _found(
     nets: Mapping[str, bytes | Packed], sets: Mapping[str, bytes | Packed], ask: Callable[..., Sizes | None]
-) -> tuple[dict[str, int], dict[str, int | None]]:
-    """Parameters of each net, and training images of each data set."""
+) -> Sizes:
+    """Parameters of each net, and training images of each data set, up to one that is refused."""
     wanted = list(nets.values()), list(sets.values())
     found = ask(sizes_of, *wanted)
     if found is None:
         found = sizes_of(*wanted)
     for record in found.said:
         logging.getLogger(record.name).handle(record)
-    if found.refusal is not None:
-        raise found.refusal
-    return dict(zip(nets, found.parameters, strict=True)), dict(zip(sets, found.lengths, strict=True))
+    return found
 
 
 def sizes_of(*wanted: Any) -> Sizes:
@@ -108,6 +122,7 @@ def _steps(config: Mapping[str, Any], length: int | None) -> int | None:
     if length is None:
         return None
     batch_size = config["data"]["batch_size"]
+    require_whole_batch(batch_size, length, config["data"].get("train_fraction", 1.0))
     whole, rest = divmod(length, batch_size)
     steps = whole + (rest > 1 or (rest == 1 and batch_size == 1))  # one image alone is left out
     limit = config["trainer"].get("limit_train_batches", 1.0)

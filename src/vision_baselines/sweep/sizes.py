@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from queue import SimpleQueue
 
 import torch
@@ -32,7 +33,7 @@ def sizes(nets: Sequence[bytes | Packed], data: Sequence[bytes | Packed]) -> Siz
             for cfg in map(_config, data):
                 found.lengths.append(_length(cfg))
         except VisionBaselinesError as error:
-            return Sizes(refusal=error, said=found.said)
+            return replace(found, refusal=error)
     return found
 
 
