@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from vision_baselines.config.batch_size import require_whole_batch
 from vision_baselines.data.augmentations import SampleAugment
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
@@ -40,6 +39,7 @@ from vision_baselines.data.split_changes import (
     without_validation,
 )
 from vision_baselines.data.splits import SPLIT_SEED
+from vision_baselines.data.whole_batch import require_whole_batch
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vision_baselines.config.batch_size import require_whole_batch
 from vision_baselines.config.plan import Plan
+from vision_baselines.data.whole_batch import require_whole_batch
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
