@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
+from vision_baselines.fitted_table import FittedTable
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
 from vision_baselines.sweep.sizes_found import Sizes
@@ -50,9 +50,10 @@ def show(
         sets.setdefault(data, content)
         rows.append((plan, net, data))
     parameters, images = _sizes(nets, sets, ask)
-    table = Table(box=None, pad_edge=False)
+    table = FittedTable(look=None)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
-        table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
+        is_text = heading in ("job", "state")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text)
     for plan, net, data in rows:
         steps = _steps(plan.resolved, images[data])
         table.add_row(
