@@ -8,9 +8,11 @@ import logging
 import re
 
 import pytest
+import yaml
 from rich.cells import cell_len
 from rich.console import Console
 
+from vision_baselines.cli import entry
 from vision_baselines.fitted_table import FittedTable
 from vision_baselines.terminal import TerminalFormatter, console, for_stream, say
 from vision_baselines.text import told_apart, wrapped
@@ -190,3 +192,19 @@ def test_messages_of_the_log_are_lines_of_the_terminal_and_tracebacks_stay(monke
     assert "\n" not in formatter.format(record)
     monkeypatch.setattr("sys.stdout", Terminal())
     assert max(map(len, formatter.format(record).split("\n"))) <= 50
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_help_of_train_is_lines_of_the_terminal(root, monkeypatch, width):
+    template = yaml.safe_load((root / "conf" / "hydra" / "help" / "vision_baselines.yaml").read_text())["template"]
+    groups = "experiment: " + ", ".join(f"some_experiment_{n}" for n in range(40))
+    text = template.replace("$APP_CONFIG_GROUPS", groups)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.argv", ["train.py", "--help"])
+    monkeypatch.setattr("sys.stdout", out := Terminal())
+    with entry._help_in_lines():
+        print(text)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert out.getvalue().split() == text.split()
+    assert width < 80 or all(line in lines for line in template.splitlines() if "python" in line), "to be copied"

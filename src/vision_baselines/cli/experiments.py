@@ -156,7 +156,7 @@ def _say(found: Sequence[Command]) -> None:
         else:
             said = "failed" if command.error is not None else "done"
             said += f"  {number(command.seconds)} s{_jobs(command)}"
-        print(f"  {command.experiment.ljust(width)}  {said}")
+        print_prose(f"  {command.experiment.ljust(width)}  {said}")
 
 
 def _jobs(command: Command) -> str:

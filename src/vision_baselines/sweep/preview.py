@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
@@ -15,6 +14,7 @@ from vision_baselines.fitted_table import FittedTable
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
 from vision_baselines.sweep.sizes_found import Sizes
+from vision_baselines.terminal import console, say
 
 _STATE = {
     Action.START: "to be trained",
@@ -63,11 +63,10 @@ def show(
             "data not here yet" if steps is None else str(steps),
             _STATE[plan.decision.action] + (", its files of data have changed" if plan.decision.files_changed else ""),
         )
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
-    console.print(table)
+    out = console()
+    out.print(table)
     if words:
-        console.print(words)
+        say(out, words)
 
 
 def _sizes(
