@@ -6,6 +6,7 @@ import io
 import itertools
 import logging
 import re
+import sys
 
 import pytest
 import yaml
@@ -203,7 +204,7 @@ def test_the_help_of_train_is_lines_of_the_terminal(root, monkeypatch, width):
     monkeypatch.setattr("sys.argv", ["train.py", "--help"])
     monkeypatch.setattr("sys.stdout", out := Terminal())
     with entry._help_in_lines():
-        print(text)
+        sys.stdout.write(f"{text}\n")
     lines = out.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert out.getvalue().split() == text.split()
