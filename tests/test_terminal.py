@@ -176,14 +176,17 @@ def test_a_terminal_has_lines_and_a_pipe_has_the_whole(monkeypatch, capsys):
     assert max(map(len, re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines())) <= 50
 
 
-def test_a_table_in_a_pipe_is_one_block(monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "50")
+def test_a_table_in_a_pipe_is_one_block_unless_a_width_is_asked_for(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
     table = FittedTable()
     table.add_column("group")
     table.add_column("number", no_wrap=True)
     table.add_row("model=cnn, " * 30, "1" * 40)
     console().print(table)
     assert len([line for line in capsys.readouterr().out.splitlines() if line.strip()]) == 3
+    monkeypatch.setenv("COLUMNS", "70")
+    console().print(table)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 70
 
 
 def test_messages_of_the_log_are_lines_of_the_terminal_and_tracebacks_stay(monkeypatch):

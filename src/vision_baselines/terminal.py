@@ -16,11 +16,14 @@ _ANY_WIDTH = 10_000
 
 
 def console(**options: Any) -> Console:
-    """Rich's console, for which ``[x]`` in a text is text, not markup; what is no terminal has room for any line."""
+    """Rich's console, for which ``[x]`` in a text is text, not markup.
+
+    What is no terminal has room for tables of any width, unless ``COLUMNS`` says how many are wanted.
+    """
     from rich.console import Console
 
     found = Console(highlight=False, markup=False, **options)
-    if not found.is_terminal:
+    if not found.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
         found.width = _ANY_WIDTH
     return found
 
