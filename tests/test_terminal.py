@@ -46,6 +46,12 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def no_notebook(monkeypatch):
+    """Commands of a notebook have no lines of a terminal."""
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
+
+
 def names(kind, length, place):
     """Three names of so many characters that differ in one place: 0 at their beginning, 1 at their end."""
     whole = (KINDS[kind] * length)[:length].strip(", /").ljust(length, "x")
@@ -169,6 +175,9 @@ def test_a_terminal_has_lines_and_a_pipe_has_the_whole(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "50")
     assert max(map(len, for_stream(text, Terminal()).split("\n"))) <= 50
     assert for_stream(text, io.StringIO()) == text
+    with monkeypatch.context() as notebook:
+        notebook.setenv("JPY_PARENT_PID", "1")
+        assert for_stream(text, Terminal()) == text
     assert for_stream(text, None) == text
     say(console(), text, mark="! ", style="yellow")
     assert capsys.readouterr().out == f"! {text}\n"

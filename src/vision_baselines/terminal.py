@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _ANY_WIDTH = 10_000
+# Set where a notebook runs commands (``!…``): in a terminal of 80 columns that nobody sees, and the page wraps lines.
+_NOTEBOOK = "JPY_PARENT_PID"
 
 
 def console(**options: Any) -> Console:
@@ -36,7 +38,7 @@ def say(out: Console, text: str, *, mark: str = "", style: str = "") -> None:
     """
     from rich.text import Text
 
-    shown = Text(wrapped(mark + text, out.width if out.is_terminal else 0))
+    shown = Text(wrapped(mark + text, out.width if out.is_terminal and _NOTEBOOK not in os.environ else 0))
     shown.stylize(style, 0, len(mark))
     out.print(shown, soft_wrap=True)
 
@@ -50,7 +52,7 @@ def print_prose(text: str, file: TextIO | None = None, *, hang: int = 0) -> None
 def for_stream(text: str, stream: TextIO | None, *, hang: int = 0) -> str:
     """Prose as a stream is to have it: a terminal in lines, anything else as it is."""
     try:
-        if stream is None or not stream.isatty():
+        if stream is None or not stream.isatty() or _NOTEBOOK in os.environ:
             return text
         asked = os.environ.get("COLUMNS", "")
         columns = int(asked) if asked.isdecimal() else os.get_terminal_size(stream.fileno()).columns
