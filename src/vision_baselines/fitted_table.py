@@ -102,7 +102,7 @@ class _Texts:
 
 
 def _text(console: Console, content: object) -> Text:
-    return content if isinstance(content, Text) else console.render_str(str(content))
+    return content if isinstance(content, Text) else console.render_str(str(content), highlight=False)
 
 
 def _name_size(texts: _Texts, most: int) -> _Size:
