@@ -8,7 +8,9 @@ Markdown is left to those who write these.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import textwrap
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 _TERMINAL_ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -52,6 +54,93 @@ def shortened(text: str, length: int) -> str:
         return text
     head = length // 2
     return f"{text[:head]}…{text[len(text) - (length - head - 1) :]}"
+
+
+def told_apart(names: Iterable[str], length: int) -> dict[str, str]:
+    """Each name in at most `length` characters, and no two of them alike.
+
+    What differs is left in those that would be alike without their middles; where that alone is too long, they are
+    numbered.
+
+    >>> list(told_apart(["model=fc, lr=0.001, epochs=200", "model=fc, lr=0.002, epochs=200"], 15).values())
+    ['model=…1…hs=200', 'model=…2…hs=200']
+    """
+    shown = {name: shortened(name, length) for name in names}
+    for alike in _alike(shown):
+        start = _shared_start(alike)
+        end = _shared_start([name[start:][::-1] for name in alike])
+        shown.update((name, _with_part(name, start, len(name) - end, length)) for name in alike)
+    taken = set(shown.values())
+    for alike in _alike(shown):
+        number = 0
+        for name in alike:
+            while (found := _marked(name, f"~{(number := number + 1)}", length)) in taken:
+                pass
+            taken.add(found)
+            shown[name] = found
+    return shown
+
+
+def _shared_start(names: Sequence[str]) -> int:
+    """How many first characters are the same in all."""
+    first, last = min(names), max(names)
+    pairs = enumerate(zip(first, last, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(first), len(last)))
+
+
+def _alike(shown: Mapping[str, str]) -> list[list[str]]:
+    by_text = defaultdict(list)
+    for name, text in shown.items():
+        by_text[text].append(name)
+    return [names for names in by_text.values() if len(names) > 1]
+
+
+def _with_part(name: str, start: int, end: int, length: int) -> str:
+    """A name of at most `length` characters that has its part from `start` to `end`, if that can be."""
+    room = max(0, length - (end - start))
+    after = min(len(name) - end, room // 2)
+    before = min(start, room - after)
+    after = min(len(name) - end, room - before)
+    if (start and not before) or (end < len(name) and not after):
+        return shortened(name, length)
+    head = name[:start] if before == start else f"{name[: before - 1]}…"
+    tail = name[end:] if after == len(name) - end else f"…{name[len(name) - after + 1 :]}"
+    return head + name[start:end] + tail
+
+
+def _marked(name: str, mark: str, length: int) -> str:
+    return shortened(name, max(1, length - len(mark))) + mark
+
+
+def wrapped(text: str, width: int, *, hang: int = 0) -> str:
+    """Lines of at most `width` characters, broken between words alone; a longer word is a line of its own.
+
+    The rest of a line begins `hang` characters to the right of its first word. 0: no limit.
+
+    >>> print(wrapped("  p = 0.002 of 3 pairs in /long/path/to/a/page.html", 20))
+      p = 0.002 of 3
+      pairs in
+      /long/path/to/a/page.html
+    """
+    if not width:
+        return text
+    return "\n".join(part for line in text.split("\n") for part in _wrapped(line, width, hang))
+
+
+def _wrapped(line: str, width: int, hang: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    indent = (line[: len(line) - len(line.lstrip())] + hang * " ")[: width // 2]
+    lines = textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        expand_tabs=False,
+    )
+    return lines or [""]
 
 
 def plural(n: int, noun: str) -> str:

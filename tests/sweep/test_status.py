@@ -7,11 +7,12 @@ import json
 import os
 
 import pytest
+from rich.console import Console
 
-from vision_baselines.cli.status import main
-from vision_baselines.runs.record import Status
+from vision_baselines.cli.status import _lines, main
+from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage.lock import exclusive
-from vision_baselines.sweep.planned import PLANNED_FILE, noted, planned_jobs
+from vision_baselines.sweep.planned import PLANNED_FILE, noted, planned_jobs, planned_words
 from vision_baselines.sweep.status import State, latest_progress, status_of
 
 LOG = "[2026-01-01 00:00:00,000][vision_baselines.progress][INFO] epoch 3 (last 9)  train/loss 0.5000  val/acc 0.9000\n"
@@ -104,6 +105,56 @@ def test_a_sweep_that_has_left_no_record_yet_has_a_status(status, tmp_path):
 def test_a_plan_that_is_none_says_nothing(tmp_path, content):
     (tmp_path / PLANNED_FILE).write_text(content)
     assert planned_jobs(tmp_path) == []
+
+
+def test_jobs_are_called_by_what_differs_between_them_with_or_without_a_record(run, status, tmp_path):
+    typed = [
+        ["name=x", f"model={model}", "trainer.max_epochs=1", f"seed={n}"] for model in ("cnn", "fc") for n in (0, 1)
+    ]
+    folders = [tmp_path / ",".join(words) for words in typed]
+    for folder, words in zip(folders[:2], typed, strict=False):
+        record = read_record(run(folder, Status.FINISHED))
+        record.overrides = words
+        record.write(folder)
+    run(tmp_path / "other" / "seed=7", Status.FINISHED)
+    with noted(tmp_path, folders, typed):
+        found = {found.place: found.name for found in status_of(tmp_path).runs}
+        shown = status(tmp_path)[1]
+        data = json.loads(status(tmp_path, "--json")[1])
+    named = [f"model={model}, seed={n}" for model in ("cnn", "fc") for n in (0, 1)]
+    assert found == dict(zip([folder.name for folder in folders], named, strict=True)) | {
+        "other/seed=7": "other/seed=7"
+    }
+    assert all(f"  {name}" in shown for name in named)
+    assert {one["folder"] for one in data["runs"]} == set(found)
+    assert status_of(folders[0]).runs[0].name == folders[0].name
+
+
+def test_jobs_that_were_typed_alike_are_called_by_their_folders(run, tmp_path):
+    for place in ("a", "b", "c"):
+        run(tmp_path / place, Status.FINISHED, seed=int(place == "c"))
+    assert [found.name for found in status_of(tmp_path).runs] == ["a", "b", "seed=1"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100])
+@pytest.mark.parametrize("common", ["", "data.batch_size=16,data.source.image_size=24,data.source.root=shapes,"])
+def test_in_a_terminal_no_line_is_too_long_and_no_two_jobs_look_the_same(run, tmp_path, width, common):
+    for model in ("cnn", "fc"):
+        for rate in ("0.001", "0.0001", "0.003"):
+            folder = tmp_path / f"{common}model={model},optimizer.lr={rate},trainer.max_epochs=2"
+            record = read_record(run(folder, Status.FINISHED))
+            record.overrides = []  # they are not known, so that they are called by their folders
+            record.write(folder)
+    lines = _lines(status_of(tmp_path), Console(width=width, force_terminal=True))[1:]
+    assert max(len(line) for line in lines) <= width
+    assert len({line.plain for line in lines}) == 6
+
+
+def test_a_plan_of_an_earlier_version_is_read(tmp_path):
+    (tmp_path / PLANNED_FILE).write_text(json.dumps({"jobs": ["a", "b"]}))
+    assert planned_words(tmp_path) == {"a": [], "b": []}
+    (tmp_path / PLANNED_FILE).write_text(json.dumps({"jobs": ["a", "b"], "words": {"a": ["x=1"], "b": [3]}}))
+    assert planned_words(tmp_path) == {"a": ["x=1"], "b": []}
 
 
 def test_a_plan_that_cannot_be_written_stops_no_sweep(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -158,6 +159,71 @@ def test_a_line_of_every_epoch_stays_and_of_many_epochs_every_so_many(max_epochs
     lines = console.export_text().splitlines()
     words = "train loss 0.1990  validation loss 0.1200  validation accuracy 98.30%"
     assert lines == [f"epoch {epoch}  {words}" for epoch in kept]
+
+
+@pytest.mark.parametrize(("width", "fields"), [(82, 3), (80, 2), (60, 2), (40, 1)])
+@pytest.mark.parametrize("max_epochs", [200, 1000])
+def test_a_line_of_an_epoch_fits_and_all_lines_of_a_run_say_the_same(width, fields, max_epochs):
+    from types import SimpleNamespace
+
+    from rich.console import Console
+
+    from vision_baselines.training.progress_bar import EpochProgressBar
+
+    bar = EpochProgressBar()
+    bar._trainer = SimpleNamespace(max_epochs=max_epochs)
+    console = Console(record=True, width=width, file=io.StringIO())
+    bar.progress = SimpleNamespace(console=console)
+    for epoch, acc in ((0, 0.5), (max_epochs - 1, 1.0)):
+        metrics = {"train/loss": 0.199, "val/loss": 0.12, "val/acc": acc}
+        bar.keep(epoch, metrics, headline="acc", is_last=True)
+    first, last = console.export_text().splitlines()
+    assert len(last) <= width
+    assert len(re.findall(r"\s{2}", first)) == len(re.findall(r"\s{2}", last)) == fields
+    assert last.endswith("validation accuracy 100.00%")
+
+
+@pytest.mark.parametrize("width", [60, 70, 80, 90, 100, 140, 200])
+@pytest.mark.parametrize(("epoch", "max_epochs", "batches"), [(0, 2, 20), (99, 200, 1250), (4, -1, float("inf"))])
+def test_the_bar_is_one_line(width, epoch, max_epochs, batches, monkeypatch):
+    from types import SimpleNamespace
+
+    from pytorch_lightning.callbacks.progress import rich_progress
+    from rich.console import Console
+
+    from vision_baselines.training import progress_bar
+
+    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None, _environ={})
+    for module in (rich_progress, progress_bar):
+        monkeypatch.setattr(module, "get_console", lambda: console)
+    monkeypatch.setattr(rich_progress, "reconfigure", lambda **_: None)
+    bar = progress_bar.EpochProgressBar()
+    bar._trainer = trainer = SimpleNamespace(
+        max_epochs=max_epochs,
+        current_epoch=epoch,
+        num_training_batches=batches,
+        lightning_module=SimpleNamespace(task=SimpleNamespace(headline="acc")),
+        state=SimpleNamespace(fn="fit"),
+        sanity_checking=False,
+        training=False,
+        progress_bar_callback=bar,
+        progress_bar_metrics={"val/acc": 0.9, "train/acc": 0.554},
+        loggers=[],
+    )
+    bar.enable()
+    bar._init_progress(trainer)
+    try:
+        bar.train_progress_bar_id = bar._add_task(batches, bar._get_train_description(epoch))
+        bar.progress.update(bar.train_progress_bar_id, completed=1250 if batches == float("inf") else batches)
+        bar._update_metrics(trainer, None)
+        lines = console.render_lines(bar.progress.make_tasks_table(bar.progress.tasks), pad=False)
+    finally:
+        bar._stop_progress()
+    assert len(lines) == 1
+    [line] = ["".join(segment.text for segment in line) for line in lines]
+    assert f"Epoch {epoch}" in line
+    assert "val/acc: 0.900" in line
+    assert ("train/acc: 0.554" in line) or width < 80
 
 
 def test_a_run_that_fails_before_its_threads_are_set_records_those_it_was_to_have(run_tiny, tmp_path, monkeypatch):

@@ -54,7 +54,8 @@ def test_the_cnn_on_mnist_prints_as_by_hand(run, tmp_path):
         "parameters 421,834, of them trainable 421,834",
         "FLOPs per image 8,482,304, two for each of 4,241,152 multiply-adds",
         "Against model=fc on the same images",
-        "other sizes not taken: an image of 60×60 ends in layer 'head.1' (Linear): RuntimeError: mat1",
+        "other sizes not taken: an image of 60×60 ends in layer 'head.1' (Linear): RuntimeError: mat1 and mat2 shapes "
+        "cannot be multiplied (1x14400 and 3136x128)",
         "receptive field 8 px after the last convolution, features.1.0",
         "8×8 px have a gradient from its central unit, of 28×28",
         "parameters 421,834 535,818 0.79",

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
-
 from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, with_data_files
 from vision_baselines.errors import ConfigError
 
@@ -130,9 +128,3 @@ def not_the_input(out: Path | None, given: Path | None, option: str) -> None:
         raise ConfigError(
             f"{option} is {str(out)!r}, the picture of --image, which would be overwritten; choose another"
         )
-
-
-def console() -> Console:
-    """The terminal, or 100 columns where the output goes to a file; ``[x]`` in a text is text, not markup."""
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=100)

@@ -16,6 +16,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, is_printed
 from vision_baselines.errors import DataError, StorageError, single_line
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
+from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.sweep.disk import Disk, Kind, Removable
@@ -76,7 +77,7 @@ def _show(disk: Disk, chosen: Sequence[Kind], freed: dict[Removable, int], *, is
     from vision_baselines.sweep.disk import MEANING, Kind
 
     def say(text: str) -> None:
-        print(printable(single_line(text)))
+        print_prose(printable(single_line(text)))
 
     say(f"{disk.top}: {plural(disk.n_runs, 'run')}, {size(disk.size_bytes)} in all")
     empty = []

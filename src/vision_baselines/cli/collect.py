@@ -13,6 +13,7 @@ from typing import NoReturn
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, is_printed, text_apart
+from vision_baselines.terminal import print_prose
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -42,7 +43,7 @@ def _collect(arguments: list[str]) -> None:
     if is_printed(options):
         return
     comparison.show()
-    print(one_line(found.headline))
+    print_prose(one_line(found.headline))
     for run in found.runs:
         if run.state is not State.FINISHED:
-            print(one_line(f"{run.place}: {run.state}" + (f": {run.said}" if run.said else "")))
+            print_prose(one_line(f"{run.place}: {run.state}" + (f": {run.said}" if run.said else "")))

@@ -24,6 +24,7 @@ from vision_baselines.cli.messages import nearest
 from vision_baselines.cli.outputs import deliver, is_printed, require_foreign_folder, text_apart
 from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
 from vision_baselines.runs.places import SOME, not_a_folder
+from vision_baselines.terminal import print_prose
 
 _OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence", "out", "format")
 _USAGE = f"compare.py FOLDER… [{'=…] ['.join(_OPTIONS)}=…]"
@@ -114,11 +115,11 @@ def _check(arguments: Sequence[str], chosen: argparse.Namespace) -> None:
         },
     )
     for figure in wrong if not is_printed(chosen) else ():
-        print(printable(f"{figure.place}: {figure.what}: {figure.reason}"))
+        print_prose(printable(f"{figure.place}: {figure.what}: {figure.reason}"))
     if wrong:
         raise VisionBaselinesError(f"{len(wrong)} of {plural(len(found), 'figure')} are not what the records say")
     if not is_printed(chosen):
-        print(f"{plural(len(found), 'figure')}: all are what the records say")
+        print_prose(f"{plural(len(found), 'figure')}: all are what the records say")
 
 
 def _equivalence(text: str | None) -> float | None:

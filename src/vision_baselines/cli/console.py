@@ -10,6 +10,7 @@ from vision_baselines.cli import VERBS
 from vision_baselines.cli.entry import exit_with, package_version
 from vision_baselines.cli.messages import nearest
 from vision_baselines.errors import ConfigError
+from vision_baselines.terminal import print_prose
 
 # Commands of a checkout alone: they measure and stress the project itself.
 _DEVELOPMENT = {"benchmark": "scripts/benchmark.py", "stress-resume": "scripts/stress_resume.py"}
@@ -56,4 +57,4 @@ def _say_what_there_is(verb: str) -> None:
         )
     if verb not in ("-h", "--help"):
         raise ConfigError(f"there is no verb {verb!r}{nearest(verb, VERBS)} (there are: {known})")
-    print(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")
+    print_prose(f"usage: vision-baselines VERB …\nverbs: {known}\nvision-baselines VERB --help says more")

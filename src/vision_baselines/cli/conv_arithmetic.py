@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from rich.table import Table
 
 from vision_baselines.analysis.conv_arithmetic import LayerStep, trace_chain
-from vision_baselines.cli.arguments import Parser, console, file_path, not_the_input
+from vision_baselines.cli.arguments import Parser, file_path, not_the_input
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, is_printed, writing
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.inspection.chain_text import cost_lines, layer_params, single_layer_params, unused_lines
 from vision_baselines.inspection.number_table import number_table
+from vision_baselines.terminal import console, print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.analysis.chain_check import Measured
@@ -85,14 +86,12 @@ def _run(arguments: list[str]) -> None:
         _print(steps, options.input_size, channels)
         if options.check:
             sizes, fields = (", ".join(map(str, numbers)) for numbers in zip(*map(astuple, measured), strict=True))
-            console().print(
-                f"PyTorch agrees: its layers give {sizes} px, and a gradient reaches {fields} px.", soft_wrap=True
-            )
+            print_prose(f"PyTorch agrees: its layers give {sizes} px, and a gradient reaches {fields} px.")
     if picture:
         with writing(picture):
             _draw(steps, options.input_size, picture)
         if not is_data:
-            console().print(f"\n{picture}", soft_wrap=True)
+            print_prose(f"\n{picture}")
     if page:
         from vision_baselines.inspection.picture_files import write_file
 
@@ -100,7 +99,7 @@ def _run(arguments: list[str]) -> None:
         with writing(page):
             write_file(page, content)
         if not is_data:
-            console().print(f"\n{page}", soft_wrap=True)
+            print_prose(f"\n{page}")
 
 
 def chain(layers: Sequence[str], input_size: int) -> list[LayerStep]:
@@ -175,16 +174,15 @@ def _measured(steps: Sequence[LayerStep], input_size: int, pools: Sequence[int])
 
 
 def _print(steps: Sequence[LayerStep], input_size: int, channels: Sequence[int | None] | None) -> None:
-    out = console()
-    out.print(_table(steps))
+    console().print(_table(steps))
     last = steps[-1]
     beyond = ", padding included" if last.receptive_field > input_size else ""
-    out.print(
+    print_prose(
         f"{input_size} px become {last.output_size}; each of them sees {last.receptive_field} px{beyond}, "
         f"{last.jump} px from the next."
     )
     for line in [*unused_lines(steps, input_size), *(cost_lines(steps, channels) if channels else [])]:
-        out.print(line, soft_wrap=True)
+        print_prose(line)
 
 
 def _table(steps: Sequence[LayerStep]) -> Table:

@@ -19,7 +19,6 @@ from vision_baselines.analysis.convolution import EDGE_KERNELS, conv2d
 from vision_baselines.analysis.shifting import ShiftedResponse, shifted_response
 from vision_baselines.cli.arguments import (
     Parser,
-    console,
     file_path,
     not_the_input,
     positive,
@@ -30,6 +29,7 @@ from vision_baselines.cli.kernel import FORM, parsed_kernel
 from vision_baselines.cli.outputs import deliver, is_printed, writing
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.terminal import print_prose
 
 SHOWN = ("horizontal", "vertical")
 _LONGEST_PX, _MOST_PX, _MOST_PADDING, _MOST_KERNELS = 64, 256, 64, 8
@@ -119,7 +119,7 @@ def _run(arguments: list[str]) -> None:
         written.append(page)
     if not is_printed(options):
         for path in written:
-            console().print(str(path), soft_wrap=True)
+            print_prose(str(path))
 
 
 def _parser() -> Parser:
@@ -218,25 +218,24 @@ def _difference_to_torch(asked: Question, answers: Mapping[str, NDArray[Any]]) -
 def _print(
     asked: Question, answers: Mapping[str, NDArray[Any]], difference: float, shift: Sequence[int] | None
 ) -> None:
-    out = console()
     size = _size(asked.image.shape[1:])
     colours = _CHANNELS if len(asked.image) > 1 else ("image",)
     for name, values in [*zip((f"{colour}, {size}" for colour in colours), asked.image, strict=True), *answers.items()]:
-        out.print(f"{name}\n{_grid(values)}\n", soft_wrap=True)
+        print(f"{name}\n{_grid(values)}\n")
     if asked.note:
-        out.print(f"{asked.caption} is {asked.note}.", soft_wrap=True)
+        print_prose(f"{asked.caption} is {asked.note}.")
     for shape in dict.fromkeys(kernel.shape for kernel in asked.kernels.values()):
         name = next(name for name, kernel in asked.kernels.items() if kernel.shape == shape)
         n_in, n_out = asked.image.size, answers[name].size
         weights = " × ".join(map(str, (*([3] if len(asked.image) > 1 else []), *shape)))
-        out.print(
+        print_prose(
             f"{weights} = {asked.weights(name).size} weights are shared by {n_out:,} positions; "
             f"a dense layer from {n_in:,} to {n_out:,} numbers has {n_in * n_out:,}."
         )
-    out.print(f"The largest difference to torch.nn.functional.conv2d is {difference:.1g}.")
+    print_prose(f"The largest difference to torch.nn.functional.conv2d is {difference:.1g}.")
     if shift:
         for name in asked.kernels:
-            out.print(_shift_line(asked, name, *shift), soft_wrap=True)
+            print_prose(_shift_line(asked, name, *shift))
 
 
 def _as_json(

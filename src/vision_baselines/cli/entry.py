@@ -7,12 +7,13 @@ they are printed here. Nothing here imports torch, so that ``--help`` and a miss
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -32,6 +33,7 @@ from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.importing import without_collector
 from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.terminal import print_prose
 
 log = logging.getLogger("vision_baselines")
 
@@ -152,7 +154,7 @@ def _one_under_hydra(verb: str) -> None:
 
     SweepCallback.before = None
     try:
-        with messages.config_dir_known(command_line.config_dir(sys.argv[1:])), trust.checked():
+        with _help_in_lines(), messages.config_dir_known(command_line.config_dir(sys.argv[1:])), trust.checked():
             hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(_TASKS[verb])()
         if _failure:
             raise _failure.pop()
@@ -163,6 +165,21 @@ def _one_under_hydra(verb: str) -> None:
         SweepCallback.restore(understood)
         raise
     SweepCallback.finish()
+
+
+@contextlib.contextmanager
+def _help_in_lines() -> Iterator[None]:
+    """While active, Hydra's help is kept, and then printed in lines: Hydra's own lists are as long as they are."""
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        yield
+        return
+    kept = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(kept):
+            yield
+    finally:
+        if text := kept.getvalue():
+            print_prose(text.removesuffix("\n"), hang=2)
 
 
 def _on_thread_error(arguments: threading.ExceptHookArgs) -> None:
@@ -215,5 +232,5 @@ def _say(message: str, code: int) -> int:
     if os.environ.get(messages.TRACEBACK):
         print(traceback.format_exc(), file=sys.stderr)
     shown = printable(message)  # names of files, classes and runs are foreign text
-    print(f"error: {shown}" if code <= 128 else shown, file=sys.stderr)
+    print_prose(f"error: {shown}" if code <= 128 else shown, sys.stderr)
     return code

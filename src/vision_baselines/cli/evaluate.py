@@ -15,6 +15,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.runs.files import write_pictures
+from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.evaluate import Evaluation
@@ -76,18 +77,18 @@ def _evaluate(arguments: list[str]) -> None:
 def _show(found: Evaluation) -> None:
     say(found.ckpt_path)
     if found.views is not None:
-        print(f"test-time augmentation: {found.views}")
+        print_prose(f"test-time augmentation: {found.views}")
     width = max(map(len, found.metrics))
     for name in sorted(found.metrics, key=lambda name: (not name.startswith("test/"), name)):
         print(f"  {name:<{width}}  {found.metrics[name]:.6g}")
     if found.same is None:
-        print(f"{found.headline} was not compared: {found.not_compared}")
+        print_prose(f"{found.headline} was not compared: {found.not_compared}")
     elif found.same:
-        print(f"{found.headline} equals the record's")
+        print_prose(f"{found.headline} equals the record's")
     else:
-        print(f"{found.headline} DIFFERS from the record's {found.recorded:.6g}")
+        print_prose(f"{found.headline} DIFFERS from the record's {found.recorded:.6g}")
         if found.manifest:
-            print(f"bits cannot be promised here: {'; '.join(found.manifest)}")
+            print_prose(f"bits cannot be promised here: {'; '.join(found.manifest)}")
 
 
 def _write_pictures(found: Evaluation, folder: Path) -> None:

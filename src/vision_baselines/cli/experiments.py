@@ -27,6 +27,7 @@ from vision_baselines.config.compose import composed, group_options, safe_name
 from vision_baselines.errors import ConfigError, TrainingError, VisionBaselinesError
 from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.record import RECORD_FILE, Status, read_record
+from vision_baselines.terminal import print_prose
 
 _GROUP = "experiment"
 _NO_NAME = "${unique_name:}"
@@ -111,7 +112,7 @@ def run_each(found: Sequence[Command], run: Callable[[], None]) -> None:
                 if (signal := messages.interruption(error)) is not None:
                     raise signal from None
                 command.error = messages.understood(error)
-                print(f"error: {printable(str(command.error))}", file=sys.stderr, flush=True)
+                print_prose(f"error: {printable(str(command.error))}", sys.stderr)
             command.seconds = time.perf_counter() - began
             if command.error is not None and stops:
                 break
@@ -155,7 +156,7 @@ def _say(found: Sequence[Command]) -> None:
         else:
             said = "failed" if command.error is not None else "done"
             said += f"  {number(command.seconds)} s{_jobs(command)}"
-        print(f"  {command.experiment.ljust(width)}  {said}")
+        print_prose(f"  {command.experiment.ljust(width)}  {said}")
 
 
 def _jobs(command: Command) -> str:

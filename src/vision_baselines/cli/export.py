@@ -12,6 +12,7 @@ from vision_baselines.cli.outputs import deliver, is_printed, say, text_apart
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import single_line
+from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.exported import Exported
@@ -66,21 +67,23 @@ def _show(found: Exported) -> None:
 
     channels, height, width = found.image_shape
     classes, agreed = len(found.class_names), found.agreement
-    print(
+    print_prose(
         f"{single_line(found.path)}: {found.format.name}, {size(found.size_bytes)}, computes in {found.computes_in}\n"
         f"  in   images uint8 (N, {channels}, {height}, {width})\n"
         f"  out  probabilities float32 (N, {classes})"
     )
     ties = f", {plural(agreed.ties, 'tie')} within rounding" if agreed.ties else ""
-    print(
+    print_prose(
         f"compared with the net on {agreed.images:,} {agreed.of}: probabilities differ by at most "
         f"{agreed.largest_difference:.1e} (accepted: {agreed.tolerance:g}), same class for {agreed.same_class:,}{ties}"
     )
     if agreed.accuracy is not None:
-        print(f"the file is right for {agreed.accuracy:.2%} of them")
+        print_prose(f"the file is right for {agreed.accuracy:.2%} of them")
     if agreed.depends_on_batch:
-        print("the answer for a picture depends on the others in its batch, as the net's own does")
+        print_prose("the answer for a picture depends on the others in its batch, as the net's own does")
     for batch, (net, file) in found.latency_s.items():
         threads = plural(found.threads, "thread")
-        print(f"{plural(batch, 'picture')}: {file * 1000:.3g} ms, the net {net * 1000:.3g} ms (median, {threads})")
+        print_prose(
+            f"{plural(batch, 'picture')}: {file * 1000:.3g} ms, the net {net * 1000:.3g} ms (median, {threads})"
+        )
     say(f"{found.card}: model card")

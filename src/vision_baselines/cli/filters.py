@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from vision_baselines.cli.arguments import Parser, console, file_path
+from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError
+from vision_baselines.terminal import console, print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.filters import LayerFilters
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """Shape, mean and standard deviation of a layer's weights, and its filters as signed numbers; below each
 the edge, bar or blob that it resembles most and their cosine, which is negative where the filter is that kernel's
 negative. An edge's kernel is bright below its line, or on the right of a vertical one."""
+_PIPE_WIDTH = 100  # of filters side by side, where there is no terminal
 _FIRST = 4  # filters that are printed unless others are named
 _MOST_NUMBERS = 11 * 11  # a filter that is larger, such as a dense unit's 28×28, cannot be read in numbers
 _CHANNELS = 3  # input channels that are printed of a filter that has more
@@ -148,13 +150,16 @@ def _print(found: LayerFilters, facts: dict[str, Any]) -> None:
         if not summary:
             continue
         mean, std = _signed(summary["mean"], 4), f"{summary['std']:.4f}"
-        print(f"  {moment}shape ({', '.join(map(str, summary['shape']))}), mean {mean}, standard deviation {std}")
+        print_prose(f"  {moment}shape ({', '.join(map(str, summary['shape']))}), mean {mean}, standard deviation {std}")
         if "resemblance" in summary:
             kind, chance = summary["resemblance"], summary["resemblance_of_random"]
-            print(f"  {moment}mean best cosine with an edge, bar or blob {kind:.2f}; of random filters {chance:.2f}")
+            print_prose(
+                f"  {moment}mean best cosine with an edge, bar or blob {kind:.2f}; of random filters {chance:.2f}"
+            )
     blocks = [_block(row) for row in facts["filters"]]
     width = max(len(line) for block in blocks for line in block)
-    columns = max(1, (console().width + 3) // (width + 3))
+    out = console()
+    columns = max(1, ((out.width if out.is_terminal else _PIPE_WIDTH) + 3) // (width + 3))
     for start in range(0, len(blocks), columns):
         print()
         for lines in zip_longest(*blocks[start : start + columns], fillvalue=""):

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from vision_baselines.cli.arguments import Parser, console
+from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known, nearest
@@ -18,6 +18,7 @@ from vision_baselines.config import compose
 from vision_baselines.config.compose import group_options
 from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.errors import ConfigError
+from vision_baselines.terminal import console, print_prose
 
 # The fully connected net that a net is best compared with, where that is not fc.
 _AGAINST = {"cnn_rgb": "fc_rgb"}
@@ -72,9 +73,11 @@ def _run(arguments: list[str]) -> None:
         out.print(part)
     out.print()
     for path in pictures:
-        out.print(str(path), soft_wrap=True)
+        print_prose(str(path))
     if unwritten is not None:
-        print(f"no pictures: {unwritten.strerror} at {unwritten.filename}; choose a folder with --out", file=sys.stderr)
+        print_prose(
+            f"no pictures: {unwritten.strerror} at {unwritten.filename}; choose a folder with --out", sys.stderr
+        )
 
 
 def _check(overrides: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, console, positive, some_text
+from vision_baselines.cli.arguments import Parser, positive, some_text
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, is_printed, say, writing
@@ -16,6 +16,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import DataError
 from vision_baselines.runs.places import SOME, not_a_folder
+from vision_baselines.terminal import console, print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.comparison.mistake_lists import MistakeList
@@ -138,22 +139,22 @@ def _print(groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], top: i
     out = console()
     many = len(groups) > 2
     for group in groups:
-        out.print(f"{one_line(group.label)}: {summary(group)}", soft_wrap=True)
+        print_prose(f"{one_line(group.label)}: {summary(group)}")
     for found in lists:
         if many and found.kind == WRONG:
             continue
         entries = found.entries(top)
-        out.print(f"\n{found.heading}: {found.counted(top)}", soft_wrap=True)
+        print_prose(f"\n{found.heading}: {found.counted(top)}")
         if entries:
             out.print(list_table(found, entries))
         if found.kind == EVERY_RUN and entries:
-            out.print(LABEL_ERRORS)
+            print_prose(LABEL_ERRORS)
     if many:
-        out.print("\nName one group, or two to compare, to see their images: mistakes.py FOLDER GROUP GROUP")
+        print_prose("\nName one group, or two to compare, to see their images: mistakes.py FOLDER GROUP GROUP")
     elif only is None:
         for group in groups:
             if group.found.wrong.any() and len(group.by_class) > 1:
-                out.print(f"\nBy class, {one_line(group.label)}" if len(groups) > 1 else "\nBy class")
+                print_prose(f"\nBy class, {one_line(group.label)}" if len(groups) > 1 else "\nBy class")
                 out.print(class_table(group, _CLASSES))
 
 

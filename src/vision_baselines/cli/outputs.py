@@ -20,6 +20,7 @@ from typing import Any
 
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.errors import ConfigError, StorageError, single_line
+from vision_baselines.terminal import print_prose
 
 PRINTED = Path("-")
 DATA = {"--json": "JSON", "--csv": "CSV"}
@@ -155,7 +156,7 @@ def is_printed(options: argparse.Namespace) -> bool:
 
 def say(text: object, *, to_stderr: bool = False) -> None:
     """Print one line, whatever names of files and runs in it hold."""
-    print(printable(single_line(text)), file=sys.stderr if to_stderr else sys.stdout, flush=True)
+    print_prose(printable(single_line(text)), sys.stderr if to_stderr else None)
 
 
 def text_apart(options: argparse.Namespace) -> contextlib.AbstractContextManager[object]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from vision_baselines.cli.arguments import Parser, console, file_path, positive
+from vision_baselines.cli.arguments import Parser, file_path, positive
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import PRINTED, deliver, is_printed
@@ -16,6 +16,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.places import not_a_run
+from vision_baselines.terminal import console, print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.data.given_pictures import Fault
@@ -83,7 +84,7 @@ def _predict(arguments: list[str]) -> None:
         if len(found):
             terminal.print(prediction_table(found, options.top, terminal))
         if len(found) and len(members) > 1:
-            terminal.print(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}", soft_wrap=True)
+            print_prose(f"mean of {len(members)} runs; {ENSEMBLE_NOTE}")
         for target in filter(None, outputs.values()):
             print(target)
     sys.stdout.flush()
@@ -136,4 +137,4 @@ def _write(
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print_prose(line, sys.stderr)

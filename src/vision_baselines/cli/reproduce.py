@@ -24,6 +24,7 @@ from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.jobs.console import ENDED
 from vision_baselines.jobs.signals import Interrupted
+from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.evaluation.references import Baseline, Verdict
@@ -130,7 +131,7 @@ def _reproduce_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str
     if not result.passed:
         metrics = next((point.detail for point in result.points if point.name == "metrics" and bits), "")
         raise TrainingError(f"{result.name} was not reproduced" + (f" ({bits}); {metrics}" if bits else ""))
-    print(f"{result.name} is reproduced {f'within its interval; {bits}' if bits else 'bit for bit'}")
+    print_prose(f"{result.name} is reproduced {f'within its interval; {bits}' if bits else 'bit for bit'}")
 
 
 def _reproduce_receipt(
@@ -141,11 +142,11 @@ def _reproduce_receipt(
     from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
 
     receipt = read_receipt(path)
-    print(f"{path}: {receipt.sweep}, {plural(len(receipt.records), 'run')}, its hashes agree", flush=True)
+    print_prose(f"{path}: {receipt.sweep}, {plural(len(receipt.records), 'run')}, its hashes agree")
     for found in reproduce_receipt(receipt, overrides=overrides, trusted_packages=trusted, first=first):
         if not isinstance(found, Outcome):
             facts.setdefault("runs", []).append({"run": found.name, "points": _plain(found.points)})
-            print(found.name)
+            print_prose(found.name)
             _print(found.points)
             continue
         facts |= {"receipt": str(path), "reproduced": found.passed}
@@ -157,7 +158,7 @@ def _reproduce_receipt(
         because = (
             f"the same within the prediction interval, because {found.reason}" if found.reason else "the same bits"
         )
-        print(f"{runs}: {because}")
+        print_prose(f"{runs}: {because}")
 
 
 def _plain(points: Iterable[Point]) -> list[dict[str, str]]:
@@ -166,7 +167,7 @@ def _plain(points: Iterable[Point]) -> list[dict[str, str]]:
 
 def _print(points: Iterable[Point]) -> None:
     for point in points:
-        print(f"{point.verdict:>9}  {point.name}: {point.detail}", flush=True)
+        print_prose(f"{point.verdict:>9}  {point.name}: {point.detail}")
 
 
 def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], facts: dict[str, Any]) -> None:
@@ -178,15 +179,15 @@ def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], 
     restored(record.config, folder, overrides, trusted, writes=False)  # what cannot be run is refused before all else
     ends = "twice" if read_trace(folder) is None else "once"
     took = f"{record.timings.fit_s:,.0f} s{' each' if ends == 'twice' else ''}"
-    print(f"training it again, at most {ends} to its end ({took}) and twice to where they part", flush=True)
+    print_prose(f"training it again, at most {ends} to its end ({took}) and twice to where they part")
     found = bisect(folder, overrides=overrides, trusted_packages=trusted)
     facts |= {"run": found.name, "same": found.passed, "lines": list(found.lines())}
     for line in found.lines():
-        print(line)
+        print_prose(line)
     if not found.passed:
         where = f"the first to differ is {found.what}" if found.evidence else "now it does, and the record has others"
         raise TrainingError(f"{found.name} does not give the same bits: {where}")
-    print(f"{found.name} gives the same bits, step for step")
+    print_prose(f"{found.name} gives the same bits, step for step")
 
 
 def _reproduce_baselines(names: Sequence[str], *, quick: bool, overrides: Sequence[str], facts: dict[str, Any]) -> None:

@@ -89,14 +89,18 @@ def _lines(found: SweepStatus, console: Console) -> list[Text]:
     from rich.text import Text
 
     from vision_baselines.comparison.formatting import one_line
-    from vision_baselines.jobs.progress import cut, progress_line
+    from vision_baselines.jobs.progress import cut, name_room, progress_line
     from vision_baselines.sweep.status import BAD, State
+    from vision_baselines.text import told_apart
 
     width = console.width if console.is_terminal else 10_000
-    longest = max((len(one_line(run.place)) for run in found.runs), default=0)
+    names = told_apart((one_line(run.name) for run in found.runs), name_room(width - 15))
+    longest = max(map(len, names.values()), default=0)
     lines = [Text(one_line(f"{found.folder}: {found.headline}"))]
     for run in found.runs:
-        said = cut(progress_line(run.place, run.said, width - 15, name_width=longest).rstrip(), width - 15)
+        said = cut(
+            progress_line(names[one_line(run.name)], run.said, width - 15, name_width=longest).rstrip(), width - 15
+        )
         style = "green" if run.state is State.FINISHED else "red" if run.state in BAD else ""
         lines.append(Text.assemble("  ", (f"{run.state:11}", style), f"  {said}"))
     return lines

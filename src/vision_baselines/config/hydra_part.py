@@ -46,6 +46,7 @@ _LOG_CLASSES = frozenset(
         "logging.FileHandler",
         "logging.NullHandler",
         "logging.Formatter",
+        "vision_baselines.terminal.TerminalFormatter",
         "logging.handlers.RotatingFileHandler",
         "rich.logging.RichHandler",
         "colorlog.ColoredFormatter",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,9 +11,11 @@ from rich.text import Text
 from vision_baselines.comparison.formatting import one_line, shortened
 from vision_baselines.data.picture_layout import printable
 from vision_baselines.evaluation.predictions import Predictions
+from vision_baselines.fitted_table import FittedTable
 
 _LONGEST_CLASS = 32
 _ANY_WIDTH = 10_000
+_PIPE_WIDTH = 100
 ENSEMBLE_NOTE = (
     "agree: members whose likeliest class is the ensemble's; ±: standard deviation of its probability over members, "
     "in points"
@@ -25,7 +26,7 @@ def prediction_table(found: Predictions, top: int, console: Console) -> Table:
     """One line a picture, or where the console has no room for that, one line a class."""
     table = _by_picture(found, top)
     width = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
-    return table if width <= console.width else _by_class(found, top)
+    return table if width <= (console.width if console.is_terminal else _PIPE_WIDTH) else _by_class(found, top)
 
 
 def _by_picture(found: Predictions, top: int) -> Table:
@@ -49,10 +50,10 @@ def _by_class(found: Predictions, top: int) -> Table:
 
 
 def _table(found: Predictions, *heads: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("picture", overflow="fold", ratio=1)
+    table = FittedTable()
+    table.add_column("picture")
     for head in (*heads, *(("agree", "±") if found.disagreement is not None else ())):
-        table.add_column(head, justify="right", overflow="fold")
+        table.add_column(head, justify="right", no_wrap=True)
     return table
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.table import Table
+
+from vision_baselines.fitted_table import FittedTable
 
 
 def number_table(*titles: str, words: int = 1) -> Table:
-    """A plain table whose first `words` columns are text and whose others are numbers."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    """A plain table whose first `words` columns are text and whose others are numbers; the first one names a row."""
+    table = FittedTable()
     for index, title in enumerate(titles):
-        table.add_column(title, justify="left" if index < words else "right", overflow="fold")
+        table.add_column(title, justify="left" if index < words else "right", no_wrap=index >= words)
     return table

@@ -9,9 +9,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from vision_baselines import terminal
 from vision_baselines.jobs.outcome import Outcome
-from vision_baselines.jobs.progress import progress_line
-from vision_baselines.text import duration, one_line, printable
+from vision_baselines.jobs.progress import name_room, progress_line
+from vision_baselines.text import duration, one_line, printable, told_apart
 
 # Characters of a result or a reason: a job may return megabytes of text; all of it is what the launcher returns.
 _LONGEST = 1000
@@ -21,7 +22,7 @@ ENDED = ("✓", "✗")
 
 def say(text: str) -> None:
     """Print a line that is between the jobs of a sweep; what stands in brackets is text."""
-    Console(highlight=False, markup=False).print(Text(printable(text)), soft_wrap=True)
+    terminal.print_prose(printable(text))
 
 
 class SweepConsole:
@@ -79,24 +80,25 @@ class SweepConsole:
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            text = Text.assemble((f"{ENDED[1]} ", "red"), f"{name}  {one_line(outcome.message, _LONGEST)}")
+            mark, style, said = ENDED[1], "red", one_line(outcome.message, _LONGEST)
         else:
             self._durations.append(seconds)
-            text = Text.assemble((f"{ENDED[0]} ", "green"), f"{name}  {one_line(result, _LONGEST)}  {seconds:.1f} s")
-        self._console.print(text, soft_wrap=True)
+            mark, style, said = ENDED[0], "green", f"{one_line(result, _LONGEST)}  {seconds:.1f} s"
+        terminal.say(self._console, f"{name}  {said}", mark=f"{mark} ", style=style)
 
     def note(self, line: str) -> None:
         """A line that stays."""
-        self._console.print(Text(one_line(line)), soft_wrap=True)
+        terminal.say(self._console, one_line(line))
 
     def refresh(self) -> None:
         """Draw what runs."""
         if self._live:
             width, room = self._console.width - 2, max(1, self._console.height - 3)
-            longest = max(map(len, self.running), default=0)
+            names = told_apart(map(one_line, self.running), name_room(width))
+            longest = max(map(len, names.values()), default=0)
             running = sorted(self.running.items(), key=lambda item: self.places.get(item[0], len(self.places)))
             shown = running[: room if len(self.running) <= room else room - 1]
-            lines = [progress_line(name, line, width, name_width=longest) for name, (_, line) in shown]
+            lines = [progress_line(names[one_line(name)], line, width, name_width=longest) for name, (_, line) in shown]
             if hidden := len(self.running) - len(shown):
                 lines.append(f"and {hidden} more")
             left = self._seconds_left()

@@ -24,9 +24,14 @@ def progress_line(name: str, said: str, width: int, *, name_width: int = 0) -> s
     >>> progress_line("model=cnn, seed=0", "epoch 1 (last 2)  train/loss 0.5000  val/acc 0.9000", 40)
     'model=cn… seed=0  epoch 1/2  acc 0.900 …'
     """
-    room = max(8, width // 2 - 4 if width < _NARROW else width // 2)
+    room = name_room(width)
     shown = shortened(one_line(name), room).ljust(min(name_width, room))
     return cut(f"{shown}  {'  '.join(_parts(said, width))}", width)
+
+
+def name_room(width: int) -> int:
+    """Columns that a job's name may take in a line of `width`."""
+    return max(8, width // 2 - 4 if width < _NARROW else width // 2)
 
 
 def cut(text: str, width: int) -> str:

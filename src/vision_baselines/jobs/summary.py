@@ -21,9 +21,17 @@ def labels(overrides: Sequence[Sequence[str]]) -> list[str]:
     >>> labels([["seed=0"]])
     ['seed=0']
     """
+    return [", ".join(parts) or f"job {index}" for index, parts in enumerate(differing(overrides))]
+
+
+def differing(overrides: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Of each job its overrides without those that all jobs share.
+
+    >>> differing([["model=cnn", "seed=0"], ["model=cnn", "seed=1"]])
+    [['seed=0'], ['seed=1']]
+    """
     shared = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
-    found = [[text for text in job if text not in shared] for job in overrides]
-    return [", ".join(parts) or f"job {index}" for index, parts in enumerate(found)]
+    return [[text for text in job if text not in shared] for job in overrides]
 
 
 def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, list[str]]:

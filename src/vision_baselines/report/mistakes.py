@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,7 @@ from vision_baselines.analysis.mistakes import ClassMistakes
 from vision_baselines.comparison.formatting import ABSENT, one_line, shortened
 from vision_baselines.comparison.mistake_lists import MistakeList
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, short_name
+from vision_baselines.fitted_table import FittedTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def _facts(found: MistakeList, entry: Entry) -> dict[str, Any]:
 
 
 def _table(heads: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = FittedTable()
     for head in heads:
-        table.add_column(Text(head), justify="right" if head in right else "left", overflow="fold")
+        table.add_column(head, justify="right" if head in right else "left", no_wrap=head in right)
     return table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import headline
+from vision_baselines.terminal import console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,9 +44,6 @@ class Comparison:
 
     def show(self) -> None:
         """Print the table, the result in a sentence, every caveat, and where the page lies."""
-        from rich.console import Console
-        from rich.text import Text
-
         from vision_baselines.comparison.caveats import caveats
         from vision_baselines.report.columns import chosen
         from vision_baselines.report.console import effect_tables, rich_table
@@ -53,24 +51,21 @@ class Comparison:
         from vision_baselines.report.sureness import TERMINAL_SURENESS, is_shown
         from vision_baselines.report.tables import group_columns
 
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console.width = 110  # a log file has no width of its own, and 80 breaks the table's lines
-        console.print(self.rich_table())
+        out = console()
+        out.print(self.rich_table())
         if is_shown(chosen(group_columns(self.table), TERMINAL_SURENESS)):
-            console.print(rich_table(self.table, TERMINAL_SURENESS))
+            out.print(rich_table(self.table, TERMINAL_SURENESS))
         for found in effect_tables(self.table):
-            console.print(found)
+            out.print(found)
         if self.table.effects:
-            console.print(Text(OTHER_SIGN))
-        # Labels are foreign text, and [cat,dog] in one is no markup.
-        console.print(Text(self.headline))
+            say(out, OTHER_SIGN)
+        say(out, self.headline)
         if self.table.sequential is not None:
             for look in looks(self.table):
-                console.print(Text(f"  {look.in_words(self.table.sequential, self.table.metric)}"), soft_wrap=True)
+                say(out, f"  {look.in_words(self.table.sequential, self.table.metric)}")
         for caveat in caveats(self.table):
-            console.print(Text.assemble(("! ", "yellow"), caveat))
-        console.print(Text(f"\nLook at it:\n  {self.page}"), soft_wrap=True)
+            say(out, str(caveat), mark="! ", style="yellow")
+        say(out, f"\nLook at it:\n  {self.page}")
 
 
 def comparison_facts(found: Comparison) -> dict[str, Any]:

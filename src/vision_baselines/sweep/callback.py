@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
 from vision_baselines.sweep.untouched import Before
+from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
     from vision_baselines.comparison.collection import Records
@@ -161,7 +162,7 @@ class SweepCallback(Callback):
             cls._show()
         finally:
             for line in cls.last_words:
-                print(line)
+                print_prose(line)
             cls.last_words = ()
 
     @classmethod

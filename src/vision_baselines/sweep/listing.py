@@ -40,7 +40,9 @@ def list_jobs(jobs: Sequence[Job], config: DictConfig) -> None:
     for job in to_run:
         sys.stdout.write(command_of(job, config) + "\n")
     sys.stdout.flush()
-    note_planned(Path(str(config.hydra.sweep.dir)).absolute(), [job.folder for job in jobs])
+    note_planned(
+        Path(str(config.hydra.sweep.dir)).absolute(), [job.folder for job in jobs], [job.words for job in jobs]
+    )
     finished = len(jobs) - len(to_run)
     said = f"{len(to_run)} of {plural(len(jobs), 'job')} listed" + (f", {finished} finished" if finished else "")
     sys.stderr.write(said + "\n")

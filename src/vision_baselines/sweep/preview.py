@@ -7,16 +7,16 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vision_baselines.config.plan import Plan
 from vision_baselines.data.whole_batch import require_whole_batch
 from vision_baselines.errors import ConfigError, VisionBaselinesError
+from vision_baselines.fitted_table import FittedTable
 from vision_baselines.jobs.job import Packed
 from vision_baselines.runs.resumption import Action
 from vision_baselines.sweep.sizes_found import Sizes
+from vision_baselines.terminal import console, say
 
 _STATE = {
     Action.START: "to be trained",
@@ -58,9 +58,10 @@ def show(
         raise _named(found.refusal, next(plan for plan, *keys in rows if which in keys), len(rows))
     parameters = dict(zip(nets, found.parameters, strict=True))
     images = dict(zip(sets, found.lengths, strict=True))
-    table = Table(box=None, pad_edge=False)
+    table = FittedTable(look=None)
     for heading in ("job", "parameters", "epochs", "steps an epoch", "state"):
-        table.add_column(heading, justify="left" if heading in ("job", "state") else "right", no_wrap=True)
+        is_text = heading in ("job", "state")
+        table.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text)
     for plan, net, data in rows:
         try:
             steps = _steps(plan.resolved, images[data])
@@ -73,11 +74,10 @@ def show(
             "data not here yet" if steps is None else str(steps),
             _STATE[plan.decision.action] + (", its files of data have changed" if plan.decision.files_changed else ""),
         )
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum)
-    console.print(table)
+    out = console()
+    out.print(table)
     if words:
-        console.print(words)
+        say(out, words)
 
 
 def _named(refusal: VisionBaselinesError, plan: Plan, jobs: int) -> VisionBaselinesError:

@@ -33,3 +33,9 @@ class RunStatus:
     state: State
     said: str = ""
     pid: int | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is called: what tells it from the other runs beside it, or where it lies."""
+        return self.label or self.place

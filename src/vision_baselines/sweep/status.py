@@ -10,19 +10,20 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vision_baselines.comparison.collection import Collection, collect
 from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line, plural
 from vision_baselines.comparison.metric import headline_value
+from vision_baselines.jobs.summary import differing
 from vision_baselines.runs.files import resume_states
 from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
-from vision_baselines.sweep.planned import PLANNED_FILE, planned_jobs, sweep_process
+from vision_baselines.sweep.planned import PLANNED_FILE, planned_words, sweep_process
 from vision_baselines.sweep.scheduled import as_scheduled
 from vision_baselines.sweep.states import BAD, OPEN, RunStatus, State
 
@@ -75,7 +76,8 @@ def status_of(folder: Path) -> SweepStatus:
     if said := not_a_folder(folder, SOME):
         raise NoRecordsError(said)
     pids = {sweep: sweep_process(sweep) for sweep in _sweeps(folder)}
-    planned = {sweep / name: pid is not None for sweep, pid in pids.items() for name in planned_jobs(sweep)}
+    words = {sweep / name: typed for sweep in pids for name, typed in planned_words(sweep).items()}
+    planned = {sweep / name: pid is not None for sweep, pid in pids.items() for name in planned_words(sweep)}
     try:
         found = collect([folder])
     except NoRecordsError:
@@ -91,10 +93,36 @@ def status_of(folder: Path) -> SweepStatus:
         place = job.relative_to(folder).as_posix()
         if place not in known:
             runs.append(_without_record(job, place, is_live=is_live))
-    runs = as_scheduled(runs, folder, pids)
+    typed = {job.relative_to(folder).as_posix(): found for job, found in words.items()}
+    typed |= {_place(job.folder, folder): list(job.record.overrides) for job in found.jobs}
+    runs = _labelled(as_scheduled(runs, folder, pids), typed)
     pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)
     return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid)
+
+
+def _labelled(runs: Sequence[RunStatus], typed: Mapping[str, Sequence[str]]) -> list[RunStatus]:
+    """The runs, called by what differs between those of a folder as in their sweep; by their places where unknown.
+
+    Args:
+        runs: As they are found.
+        typed: What was typed of each, by its place.
+    """
+    beside: dict[str, list[RunStatus]] = {}
+    for run in runs:
+        beside.setdefault(run.place.rpartition("/")[0], []).append(run)
+    found: dict[str, str] = {}
+    for parent, those in beside.items():
+        known = [run.place for run in those if typed.get(run.place)]
+        if len(known) > 1:
+            named = [", ".join(words) for words in differing([typed[place] for place in known])]
+            counts = Counter(named)
+            found |= {
+                place: f"{parent}/{label}" if parent else label
+                for place, label in zip(known, named, strict=True)
+                if label and counts[label] == 1
+            }
+    return [replace(run, label=found.get(run.place, "")) for run in runs]
 
 
 def _sweeps(folder: Path) -> list[Path]:
