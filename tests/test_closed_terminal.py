@@ -44,7 +44,7 @@ def close_terminal_of(words: list[str], env: dict[str, str], outputs: Path, befo
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     ("before", "code", "status"),
     [

@@ -425,8 +425,7 @@ def test_a_finished_sweep_that_is_asked_for_a_probe_is_probed_and_shows_its_curv
     assert "Shift accuracy" in (place / "outputs" / "probed" / "comparison" / "comparison.html").read_text()
 
 
-@pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.slow  # of the order by itself: tests/jobs/test_ordering.py
 def test_the_longest_job_starts_first_and_all_are_reported_in_their_order(sweep, place):
     done = sweep("order", "model.hidden_features=4,5,400", "trainer.max_epochs=1", "n_jobs=2")
     assert done.done.returncode == 0, done.done.stderr

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from rich.console import Console
@@ -195,3 +197,19 @@ def test_what_cannot_be_is_refused(tmp_path, status, words, code, message):
     found, _, err = status(*(word.format(tmp=tmp_path) for word in words))
     assert found == code
     assert message in err
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_reader_that_leaves_takes_no_exit_code_with_it(run, python, environment, tmp_path):
+    for seed in range(400):
+        run(tmp_path / f"seed={seed}", Status.FAILED, seed=seed, message="why it ended " * 20)
+    command = [sys.executable, "-m", "vision_baselines", "status", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 4

@@ -81,7 +81,7 @@ def test_a_run_without_its_device_leaves_nothing_in_a_notebook(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=4)
+@pytest.mark.ci(every=8)
 @pytest.mark.parametrize(
     "words",
     [

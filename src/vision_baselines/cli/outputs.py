@@ -120,6 +120,22 @@ def require_foreign_folder(path: Path, name: str) -> None:
         raise StorageError(f"{name} {str(path)!r} cannot be written into: it is a file")
 
 
+@contextmanager
+def until_reader_leaves() -> Iterator[None]:
+    """Print meanwhile to somebody who may have seen enough, such as ``head``; what follows is done all the same."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # rich's own answer to the same
+            raise
+    else:
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def with_data_files(words: Sequence[str]) -> list[str]:
     """The words, with the value that each ``--json`` and ``--csv`` has: the next word where that is such a file.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.cli.outputs import deliver, is_printed
+from vision_baselines.cli.outputs import deliver, is_printed, until_reader_leaves
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,7 +42,8 @@ def _status(arguments: list[str]) -> None:
     found = _watched(options.folder, is_shown=not is_printed(options)) if options.watch else status_of(options.folder)
     deliver(options.json, None if options.json is None else _plain(found))
     if not is_printed(options):
-        _print(found)
+        with until_reader_leaves():
+            _print(found)
     if found.exit_code:
         sys.exit(found.exit_code)
 
