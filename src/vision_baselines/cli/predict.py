@@ -13,7 +13,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import PRINTED, deliver, is_printed
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.places import not_a_run
 
@@ -56,7 +55,6 @@ def _predict(arguments: list[str]) -> None:
     if not any(map(_may_hold_a_run, options.paths)):  # said before torch is imported
         _require_both([], options.paths)
     register_resolvers()
-    find_in_start_folder(options.trust)
 
     from vision_baselines.comparison.formatting import plural
     from vision_baselines.evaluation.predict import predict
