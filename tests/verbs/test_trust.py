@@ -81,7 +81,7 @@ def test_every_command_that_builds_what_a_config_names_can_be_told_whom_to_trust
 @pytest.mark.ci
 @pytest.mark.parametrize("verb", BUILDS)
 def test_what_a_command_says_to_add_is_what_it_takes(verb, call, words):
-    code, out, err = call(verb, words(verb))
+    code, _, err = call(verb, words(verb))
     said = err.splitlines()[-1]
     assert code == 2, err
     assert f"{PACKAGE}.Net" in said
