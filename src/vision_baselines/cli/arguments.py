@@ -24,7 +24,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.outputs: list[Output] = []
-        self.is_told_whom_to_trust, self.overrides_with = False, None
+        self.is_told_whom_to_trust = False
+        self.overrides_with: str | None = None
 
     def add_config_options(self, *, overrides_with: str | None = None) -> None:
         """Add what every command has that reads a config: ``--config-dir`` and ``--trust``, as `add_trust` adds it."""
