@@ -156,6 +156,11 @@ def test_a_notebook_is_told_the_argument_of_its_functions(words, monkeypatch, tm
 
     monkeypatch.chdir(tmp_path / "here")
     run = vb.load_run(words("evaluate")[0])
+    mine = [TARGET, "data=digits", "trainer.max_epochs=1", "name=mine", f"paths.output_dir={tmp_path}"]
+    with pytest.raises(ConfigError, match=rf"add 'trusted_packages=\[{PACKAGE}\]'$"):
+        vb.train(mine)
+    assert vb.train([*mine, f"trusted_packages=[{PACKAGE}]"]).status == "finished"
+    forget()
     for ask in (run.net, partial(run.filters, "conv"), partial(vb.evaluate, run)):
         with pytest.raises(ConfigError, match=rf'add trusted_packages=\["{PACKAGE}"\]$'):
             ask()
