@@ -34,6 +34,7 @@ docs: $(READY)
 
 # Installed once, and again only when what is to be installed has changed.
 $(READY): pyproject.toml requirements.lock
+	@echo "installing into $(VENV): some minutes"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; PYTHON=python3.11 make …")'
 	$(PYTHON) -m venv $(VENV)
 ifeq ($(INSTALL),hashes)

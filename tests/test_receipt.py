@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -214,7 +216,9 @@ def test_a_stranger_trains_the_runs_again_from_the_file_alone(sweep, tmp_path, c
     code, said, _ = called(receipt_main)(sweep, "--out", out)
     assert code == 0
     assert "4 runs in 2 groups" in said
-    code, said, err = called(reproduce_main)(out, "--first")
+    verb, *words = shlex.split(said.splitlines()[-1].partition("vision-baselines ")[2])
+    assert (verb, [Path(word) for word in words]) == ("reproduce", [out])
+    code, said, err = called(reproduce_main)(*words, "--first")
     assert (code, err) == (0, "")
     assert "2 runs: the same bits" in said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,6 +181,14 @@ def test_what_a_job_prints_is_kept_in_its_folder_and_the_resolved_config_beside_
         assert {"output.txt", "train.log", "config.yaml", "run.json"} <= {
             path.name for path in (grid.first.folder / name).iterdir()
         }
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_what_the_data_is_stands_in_the_log_of_each_job(grid):
+    logs = [path.read_text() for path in grid.first.folder.glob("*/train.log")]
+    assert len(logs) == 4
+    assert all(re.search(r"data: train 48, val 12.*, test 20", log) for log in logs), logs[0]
 
 
 @pytest.fixture(scope="module")

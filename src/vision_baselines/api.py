@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed_run, conf_dir
+from vision_baselines.config.packages import KEYWORD, OVERRIDE, find_in_start_folder, told_by
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.predictions import Predictions as Predictions
 from vision_baselines.runs.dotted import select
@@ -120,7 +121,8 @@ class Run:
         """
         from vision_baselines.evaluation.filters import filters_of_run
 
-        return filters_of_run(self.folder, layer, trusted_packages=trusted_packages).trained
+        with _as_config_error(KEYWORD):
+            return filters_of_run(self.folder, layer, trusted_packages=trusted_packages).trained
 
     def predict(
         self, pictures: Pictures, *, batch_size: int | None = None, trusted_packages: Sequence[str] = ()
@@ -132,7 +134,8 @@ class Run:
         from vision_baselines.training.load import load_classifier
 
         finished_record(self.folder)
-        return load_classifier(self.ckpt_path, trusted_packages=trusted_packages)
+        with _as_config_error(KEYWORD):
+            return load_classifier(self.ckpt_path, trusted_packages=trusted_packages)
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ def train(config: DictConfig | Sequence[str] = ()) -> Run:
     with _as_config_error(), _process_kept():
         cfg = config if isinstance(config, DictConfig) else composed_run(_texts(config))
         folder = Path(cfg.paths.run_dir)
+        find_in_start_folder(str(name) for name in cfg.get("trusted_packages") or ())
         return Run(folder, train_run(cfg))
 
 
@@ -331,7 +335,7 @@ def evaluate(
     """
     from vision_baselines.evaluation.evaluate import evaluate as evaluate_path
 
-    with _as_config_error(), _process_kept():
+    with _as_config_error(KEYWORD), _process_kept():
         views = None if tta is None else str(tta)
         return evaluate_path(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages, views=views)
 
@@ -368,7 +372,7 @@ def predict(
     from vision_baselines.evaluation.trained import load_trained, runs_and_others, usable_device
 
     folders, others, _ = runs_and_others(_folders([runs] if isinstance(runs, Run | str | Path) else runs))
-    with _as_config_error(), _process_kept():
+    with _as_config_error(KEYWORD), _process_kept():
         members = load_trained([*folders, *others], trusted_packages=trusted_packages, device=usable_device(device))
         return predict_pictures(members, pictures, batch_size=batch_size)
 
@@ -384,7 +388,7 @@ def reproduce(
     """
     from vision_baselines.evaluation.reproduce import reproduce as reproduce_folder
 
-    with _as_config_error(), _process_kept():
+    with _as_config_error(KEYWORD), _process_kept():
         return reproduce_folder(_folder(run), overrides=_texts(overrides), trusted_packages=trusted_packages)
 
 
@@ -405,7 +409,7 @@ def export(
     """
     from vision_baselines.evaluation.export import export as export_folder
 
-    with _as_config_error(), _process_kept():
+    with _as_config_error(KEYWORD), _process_kept():
         return export_folder(_folder(run), Path(path), check=check, force=force, trusted_packages=trusted_packages)
 
 
@@ -431,12 +435,15 @@ def _texts(overrides: Sequence[str] | str) -> list[str]:
 
 
 @contextmanager
-def _as_config_error() -> Iterator[None]:
-    """Hydra's and OmegaConf's errors as the one line that the command line prints."""
+def _as_config_error(how_to_trust: str = OVERRIDE) -> Iterator[None]:
+    """Hydra's and OmegaConf's errors as the one line that the command line prints; how this call is told to trust."""
+    before = told_by.set(how_to_trust)
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise messages.one_line(error, conf_dir()) from error
+    finally:
+        told_by.reset(before)
 
 
 @contextmanager

@@ -277,11 +277,15 @@ def test_a_preview_launches_the_first_round_alone_and_says_what_may_follow(sweep
     assert not (sweep.folder / SEQUENTIAL_FILE).exists()
 
 
-def test_what_each_look_showed_is_said(sweep, capsys):
-    sweep.run("cnn,same,fc", max_seeds=4)
+def test_what_each_look_showed_is_said_once(sweep, capsys):
+    sweep.run("cnn,same,fc", max_seeds=5)
     out = capsys.readouterr().out
-    assert "model=cnn is better than model=fc: decided after" in out
-    assert "model=same cannot be told from model=fc after 4 seeds" in out
+    assert out.count("model=cnn is better than model=fc: decided after") == 1
+    assert out.count("model=same cannot be told from model=fc after 4 seeds") == 1
+    assert "after 5 seeds" not in out  # with the comparison that follows
+    compare([sweep.folder], pictures=False).show()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("model=same cannot be told from model=fc after 5 seeds") == 1
 
 
 @pytest.mark.parametrize("key", ["data.split_seed", "data.fold"])

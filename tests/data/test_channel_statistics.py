@@ -61,7 +61,9 @@ def test_figures_of_other_data_are_said_with_the_right_ones(images, caplog):
 
 def test_what_is_said_can_be_put_on_the_command_line(images, caplog):
     warn_if_far_off(images, mean=[0.5, 0.5], std=[0.5, 0.5])
-    overrides = dict(word.split("=") for word in caplog.messages[0].split("; the training images have ")[1].split())
+    figures, _, remedy = caplog.messages[0].split("; the training images have ")[1].partition(": ")
+    assert remedy == "data.mean=auto data.std=auto takes these"
+    overrides = dict(word.split("=") for word in figures.split())
     caplog.clear()
     stated = {key: [float(n) for n in value.strip("[]").split(",")] for key, value in overrides.items()}
     warn_if_far_off(images, mean=stated["data.mean"], std=stated["data.std"])
@@ -78,4 +80,5 @@ def test_a_data_module_measures_the_whole_data_whatever_is_kept_of_it(compose, c
     build.datamodule(compose("data.mean=[0.1307]", "data.std=[0.3081]")).setup()
     assert caplog.messages == [
         "data.mean and data.std are [0.1307] and [0.3081]; the training images have data.mean=[0.3046] data.std=[0.318]"
+        ": data.mean=auto data.std=auto takes these"
     ]

@@ -125,7 +125,8 @@ def test_the_source_is_read_once():
 
 def test_a_wrong_image_shape_is_refused_with_both_shapes():
     with pytest.raises(
-        ConfigError, match=r"data\.image_shape is \[3, 4, 5\]; the data has \[3, 5, 4\]: data\.image_shape=\[3,5,4\]"
+        ConfigError,
+        match=r"data\.image_shape is \[3, 4, 5\]; the data has \[3, 5, 4\]: add data\.image_shape=\[3,5,4\]",
     ):
         module(image_shape=[3, 4, 5]).setup()
 

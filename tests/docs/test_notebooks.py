@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "docs" / "notebooks").glob("*.ipynb"))
+COURSE = sorted((Path(__file__).resolve().parents[2] / "docs" / "course").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -17,6 +19,12 @@ def test_a_notebook_is_kept_without_outputs(path):
     assert all(not cell.outputs and cell.execution_count is None for cell in cells)
 
 
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *COURSE], ids=lambda path: path.stem)
+def test_a_notebook_asks_its_runs_where_they_lie(path):
+    # of a checkout's notebook in docs/, outputs/ is two folders up
+    assert not re.findall(r'vb\.\w+\(\\"outputs/', path.read_text(encoding="utf-8"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -25,8 +33,8 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch, environment):
     notebook = nbformat.read(path, as_version=4)
     for name, value in {**environment, "JUPYTER_PLATFORM_DIRS": "1", "IPYTHONDIR": str(tmp_path / "ipython")}.items():
         monkeypatch.setenv(name, value)
-    # outputs belong below the folder that the notebook runs in, also when the package runs from a checkout
-    first = "import vision_baselines.config.compose as c, pathlib; c.project_root = lambda: str(pathlib.Path.cwd())"
+    # as of a checkout whose notebooks lie in another folder than its outputs
+    first = "import vision_baselines.config.compose as c, os; c.project_root = lambda: os.path.abspath('checkout')"
     notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
     where = {"metadata": {"path": str(tmp_path)}}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where)

@@ -99,13 +99,13 @@ def test_each_bad_file_is_named_in_one_line_and_the_others_go_on(called, sweep, 
     good, bad = _hostile(tmp_path / "h")
     (tmp_path / "nothing").mkdir()
     page, table = tmp_path / "p.html", tmp_path / "p.csv"
-    words = [tmp_path / "h", tmp_path / "nothing", tmp_path / "absent.png", "--html", page, "--csv", table]
+    words = [tmp_path / "h", tmp_path / "nothing", "--html", page, "--csv", table]
     code, out, err = called(main)(sweep / "seed=0", *words)
 
     assert code == 3
     named = [line for line in err.splitlines() if line.startswith("not read: ")]
-    assert {line.split(": ")[1].rpartition("/")[2] for line in named} == bad | {"nothing", "absent.png"}
-    assert len(named) == len(bad) + 2
+    assert {line.split(": ")[1].rpartition("/")[2] for line in named} == bad | {"nothing"}
+    assert len(named) == len(bad) + 1
     assert err.splitlines()[-1] == f"error: not read: {len(named)}, named above; predicted: {good} pictures"
     assert "passed over" in err
     assert "\x1b" not in out + err
@@ -188,6 +188,9 @@ def _refusals(copied, digits, tmp_path):
     yield [picture], 3, "is a file; expected the folder of a run"
     yield ["nowhere", picture], 3, "no folder nowhere"
     yield [copied.parent, picture], 2, "holds sweeps, such as"
+    yield [run, tmp_path / "none"], 3, "none; expected runs and pictures"
+    yield [run, picture, tmp_path / "none", "a\nb"], 3, "none (nor 1 more)"
+    yield [run, "a\nb"], 3, "no file or folder a\\x0ab; expected"
     yield [run, run / "checkpoints" / "best.ckpt"], 2, "is a checkpoint; name the folder of its run"
     yield [run, picture, "--top", "0"], 2, "--top"
     yield [run, picture, "--batch-size", "-1"], 2, "--batch-size"
@@ -209,6 +212,14 @@ def test_what_cannot_be_is_refused_in_one_line(called, copied, digits, tmp_path)
         code, out, err = called(main)(*words)
         assert (code, out, len(err.splitlines())) == (expected, "", 1), words
         assert says in err
+
+
+def test_a_path_that_is_not_there_is_refused_before_anything_is_loaded(called, copied, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vision_baselines.evaluation.trained", None)  # whose import takes torch
+    monkeypatch.setitem(sys.modules, "vision_baselines.evaluation.predict", None)
+    code, out, err = called(main)(copied / "seed=0", tmp_path / "none")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert str(tmp_path / "none") in err
 
 
 def test_runs_that_cannot_answer_are_refused_before_a_picture_is_read(called, copied, digits):
@@ -307,8 +318,8 @@ def test_that_there_is_no_run_is_said_before_torch_is_imported(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", program, "nosuch", "pictures"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2
-    assert "error: no run among nosuch, pictures; expected a run and pictures" in done.stderr
+    assert done.returncode == 3
+    assert "error: no folder nosuch; expected the folder of a run" in done.stderr
 
 
 @pytest.mark.slow

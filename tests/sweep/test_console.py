@@ -8,11 +8,13 @@ import re
 import pytest
 from rich.cells import cell_len
 
+from vision_baselines.errors import TrainingError
 from vision_baselines.jobs import console as console_module
 from vision_baselines.jobs.console import SweepConsole
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.progress import progress_line
-from vision_baselines.jobs.summary import last_words
+from vision_baselines.jobs.summary import in_one_line, last_words
+from vision_baselines.sweep.callback import SweepCallback
 
 SAID = "epoch 3 (last 14)  train/loss 0.1234  train/acc 0.9500  val/loss 0.2000  val/acc 0.9333"
 NAMES = ["seed=0", "model=cnn, optimizer.lr=0.001, seed=12", "a\x1b[2Jb\x07\r\nc", "名前=値" * 9, "x" * 300]
@@ -97,3 +99,17 @@ def test_where_more_fail_than_are_shown_status_is_named(tmp_path):
     assert lines[0] == "100 of 100 jobs failed"
     assert lines[1] == f"seed=0: died ({tmp_path}/seed=0)"
     assert lines[-1] == f"and 80 more: vision-baselines status {tmp_path}"
+
+
+@pytest.mark.parametrize(("n_failed", "is_listed"), [(1, False), (2, True)])
+def test_why_one_job_failed_is_said_once_and_of_several_each(tmp_path, capsys, monkeypatch, n_failed, is_listed):
+    jobs = [(f"seed={seed}", Outcome(4, message="diverged"), True) for seed in range(n_failed)] + [
+        ("seed=9", Outcome(0), True)
+    ]
+    folders = [tmp_path / label for label, _, _ in jobs]
+    error = TrainingError(in_one_line(jobs, folders))
+    assert str(error).endswith(f"; seed=0: diverged ({tmp_path}/seed=0)")
+    monkeypatch.setattr(SweepCallback, "current", None)
+    monkeypatch.setattr(SweepCallback, "last_words", last_words(jobs, folders))
+    SweepCallback.finish(error)
+    assert capsys.readouterr().out.count("diverged") == (n_failed if is_listed else 0)

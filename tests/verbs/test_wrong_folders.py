@@ -39,6 +39,7 @@ MISTAKES = {
 def test_a_wrong_folder_is_exit_code_3_in_one_line_of_the_same_words(verb, mistake, name, call, tmp_path):
     make, begins, elsewhere = MISTAKES[mistake]
     make(tmp_path / name)
+    (tmp_path / "x.png").touch()
     words = [w.format(run=tmp_path / name, tmp=tmp_path, picture=tmp_path / "x.png") for w in NEEDED[verb]]
     code, out, err = call(verb, words)
     assert all(character.isprintable() for line in (out + err).split("\n") for character in line)

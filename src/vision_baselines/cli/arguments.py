@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, with_data_files
+from vision_baselines.config.packages import OPTION, as_options, find_in_start_folder, told_by
 from vision_baselines.errors import ConfigError
 
 
@@ -21,11 +22,28 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.outputs: list[Output] = []
+        self.is_told_whom_to_trust = False
+        self.overrides_with: str | None = None
 
-    def add_config_options(self) -> None:
-        """Add what every command has that reads a config: ``--config-dir`` and ``--trust``."""
+    def add_config_options(self, *, overrides_with: str | None = None) -> None:
+        """Add what every command has that reads a config: ``--config-dir`` and ``--trust``, as `add_trust` adds it."""
         self.add_argument("--config-dir", type=file_path, metavar="DIR", help="a folder with config files of your own")
-        self.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+        self.add_trust(overrides_with=overrides_with)
+
+    def add_trust(self, *, overrides_with: str | None = None) -> None:
+        """Add ``--trust``, which a recorded config needs anew; ``trusted_packages=[…]``, as for training, is the same.
+
+        Args:
+            overrides_with: An option beside which overrides are of a training, and stay as they are.
+        """
+        self.add_argument(
+            "--trust",
+            action="append",
+            default=[],
+            metavar="PACKAGE",
+            help="a package of your own whose classes may be built, found also in the folder you start in",
+        )
+        self.is_told_whom_to_trust, self.overrides_with = True, overrides_with
 
     def add_output(self, name: str, suffix: str | None, *, makes_folders: bool = False, **options: Any) -> None:
         """Add an argument that names a file to write, which ends in `suffix`, or of None a folder."""
@@ -55,10 +73,15 @@ class Parser(argparse.ArgumentParser):
 
     def _words(self, args: Sequence[str] | None) -> list[str]:
         words = sys.argv[1:] if args is None else list(args)
+        if self.is_told_whom_to_trust and self.overrides_with not in words:
+            words = as_options(words)
         return with_data_files(words) if any(output.name in DATA for output in self.outputs) else words
 
     def _checked(self, found: argparse.Namespace) -> argparse.Namespace:
         is_printed(found)
+        if self.is_told_whom_to_trust:
+            told_by.set(OPTION)
+            find_in_start_folder(found.trust)
         for output in self.outputs:
             output.check(getattr(found, output.dest))
         return found

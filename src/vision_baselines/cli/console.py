@@ -15,17 +15,20 @@ from vision_baselines.terminal import print_prose
 # Commands of a checkout alone: they measure and stress the project itself.
 _DEVELOPMENT = {"benchmark": "scripts/benchmark.py", "stress-resume": "scripts/stress_resume.py"}
 _COMPLETION = {"-sc", "--shell-completion"}
+# What a page calls `python scripts/inspect_model.py` is typed as `inspect_model` too.
+_SCRIPTS = {module.rpartition(".")[2]: verb for verb, module in VERBS.items()} | {"stress_resume": "stress-resume"}
 
 
 def main() -> None:
     """Hand the command line to its verb; exits."""
-    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    typed = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    verb = _SCRIPTS.get(typed, typed)
     if verb in _COMPLETION:
         verb = _completed_verb()
     if verb in VERBS:
         # a shell registers its completion for the command's own name
         name = sys.argv[0] if _COMPLETION & set(sys.argv) else f"{sys.argv[0]} {verb}"
-        words = sys.argv[2:] if sys.argv[1] == verb else sys.argv[1:]
+        words = sys.argv[1:] if typed in _COMPLETION else sys.argv[2:]
         sys.argv = [name, *words]
         importlib.import_module(VERBS[verb]).main()
     exit_with(lambda: _say_what_there_is(verb))

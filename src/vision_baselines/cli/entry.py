@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -27,7 +28,7 @@ from vision_baselines.cli.epoch_lines import printed_every_minute
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
-from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
+from vision_baselines.config.packages import OVERRIDE, find_in_start_folder, told_by, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
@@ -58,7 +59,7 @@ def package_version() -> str:
 
 def exit_with(run: Callable[[], None]) -> NoReturn:
     """Run, and exit with 0; or say what went wrong in a line or two, and exit with the code of its kind."""
-    sys.exit(_exit_code(run))
+    sys.exit(copy_context().run(_exit_code, run))  # what a command notes of itself ends with it
 
 
 def train_task(cfg: DictConfig) -> float:
@@ -140,6 +141,7 @@ def _under_hydra(verb: str) -> None:
     """Run what stands in ``sys.argv``: a run, a sweep, or the sweeps of several experiments."""
     note_start(len(sys.argv) - 1)
     sys.argv[1:] = command_line.ordered(sys.argv[1:])
+    told_by.set(OVERRIDE)
     find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
     with messages.config_dir_known(command_line.config_dir(sys.argv[1:])):
         several = experiments.commands(sys.argv[1:])

@@ -12,7 +12,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, require_foreign_file, say, text_apart
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, StorageError, TrainingError
 from vision_baselines.runs.files import write_pictures
 from vision_baselines.terminal import print_prose
@@ -59,7 +58,6 @@ def _evaluate(arguments: list[str]) -> None:
     if nameless := [word for word in overrides if word.startswith(("=", "+="))]:
         raise ConfigError(f"{nameless[0]!r} has no key; expected key=value, such as probe=shift")
     register_resolvers()
-    find_in_start_folder(options.trust)
     from vision_baselines.evaluation.evaluate import evaluate
 
     with text_apart(options), config_dir_known(options.config_dir):

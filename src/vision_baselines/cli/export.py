@@ -10,7 +10,6 @@ from vision_baselines.cli.arguments import Parser, file_path, positive
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, is_printed, say, text_apart
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import single_line
 from vision_baselines.terminal import print_prose
 
@@ -39,10 +38,9 @@ def _export(arguments: list[str]) -> None:
     parser.add_argument("--force", action="store_true", help="replace a Markdown file of your own by the model card")
     parser.add_argument("--threads", type=positive, metavar="N", help="default: as many as the run was trained with")
     parser.add_data_options("what was written and how it compares")
-    parser.add_argument("--trust", action="append", default=[], metavar="PACKAGE", help="a package of your own")
+    parser.add_trust()
     options = parser.parse_intermixed_args(arguments)
     register_resolvers()
-    find_in_start_folder(options.trust)
     if not is_printed(options):
         say(f"exporting {options.run}", to_stderr=True)
     from vision_baselines.evaluation.export import export

@@ -16,7 +16,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError
 from vision_baselines.terminal import console, print_prose
 
@@ -65,7 +64,6 @@ def _run(arguments: list[str]) -> None:
     if wrong := [text for text in options.filters if not (text.isascii() and text.isdigit())]:
         raise ConfigError(f"{wrong[0]!r} is not the number of a filter; expected filters.py RUN 0 5 7")
     register_resolvers()
-    find_in_start_folder(options.trust)
     from vision_baselines.evaluation.filters import filters_of_run
 
     with config_dir_known(options.config_dir):

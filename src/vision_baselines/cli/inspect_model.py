@@ -16,7 +16,6 @@ from vision_baselines.cli.messages import config_dir_known, nearest
 from vision_baselines.cli.outputs import deliver, is_printed
 from vision_baselines.config import compose
 from vision_baselines.config.compose import group_options
-from vision_baselines.config.packages import find_in_start_folder, trusted_on_command_line
 from vision_baselines.errors import ConfigError
 from vision_baselines.terminal import console, print_prose
 
@@ -44,7 +43,6 @@ def _run(arguments: list[str]) -> None:
     parser.add_config_options()
     options = parser.parse_intermixed_args(arguments)
     _check(options.overrides)
-    find_in_start_folder([*options.trust, *trusted_on_command_line(options.overrides)])
     trusted = [f"trusted_packages=[{','.join(options.trust)}]"] if options.trust else []
     with config_dir_known(options.config_dir):
         cfg, default_out, model = composed([*options.overrides, *trusted])

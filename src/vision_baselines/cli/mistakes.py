@@ -13,7 +13,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import DataError
 from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.terminal import console, print_prose
@@ -77,7 +76,6 @@ def _run(arguments: list[str]) -> None:
         _print(groups, lists, options.top or _TOP, only)
     if png:
         register_resolvers()
-        find_in_start_folder(options.trust)
         with config_dir_known(options.config_dir):
             content = _drawn(lists, options.top or _TOP_DRAWN, places, options.trust)
         from vision_baselines.inspection.picture_files import write_file

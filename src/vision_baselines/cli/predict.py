@@ -13,7 +13,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import PRINTED, deliver, is_printed
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.places import not_a_run
 from vision_baselines.terminal import console, print_prose
@@ -56,8 +55,8 @@ def _predict(arguments: list[str]) -> None:
             raise ConfigError(f"{option} is {str(target)!r}, which is also to be read; choose another")
     if not any(map(_may_hold_a_run, options.paths)):  # said before torch is imported
         _require_both([], options.paths)
+    _require_there(options.paths)
     register_resolvers()
-    find_in_start_folder(options.trust)
 
     from vision_baselines.comparison.formatting import plural
     from vision_baselines.evaluation.predict import predict
@@ -101,6 +100,15 @@ def _may_hold_a_run(path: Path) -> bool:
         return any(next(path.glob(f"{inner}/{RECORD_FILE}"), None) for inner in ("*", "*/*"))
     except (OSError, ValueError):  # what is wrong with the name is said later
         return True
+
+
+def _require_there(paths: Sequence[Path]) -> None:
+    from vision_baselines.data.picture_layout import printable
+
+    missing = [path for path in paths if not os.path.lexists(path)]
+    if missing:
+        more = f" (nor {len(missing) - 1:,} more)" if len(missing) > 1 else ""
+        raise DataError(f"no file or folder {printable(str(missing[0]))}{more}; expected runs and pictures: {_EXAMPLE}")
 
 
 def _require_both(runs: Sequence[Path], pictures: Sequence[Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -54,4 +55,4 @@ def _receipt(arguments: list[str]) -> None:
         say(f"left out, for the comparison does not count it: {listed(left_out, 5)}")
     say(f"{out}: {plural(len(runs), 'run')} in {plural(len(rows), 'group')}, {content['metric']}")
     print(f"SHA-256 {content['sha256']}")
-    say(f"check it anywhere: vision-baselines reproduce {out.name}")
+    say(f"check it, here or wherever the file goes: vision-baselines reproduce {shlex.quote(str(out))}")

@@ -19,7 +19,6 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, say, text_apart
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.config.packages import find_in_start_folder
 from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.jobs.console import ENDED
@@ -65,11 +64,10 @@ def _reproduce(arguments: list[str]) -> None:
         "names the first step and module whose bits differ, and the likely cause",
     )
     parser.add_data_options("what was compared")
-    parser.add_config_options()
+    parser.add_config_options(overrides_with="--baselines")
     options = parser.parse_intermixed_args(arguments)
     _require_of_use(options)
     register_resolvers()
-    find_in_start_folder(options.trust)
     facts: dict[str, Any] = {}
     try:
         with text_apart(options):

@@ -17,6 +17,7 @@ from vision_baselines.config.ablation import check_ablate
 from vision_baselines.config.argument_types import FRACTIONAL, check_argument_types, is_fractional
 from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
+from vision_baselines.config.packages import how_to_trust
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import COPIES, rename_moved
 from vision_baselines.config.search_options import check_search
@@ -308,10 +309,11 @@ def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
     refused = [(key, target) for key, target in targets(node) if not _is_allowed(target, trusted_packages)]
     if refused:
         # `classifier` repeats what stands under a key of its own, which is the one to change
-        key, target = min(refused, key=lambda found: found[0].count("."))
+        refused.sort(key=lambda found: found[0].count("."))
+        key, target = refused[0]
         raise ConfigError(
             f"{key}._target_ is {target!r}, which is not among the classes that may be instantiated; "
-            "to use a package of your own, add trusted_packages=[its_name] on the command line"
+            f"{how_to_trust((name.split('.')[0] for _, name in refused), trusted_packages)}"
         )
 
 

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import project_root
+from vision_baselines.config.packages import how_to_trust
 from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.config.written_paths import is_typed
 from vision_baselines.errors import ConfigError
@@ -83,7 +84,7 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
         if not _is_harmless(target) and target.split(".")[0] not in trusted:
             raise ConfigError(
                 f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
-                "callbacks; to use a package of your own, add trusted_packages=[its_name] on the command line"
+                f"callbacks; {how_to_trust([target.split('.')[0]], trusted)}"
             )
     for name in ("hydra_logging", "job_logging"):
         _check_logging(node.get(name), f"hydra.{name}", [_RUN_FOLDER, str((node.get("sweep") or {}).get("dir"))])

@@ -8,8 +8,11 @@ config cannot add a name here.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
+import sysconfig
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -18,7 +21,14 @@ from types import ModuleType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from vision_baselines.errors import ConfigError
+
 _KEY = "trusted_packages="
+
+# How each way in is told whom to trust, and which of them was taken; what is refused says it in these words.
+OVERRIDE, OPTION, KEYWORD = "'trusted_packages=[{}]'", "--trust {}", 'trusted_packages=["{}"]'
+_BETWEEN = {OVERRIDE: ",", OPTION: " --trust ", KEYWORD: '", "'}
+told_by: ContextVar[str] = ContextVar("told_by", default=OVERRIDE)
 
 
 class StartFolderFinder(MetaPathFinder):
@@ -63,6 +73,63 @@ def trusted_on_command_line(words: Sequence[str]) -> list[str]:
                 continue  # Hydra will say so
             named += [str(name) for name in value] if isinstance(value, list) else []
     return named
+
+
+def as_options(words: Sequence[str]) -> list[str]:
+    """The words of a command that has ``--trust``, which does the same as ``trusted_packages=[…]``.
+
+    Raises:
+        ConfigError: What is to be trusted is not a list of names.
+
+    >>> as_options(["outputs/demo", "trusted_packages=[mine,ours]"])
+    ['outputs/demo', '--trust', 'mine', '--trust', 'ours']
+    """
+    found: list[str] = []
+    for word in words:
+        if not word.lstrip("+").startswith(_KEY):
+            found.append(word)
+            continue
+        names = trusted_on_command_line([word])
+        if not names:
+            raise ConfigError(f"{word!r} names no package; expected the name of one: --trust my_package")
+        found += [part for name in names for part in ("--trust", name)]
+    return found
+
+
+def how_to_trust(packages: Iterable[str], trusted: Iterable[str] = ()) -> str:
+    """What to do about classes of some packages that are not trusted, in the words of the way in that was taken.
+
+    A library is not named: whoever copies the advice would allow whatever a hostile config does with it.
+
+    Args:
+        packages: Top-level packages whose classes were refused, the one that is spoken of first.
+        trusted: Those that are trusted already, which an override that names the others must name again.
+
+    >>> how_to_trust(["os", "my_lab"], ["ours"])
+    "if my_lab is a package of your own, add 'trusted_packages=[ours,my_lab]'"
+    >>> how_to_trust(["os"])
+    "to use a package of your own, add 'trusted_packages=[its_name]'"
+    """
+    form = told_by.get()
+    refused = list(dict.fromkeys(packages))
+    own = [name for name in refused if not _is_library(name)]
+    if refused[0] not in own:
+        return f"to use a package of your own, add {form.format('its_name')}"
+    subject = f"{own[0]} is a package" if len(own) == 1 else f"{' and '.join(own)} are packages"
+    named = own if form == OPTION else [*trusted, *own]
+    return f"if {subject} of your own, add {form.format(_BETWEEN[form].join(named))}"
+
+
+def _is_library(package: str) -> bool:
+    if package in {*sys.stdlib_module_names, "vision_baselines"} or not package.isidentifier():
+        return True
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    files = [spec.origin, *(spec.submodule_search_locations or ())] if spec is not None else []
+    installed = tuple({sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")})
+    return any(file is not None and file.startswith(installed) for file in files)
 
 
 def where_raised(error: BaseException) -> str:

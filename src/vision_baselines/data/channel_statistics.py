@@ -51,7 +51,8 @@ def warn_if_far_off(images: Tensor, *, mean: Sequence[float], std: Sequence[floa
     pairs = zip([*mean, *std], [*measured[0], *measured[1]], strict=True)
     if max(abs(stated - found) for stated, found in pairs) > TOLERANCE:
         logger.warning(
-            "data.mean and data.std are %s and %s; the training images have data.mean=%s data.std=%s",
+            "data.mean and data.std are %s and %s; the training images have data.mean=%s data.std=%s: "
+            "data.mean=auto data.std=auto takes these",
             *map(_short, (mean, std, *measured)),
         )
 

@@ -188,7 +188,7 @@ class ImageDataModule(pl.LightningDataModule):
             asked = {"data.resize": self.resize, "data.place": self.place}
             changes = " and ".join(f"{key}={value}" for key, value in asked.items() if value)
             by = f" after {changes}" if changes else ""
-            remedy = f"data.image_shape=[{','.join(map(str, received))}] says so"
+            remedy = f"add data.image_shape=[{','.join(map(str, received))}]"
             raise ConfigError(
                 f"data.image_shape is {list(self.image_shape)}; the data has {list(received)}{by}: {remedy}"
             )

@@ -228,7 +228,8 @@ def _absence(raw_files: RawFiles, root: Path, reason: str) -> tuple[str, str]:
     names = ", ".join(path.name for path in _missing(raw_files, root) or paths)
     return (
         f"{raw_files.dataset} is not whole under {printable(str(root))} and was not downloaded: {reason}",
-        f"Put {names} into {folder}, or set paths.data_dir to the folder that holds {raw_files.dataset}.",
+        f"Put {names} into {folder}, or set paths.data_dir or VISION_BASELINES_DATA_DIR to the folder that holds "
+        f"{raw_files.dataset}.",
     )
 
 

@@ -26,7 +26,7 @@ from vision_baselines.jobs.pool import Pool
 from vision_baselines.jobs.portable import packed_task
 from vision_baselines.jobs.returned import JobResult
 from vision_baselines.jobs.signals import Interrupted, StopSignals
-from vision_baselines.jobs.summary import failures, labels
+from vision_baselines.jobs.summary import in_one_line, labels
 from vision_baselines.jobs.surroundings import Surroundings
 from vision_baselines.jobs.worker_entry import run
 
@@ -115,8 +115,7 @@ def launch(
             raise hooks.interrupted(error) from None
         finally:
             hooks.all_ended(jobs)
-    counts, lines = failures([(job.label, job.outcome, job.is_started) for job in jobs])
-    summary = f"{counts}; {lines[0]}" if lines else counts
+    summary = in_one_line([(job.label, job.outcome, job.is_started) for job in jobs], [job.folder for job in jobs])
     found: list[JobReturn] = []
     for job, own in zip(runs_for, asked, strict=True):
         compose = partial(composed_job, own.index, own.overrides, config, hydra_context)

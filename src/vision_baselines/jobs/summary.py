@@ -80,15 +80,32 @@ def last_words(
     said = (counts or f"{len(jobs)} of {len(jobs)} jobs finished") + (
         f" ({skipped} of them before, skipped)" if skipped else ""
     )
+    shown = _with_places(lines, jobs, folders)
+    if len(shown) > _SHOWN:
+        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more" + (f": {see}" if see else "")]
+    return [one_line(text) for text in (said, *shown)]
+
+
+def in_one_line(jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path]) -> str:
+    """All counts, and of the first job without a result why, and where it lies; empty where every job finished.
+
+    >>> in_one_line([("seed=0", Outcome(4, message="diverged"), True)], [Path("outputs/demo/seed=0")])
+    '1 of 1 jobs failed; seed=0: diverged (outputs/demo/seed=0)'
+    """
+    counts, lines = failures(jobs)
+    return one_line("; ".join([counts, *_with_places(lines, jobs, folders)[:1]]))
+
+
+def _with_places(
+    lines: Sequence[str], jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path]
+) -> list[str]:
+    """The lines of `failures`, each with the folder of its job, where folders are given."""
     places = [
         f" ({near(folder)})"
         for (_, outcome, started), folder in zip(jobs, folders, strict=False)
         if outcome is not None and _state(outcome, started) in ("failed", "interrupted")
     ]
-    shown = [line + place for line, place in zip(lines, places or [""] * len(lines), strict=True)]
-    if len(shown) > _SHOWN:
-        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more" + (f": {see}" if see else "")]
-    return [one_line(text) for text in (said, *shown)]
+    return [line + place for line, place in zip(lines, places or [""] * len(lines), strict=True)]
 
 
 def near(folder: Path) -> str:

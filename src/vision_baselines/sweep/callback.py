@@ -161,7 +161,9 @@ class SweepCallback(Callback):
         try:
             cls._show()
         finally:
-            for line in cls.last_words:
+            # of one job that failed, the error that ends the command says as much
+            is_said = error is not None and all(line in str(error) for line in cls.last_words)
+            for line in cls.last_words if not is_said else ():
                 print_prose(line)
             cls.last_words = ()
 

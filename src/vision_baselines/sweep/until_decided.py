@@ -112,9 +112,9 @@ def run_until_decided(
         # looks that are taken again are kept meanwhile
         if not plan.open or before.looks[: len(plan.looks)] != plan.looks:
             plan.write(folder)
-        _say_looks(plan, metric, size)
-        if not plan.open:
+        if not plan.open or size == sizes[-1]:  # what the last look showed stands below the table that follows
             break
+        _say_looks(plan, metric, size)
     _raise_failures(results, failures)
     return results
 
