@@ -36,6 +36,9 @@ settings.load_profile(os.environ.get("TEST_EXAMPLES", "search"))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Of a terminal that a test does not print to; processes of tests side by side are given one.
+os.environ.pop("COLUMNS", None)
+
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 

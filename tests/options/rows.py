@@ -103,7 +103,12 @@ SUPPORTED = (
     Row("EarlyStopping", callback("EarlyStopping", "monitor=val/loss", "patience=1"), "stays stopped after a resume"),
     Row("ModelCheckpoint", callback("ModelCheckpoint", "monitor=val/acc", "dirpath=${paths.run_dir}/extra")),
     Row("EMAWeightAveraging", callback("EMAWeightAveraging", "decay=0.9"), "the average is kept, tested, recorded"),
-    Row("WeightAveraging", callback("WeightAveraging"), "the average is kept, tested, recorded"),
+    Row(
+        "WeightAveraging",
+        callback("WeightAveraging"),
+        "the average is kept, tested, recorded; on CUDA torch cannot average whole numbers, such as those that batch "
+        "normalisation counts: EMAWeightAveraging can",
+    ),
     Row(
         "StochasticWeightAveraging",
         callback("StochasticWeightAveraging", "swa_lrs=0.01", "swa_epoch_start=1"),

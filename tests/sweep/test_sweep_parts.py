@@ -227,14 +227,13 @@ def test_the_bar_is_one_line(width, epoch, max_epochs, batches, monkeypatch):
 
 
 def test_a_run_that_fails_before_its_threads_are_set_records_those_it_was_to_have(run_tiny, tmp_path, monkeypatch):
-    from vision_baselines.errors import DataError
     from vision_baselines.training import build
 
     def broken(cfg):
-        raise DataError("no data")
+        raise RuntimeError("no data")
 
     monkeypatch.setattr(build, "datamodule", broken)
-    with pytest.raises(DataError):
+    with pytest.raises(RuntimeError):
         run_tiny("early", "threads=3")
     record = read_record(tmp_path / "outputs" / "early")
     assert record.status is Status.FAILED

@@ -40,6 +40,7 @@ def limit(work: Workload) -> float:
     device = torch.device(work.device)
     net = work.net().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if work.compiled is not None:
+        torch.compiler.reset()
         net.compile(**work.compiled)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
     images, targets = work.images.to(device), work.target.to(device)

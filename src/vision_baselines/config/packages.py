@@ -105,7 +105,7 @@ def how_to_trust(packages: Iterable[str], trusted: Iterable[str] = ()) -> str:
         packages: Top-level packages whose classes were refused, the one that is spoken of first.
         trusted: Those that are trusted already, which an override that names the others must name again.
 
-    >>> how_to_trust(["os", "my_lab"], ["ours"])
+    >>> how_to_trust(["my_lab", "os"], ["ours"])
     "if my_lab is a package of your own, add 'trusted_packages=[ours,my_lab]'"
     >>> how_to_trust(["os"])
     "to use a package of your own, add 'trusted_packages=[its_name]'"
