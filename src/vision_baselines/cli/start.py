@@ -21,7 +21,7 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
     is_done, before = False, _hear_signals()
     try:
         _say_loading(module.rpartition(".")[2])
-        from vision_baselines.cli.terminal import outlive_terminal
+        from vision_baselines.cli.closed_terminal import outlive_terminal
 
         outlive_terminal()
         with without_collector():
