@@ -187,7 +187,7 @@ def test_what_a_job_prints_is_kept_in_its_folder_and_the_resolved_config_beside_
 @pytest.mark.ci
 def test_what_the_data_is_stands_in_the_log_of_each_job(grid):
     logs = [path.read_text() for path in grid.first.folder.glob("*/train.log")]
-    assert len(logs) == 4
+    assert len(logs) >= 4  # of the larger grid too, where that came first
     assert all(re.search(r"data: train 48, val 12.*, test 20", log) for log in logs), logs[0]
 
 
