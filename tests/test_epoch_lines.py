@@ -14,12 +14,16 @@ from vision_baselines.cli import epoch_lines
     ("epoch_s", "printed"), [(1, []), (25, [2, 5, 8]), (60, list(range(10))), (300, list(range(10)))]
 )
 def test_an_epoch_a_minute_is_printed(
-    epoch_s: int, printed: list[int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    epoch_s: int,
+    printed: list[int],
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(epoch_lines, "time", SimpleNamespace(monotonic=lambda: clock.now))
     progress = logging.getLogger("vision_baselines.progress")
-    monkeypatch.setattr(progress, "level", logging.INFO)
+    caplog.set_level(logging.INFO, logger=progress.name)
     before = list(progress.handlers)
     with epoch_lines.printed_every_minute():
         for epoch in range(10):
