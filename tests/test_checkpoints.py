@@ -198,6 +198,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.few(1)
 # six steps an epoch, cut in the first step of epoch 3
 @pytest.mark.parametrize(
     ("step_s", "look_s", "saved_at"), [(1, 0, []), (4, 0, [12]), (10, 0, [18, 12, 6]), (10, 2, [18, 6])]

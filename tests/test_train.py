@@ -328,6 +328,8 @@ def test_a_run_that_is_refused_while_it_is_built_leaves_nothing(option, says, ru
     assert (tmp_path / "outputs" / "run" / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_refused_command_leaves_no_folder(cli, tiny, tmp_path):
     done = cli("name=refused", *tiny, "data.batch_size=1000")
     assert done.returncode == 2

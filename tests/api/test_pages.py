@@ -25,6 +25,8 @@ def test_the_readme_and_the_page_of_notebooks_show_how_a_run_is_trained():
     assert {"README.md", "docs/howto/notebooks.md"} <= set(SNIPPETS)
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("page", SNIPPETS)
 def test_a_snippet_runs_in_another_folder_than_the_checkout(page, tmp_path, monkeypatch):
     elsewhere, pictures = tmp_path / "elsewhere", tmp_path / "elsewhere" / "pictures"

@@ -34,6 +34,8 @@ def reusing_memory(module: nn.Module, **options: Any) -> None:
     module._compiled_call_impl = called
 
 
+@pytest.mark.few(1)
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(
     "options",
     [
@@ -41,7 +43,7 @@ def reusing_memory(module: nn.Module, **options: Any) -> None:
         ["model=fc", "model.hidden_features=[6]", "mix=mixup"],
         ["callbacks=ema", "data.eval_batch_size=5"],
         ["task.label_smoothing=0.1", "data.eval_batch_size=5", "probe=calibration"],
-        pytest.param(["checkpoint_every_n_steps=1", "probe=shift"], marks=[pytest.mark.slow, pytest.mark.ci]),
+        pytest.param(["checkpoint_every_n_steps=1", "probe=shift"], marks=pytest.mark.slow),
     ],
 )
 def test_outputs_are_not_looked_at_after_the_net_s_next_call(

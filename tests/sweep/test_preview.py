@@ -55,19 +55,26 @@ def test_without_an_answer_what_is_asked_is_found_here(tmp_path, capsys, caplog)
     assert sum("data: train 1,257" in message for message in caplog.messages) == 1
 
 
-def test_what_cannot_be_built_is_refused_as_its_run_would_be(tmp_path):
-    fine = ["model=fc"]
-    for wrong, says in (
+@pytest.mark.few(1)
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("data.batch_size=5000", "has only 1257 images"),
         ("data.mean=[0.1,0.2]", r"data\.mean"),
         ("model.hidden_features=[0]", "hidden_features"),
-        ("data.batch_size=5000", "has only 1257 images"),
         ("data.train_fraction=0.01", "data.train_fraction larger than"),
-    ):
-        for place, words in enumerate(([[*fine, wrong], fine], [fine, [*fine, wrong]])):
-            with pytest.raises(ConfigError, match=rf"^job{place}: .*{says}"):
-                show(jobs(tmp_path, *words))
-        with pytest.raises(ConfigError, match=rf"^(?!job).*{says}"):
-            show(jobs(tmp_path, [*fine, wrong]))
+    ],
+)
+def test_what_cannot_be_built_is_refused_as_its_run_would_be(wrong, says, tmp_path):
+    fine = ["model=fc"]
+    for place, words in enumerate(([[*fine, wrong], fine], [fine, [*fine, wrong]])):
+        with pytest.raises(ConfigError, match=rf"^job{place}: .*{says}"):
+            show(jobs(tmp_path, *words))
+    with pytest.raises(ConfigError, match=rf"^(?!job).*{says}"):
+        show(jobs(tmp_path, [*fine, wrong]))
+
+
+def test_a_refusal_of_the_answer_is_raised(tmp_path):
     with pytest.raises(ConfigError, match="no such net"):
         show(jobs(tmp_path, ["model=fc"]), lambda *_: Sizes(refusal=ConfigError("no such net")))
 

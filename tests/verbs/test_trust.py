@@ -77,8 +77,8 @@ def test_every_command_that_builds_what_a_config_names_can_be_told_whom_to_trust
     assert sorted(told) == sorted(BUILDS)
 
 
-@pytest.mark.few(3)
-@pytest.mark.ci
+@pytest.mark.few(1)
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize("verb", BUILDS)
 def test_what_a_command_says_to_add_is_what_it_takes(verb, call, words):
     code, _, err = call(verb, words(verb))
@@ -118,6 +118,7 @@ def test_a_command_that_builds_nothing_needs_no_trust(verb, call, words):
     assert PACKAGE not in sys.modules
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("sweeps", [(), ("-m",)])
 def test_training_says_it_as_training_takes_it(sweeps, words, tmp_path, monkeypatch):
     from tests.faults.conftest import ask
