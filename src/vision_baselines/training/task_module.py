@@ -132,7 +132,7 @@ class TaskModule(LeanModule):
         """
         if self._compile is None:
             return
-        torch.compiler.reset()  # type: ignore[no-untyped-call]  # what an earlier run compiled here has its weights
+        torch.compiler.reset()  # what an earlier run compiled here has its weights
         try:
             self.net.compile(**self._compile)
             self.is_compiled = True
