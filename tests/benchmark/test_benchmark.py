@@ -329,7 +329,7 @@ def test_without_words_it_measures_all_that_a_person_waits_for_and_says_the_rati
 @pytest.mark.slow
 def test_seeds_in_one_pass_are_compared_with_a_run_alone_by_the_medians_of_the_rounds(monkeypatch, capsys):
     given = itertools.count()
-    monkeypatch.setattr(passes, "step_us", lambda overrides, size, epochs, folder: 100.0 + next(given))
-    found = passes.measured([2], 3, 1, ["digits, fc"])
+    monkeypatch.setattr(passes, "step_us", lambda overrides, size, epochs, device: 100.0 + next(given))
+    found = passes.measured([2], 3, 1, ["digits, fc"], "cpu")
     assert found == {"digits, fc": {0: [100, 102, 104], 2: [101, 103, 105]}}
     assert f"2: 103 ({102 / 103:.2f})" in capsys.readouterr().out

@@ -80,21 +80,8 @@ class Clock(pl.Callback):
 def step_us(overrides: Sequence[str], count: int, epochs: int, device: str) -> float:
     """Microseconds of a step of one run, where `count` are trained in one pass; 0 trains one without any."""
     clock = Clock(_CLOCKS[device])
-    plans = [
-        planned(
-            compose(
-                [
-                    *overrides,
-                    *_PLAIN,
-                    *_ON_DEVICE[device],
-                    f"seed={seed}",
-                    f"trainer.max_epochs={epochs}",
-                    f"name=seed{seed}",
-                ]
-            )
-        )
-        for seed in range(max(1, count))
-    ]
+    words = [*overrides, *_PLAIN, *_ON_DEVICE[device], f"trainer.max_epochs={epochs}"]
+    plans = [planned(compose([*words, f"seed={seed}", f"name=seed{seed}"])) for seed in range(max(1, count))]
     if count == 0:
         record = run(plans[0], callbacks=[clock])
     else:

@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 
 from vision_baselines.cli import command_line, experiments, messages
 from vision_baselines.cli.epoch_lines import printed_every_minute
+from vision_baselines.cli.outputs import until_reader_leaves
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
@@ -206,16 +207,10 @@ def _guarded(run: Callable[[], T], otherwise: T) -> T:
 
 def _exit_code(run: Callable[[], None]) -> int:
     try:
-        run()
+        with until_reader_leaves():
+            run()
     except (Interrupted, KeyboardInterrupt) as error:
         return _say_interrupted(error)
-    except BrokenPipeError:
-        # whoever read our output has seen enough; without this, Python complains once more while it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # rich's own answer to the same
-            return 0
-        raise
     except Exception as error:
         if (signal := messages.interruption(error)) is not None:
             return _say_interrupted(signal)

@@ -125,15 +125,12 @@ def until_reader_leaves() -> Iterator[None]:
     """Print meanwhile to somebody who may have seen enough, such as ``head``; what follows is done all the same."""
     try:
         yield
-        sys.stdout.flush()
     except BrokenPipeError:
-        pass
+        # without this, Python complains once more while it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):  # rich's own answer to the same
             raise
-    else:
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def with_data_files(words: Sequence[str]) -> list[str]:

@@ -44,6 +44,7 @@ def _status(arguments: list[str]) -> None:
     if not is_printed(options):
         with until_reader_leaves():
             _print(found)
+            sys.stdout.flush()
     if found.exit_code:
         sys.exit(found.exit_code)
 

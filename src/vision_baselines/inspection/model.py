@@ -20,6 +20,7 @@ from vision_baselines.analysis.net_size import NetSize, net_size
 from vision_baselines.config.checks import checked_config
 from vision_baselines.config.compose import conf_dir
 from vision_baselines.errors import ConfigError
+from vision_baselines.seeding import default_generators_kept
 from vision_baselines.training import build
 
 BASELINE: Final = "fc"
@@ -79,7 +80,7 @@ def inspect_model(cfg: DictConfig, against: Mapping[str, DictConfig] | None = No
     """
     checked_config(cfg)
     image_shape = _image_shape(cfg)
-    with torch.random.fork_rng([]):
+    with default_generators_kept():
         torch.manual_seed(cfg.seed)
         net = build.net(cfg)
     try:

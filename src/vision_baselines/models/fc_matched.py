@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vision_baselines.analysis.layer_trace import num_parameters
 from vision_baselines.models.arguments import checked_image_shape, whole_numbers
 from vision_baselines.models.fc import FC
+from vision_baselines.seeding import default_generators_kept
 
 TOLERANCE: Final = 0.02
 """How far the two counts may lie apart, as a part of the other net's."""
@@ -45,7 +46,7 @@ class MatchedFC(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        with torch.random.fork_rng([]), torch.device("meta"):
+        with default_generators_kept(), torch.device("meta"):
             target, _ = num_parameters(match())
         in_features = math.prod(checked_image_shape(image_shape))
         widths = matched_widths(target, in_features, num_classes, shape=shape)

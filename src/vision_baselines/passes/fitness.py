@@ -11,6 +11,7 @@ from torch import nn
 
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.net import StackedNet
+from vision_baselines.seeding import default_generators_kept
 from vision_baselines.tasks.task import Task
 
 # Callbacks that do nothing inside of a training step and nothing to how one is taken; of this project's, all but a few.
@@ -76,7 +77,7 @@ def require_net(net: nn.Module, image_shape: tuple[int, ...]) -> None:
     Raises:
         NotInOnePassError: What of it has no batched form.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with default_generators_kept(), torch.no_grad():
         copies = [copy.deepcopy(net).train(), copy.deepcopy(net).train()]
         stacked = StackedNet(copies, torch.device("cpu"))
         stacked.draws.seed([0, 1])

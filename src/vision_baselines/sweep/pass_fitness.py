@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from omegaconf import OmegaConf
 
 from vision_baselines.config.checks import checked_config
@@ -10,6 +9,7 @@ from vision_baselines.jobs.job import Packed, unpacked
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config, require_net, require_task
 from vision_baselines.passes.gain import require_gain
+from vision_baselines.seeding import default_generators_kept
 from vision_baselines.sweep.in_job import prepare
 from vision_baselines.training import build
 
@@ -26,7 +26,7 @@ def reason_against(packed_config: bytes | Packed, *, only_faster: bool) -> str:
     config = checked_config(cfg)
     try:
         require_config(config)
-        with torch.random.fork_rng(devices=[]):
+        with default_generators_kept():
             task, net = build.task(cfg), build.net(cfg)
         require_task(task)
         image_shape = tuple(OmegaConf.select(cfg, "data.image_shape"))

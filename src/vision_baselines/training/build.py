@@ -38,6 +38,7 @@ from vision_baselines.data.datamodule import ImageDataModule
 from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of_memory
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.probes.probe import Probe
+from vision_baselines.seeding import default_generators_kept
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
@@ -201,7 +202,7 @@ def check_probes(cfg: DictConfig, callbacks: Sequence[Callback], datamodule: Any
     refused = []
     for probe in (one for one in callbacks if isinstance(one, Probe)):
         try:
-            with torch.random.fork_rng(devices=[]):
+            with default_generators_kept():
                 copy.copy(probe).setup(given, classifier, "fit")  # type: ignore[arg-type]
         except ConfigError as error:
             refused.append(error)
