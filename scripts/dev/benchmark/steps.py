@@ -62,7 +62,7 @@ def measure_steps(options: argparse.Namespace) -> list[dict[str, Any]]:
     from benchmark.measure import measure
     from benchmark.trainers import ours, template
     from benchmark.workload import made_up
-    from vision_baselines.runs.environment import keep_freed_memory
+    from vision_baselines.runs.freed_memory import keep_freed_memory
 
     torch.set_num_threads(options.threads)
     keep_freed_memory()  # as every run does; it is the process's, so the other variants have it too

@@ -5,7 +5,6 @@ Two runs of one config are promised the same bits only where these agree; what i
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import platform
@@ -22,6 +21,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.seed import isolate_rng
 
+from vision_baselines.runs.freed_memory import keep_freed_memory
 from vision_baselines.runs.record import Environment
 
 _PACKAGES = (
@@ -37,9 +37,6 @@ _PACKAGES = (
 )
 
 
-# Names of glibc's malloc.h, and the largest block that it will not hand back at once.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGEST_KEPT_BYTES = 32 * 2**20
 _SEED_VARIABLE = "PL_GLOBAL_SEED"  # Lightning's
 # cuBLAS's: with workspaces of a fixed size a matrix product has the same bits each time; read when CUDA is initialised
 _WORKSPACE_VARIABLE, _FIXED_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
@@ -76,21 +73,6 @@ def process_kept() -> Iterator[None]:
                 os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep the memory that a step frees for the next step, which wants as much again.
-
-    By default blocks of more than 128 KiB, later up to 32 MiB, go back to the system when they are freed and come
-    back page by page, each of them zeroed: for activations of megabytes that is a good part of a training step. Other
-    allocators and systems are left as they are.
-
-    Source: mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def observe(device: torch.device | str) -> Environment:
