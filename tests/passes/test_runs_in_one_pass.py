@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from vision_baselines.config.plan import planned
 from vision_baselines.errors import DivergedError
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.jobs.together import Together, current
+from vision_baselines.passes.step import SharedStep
 from vision_baselines.runs.record import RunRecord, Status, read_record
 from vision_baselines.training.run import run
 
@@ -23,6 +25,9 @@ from vision_baselines.training.run import run
 EXACT = ["trainer.precision=64-true", "trainer.max_epochs=3", "checkpoint_every_n_steps=4", "keep_resume_states=true"]
 FC = ["model=fc", "model.hidden_features=[6]"]
 PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=csv"]
+LEARNING_RATES = (
+    "callbacks.learning_rate={_target_:pytorch_lightning.callbacks.LearningRateMonitor,logging_interval:step}"
+)
 Trained = Callable[..., list[Any]]
 
 
@@ -141,6 +146,56 @@ def test_records_checkpoints_and_logs_are_those_of_single_runs(
     # seeds that are trained in one pass need not be trained again alone
     again = trained("together", *EXACT, *overrides, at_once=False)
     assert [record.started_at for record in again] == [record.started_at for record in together]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["trainer.log_every_n_steps=4", "scheduler=one_cycle"], marks=pytest.mark.ci),
+        ["trainer.log_every_n_steps=1"],
+        ["trainer.log_every_n_steps=5", "checkpoint_every_n_steps=3", "+trainer.val_check_interval=2"],
+        ["+trainer.val_check_interval=5", "+trainer.check_val_every_n_epoch=null", "trainer.log_every_n_steps=7"],
+        ["+trainer.max_steps=11", "trainer.log_every_n_steps=6"],
+        ["+trainer.limit_train_batches=5", "checkpoint_every_n_steps=7", "augment=shift"],
+        ["data.batch_size=7", "+trainer.gradient_clip_val=0.1", "logger.tensorboard.histograms=true"],
+    ],
+    ids=lambda options: " ".join(options),
+)
+def test_whoever_looks_now_and_then_sees_what_a_single_run_shows(
+    trained: Trained, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meetings = []
+    take = SharedStep.take
+    monkeypatch.setattr(SharedStep, "take", lambda self, turns: meetings.append(len(turns)) or take(self, turns))
+    logger = ["logger=[csv,tensorboard]"] if any("tensorboard" in option for option in options) else []
+    watched = [*EXACT, *FC, LEARNING_RATES, *logger, *options]
+    together, alone = trained("together", *watched), trained("alone", *watched, at_once=False)
+    for seed, (mine, its) in enumerate(zip(together, alone, strict=True)):
+        assert_same_run(mine, its)
+        folders = [tmp_path / name / str(seed) for name in ("together", "alone")]
+        assert_close(*map(states, folders))
+        assert_close(*map(logged, folders))
+    steps = together[0].history[-1].step
+    if "trainer.log_every_n_steps=1" in options:
+        assert len(meetings) == steps
+    else:
+        assert len(meetings) < steps, "steps were taken one at a time"
+
+
+def logged(folder: Path) -> list[dict[str, float]]:
+    """What a run's CSV logger has, row by row."""
+    lines = next(folder.rglob("metrics.csv")).read_text().splitlines()
+    return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(lines)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1e3, 1e12])
+def test_one_that_diverges_between_two_looks_says_the_step_that_it_says_alone(trained: Trained, rate: float) -> None:
+    wild = [*EXACT, *FC, "optimizer=sgd", f"optimizer.lr={rate}", "model.dropout=0"]
+    together, alone = trained("together", *wild), trained("alone", *wild, at_once=False)
+    assert all(isinstance(error, DivergedError) for error in alone), alone
+    assert list(map(str, together)) == list(map(str, alone))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from vision_baselines.optim.joint import Lookahead
 from vision_baselines.optim.lion import Lion
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_net
-from vision_baselines.passes.step import Copy, SharedStep, Turn
+from vision_baselines.passes.step import Batch, Copy, SharedStep, Turn
 from vision_baselines.seeding import seed_default_generator
 from vision_baselines.tasks.binary import Binary
 from vision_baselines.tasks.classification import Classification
@@ -85,7 +86,11 @@ class Pair:
         return loss.item()
 
     def turn(self, step: int) -> Turn:
-        return Turn(self.together, *self.batch(step), seed=77 * self.seed + step, at=step)
+        return self.turns(step, 1)
+
+    def turns(self, step: int, count: int) -> Turn:
+        batches = [Batch(*self.batch(at), 77 * self.seed + at) for at in range(step, step + count)]
+        return Turn(self.together, batches, at=step)
 
 
 def pairs(net: str, optimizer: str, count: int = 3, task: Task | None = None) -> list[Pair]:
@@ -115,7 +120,7 @@ def train_both(trained: list[Pair], steps: int, atol: float) -> None:
     for step in range(steps):
         taken = shared.take({pair.seed: pair.turn(step) for pair in trained})
         for pair in trained:
-            assert taken[pair.seed].loss.item() == pytest.approx(pair.step_alone(step), abs=atol)
+            assert taken[pair.seed].losses.item() == pytest.approx(pair.step_alone(step), abs=atol)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -175,16 +180,84 @@ def test_a_copy_that_leaves_takes_its_state_along_and_one_that_comes_later_is_ca
         assert mine["state"][key]["step"] == state["step"] == 5
 
 
+@pytest.mark.parametrize("brought", [(3, 3, 3), (2, 5, 4), (1, 6, 2)])
+@pytest.mark.parametrize("begins", [(0, 0, 0), (0, 2, 5), (4, 0, 1)])
+def test_copies_bring_any_number_of_steps_and_wait_for_each_other(
+    brought: tuple[int, ...], begins: tuple[int, ...]
+) -> None:
+    trained, shared = pairs("fc", "adamw"), SharedStep()
+    at, moved = list(begins), [0, 0, 0]
+    for seed, pair in enumerate(trained):
+        pair.losses = [pair.step_alone(step) for step in range(begins[seed], 9)]
+
+    def moves(seed: int) -> Callable[[], None]:
+        def move_on() -> None:
+            moved[seed] += 1
+
+        return move_on
+
+    found: list[list[float]] = [[], [], []]
+    while left := [seed for seed in range(3) if at[seed] < 9]:
+        turns = {
+            seed: dataclasses.replace(
+                trained[seed].turns(at[seed], min(brought[seed], 9 - at[seed])), after_step=moves(seed)
+            )
+            for seed in left
+        }
+        taken = shared.take(turns)
+        behind = min(at[seed] for seed in left)
+        assert taken.keys() == {seed for seed in left if at[seed] == behind}
+        assert len({len(own.losses) for own in taken.values()}) == 1
+        for seed, own in taken.items():
+            assert len(own.outputs) == len(own.losses) <= len(turns[seed].batches)
+            found[seed] += own.losses.tolist()
+            at[seed] += len(own.losses)
+        assert all(at[seed] <= at[other] for seed in taken for other in left if other not in taken)
+    for seed, pair in enumerate(trained):
+        assert found[seed] == pytest.approx(pair.losses, abs=1e-9)
+        assert moved[seed] == 9 - begins[seed]
+        assert_same(pair)
+
+
+def test_steps_at_once_end_where_batches_are_of_other_sizes() -> None:
+    trained, shared = pairs("fc", "sgd", count=2), SharedStep()
+    turns = {pair.seed: pair.turns(0, 3) for pair in trained}
+    last = turns[1].batches[2]
+    turns[1] = Turn(turns[1].copy, [*turns[1].batches[:2], Batch(last.images[:5], last.target[:5], last.seed)], 0)
+    assert [len(taken.losses) for taken in shared.take(turns).values()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [Classification(3), Classification(3, label_smoothing=0.2), Classification(3, class_weights=[1, 2, 0.5])],
+    ids=["plain", "smoothed", "weighted"],
+)
+@pytest.mark.parametrize("shares", [False, True])
+def test_losses_at_once_are_those_of_one_by_one(task: Classification, shares: bool) -> None:
+    outputs = torch.randn(4, 6, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    targets = [torch.arange(6).add(seed) % 3 for seed in range(4)]
+    if shares:
+        targets = [nn.functional.one_hot(target, 3).double().mul(0.9).add(1 / 30) for target in targets]
+    found = task.losses_of_copies(outputs, targets)
+    if task.weight is not None:
+        assert found is None
+        return
+    assert found is not None
+    torch.testing.assert_close(found, torch.stack([task.loss(*own) for own in zip(outputs, targets, strict=True)]))
+    assert Binary(2).losses_of_copies(outputs, targets) is None  # a loss of its own
+
+
 def test_a_copy_whose_loss_is_no_number_leaves_the_others_as_they_are() -> None:
     trained, shared = pairs("cnn", "sgd"), SharedStep()
     for step in range(4):
         turns = {pair.seed: pair.turn(step) for pair in trained}
         if step == 1:
-            turns[1] = Turn(turns[1].copy, turns[1].images * float("nan"), turns[1].target, turns[1].seed, step)
+            [batch] = turns[1].batches
+            turns[1] = Turn(turns[1].copy, [batch._replace(images=batch.images * float("nan"))], step)
         taken = shared.take(turns)
         for pair in (trained[0], trained[2]):
             pair.step_alone(step)
-    assert not torch.isfinite(taken[1].loss)
+    assert not torch.isfinite(taken[1].losses)
     for pair in (trained[0], trained[2]):
         assert_same(pair)
 

@@ -289,21 +289,50 @@ class ImageDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment a training batch and normalise any, on its device: images (B, C, H, W) uint8 to float32."""
+        if self.trainer is not None and self.trainer.training:
+            batch = self._changed(batch, self._position())
         images, target = batch
-        if (self.augment or self.mix) and self.trainer is not None and self.trainer.training:
-            at = self._position()
-            draws = SampleDraws(self._samples(at, len(images)).to(images.device), seed=self.seed, epoch=at.epoch)
-            # the same draws in each of several processes: they share the batch after it has been changed
-            if isinstance(self.augment, SampleAugment):
-                images = self.augment(images, draws)
-            elif self.augment is not None:
-                where = (self.seed, "augment", at.epoch, at.batches_done, 0)
-                images = self.augment(images, generator(*where, device=images.device))
-            if self.mix is not None:
-                images, target = self.mix(images, target, self.num_classes, draws)
         if self.test_views is not None and self.trainer is not None and self.trainer.testing:
             images = self.test_views(images)
         return self._as_the_net_takes_them(self.normalize(images)), target
+
+    def next_batches(self, count: int) -> list[Batch]:
+        """The next `count` batches of the training epoch, or what is left of it, gathered at once; for a trainer.
+
+        They are what the loader's batches become: on the device, changed, and as the net takes them: images
+        (B, C, H, W), targets (B, …).
+        """
+        assert self.trainer is not None
+        split, at = self._split("train"), self._position()
+        samples = self._samples(at, count * self.batch_size).to(split.target.device)
+        found = split.images.index_select(0, samples), split.target.index_select(0, samples)
+        whole = self.transfer_batch_to_device(found, self.trainer.strategy.root_device, 0)
+        if self.mix is None and (self.augment is None or isinstance(self.augment, SampleAugment)):
+            return self._in_batches(self.on_after_batch_transfer(whole, 0))  # nothing is drawn for a batch as a whole
+        batches = [
+            self._changed(batch, at._replace(batches_done=at.batches_done + step))
+            for step, batch in enumerate(self._in_batches(whole))
+        ]
+        return [(self._as_the_net_takes_them(self.normalize(images)), target) for images, target in batches]
+
+    def _in_batches(self, whole: Batch) -> list[Batch]:
+        return list(zip(*(torch.split(part, self.batch_size) for part in whole), strict=True))
+
+    def _changed(self, batch: Batch, at: Position) -> Batch:
+        """Training images (B, C, H, W) from `at` on, augmented and mixed, with their targets."""
+        images, target = batch
+        if self.augment is None and self.mix is None:
+            return batch
+        draws = SampleDraws(self._samples(at, len(images)).to(images.device), seed=self.seed, epoch=at.epoch)
+        # the same draws in each of several processes: they share the batch after it has been changed
+        if isinstance(self.augment, SampleAugment):
+            images = self.augment(images, draws)
+        elif self.augment is not None:
+            where = (self.seed, "augment", at.epoch, at.batches_done, 0)
+            images = self.augment(images, generator(*where, device=images.device))
+        if self.mix is not None:
+            images, target = self.mix(images, target, self.num_classes, draws)
+        return images, target
 
     def _as_the_net_takes_them(self, images: Tensor) -> Tensor:
         """Images in the precision of the net's own weights: 64-true, bf16-true, a net in half precision."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vision_baselines.models.dropout import Dropout, bernoulli_noise
+from vision_baselines.models.dropout import Dropout, bernoulli_noises
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.weights import StackedWeights
 
@@ -28,10 +28,14 @@ class Draws:
     Args:
         count: Copies.
         device: Where they draw.
+
+    Attributes:
+        are_used: Whether any layer draws.
     """
 
     def __init__(self, count: int, device: torch.device) -> None:
         self.generators = [torch.Generator(device) for _ in range(count)]
+        self.are_used = False
 
     def seed(self, seeds: Sequence[int]) -> None:
         """Begin a step."""
@@ -188,20 +192,18 @@ def _dropout(module: nn.Dropout, weights: StackedWeights, draws: Draws) -> Layer
         features = _features(value)
         if not module.training or module.p == 0:
             return features
-        shape = features.shape[1:]
-        noise = torch.stack([module_noise(module, features, shape, generator) for generator in draws.generators])
-        return features * noise
+        return features * noises(module, features, draws.generators)
 
+    draws.are_used = True
     return apply
 
 
-def module_noise(module: nn.Dropout, like: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
-    """What a copy's features are multiplied by: drawn as `module` draws for it alone."""
-    if isinstance(module, Dropout) and (noise := module.noise(shape, like, generator)) is not None:
-        return noise
-    if module.p == 1:
-        return torch.zeros(shape, dtype=like.dtype, device=like.device)
-    return bernoulli_noise(1 - module.p, shape, like, generator)
+def noises(module: nn.Dropout, features: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    """What the copies' features (S, …) are multiplied by: drawn for each as `module` draws for it alone."""
+    shape = features.shape[1:]
+    if isinstance(module, Dropout) and (found := module.noises(shape, features, generators)) is not None:
+        return found
+    return torch.zeros_like(features) if module.p == 1 else bernoulli_noises(1 - module.p, shape, features, generators)
 
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)

@@ -1,10 +1,12 @@
-"""One training step of all copies that stand at the same step of their runs."""
+"""Training steps of all copies that stand at the same step of their runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,32 +38,44 @@ class Copy:
     wants_gradients: bool = False
 
 
-@dataclass(frozen=True)
-class Turn:
-    """What a copy brings to a step.
+class Batch(NamedTuple):
+    """What a copy learns in one step: images (N, C, H, W), normalised, their targets (N, …), and its dropout's seed."""
 
-    Attributes:
-        copy: The copy; the same object in every step.
-        images: (N, C, H, W), normalised.
-        target: (N, …).
-        seed: Of its dropout in this step.
-        at: Optimizer steps that it has taken.
-    """
-
-    copy: Copy
     images: Tensor
     target: Tensor
     seed: int
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a copy brings to a meeting: as many steps as it can take before anything else is to be done for it.
+
+    Attributes:
+        copy: The copy; the same object in every step.
+        batches: Of its next steps, at least one.
+        at: Optimizer steps that it has taken.
+        after_step: Called after each step, for what changes from one to the next: a schedule moves on.
+    """
+
+    copy: Copy
+    batches: Sequence[Batch]
     at: int
+    after_step: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What came out of a copy's step: its loss, a scalar, the task's outputs (N, …) and its targets (N, …)."""
+    """What came out of a copy's first k steps.
 
-    loss: Tensor
-    outputs: Tensor
-    target: Tensor
+    Attributes:
+        losses: (k,).
+        outputs: Of the task, (N, …) in each step.
+        step_s: Seconds that one step of all copies took.
+    """
+
+    losses: Tensor
+    outputs: Sequence[Tensor]
+    step_s: float
 
 
 class _Computed(nn.Module):
@@ -88,38 +102,74 @@ class SharedStep:
         self._optimizer: SharedOptimizer | None = None
 
     def take(self, turns: Mapping[int, Turn]) -> dict[int, Taken]:
-        """A step of the copies that are furthest behind, by their numbers; the others are not in what is returned."""
-        at = min((turn.at, tuple(turn.images.shape)) for turn in turns.values())
-        now = {number: turn for number, turn in sorted(turns.items()) if (turn.at, tuple(turn.images.shape)) == at}
-        taken = self._step(list(now.values()))
+        """Steps of the copies that are furthest behind, by their numbers; the others are not in what is returned.
+
+        As many are taken as all of them have brought, and at most up to where the next of the others waits.
+        """
+        at, shape = min((turn.at, tuple(turn.batches[0].images.shape)) for turn in turns.values())
+        now = {
+            number: turn
+            for number, turn in sorted(turns.items())
+            if turn.at == at and turn.batches[0].images.shape == shape
+        }
+        ahead = [turn.at - at for turn in turns.values() if turn.at > at]
+        together = list(now.values())
+        steps = itertools.islice(zip(*(turn.batches for turn in together), strict=False), min(ahead, default=None))
+        taken = self._steps(together, itertools.takewhile(_are_alike, steps))
         return dict(zip(now, taken, strict=True))
 
-    def _step(self, turns: list[Turn]) -> list[Taken]:
+    def _steps(self, turns: Sequence[Turn], steps: Iterable[Sequence[Batch]]) -> list[Taken]:
         copies = [turn.copy for turn in turns]
         if copies != self._copies or self._net is None or not self._net.weights.still_joined():
-            self._join(copies, turns[0].images.device)
+            self._join(copies, turns[0].batches[0].images.device)
+        moving = [turn.after_step for turn in turns if turn.after_step is not None]
+        losses, outputs, began = [], [], time.monotonic()
+        for batches in steps:
+            of_step, put_out = self._step(batches)
+            losses.append(of_step)
+            outputs.append(put_out)
+            for move_on in moving:
+                move_on()
+        step_s = (time.monotonic() - began) / len(losses)
+        found = zip(torch.stack(losses, 1), zip(*outputs, strict=True), strict=True)
+        return [Taken(of_copy, put_out, step_s) for of_copy, put_out in found]
+
+    def _step(self, batches: Sequence[Batch]) -> tuple[Tensor, Sequence[Tensor]]:
+        """One step of all: the losses (S,), and of each copy the task's outputs (N, …)."""
         assert self._net is not None
         assert self._optimizer is not None
-        self._net.draws.seed([turn.seed for turn in turns])
+        if self._net.draws.are_used:
+            self._net.draws.seed([batch.seed for batch in batches])
         for parameter in self._net.weights.parameters.values():
             parameter.grad = None
-        for computed, own in zip(self._computed, self._net([turn.images for turn in turns]).unbind(0), strict=True):
-            computed.given[:] = [own]
-        steps = [
-            turn.copy.task.step(computed, (turn.images, turn.target))
-            for turn, computed in zip(turns, self._computed, strict=True)
-        ]
-        torch.autograd.backward([step.loss for step in steps])
-        if any(copy.clip is not None or copy.wants_gradients for copy in copies):
+        losses, outputs = self._losses(self._net([batch.images for batch in batches]), batches)
+        losses.sum().backward()  # type: ignore[no-untyped-call]  # of each the gradient is that of its own loss
+        if any(copy.clip is not None or copy.wants_gradients for copy in self._copies):
             self._optimizer.give_gradients()
-        for copy in copies:
+        for copy in self._copies:
             if copy.clip is not None:
                 copy.clip()
         self._optimizer.step()
-        return [Taken(step.loss.detach(), step.outputs.detach(), step.target) for step in steps]
+        return losses.detach(), outputs
+
+    def _losses(self, put_out: Tensor, batches: Sequence[Batch]) -> tuple[Tensor, Sequence[Tensor]]:
+        """Of what the nets put out (S, N, F): the losses (S,), and of each copy the task's outputs (N, …)."""
+        at_once = self._copies[0].task.losses_of_copies(put_out, [batch.target for batch in batches])
+        if at_once is not None:
+            return at_once, put_out.detach().unbind(0)
+        steps = []
+        for copy, batch, computed, own in zip(self._copies, batches, self._computed, put_out.unbind(0), strict=True):
+            computed.given[:] = [own]
+            steps.append(copy.task.step(computed, (batch.images, batch.target)))
+        return torch.stack([step.loss for step in steps]), [step.outputs.detach() for step in steps]
 
     def _join(self, copies: list[Copy], device: torch.device) -> None:
         self._net = StackedNet([copy.net for copy in copies], device)
         optimizers = [copy.optimizer for copy in copies]
         self._optimizer = SharedOptimizer(self._net.weights, optimizers, copies[0].make_optimizer)
         self._copies, self._computed = copies, [_Computed() for _ in copies]
+
+
+def _are_alike(batches: Sequence[Batch]) -> bool:
+    """Whether batches have as many images each; the last of an epoch may be shorter."""
+    return all(batch.images.shape == batches[0].images.shape for batch in batches)

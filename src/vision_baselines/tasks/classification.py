@@ -82,6 +82,16 @@ class Classification(Task):
         """
         return cross_entropy(outputs, target, weight=self.weight, label_smoothing=self.label_smoothing)
 
+    def losses_of_copies(self, outputs: Tensor, targets: Sequence[Tensor]) -> Tensor | None:
+        """The loss of each of S nets, (S,), for logits (S, N, num_classes); one by one where classes are weighted."""
+        if type(self) is not Classification or self.weight is not None:
+            return None
+        copies, images = outputs.shape[:2]
+        of_each = cross_entropy(
+            outputs.flatten(0, 1), torch.cat(list(targets)), reduction="none", label_smoothing=self.label_smoothing
+        )
+        return of_each.view(copies, images).mean(dim=1)
+
     def loss_weight(self, target: Tensor) -> float:
         """The weights of the labels (N,), by whose sum the cross-entropy is divided; N where none are weighted."""
         if self.weight is None or target.is_floating_point():

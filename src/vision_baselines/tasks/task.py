@@ -125,6 +125,13 @@ class Task(nn.Module, ABC):
         outputs = self.outputs(net, images)
         return Step(self.loss(outputs, target), outputs, target)
 
+    def losses_of_copies(self, outputs: Tensor, targets: Sequence[Tensor]) -> Tensor | None:
+        """The loss of each of S nets at once, (S,), for what they put out (S, N, …) and S targets (N, …).
+
+        None, unless overridden: then `step` is asked for each of them.
+        """
+        return None
+
     def prediction(self, outputs: Tensor) -> Tensor:
         """What is predicted (N, …), from `outputs`: the outputs themselves, unless overridden."""
         return outputs

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from vision_baselines.errors import ConfigError, OutOfTimeError
 from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.passes.unwatched import Unwatched
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.agreement import largest
 from vision_baselines.training.best_weights import BEST, BestWeights, cpu_copy
@@ -48,7 +49,7 @@ _LONGEST_UNSAVED_S = 30.0
 _LEAST_BETWEEN_SAVES = 50
 
 
-class Checkpoints(Checkpoint):
+class Checkpoints(Checkpoint, Unwatched):
     """Saves a resume state every so many steps, and at the end the weights that were best on `monitor`.
 
     Between two epochs one is also saved where half a minute has passed since the last: so many steps can be hours.
@@ -155,6 +156,10 @@ class Checkpoints(Checkpoint):
                 trainer.should_stop = False  # the state is one in mid-training
             self._save(trainer)
             self._end(trainer)
+
+    def unwatched_steps(self, trainer: pl.Trainer) -> int:
+        """See `passes.unwatched`: to the step after which a state is saved."""
+        return 1 if self.stop.waiting() else max(1, self._last_saved_step + self.every_n_steps - trainer.global_step)
 
     def on_validation_batch_end(
         self,

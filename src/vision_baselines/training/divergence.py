@@ -8,10 +8,11 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import DivergedError
+from vision_baselines.passes.unwatched import Unwatched
 from vision_baselines.training.agreement import mean_of
 
 
-class StopOnDivergence(pl.Callback):
+class StopOnDivergence(pl.Callback, Unwatched):
     """Raises on the first loss that is NaN or infinite.
 
     On a CPU each step is looked at. On an accelerator looking means waiting for the device, so there the losses are
@@ -42,6 +43,22 @@ class StopOnDivergence(pl.Callback):
             loss, self._sum = self._sum, None
         self._check(trainer, loss)
 
+    def unwatched_steps(self, trainer: pl.Trainer) -> int:
+        """See `passes.unwatched`: to the next look, of which a CPU's are soon made up for."""
+        return self.every_n_steps - trainer.global_step % self.every_n_steps
+
+    def note_steps(self, trainer: pl.Trainer, losses: torch.Tensor, images: int) -> None:
+        """Look at their losses, or gather them.
+
+        Raises:
+            DivergedError: One is not finite.
+        """
+        if losses.device.type != "cpu":
+            self._sum = losses.sum() if self._sum is None else self._sum + losses.sum()
+            return
+        for step, loss in enumerate(losses.tolist(), trainer.global_step + 1):
+            self._check(trainer, loss, step=step)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at what is gathered.
 
@@ -61,11 +78,13 @@ class StopOnDivergence(pl.Callback):
         if trainer.state.fn == "fit" and not trainer.sanity_checking and "val/loss" in trainer.callback_metrics:
             self._check(trainer, trainer.callback_metrics["val/loss"], "the validation loss")
 
-    def _check(self, trainer: pl.Trainer, loss: torch.Tensor, name: str = "the loss") -> None:
+    def _check(
+        self, trainer: pl.Trainer, loss: torch.Tensor | float, name: str = "the loss", step: int | None = None
+    ) -> None:
         value = mean_of(trainer, float(loss))  # all processes of a run end where one diverges
         if value - value != 0.0:  # true of nan, inf and -inf alone
-            lr = trainer.optimizers[0].param_groups[0]["lr"]
+            lr, step = trainer.optimizers[0].param_groups[0]["lr"], trainer.global_step if step is None else step
             raise DivergedError(
-                f"{name} became {value} at step {trainer.global_step} (epoch {trainer.current_epoch}) with learning "
-                f"rate {lr:g}; try a smaller optimizer.lr"
+                f"{name} became {value} at step {step} (epoch {trainer.current_epoch}) with learning rate {lr:g}; try "
+                "a smaller optimizer.lr"
             )

@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
+from torch import Tensor
 
 from vision_baselines.errors import ConfigError
+from vision_baselines.passes.unwatched import Unwatched
 from vision_baselines.training.agreement import mean_of
 from vision_baselines.training.progress_bar import EpochProgressBar, epoch_of
 
@@ -21,7 +23,7 @@ progress_log = logging.getLogger("vision_baselines.progress")
 _NO_METRIC = re.compile(r"lr-|test/|(epoch|step)$")
 
 
-class History(pl.Callback):
+class History(pl.Callback, Unwatched):
     """Logs ``train/loss_step`` every so many steps; keeps a row for every finished epoch, and the clock.
 
     `images` and `train_s` are images and seconds of training steps alone, `fit_s` seconds with validation and all, over
@@ -95,6 +97,16 @@ class History(pl.Callback):
             for logger in trainer.loggers:
                 logger.log_metrics({"train/loss_step": loss}, step=trainer.global_step - 1)
         self._micro_losses.clear()
+
+    def unwatched_steps(self, trainer: pl.Trainer) -> int:
+        """See `passes.unwatched`: to the next step whose loss is logged, and after the first one of the run."""
+        if self.first_step_at is None:
+            return 1
+        return self.log_every_n_steps - trainer.global_step % self.log_every_n_steps
+
+    def note_steps(self, trainer: pl.Trainer, losses: Tensor, images: int) -> None:
+        """Count them."""
+        self.images += images
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Validation is not training time."""

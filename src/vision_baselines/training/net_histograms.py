@@ -8,8 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from vision_baselines.passes.unwatched import Unwatched
 
-class NetHistograms(pl.Callback):
+
+class NetHistograms(pl.Callback, Unwatched):
     """Logs ``weights/NAME`` and ``gradients/NAME`` of each parameter, at the last step of each training epoch.
 
     Gradients are those of that step. Values that are not finite are left out; where none is left, so is the histogram.
@@ -36,6 +38,10 @@ class NetHistograms(pl.Callback):
             self._log(f"weights/{name}", parameter.detach(), step)
             if parameter.grad is not None:
                 self._log(f"gradients/{name}", parameter.grad, step)
+
+    def unwatched_steps(self, trainer: pl.Trainer) -> int:
+        """See `passes.unwatched`: to the last step of the epoch."""
+        return max(1, int(trainer.num_training_batches) - trainer.fit_loop.epoch_loop.batch_idx - 1)
 
     def _log(self, tag: str, values: Tensor, step: int) -> None:
         if values.is_sparse or values.is_complex():
