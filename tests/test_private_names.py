@@ -20,7 +20,11 @@ def own_names() -> set[str]:
     """Private names that this project defines itself, as functions, classes, variables or attributes."""
     found = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        added_to = {node.target for node in ast.walk(tree) if isinstance(node, ast.AugAssign)}  # it is there already
+        for node in ast.walk(tree):
+            if node in added_to:
+                continue
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 found.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
