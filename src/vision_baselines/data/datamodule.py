@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_baselines.data.augmentations import SampleAugment
+from vision_baselines.data.batch_changes import are_by_image, changed, check_augment
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.folds import check_folds
@@ -28,7 +29,6 @@ from vision_baselines.data.known_data import is_of_characters
 from vision_baselines.data.mixing import Mix
 from vision_baselines.data.perturbations import Augment
 from vision_baselines.data.picture_duplicates import with_duplicates_counted
-from vision_baselines.data.sample_draws import SampleDraws
 from vision_baselines.data.sampler import EpochBatches, EpochOrder, Position
 from vision_baselines.data.sources import Source, Split, Splits
 from vision_baselines.data.split_changes import (
@@ -41,7 +41,6 @@ from vision_baselines.data.split_changes import (
 from vision_baselines.data.splits import SPLIT_SEED
 from vision_baselines.data.whole_batch import require_whole_batch
 from vision_baselines.errors import ConfigError
-from vision_baselines.seeding import generator
 
 Batch = tuple[Tensor, Tensor]
 logger = logging.getLogger(__name__)
@@ -142,7 +141,7 @@ class ImageDataModule(pl.LightningDataModule):
         if isinstance(augment, Augment | SampleAugment):
             augment.check_places(image_shape, permuted=permute_pixels)
         if augment:
-            _try_augment(augment, image_shape)
+            check_augment(augment, image_shape)
         self.source = _cut_by(source, split_seed) if split_seed is not None and folds is None else source
         self.image_shape = tuple(image_shape)
         self.num_classes = num_classes
@@ -307,8 +306,8 @@ class ImageDataModule(pl.LightningDataModule):
         samples = self._samples(at, count * self.batch_size).to(split.target.device)
         found = split.images.index_select(0, samples), split.target.index_select(0, samples)
         whole = self.transfer_batch_to_device(found, self.trainer.strategy.root_device, 0)
-        if self.mix is None and (self.augment is None or isinstance(self.augment, SampleAugment)):
-            return self._in_batches(self.on_after_batch_transfer(whole, 0))  # nothing is drawn for a batch as a whole
+        if are_by_image(self.augment, self.mix):
+            return self._in_batches(self.on_after_batch_transfer(whole, 0))
         batches = [
             self._changed(batch, at._replace(batches_done=at.batches_done + step))
             for step, batch in enumerate(self._in_batches(whole))
@@ -320,19 +319,10 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _changed(self, batch: Batch, at: Position) -> Batch:
         """Training images (B, C, H, W) from `at` on, augmented and mixed, with their targets."""
-        images, target = batch
         if self.augment is None and self.mix is None:
             return batch
-        draws = SampleDraws(self._samples(at, len(images)).to(images.device), seed=self.seed, epoch=at.epoch)
-        # the same draws in each of several processes: they share the batch after it has been changed
-        if isinstance(self.augment, SampleAugment):
-            images = self.augment(images, draws)
-        elif self.augment is not None:
-            where = (self.seed, "augment", at.epoch, at.batches_done, 0)
-            images = self.augment(images, generator(*where, device=images.device))
-        if self.mix is not None:
-            images, target = self.mix(images, target, self.num_classes, draws)
-        return images, target
+        samples = self._samples(at, len(batch[1])).to(batch[0].device)
+        return changed(batch, samples, at, self.augment, self.mix, num_classes=self.num_classes, seed=self.seed)
 
     def _as_the_net_takes_them(self, images: Tensor) -> Tensor:
         """Images in the precision of the net's own weights: 64-true, bf16-true, a net in half precision."""
@@ -403,18 +393,3 @@ def _cut_by(source: Any, split_seed: int) -> Source:
         )
     cut: Source = replace(source, split_seed=split_seed)
     return cut
-
-
-def _try_augment(augment: Any, image_shape: Sequence[int]) -> None:
-    """Refuse what does not turn images and a generator into images of the same shape, as other libraries' classes."""
-    images = torch.zeros(2, *image_shape, dtype=torch.uint8)
-    by_image = SampleDraws(torch.arange(2), seed=0, epoch=0)
-    try:
-        made = augment(images, by_image if isinstance(augment, SampleAugment) else generator(0, "augment"))
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ConfigError(f"augment cannot be used: {' '.join(str(error).split())}") from error
-    if not isinstance(made, Tensor) or made.shape != images.shape:
-        raise ConfigError(
-            f"augment makes {type(made).__name__} of two images; expected images of the same shape from "
-            "augment(images, generator)"
-        )

@@ -1,0 +1,70 @@
+"""Batches that are made at once are those that Lightning gets from the loader one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from vision_baselines.data.datamodule import ImageDataModule
+from vision_baselines.data.sources import Split, Splits
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+AUGMENTS, MIXES = (sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("augment", "mix"))
+SHAPE = (3, 12, 12)
+
+
+class Source:
+    def prepare(self) -> None:
+        pass
+
+    def load(self) -> Splits:
+        images = torch.randint(0, 256, (23, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        split = Split(images, torch.arange(23) % 3)
+        return Splits(split, split, split, class_names=("a", "b", "c"))
+
+
+def data_at(epoch: int, **options: Any) -> tuple[ImageDataModule, SimpleNamespace]:
+    """The data, and where its trainer stands."""
+    facts = {"image_shape": SHAPE, "num_classes": 3, "mean": [0.5] * 3, "std": [0.25] * 3, "batch_size": 5, "seed": 7}
+    made = ImageDataModule(Source(), **{**facts, **options})
+    current = SimpleNamespace(processed=0)
+    progress = SimpleNamespace(batch_progress=SimpleNamespace(current=current))
+    made.trainer = SimpleNamespace(  # type: ignore[assignment]
+        training=True, testing=False, current_epoch=epoch, lightning_module=None, overfit_batches=0,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")), fit_loop=SimpleNamespace(epoch_loop=progress),
+    )  # fmt: skip
+    return made, current
+
+
+def configured(group: str, name: str) -> Any:
+    return instantiate(OmegaConf.load(CONF / group / f"{name}.yaml")) or None
+
+
+@pytest.mark.parametrize("augment", AUGMENTS)
+@pytest.mark.parametrize("mix", MIXES)
+@pytest.mark.parametrize("counts", [(5,), (2, 1, 9), (1, 1, 1, 1, 1)], ids=str)
+@pytest.mark.few(12)
+def test_they_are_those_of_the_loader(augment: str, mix: str, counts: tuple[int, ...]) -> None:
+    options = {"augment": configured("augment", augment), "mix": configured("mix", mix)}
+    for epoch in (0, 3):
+        one, at = data_at(epoch, **options)
+        expected = []
+        for batch in one.train_dataloader():
+            moved = one.transfer_batch_to_device(batch, torch.device("cpu"), 0)
+            expected.append(one.on_after_batch_transfer(moved, 0))
+            at.processed += 1
+        other, at = data_at(epoch, **options)
+        found = []
+        for count in counts:
+            found += other.next_batches(count)
+            at.processed = len(found)
+        assert [len(images) for images, _ in expected] == [5, 5, 5, 5, 3]
+        assert len(found) == len(expected)
+        for mine, its in zip(found, expected, strict=True):
+            assert all(torch.equal(own, given) for own, given in zip(mine, its, strict=True))
