@@ -34,7 +34,7 @@ from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.importing import without_collector
-from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.jobs.signals import Interrupted, StopSignals, interruption
 from vision_baselines.terminal import print_prose
 
 log = logging.getLogger("vision_baselines")
@@ -212,7 +212,7 @@ def _exit_code(run: Callable[[], None]) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         return _say_interrupted(error)
     except Exception as error:
-        if (signal := messages.interruption(error)) is not None:
+        if (signal := interruption(error)) is not None:
             return _say_interrupted(signal)
         understood = messages.understood(error)
         return _say(str(understood), understood.exit_code)

@@ -23,7 +23,6 @@ from vision_baselines.errors import (
     causes,
     is_out_of_memory,
 )
-from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.dotted import walk
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
@@ -113,11 +112,6 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     said = " ".join(first[:2]) or type(error).__name__
     key = str(getattr(error, "full_key", None) or "")
     return ConfigError(said if key in said else f"{key}: {said}")
-
-
-def interruption(error: BaseException) -> BaseException | None:
-    """The signal that `error` was raised in the wake of, if there was one: a library may make its own error of it."""
-    return next((cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
