@@ -29,6 +29,7 @@ from vision_baselines.cli.outputs import until_reader_leaves
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
+from vision_baselines.config.of_sweeps import require_of_run
 from vision_baselines.config.packages import OVERRIDE, find_in_start_folder, told_by, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
@@ -74,7 +75,11 @@ def train_task(cfg: DictConfig) -> float:
                 )
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
+            is_alone = HydraConfig.get().mode is RunMode.RUN
+            ignored = require_of_run(cfg) if is_alone else ""
             stop.raise_if_received()
+            if ignored:
+                log.info("%s", ignored)
             if cfg.get("print_config"):
                 _show_config(plan.config)
             # an exception that a signal raises inside of torch's own initialisation aborts the process
@@ -94,7 +99,6 @@ def train_task(cfg: DictConfig) -> float:
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
-        is_alone = HydraConfig.get().mode is RunMode.RUN
         with printed_every_minute() if is_alone else contextlib.nullcontext():
             record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
         log.info("%s", headline(record))
