@@ -49,7 +49,8 @@ def require_of_run(cfg: DictConfig) -> str:
             raise ConfigError(f"{word} has no effect in a single run; add -m for a sweep, or leave it out")
     keys = [*(set(_VALUES) - {"comparison"}), *(f"comparison.{name}" for name in cfg.get("comparison") or ())]
     found = sorted(key for key in keys if _asks(cfg, key))
-    found += [_PARAMS] if OmegaConf.select(HydraConfig.instance().cfg or cfg, _PARAMS) else []
+    whole: Any = HydraConfig.instance().cfg
+    found += [_PARAMS] if OmegaConf.select(whole, _PARAMS) else []
     return f"no effect in a single run; -m makes a sweep of it: {', '.join(found)}" if found else ""
 
 
