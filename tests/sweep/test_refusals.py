@@ -16,7 +16,7 @@ from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed, conf_dir
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError
-from vision_baselines.jobs.counting import LookedAt
+from vision_baselines.jobs.counting import looking_at
 from vision_baselines.jobs.launch import launch
 from vision_baselines.sweep.around import AroundRuns
 from vision_baselines.sweep.checks import require_a_beginning, require_one_sweep
@@ -138,7 +138,7 @@ def test_more_jobs_than_can_be_looked_at_are_refused_with_their_number_before_a_
 
 
 def test_many_jobs_are_counted_at_once_while_they_are_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
-    LookedAt(999).told(0)
+    looking_at(999).told(0)
     assert capsys.readouterr().err == ""
-    LookedAt(1000).told(0)
-    assert capsys.readouterr().err == "0 of 1,000 jobs looked at, which comes before the first one starts\n"
+    looking_at(1000).told(0)
+    assert capsys.readouterr().err == "looking at 1,000 jobs before the first one starts: 0 so far\n"

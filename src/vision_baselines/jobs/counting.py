@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections.abc import Iterable
 
 from hydra.core.override_parser.types import Override, RangeSweep
 
-from vision_baselines.terminal import print_prose
+from vision_baselines.terminal import Waiting
+from vision_baselines.text import plural
 
 _MANY = 1000
-_FIRST_S, _EACH_S = 2.0, 10.0
 
 
 def n_jobs(overrides: Iterable[Override]) -> int:
@@ -34,21 +32,6 @@ def _n_values(override: Override) -> int:
     return sum(1 for _ in override.sweep_string_iterator())
 
 
-class LookedAt:
-    """Says on stderr how many jobs have been looked at: at once where they are many, else where it takes long.
-
-    Args:
-        total: Number of jobs.
-    """
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self._next = time.monotonic() + (0 if total >= _MANY else _FIRST_S)
-
-    def told(self, done: int) -> None:
-        """So many have been."""
-        if time.monotonic() >= self._next:
-            print_prose(
-                f"{done:,} of {self.total:,} jobs looked at, which comes before the first one starts", sys.stderr
-            )
-            self._next = time.monotonic() + _EACH_S
+def looking_at(total: int) -> Waiting:
+    """Says how many of so many jobs have been looked at: at once where they are many, else where it takes long."""
+    return Waiting(f"looking at {plural(total, 'job')} before the first one starts", first_s=0 if total >= _MANY else 2)
