@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.ablation import ABLATE, TYPED_NAMES
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
+from vision_baselines.config.packages import OPTION, told_by
 from vision_baselines.errors import (
     ConfigError,
     StorageError,
@@ -51,7 +52,9 @@ def understood(error: Exception) -> VisionBaselinesError:
         return ConfigError("the config nests without end; does a file name itself in its defaults?")
     refused = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     if refused is not None and refused.filename is not None:
-        return StorageError(f"{refused.strerror} at {refused.filename}; is paths.output_dir the right folder?")
+        # options of the other commands name what they write
+        hint = "" if told_by.get() == OPTION else "; is paths.output_dir the right folder?"
+        return StorageError(f"{refused.strerror} at {refused.filename}{hint}")
     if refused is not None and refused is error:
         return StorageError(f"{refused.strerror}, where the output of this command goes")
     if match := re.fullmatch(r"Target (\d+) is out of bounds\.", text):
