@@ -80,8 +80,8 @@ class SweepConsole:
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            place = f" ({one_line(result)})" if result else ""
-            mark, style, said = ENDED[1], "red", one_line(outcome.message, _LONGEST) + place
+            place = f" ({one_line(result, _LONGEST // 2)})" if result else ""
+            mark, style, said = ENDED[1], "red", one_line(outcome.message, _LONGEST - len(place)) + place
         else:
             self._durations.append(seconds)
             mark, style, said = ENDED[0], "green", f"{one_line(result, _LONGEST)}  {seconds:.1f} s"
