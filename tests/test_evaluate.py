@@ -208,6 +208,13 @@ def test_a_change_that_would_reach_nothing_is_refused_with_its_place(change, pla
         restored({"model": {"hidden_features": 4}, "optimizer": {"lr": 0.1}, "seed": 0}, Path("run"), [change])
 
 
+def test_an_option_of_a_group_is_none_of_a_recorded_config():
+    with pytest.raises(
+        ConfigError, match=r"^'data=mnist' chooses a group's option, .* expected one of these, data\.…=…"
+    ):
+        restored({"data": {"_target_": "x", "batch_size": 4}}, Path("run"), ["data=mnist"])
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_numbers_out_of_range_are_refused_as_train_refuses_them(run_tiny, tmp_path):

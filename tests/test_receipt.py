@@ -194,6 +194,33 @@ def test_a_file_that_is_no_receipt_is_refused_in_a_line(tmp_path, content):
     assert len(str(caught.value).splitlines()) == 1
 
 
+_PYTHONS = re.compile(r"Error|\bdict\b|NoneType|Traceback|\{'|\[\]|\bNone\b|object|unhashable|argument|attribute")
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.parametrize("value", [None, 3, "x", [], {}, [None], [{}], {"x": 1}, {"x": {}}, True])
+def test_a_part_of_another_kind_or_none_is_named_in_plain_words(made, written, value):
+    name = next(iter(made["runs"]))
+    places = [("sweep",), ("metric",), ("rows",), ("rows", 0), ("shared",), ("runs",), ("runs", name), ("sha256",)]
+    places += [("rows", 0, key) for key in made["rows"][0]] + [("runs", name, "chain")]
+    for place in places:
+        for is_removed in (False, True):
+            changed = copy.deepcopy(made)
+            node = changed
+            for key in place[:-1]:
+                node = node[key]
+            if is_removed and not isinstance(place[-1], int):
+                del node[place[-1]]
+            else:
+                node[place[-1]] = value
+            with pytest.raises(DataError) as caught:
+                read_receipt(written(changed))
+            said = str(caught.value).partition("receipt.json")[2]
+            assert not _PYTHONS.search(said), f"{place}: {said}"
+            assert len(said.splitlines()) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_missing_path_has_to_be_given(made, written):

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from vision_baselines.cli import entry, messages
+from vision_baselines.cli import entry
 from vision_baselines.cli.start import main
-from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.jobs.signals import Interrupted, StopSignals, interruption
 from vision_baselines.probes.probe import Probe
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.training import build
@@ -109,7 +109,7 @@ def test_what_a_library_makes_of_a_signal_is_reported_as_the_signal(
 
 
 def test_an_error_without_a_signal_is_no_interruption() -> None:
-    assert messages.interruption(ValueError()) is None
+    assert interruption(ValueError()) is None
 
 
 # What may become of Ctrl-C in the midst of an import: a library's clean-up fails, or it says something of its own.

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import logging
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from rich.cells import cell_len
 from rich.console import Console
 
+from vision_baselines import terminal
 from vision_baselines.cli import entry
+from vision_baselines.comparison.collection import require_records
+from vision_baselines.comparison.errors import NoRecordsError
+from vision_baselines.data.picture_listing import files_below
 from vision_baselines.fitted_table import FittedTable
+from vision_baselines.sweep.disk import look
 from vision_baselines.terminal import TerminalFormatter, console, for_stream, say
 from vision_baselines.text import told_apart, wrapped
 
@@ -221,3 +228,27 @@ def test_the_help_of_train_is_lines_of_the_terminal(root, monkeypatch, width):
     assert max(map(len, lines)) <= width
     assert out.getvalue().split() == text.split()
     assert width < 80 or all(line in lines for line in template.splitlines() if "python" in line), "to be copied"
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A folder with 30 folders, each of which takes half a second to look at."""
+    for name in range(30):
+        (tmp_path / str(name)).mkdir()
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=itertools.count(0, 0.5).__next__))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("what", "walk"),
+    [
+        ("looking for runs in", lambda top: require_records([top])),
+        ("looking through", look),
+        ("looking for files in", lambda top: list(files_below(top, "", []))),
+    ],
+)
+def test_what_takes_long_to_look_through_is_said_after_a_second_and_then_every_ten(folders, capsys, what, walk):
+    with contextlib.suppress(NoRecordsError):
+        walk(folders)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith(what) and str(folders) in line for line in lines] == [True, True]

@@ -19,6 +19,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.jobs.counting import n_jobs
+
 
 class JobsLauncher(Launcher):
     """What launchers of `vision_baselines.jobs.launch` share; each has a `launch` of its own.
@@ -143,16 +145,23 @@ class PairedSweeper(BasicSweeper):
         return batches
 
     def _split(self, overrides: Any, max_batch_size: int | None) -> list[list[list[str]]]:
+        grids = self._grids(overrides)
+        if self.runs is not None:  # before a list of them is made
+            self.runs.look_at_number(sum(map(n_jobs, grids)), self.config)
         if not self.groups:
             return super().split_arguments(overrides, max_batch_size)
-        assert self.hydra_context is not None
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         jobs: list[list[str]] = []
-        for group in self.groups:
-            together = [*overrides, *parser.parse_overrides(group)]
-            for batch in super().split_arguments(together, None):
+        for grid in grids:
+            for batch in super().split_arguments(grid, None):
                 jobs += [job for job in batch if job not in jobs]
         return [list(chunk) for chunk in self.split_overrides_to_chunks(jobs, max_batch_size)]
+
+    def _grids(self, overrides: Any) -> list[list[Any]]:
+        if not self.groups:
+            return [list(overrides)]
+        assert self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        return [[*overrides, *parser.parse_overrides(group)] for group in self.groups]
 
     def _are_composed(self, batches: Sequence[Any]) -> bool:
         """Whether the launcher composes all jobs before it starts one."""

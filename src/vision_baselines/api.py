@@ -6,6 +6,7 @@ package's own (`vision_baselines.errors`): one or two lines that name the key to
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed_run, conf_dir
+from vision_baselines.config.of_sweeps import require_of_run
 from vision_baselines.config.packages import KEYWORD, OVERRIDE, find_in_start_folder, told_by
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.predictions import Predictions as Predictions
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from vision_baselines.evaluation.evaluate import Evaluation
     from vision_baselines.evaluation.exported import Exported
     from vision_baselines.evaluation.reproduce import Reproduction
+
+log = logging.getLogger("vision_baselines")
 
 _one_at_a_time = threading.RLock()
 
@@ -220,7 +224,12 @@ def train(config: DictConfig | Sequence[str] = ()) -> Run:
     from vision_baselines.training.run import train as train_run
 
     with _as_config_error(), _process_kept():
-        cfg = config if isinstance(config, DictConfig) else composed_run(_texts(config))
+        if isinstance(config, DictConfig):
+            cfg = config
+        else:
+            cfg = composed_run(_texts(config))
+            if ignored := require_of_run(cfg):
+                log.warning("%s", ignored)
         folder = Path(cfg.paths.run_dir)
         find_in_start_folder(str(name) for name in cfg.get("trusted_packages") or ())
         return Run(folder, train_run(cfg))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TextIO
 
-from vision_baselines.text import wrapped
+from vision_baselines.text import printable, wrapped
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +60,28 @@ def for_stream(text: str, stream: TextIO | None, *, hang: int = 0) -> str:
         return wrapped(text, columns, hang=hang)
     except (OSError, ValueError):  # it is closed, or a terminal without a size
         return text
+
+
+class Waiting:
+    """Says on stderr how far something is that may take long: after a while, and then now and then.
+
+    Args:
+        doing: What is done.
+        noun: What is counted, if it is not said there.
+        first_s: Seconds before the first line.
+        each_s: Seconds between two.
+    """
+
+    def __init__(self, doing: str, noun: str = "", *, first_s: float = 1.0, each_s: float = 10.0) -> None:
+        self.doing, self.noun, self.each_s = doing, noun, each_s
+        self._next = time.monotonic() + first_s
+
+    def told(self, done: int) -> None:
+        """So many are done."""
+        if time.monotonic() >= self._next:
+            counted = f"{done:,} {self.noun}".rstrip()
+            print_prose(printable(f"{self.doing}: {counted} so far"), sys.stderr)
+            self._next = time.monotonic() + self.each_s
 
 
 class TerminalFormatter(logging.Formatter):

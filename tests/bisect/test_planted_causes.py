@@ -258,7 +258,8 @@ def test_code_that_has_changed_is_named_with_the_module_whose_result_it_changes(
     record["code"]["vision_baselines.models.cnn"] = "another"
     (folder / "run.json").write_text(json.dumps(record))
     plant_in(CONV, 0, lambda y: y + 0.1 * y.square())
-    found = bisect(folder)
+    said: list[str] = []
+    found = bisect(folder, on_training=said.append)
     check(
         found,
         0,
@@ -266,6 +267,8 @@ def test_code_that_has_changed_is_named_with_the_module_whose_result_it_changes(
         r"forward pass: features\.1\.0 \(Conv2d\), in aten\.pow",
         "other code: models.cnn",
     )
+    assert said[0] == "training 1 of at most 7: until it parts from the trace"
+    assert [line.partition(" of ")[0] for line in said] == [f"training {n}" for n in range(1, len(said) + 1)]
 
 
 @pytest.mark.slow

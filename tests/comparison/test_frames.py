@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+from csv import DictReader
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from vision_baselines.cli.outputs import PRINTED, deliver
 from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.csv_files import csv_files
+from vision_baselines.report.frames import csv
 
 
 def table_of(*records, unreadable=()):
@@ -76,3 +82,26 @@ def test_a_comparison_of_nothing_readable_is_still_a_table():
     assert read(csv_files(table)["jobs.csv"])["status"].tolist() == ["unreadable"]
     assert csv_files(table)["groups.csv"].startswith(b"group,n_finished,")
     assert csv_files(table)["groups.csv"].count(b"\n") == 1
+
+
+NAMES = ["a\nb.png", "a\x1b[31mb.png", "a  b.png", "a\rb.png", 'a"b,c.png', "\ta.png", "a\u202eb.png"]
+
+
+def test_a_reader_of_csv_has_the_name_of_a_file_again():
+    text = csv(pd.DataFrame({"file": NAMES, "p": np.float32(0.1)})).decode()
+    assert [row["file"] for row in DictReader(io.StringIO(text, newline=""))] == NAMES
+    assert pd.read_csv(io.StringIO(text, newline=""))["file"].tolist() == NAMES
+    assert "0.1" in text
+
+
+def test_in_csv_no_spreadsheet_runs_a_name_and_bytes_that_are_not_utf_8_are_spelled_out():
+    assert csv(pd.DataFrame({"=x": ["=1", os.fsdecode(b"caf\xe9")]})) == b"'=x\n'=1\ncaf\\udce9\n"
+
+
+def test_csv_for_a_terminal_cannot_act_on_it(capsys, monkeypatch):
+    content = csv(pd.DataFrame({"file": NAMES}))
+    deliver(PRINTED, content)
+    assert capsys.readouterr().out == content.decode()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    deliver(PRINTED, content)
+    assert not re.search("[\x00-\x08\x0b-\x1f]", capsys.readouterr().out)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vision_baselines.cli.collect import main as collect_main
 from vision_baselines.cli.mistakes import main
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import collect
@@ -355,3 +356,31 @@ def test_the_page_of_a_single_run_shows_its_mistakes(two):
     assert section.count("<img ") == 2
     assert "cat → bee" in section
     assert 'href="#mistakes"' in page
+
+
+def test_groups_that_were_tested_on_other_images_are_said_to_be_and_a_word_that_is_a_path_names_no_group(
+    sweep, mistakes
+):
+    folder = sweep(
+        {"model=cnn,seed=0": answered([0, 0, 2]), "model=fc,seed=0": answered([0, 1, 1], ids=[7, 8, 9])},
+        ["a", "b", "c"],
+    )
+    code, out, _ = mistakes(folder)
+    assert code == 0
+    assert "model=cnn and model=fc were tested on other images, so nothing is said of where they disagree" in out
+    assert mistakes(folder, "not/there")[2].startswith("error: no folder not/there; expected a folder of runs")
+
+
+def test_a_class_is_not_looked_up_by_its_number_in_groups_that_have_other_classes(sweep, mistakes):
+    sweep({"model=cnn,seed=0": answered([0, 0, 2])}, ["a", "b", "c"])
+    folder = sweep({"model=fc,seed=0": answered([0, 1, 1])}, ["b", "c", "d"])
+    code, _, err = mistakes(folder, "--class", "b")
+    assert (code, err) == (2, "error: --class is 'b', and the groups have different classes; name one of them\n")
+    assert mistakes(folder, "model=fc", "--class", "b")[0] == 0
+
+
+def test_the_folder_of_one_run_is_no_sweep_to_collect(two, called):
+    code, out, err = called(collect_main)(two / "model=cnn,seed=0")
+    assert (code, out) == (3, "")
+    assert err == f"error: {two / 'model=cnn,seed=0'} is the folder of one run; expected that of its sweep, {two}\n"
+    assert not (two / "model=cnn,seed=0" / "comparison").exists()

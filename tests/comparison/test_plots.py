@@ -262,12 +262,13 @@ def test_what_shows_a_group_says_whose_it_is_and_what_it_shows(record):
     assert "<title>model=b\n(epoch, from 0)\n0: 10.00%\n1: 50.00%</title>" in found["curves_val"]
 
 
-def test_a_logarithmic_axis_is_labelled_with_plain_numbers(record):
+def test_a_logarithmic_axis_is_labelled_with_plain_numbers_and_says_that_it_is_one(record):
     losses = [record(f"seed={s}", history=history([-1.0, 0.9, 0.99, 0.999])) for s in (0, 1)]
     found = {picture.key: picture.svg for picture in draw(table_of(*losses)).figures}
     labels = re.findall(r">([^<>]+)</text>", found["curves_train"])
 
-    assert {"0.001", "0.01", "0.1", "1"} <= set(labels)
+    assert {"0.001", "0.01", "0.1", "1", "training loss, logarithmic"} <= set(labels)
+    assert "logarithmic" not in found["curves_val"]
     assert "$" not in "".join(labels)
 
 

@@ -138,7 +138,7 @@ def test_row_20_sigterm_from_outside_is_obeyed_in_mid_training(environment, root
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 143, (out, err)
-    assert err == "ended by SIGTERM; the same command with the same name resumes it\n"
+    assert err == "loading …\nended by SIGTERM; the same command with the same name resumes it\n"
     folder = log.parent
     assert read_record(folder).status is Status.INTERRUPTED
     [state] = (folder / "checkpoints").glob("resume-*.ckpt")

@@ -30,7 +30,7 @@ ESSENTIAL = {
 RARER = {
     "batch_size=8": (2, "did you mean data.batch_size?"),
     "max_epochs=8": (2, "did you mean trainer.max_epochs?"),
-    "weight_decay=8": (2, "did you mean optimizer.weight_decay?"),
+    "weight_decay=8": (2, "did you mean optimizer.weight_decay or parameter_groups.no_decay.weight_decay?"),
     "-m --cfg job seed=0,1": (2, "preview=true"),
     "--cfg nope": (2, "invalid choice"),
     "--config-dir=nowhere seed=1": (2, "folder not found"),
@@ -83,7 +83,7 @@ RARER = {
     "TINY model.num_classes=30": (2, "model.num_classes is 30"),
     "TINY +trainer.nope=1": (2, "nope"),
     "TINY classifier.compile=[1]": (2, "classifier.compile"),
-    "TINY ~data.source": (2, "'source'"),
+    "TINY ~data.source": (2, "data.source.num_classes"),
     "TINY data.source=5": (2, "data.source"),
     "TINY init_from=nowhere": (2, "nowhere"),
     "TINY init_from=[1]": (2, "init_from"),

@@ -111,9 +111,9 @@ def test_the_page_s_commands_do_what_it_says(app, tmp_path):
     done = app(*words, script=script, code=1)
     lines = [re.sub(r"\d+\.\d s$", "0.1 s", line) for line in done.stdout.splitlines()]
     [shown] = [body.splitlines() for kind, body in BLOCKS if not kind]
+    lines, shown = [[re.sub(r"multirun/[\d/-]+/", "multirun/…/", line) for line in each] for each in (lines, shown)]
     assert sorted(lines[1:5]) == sorted(shown[1:5])
-    assert lines[5] == shown[5]
-    assert lines[6].startswith("x=0: ZeroDivisionError: division by zero (multirun/")
+    assert lines[5:] == shown[5:]
     first = done.stderr.splitlines()[0]
     assert first.startswith("1 of 4 jobs failed, 3 finished; x=0: ZeroDivisionError: division by zero (multirun/")
     script, words = words_of(COMMANDS[1])
@@ -141,9 +141,9 @@ def test_every_way_to_end_is_one_job_s_and_named(app, tmp_path):
     done = app(*words, f"how={','.join(ways)}", "twice=${double:4}", code=1)
     said = {line.split()[1].removeprefix("how="): line for line in done.stdout.splitlines() if line[0] in "✓✗"}
     assert "✗ how=raise  ValueError: [bold]two; lines" in done.stdout
-    assert said["segfault"] == "✗ how=segfault  killed by SIGSEGV"
+    assert said["segfault"] == "✗ how=segfault  killed by SIGSEGV (out/segfault)"
     assert "killed by SIGKILL (from outside, or by the system because memory ran out)" in said["memory"]
-    assert said["exit3"] == "✗ how=exit3  the process ended by itself with exit code 3"
+    assert said["exit3"] == "✗ how=exit3  the process ended by itself with exit code 3 (out/exit3)"
     assert said["exit0"].startswith("✓")
     assert said["object"].startswith("✓")
     assert re.match(r"✓ how=ok  13  ", said["ok"])  # a resolver and a global that the script made before Hydra ran

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -119,3 +122,93 @@ def test_a_signal_reaches_every_job_that_listens_and_those_that_begin_to() -> No
 
     assert group.run([job] * 2, [None] * 2) == [(15, 15)] * 2
     assert all(not member.listeners for member in group.members)
+
+
+class Failing:
+    """Fails the n-th of all calls that are counted, or from the n-th on; `counted` makes them so."""
+
+    def __init__(self, at: int, *, stays: bool) -> None:
+        self.at, self.stays, self.calls = at, stays, 0
+        self.has_failed = False
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            number, self.calls = self.calls, self.calls + 1
+            if number == self.at or (self.stays and number > self.at):
+                self.has_failed = True
+                raise OSError("planted")
+            return function(*arguments)
+
+        return called
+
+
+class Unchanged:
+    """A surface on which nothing is a job's own."""
+
+    def take(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_whatever_fails_between_two_turns_ends_the_group_or_one_job_and_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    for at in itertools.count():
+        failing = Failing(at, stays=stays)
+        with monkeypatch.context() as patched:
+            patched.setattr(Together, "_let_next", failing.counted(Together._let_next))
+            patched.setattr(Unchanged, "take", failing.counted(Unchanged.take))
+            patched.setattr(Unchanged, "leave", failing.counted(Unchanged.leave))
+            jobs, surfaces, ended = [meeting_twice] * 3, [Unchanged()] * 3, failing.counted(noted)
+            found = in_time(functools.partial(Together().run, jobs, surfaces, ended))
+        if not failing.has_failed:
+            break
+        assert isinstance(found, OSError), f"call {at}: {found}"
+    assert at > 20
+    assert found == [[111, 111]] * 3
+
+
+def meeting_twice() -> list[int]:
+    return [here().meet(10 ** here().number, summed) for _ in range(2)]
+
+
+def noted(number: int, outcome: Any) -> None:
+    pass
+
+
+def in_time(run: Callable[[], Any]) -> Any:
+    """What it returns or raises; fails where it does neither within seconds."""
+    found: list[Any] = []
+
+    def called() -> None:
+        try:
+            found.append(run())
+        except BaseException as error:
+            found.append(error)
+
+    thread = threading.Thread(target=called, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert found, "it waits for ever"
+    return found[0]
+
+
+def test_a_job_that_cannot_go_on_fails_alone() -> None:
+    class Once(Unchanged):
+        """The folder of the second job is gone when it is to go on after its first meeting."""
+
+        taken = 0
+
+        def take(self) -> None:
+            self.taken += 1
+            if self.taken == 2:
+                raise FileNotFoundError("planted")
+
+    ended: list[tuple[int, Any]] = []
+    surfaces = [Unchanged(), Once(), Unchanged()]
+    found = in_time(lambda: Together().run([meeting_twice] * 3, surfaces, lambda *one: ended.append(one)))
+    assert isinstance(found, FileNotFoundError)
+    assert sorted(ended) == [(0, [111, 101]), (1, None), (2, [111, 101])]

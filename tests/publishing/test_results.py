@@ -53,7 +53,7 @@ def test_numbers_are_means_and_deviations_over_seeds():
     found = summarize([0.9, 0.92, 0.94])
     assert made.interval("model=cnn") == f"[{found.ci_low * 100:.2f}, {found.ci_high * 100:.2f}]"
     assert (made.parameters("model=fc"), made.mflops("model=fc"), made.sees("model=fc")) == ("12,345", "2.0", "8 px")
-    assert (made.seeds, made.minutes, made.fit_s("model=cnn")) == (3, "2 min", "4")
+    assert (made.seeds, made.minutes, made.fit_s("model=cnn")) == (3, "100 s", "4")
 
 
 @pytest.mark.parametrize(("flops", "said"), [(5_120, "0.005"), (96_000, "0.1"), (277_129_216, "277.1")])

@@ -92,24 +92,65 @@ def test_in_a_pipe_there_are_plain_lines_alone(shown):
     assert len(drawn.splitlines()) == len(NAMES)
 
 
-def test_where_more_fail_than_are_shown_status_is_named(tmp_path):
-    jobs = [(f"seed={seed}", Outcome(4, message="died\x1b[2J"), True) for seed in range(100)]
-    lines = last_words(jobs, [tmp_path / label for label, _, _ in jobs], see=f"vision-baselines status {tmp_path}")
-    assert len(lines) == 22
-    assert lines[0] == "100 of 100 jobs failed"
-    assert lines[1] == f"seed=0: died ({tmp_path}/seed=0)"
-    assert lines[-1] == f"and 80 more: vision-baselines status {tmp_path}"
+class Lines:
+    """A console that keeps what was said of jobs that are over."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+
+    def ended(self, name: str, outcome: Outcome, result: str = "") -> None:
+        self.said.append((name, outcome.message, result))
 
 
-@pytest.mark.parametrize(("n_failed", "is_listed"), [(1, False), (2, True)])
-def test_why_one_job_failed_is_said_once_and_of_several_each(tmp_path, capsys, monkeypatch, n_failed, is_listed):
+@pytest.fixture
+def in_one_pass(tmp_path):
+    """A sweep that ends at its first failure, what is said of its jobs, and the first of three that share a process."""
+    from vision_baselines.jobs.hooks import Hooks
+    from vision_baselines.jobs.job import Job
+    from vision_baselines.jobs.launch import _Sweep
+
+    jobs = [Job(index, [], b"", tmp_path / f"seed={index}", [], label=f"seed={index}") for index in range(3)]
+    jobs[0].companions = jobs[1:]
+    lines = Lines()
+    return _Sweep(Hooks(), None, lines, None, slots=1, fail_fast=True), lines.said, jobs[0]
+
+
+def test_each_job_of_a_pass_that_is_killed_is_named_before_the_sweep_ends_at_its_first_failure(in_one_pass, tmp_path):
+    sweep, said, first = in_one_pass
+    with pytest.raises(Exception, match=r"^seed=0: killed by SIGSEGV \(.*\); fail_fast=true: "):
+        sweep.ended(first, None, -11)
+    assert said == [(f"seed={seed}", "killed by SIGSEGV", str(tmp_path / f"seed={seed}")) for seed in range(3)]
+
+
+def test_each_job_that_the_end_of_a_sweep_ends_is_named_and_none_twice(in_one_pass):
+    sweep, said, first = in_one_pass
+    diverged = Outcome(4, message="diverged")
+    with pytest.raises(Exception, match="seed=0: diverged"):
+        sweep.progress(first, (0, diverged))
+    sweep.stopped(first, Outcome(0, value=[diverged, diverged, Outcome(0)]))
+    assert [words[:2] for words in said] == [("seed=0", "diverged"), ("seed=1", "diverged"), ("seed=2", "")]
+
+
+@pytest.mark.parametrize("n_failed", [1, 2, 100])
+def test_at_the_end_stands_why_one_job_failed_and_of_several_where_to_look(tmp_path, capsys, monkeypatch, n_failed):
     jobs = [(f"seed={seed}", Outcome(4, message="diverged"), True) for seed in range(n_failed)] + [
-        ("seed=9", Outcome(0), True)
+        ("seed=999", Outcome(0), True)
     ]
-    folders = [tmp_path / label for label, _, _ in jobs]
-    error = TrainingError(in_one_line(jobs, folders))
-    assert str(error).endswith(f"; seed=0: diverged ({tmp_path}/seed=0)")
+    folders, see = [tmp_path / label for label, _, _ in jobs], f"vision-baselines status {tmp_path}"
+    error = TrainingError(in_one_line(jobs, folders, see=see))
+    counts = f"{n_failed} of {n_failed + 1} jobs failed, 1 finished; "
+    assert str(error) == counts + (
+        f"seed=0: diverged ({tmp_path}/seed=0)" if n_failed == 1 else f"vision-baselines status {tmp_path} says why"
+    )
     monkeypatch.setattr(SweepCallback, "current", None)
-    monkeypatch.setattr(SweepCallback, "last_words", last_words(jobs, folders))
+    monkeypatch.setattr(SweepCallback, "last_words", last_words(jobs, folders, see=see))
     SweepCallback.finish(error)
-    assert capsys.readouterr().out.count("diverged") == (n_failed if is_listed else 0)
+    assert capsys.readouterr().out == ""  # the error is said last
+
+
+def test_after_the_first_failure_of_fail_fast_stands_only_what_its_error_does_not_say(capsys, monkeypatch):
+    jobs = [("seed=0", Outcome(4, message="diverged"), True), ("seed=1", Outcome(143, message="ended"), True)]
+    monkeypatch.setattr(SweepCallback, "current", None)
+    monkeypatch.setattr(SweepCallback, "last_words", last_words(jobs))
+    SweepCallback.finish(TrainingError("seed=0: diverged; fail_fast=true: the jobs after it were not started"))
+    assert capsys.readouterr().out == "1 of 2 jobs failed, 1 interrupted\n"

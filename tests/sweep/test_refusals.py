@@ -7,14 +7,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import open_dict
+from omegaconf import OmegaConf, open_dict
 
+from hydra_plugins.vision_baselines_local import PairedSweeper
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed, conf_dir
 from vision_baselines.config.hydra_part import check_hydra
 from vision_baselines.errors import ConfigError
+from vision_baselines.jobs.counting import looking_at
 from vision_baselines.jobs.launch import launch
+from vision_baselines.sweep.around import AroundRuns
 from vision_baselines.sweep.checks import require_a_beginning, require_one_sweep
 from vision_baselines.sweep.hooks import RunHooks
 
@@ -117,3 +121,24 @@ def test_what_a_shell_runs_on_a_cluster_is_set_by_the_command_line_alone(key: st
 )
 def test_hydras_words_are_put_in_ours(said: str, answer: str) -> None:
     assert answer in str(messages.one_line(HydraException(said), conf_dir()))
+
+
+@pytest.mark.parametrize(
+    ("word", "is_preview", "n"),
+    [("seed=range(0,1000000000000)", False, "1,000,000,000,000"), ("seed=range(0,10001)", True, "10,001"),
+     ("optimizer.lr=range(0,1,1e-9)", False, "1,000,000,000")],
+)  # fmt: skip
+def test_more_jobs_than_can_be_looked_at_are_refused_with_their_number_before_a_list_is_made(
+    word: str, is_preview: bool, n: str
+) -> None:
+    sweeper = SimpleNamespace(runs=AroundRuns(), config=OmegaConf.create({"preview": is_preview}))
+    sweeper._grids = lambda overrides: [overrides]
+    with pytest.raises(ConfigError, match=rf"^the sweep has {n} jobs.* expected at most 10"):
+        PairedSweeper._split(sweeper, OverridesParser.create().parse_overrides([word]), None)  # type: ignore[arg-type]
+
+
+def test_many_jobs_are_counted_at_once_while_they_are_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    looking_at(999).told(0)
+    assert capsys.readouterr().err == ""
+    looking_at(1000).told(0)
+    assert capsys.readouterr().err == "looking at 1,000 jobs before the first one starts: 0 so far\n"

@@ -11,7 +11,7 @@ import pytest
 
 import vision_baselines as vb
 from vision_baselines.errors import ConfigError
-from vision_baselines.sweep.untouched import Before
+from vision_baselines.sweep.untouched import _MADE, Before
 
 
 def hydra_writes(folder: Path) -> None:
@@ -80,11 +80,44 @@ def test_a_run_without_its_device_leaves_nothing_in_a_notebook(tmp_path, monkeyp
     assert contents(tmp_path) == {}
 
 
+def test_the_files_that_a_sweep_begins_with_are_known():
+    from vision_baselines.comparison.ablation import ABLATION_FILE
+    from vision_baselines.comparison.search import SEARCH_FILE
+    from vision_baselines.comparison.sequential import SEQUENTIAL_FILE
+    from vision_baselines.search.storage import JOURNAL_FILE
+    from vision_baselines.search.trials import _LOCK
+
+    assert {ABLATION_FILE, SEARCH_FILE, SEQUENTIAL_FILE, JOURNAL_FILE, _LOCK, f"{_LOCK}.lease"} <= set(_MADE)
+
+
+def test_of_a_folder_with_runs_only_what_a_refused_sweep_added_goes(tmp_path):
+    (tmp_path / "sweep" / "seed=0").mkdir(parents=True)
+    (tmp_path / "sweep" / "seed=0" / "run.json").write_text("{}")
+    (tmp_path / "sweep" / "multirun.yaml").write_text("before")
+    found = contents(tmp_path)
+    before = Before.of(tmp_path / "sweep")
+    (tmp_path / "sweep" / "search.journal").write_text("{}")
+    before.restore()
+    assert contents(tmp_path) == found
+    (tmp_path / "sweep" / "search.journal").write_text("{}")
+    (tmp_path / "sweep" / "seed=1").mkdir()
+    (tmp_path / "sweep" / "seed=1" / "run.json").write_text("{}")
+    before.restore()
+    assert (tmp_path / "sweep" / "search.journal").exists()
+
+
+SEARCH = ["-m", "model=fc", "hydra/sweeper=search"]
+
+
 @pytest.mark.slow
 @pytest.mark.ci(every=8)
 @pytest.mark.parametrize(
     "words",
     [
+        [*SEARCH, "optimizer.lr=interval(1e-4,1e-1)", "trainer.accelerator=cuda"],
+        [*SEARCH, "trainer.max_epochs=choice(1,0)"],
+        ["-m", "hydra/sweeper=until_decided", "seed=auto", "model=fc,linear", "trainer.accelerator=cuda"],
+        ["-m", "ablate={dropout: model.dropout=0}", "trainer.accelerator=cuda"],
         ["-m", "data.batch_size=0,-1"],
         ["data.batch_size=0"],
         ["-m", "data.batch_size=0,-1", "hydra/launcher=basic"],

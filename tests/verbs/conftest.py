@@ -29,6 +29,8 @@ NEEDED = {
     "conv-arithmetic": ["--input-size", "8", "3,1,1"],
     "edge-demo": [],
 }
+# What takes the folder of a sweep alone.
+OF_SWEEPS = ("collect",)
 ONE_RUN = ("evaluate", "predict", "export", "reproduce", "filters")
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.verbs.conftest import NEEDED, RUN
+from tests.verbs.conftest import NEEDED, OF_SWEEPS, RUN
 
 from vision_baselines.cli import VERBS
 from vision_baselines.cli.outputs import with_data_files
@@ -30,7 +30,8 @@ def words(run, tmp_path):
 
     picture = tmp_path / "digit.png"
     Image.new("L", (8, 8), 128).save(picture)
-    return lambda verb: [word.format(run=run, tmp=tmp_path, picture=picture) for word in NEEDED[verb]]
+    place = lambda verb: run.parent if verb in OF_SWEEPS else run  # noqa: E731
+    return lambda verb: [word.format(run=place(verb), tmp=tmp_path, picture=picture) for word in NEEDED[verb]]
 
 
 @pytest.mark.slow

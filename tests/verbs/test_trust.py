@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.verbs.conftest import NEEDED, RUN
+from tests.verbs.conftest import NEEDED, OF_SWEEPS, RUN
 
 from vision_baselines.cli import VERBS
 from vision_baselines.config import packages
@@ -68,7 +68,8 @@ def words(trained, tmp_path):
     (tmp_path / "here").mkdir()
     shutil.copy(place / f"{PACKAGE}.py", tmp_path / "here")
     Image.new("L", (8, 8), 128).save(tmp_path / "digit.png")
-    yield lambda verb: [w.format(run=run, tmp=tmp_path, picture=tmp_path / "digit.png") for w in WORDS[verb]]
+    place = lambda verb: run.parent if verb in OF_SWEEPS else run  # noqa: E731
+    yield lambda verb: [w.format(run=place(verb), tmp=tmp_path, picture=tmp_path / "digit.png") for w in WORDS[verb]]
     forget()
 
 

@@ -17,13 +17,13 @@ from statistics import fmean
 from typing import Literal
 
 from vision_baselines.analysis.statistics import PairedDifference, Summary, paired_difference, summarize
-from vision_baselines.comparison.control import share_interval
+from vision_baselines.comparison import control
 from vision_baselines.comparison.grouping import settings_named
 from vision_baselines.comparison.metric import Metric
+from vision_baselines.text import duration
 
 LEVEL = 0.05
 Side = Literal["above", "below", "undecided"]
-ControlSide = Literal["above", "below", "at chance"]
 
 
 class ClaimError(ValueError):
@@ -88,7 +88,7 @@ class Results:
     @property
     def minutes(self) -> str:
         """How long the sweep took, in words."""
-        return f"{self.cost_s:.0f} s" if self.cost_s < 90 else f"{self.cost_s / 60:.0f} min"
+        return duration(self.cost_s)
 
     def mean(self, group: str, metric: str = "", *, epoch: int | None = None) -> str:
         """Mean ± standard deviation over seeds, such as ``99.17 % ± 0.28``."""
@@ -131,15 +131,14 @@ class Results:
         """Median training time, in seconds."""
         return f"{summarize([run.fit_s for run in self._of(group)]).median:.0f}"
 
-    def against_chance(self, group: str, says: ControlSide) -> str:
+    def against_chance(self, group: str, says: control.Side) -> str:
         """The 99.9 % interval of a group's mean as a share of the test images, if it lies to chance as is said.
 
         Raises:
             ClaimError: It does not.
         """
         name, values = self._values(group)
-        low, high = share_interval(fmean(values.values()), self.test_images)
-        told: ControlSide = "above" if low > 1 / self.classes else "below" if high < 1 / self.classes else "at chance"
+        told, low, high = control.against_chance(fmean(values.values()), self.test_images, 1 / self.classes)
         written = Metric(name).interval(low, high)
         if told != says:
             raise ClaimError(f"{self.name}: {group} is {told}, not {says}: {written}")

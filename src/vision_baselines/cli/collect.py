@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.outputs import deliver, is_printed, text_apart
+from vision_baselines.errors import DataError
+from vision_baselines.runs.record import read_record
 from vision_baselines.terminal import print_prose
 
 
@@ -34,6 +37,7 @@ def _collect(arguments: list[str]) -> None:
     from vision_baselines.report.write import compare
     from vision_baselines.sweep.status import State, status_of
 
+    _require_sweep(options.sweep)
     with text_apart(options):
         comparison = compare([options.sweep])
         require_readable(comparison.table.jobs, comparison.table.unreadable)
@@ -47,3 +51,16 @@ def _collect(arguments: list[str]) -> None:
     for run in found.runs:
         if run.state is not State.FINISHED:
             print_prose(one_line(f"{run.place}: {run.state}" + (f": {run.said}" if run.said else "")))
+
+
+def _require_sweep(folder: Path) -> None:
+    """Refuse the folder of a run, in which a comparison has no place.
+
+    Raises:
+        DataError: It has a record of its own.
+    """
+    try:
+        read_record(folder)
+    except (OSError, ValueError):  # there is none, or what is wrong with it is said by the comparison
+        return
+    raise DataError(f"{folder} is the folder of one run; expected that of its sweep, {folder.parent}")

@@ -91,7 +91,8 @@ def check_override(word: str) -> None:
     if word.startswith(("=", "+=", "++=")):
         raise ConfigError(f"{word!r} has no key; expected key=value, such as seed=1")
     key, found, value = word.lstrip("+").partition("=")
-    if found and value.strip() in ("null", "", "true", "false") and (options := group_options(key.partition("@")[0])):
+    is_none = value.strip() in ("null", "", "true", "false") or re.fullmatch(r"[-+]?\d+(\.\d*)?", value.strip())
+    if found and is_none and (options := group_options(key.partition("@")[0])):
         raise ConfigError(f"{word!r} chooses nothing; leave it out, or choose one of {', '.join(options)}")
     if found and value.strip() == "null" and key in ("classifier", "comparison"):
         raise ConfigError(f"{word!r} removes what every run needs; change the keys below it")

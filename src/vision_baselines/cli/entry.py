@@ -29,12 +29,13 @@ from vision_baselines.cli.outputs import until_reader_leaves
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
+from vision_baselines.config.of_sweeps import require_of_run
 from vision_baselines.config.packages import OVERRIDE, find_in_start_folder, told_by, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.importing import without_collector
-from vision_baselines.jobs.signals import Interrupted, StopSignals
+from vision_baselines.jobs.signals import Interrupted, StopSignals, interruption
 from vision_baselines.terminal import print_prose
 
 log = logging.getLogger("vision_baselines")
@@ -74,7 +75,11 @@ def train_task(cfg: DictConfig) -> float:
                 )
             stop.deferring = True  # OmegaConf's errors of a signal in its midst say nothing of it
             plan = planned(cfg)  # before torch is imported, which takes seconds
+            is_alone = HydraConfig.get().mode is RunMode.RUN
+            ignored = require_of_run(cfg) if is_alone else ""
             stop.raise_if_received()
+            if ignored:
+                log.info("%s", ignored)
             if cfg.get("print_config"):
                 _show_config(plan.config)
             # an exception that a signal raises inside of torch's own initialisation aborts the process
@@ -94,7 +99,6 @@ def train_task(cfg: DictConfig) -> float:
             finally:
                 remove_empty(Path(cfg.paths.run_dir))
             return float("nan")
-        is_alone = HydraConfig.get().mode is RunMode.RUN
         with printed_every_minute() if is_alone else contextlib.nullcontext():
             record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
         log.info("%s", headline(record))
@@ -212,7 +216,7 @@ def _exit_code(run: Callable[[], None]) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         return _say_interrupted(error)
     except Exception as error:
-        if (signal := messages.interruption(error)) is not None:
+        if (signal := interruption(error)) is not None:
             return _say_interrupted(signal)
         understood = messages.understood(error)
         return _say(str(understood), understood.exit_code)

@@ -25,6 +25,7 @@ from vision_baselines.cli import messages
 from vision_baselines.comparison.formatting import number, plural, printable
 from vision_baselines.config.compose import composed, group_options, safe_name
 from vision_baselines.errors import ConfigError, TrainingError, VisionBaselinesError
+from vision_baselines.jobs.signals import interruption
 from vision_baselines.runs.fingerprint import key_of
 from vision_baselines.runs.record import RECORD_FILE, Status, read_record
 from vision_baselines.terminal import print_prose
@@ -109,7 +110,7 @@ def run_each(found: Sequence[Command], run: Callable[[], None]) -> None:
             try:
                 run()
             except Exception as error:
-                if (signal := messages.interruption(error)) is not None:
+                if (signal := interruption(error)) is not None:
                     raise signal from None
                 command.error = messages.understood(error)
                 print_prose(f"error: {printable(str(command.error))}", sys.stderr)

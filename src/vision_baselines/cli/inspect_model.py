@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from vision_baselines.cli.arguments import Parser
 from vision_baselines.cli.command_line import check_override
 from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known, nearest
-from vision_baselines.cli.outputs import deliver, is_printed
+from vision_baselines.cli.outputs import deliver, is_printed, writing
 from vision_baselines.config import compose
 from vision_baselines.config.compose import group_options
 from vision_baselines.errors import ConfigError
@@ -57,10 +58,9 @@ def _run(arguments: list[str]) -> None:
     pictures: list[Path] = []
     unwritten: OSError | None = None
     try:
-        pictures = draw(found, cfg, options.out or default_out)
+        with writing(options.out) if options.out is not None else contextlib.nullcontext():
+            pictures = draw(found, cfg, options.out or default_out)
     except OSError as error:  # what was counted is said all the same
-        if options.out is not None:
-            raise
         unwritten = error
     if options.json:
         deliver(options.json, plain_inspection(found) | {"pictures": pictures})

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.config.ablation import ABLATE, TYPED_NAMES
 from vision_baselines.config.compose import conf_dir as package_conf_dir
 from vision_baselines.config.compose import extra_config_dir, group_options
+from vision_baselines.config.packages import OPTION, told_by
 from vision_baselines.errors import (
     ConfigError,
     StorageError,
@@ -23,7 +24,6 @@ from vision_baselines.errors import (
     causes,
     is_out_of_memory,
 )
-from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.dotted import walk
 
 TRACEBACK = "VISION_BASELINES_TRACEBACK"
@@ -52,7 +52,9 @@ def understood(error: Exception) -> VisionBaselinesError:
         return ConfigError("the config nests without end; does a file name itself in its defaults?")
     refused = next((cause for cause in causes(error) if isinstance(cause, OSError) and cause.strerror), None)
     if refused is not None and refused.filename is not None:
-        return StorageError(f"{refused.strerror} at {refused.filename}; is paths.output_dir the right folder?")
+        # options of the other commands name what they write
+        hint = "" if told_by.get() == OPTION else "; is paths.output_dir the right folder?"
+        return StorageError(f"{refused.strerror} at {refused.filename}{hint}")
     if refused is not None and refused is error:
         return StorageError(f"{refused.strerror}, where the output of this command goes")
     if match := re.fullmatch(r"Target (\d+) is out of bounds\.", text):
@@ -113,11 +115,6 @@ def one_line(error: BaseException, conf_dir: Path) -> VisionBaselinesError:
     said = " ".join(first[:2]) or type(error).__name__
     key = str(getattr(error, "full_key", None) or "")
     return ConfigError(said if key in said else f"{key}: {said}")
-
-
-def interruption(error: BaseException) -> BaseException | None:
-    """The signal that `error` was raised in the wake of, if there was one: a library may make its own error of it."""
-    return next((cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from vision_baselines.cli.entry import exit_with
 from vision_baselines.cli.messages import config_dir_known
 from vision_baselines.cli.outputs import deliver, is_printed, say, writing
 from vision_baselines.config.compose import register_resolvers
-from vision_baselines.errors import DataError
+from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.terminal import console, print_prose
 
@@ -66,10 +67,10 @@ def _run(arguments: list[str]) -> None:
         raise DataError(not_a_folder(Path(options.runs[0]), SOME))
     places += [f"paths.data_dir={options.data_dir}"] * bool(options.data_dir)
 
-    from vision_baselines.comparison.mistake_lists import class_index, mistake_lists
+    from vision_baselines.comparison.mistake_lists import mistake_lists
 
     groups = _groups(folders, wanted)
-    only = None if options.only_class is None else class_index(groups[0], options.only_class)
+    only = None if options.only_class is None else _class_of(groups, options.only_class)
     lists = mistake_lists(groups, [(groups[0], groups[1])] if len(groups) == 2 else [], only_class=only)
     _deliver(groups, lists, options)
     if not is_data:
@@ -124,20 +125,39 @@ def _named(rows: Sequence[GroupRow], wanted: str) -> GroupRow:
             return row
     parts = {part.strip() for part in wanted.split(",")}
     matching = [row for row in rows if parts <= {part.strip() for part in row.label.split(",")}]
+    if not matching and os.sep in wanted:
+        raise DataError(not_a_folder(Path(wanted), SOME))
     if len(matching) != 1:
         raise UnknownNameError.of("GROUP", wanted, (row.label for row in matching or rows))
     return matching[0]
 
 
+def _class_of(groups: Sequence[GroupMistakes], wanted: str) -> int:
+    """The number of a class, which is the same in all groups."""
+    from vision_baselines.comparison.mistake_lists import class_index
+
+    if any(list(group.class_names) != list(groups[0].class_names) for group in groups):
+        raise ConfigError(f"--class is {wanted!r}, and the groups have different classes; name one of them")
+    return class_index(groups[0], wanted)
+
+
 def _print(groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], top: int, only: int | None) -> None:
-    from vision_baselines.comparison.formatting import one_line
+    from vision_baselines.comparison.formatting import listed, one_line
     from vision_baselines.comparison.mistake_lists import EVERY_RUN, LABEL_ERRORS, WRONG, summary
+    from vision_baselines.comparison.mistakes import on_same_images
     from vision_baselines.report.mistakes import class_table, list_table
 
     out = console()
     many = len(groups) > 2
     for group in groups:
         print_prose(f"{one_line(group.label)}: {summary(group)}")
+    others = [group.label for group in groups[1:] if not on_same_images(groups[0], group)]
+    if others:
+        named = listed([one_line(label) for label in others], 3, between="; ")
+        print_prose(
+            f"{one_line(groups[0].label)} and {named} were tested on other images, so nothing is said of where they "
+            "disagree"
+        )
     for found in lists:
         if many and found.kind == WRONG:
             continue

@@ -192,7 +192,8 @@ def deliver(target: Path | None, content: bytes | object) -> None:
     if not isinstance(content, bytes):
         content = as_json(content)
     if target == PRINTED:
-        sys.stdout.write(content.decode())
+        text = content.decode()
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)  # a name may hold what acts on a terminal
         sys.stdout.flush()
         return
     from vision_baselines.storage.atomic import write_atomically

@@ -178,7 +178,9 @@ def _bisect_run(folder: Path, overrides: Sequence[str], trusted: Sequence[str], 
     ends = "twice" if read_trace(folder) is None else "once"
     took = f"{record.timings.fit_s:,.0f} s{' each' if ends == 'twice' else ''}"
     print_prose(f"training it again, at most {ends} to its end ({took}) and twice to where they part")
-    found = bisect(folder, overrides=overrides, trusted_packages=trusted)
+    found = bisect(
+        folder, overrides=overrides, trusted_packages=trusted, on_training=lambda line: say(line, to_stderr=True)
+    )
     facts |= {"run": found.name, "same": found.passed, "lines": list(found.lines())}
     for line in found.lines():
         print_prose(line)

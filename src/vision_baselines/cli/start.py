@@ -32,14 +32,12 @@ def main(module: str = "vision_baselines.cli.console") -> NoReturn:
         is_done = not ended.code
         raise
     except BaseException as error:
-        from vision_baselines.errors import causes
-        from vision_baselines.jobs.signals import Interrupted
+        from vision_baselines.jobs.signals import Interrupted, interruption
 
-        # a library that a signal finds in the midst of its import may make another error of it
-        heard = [cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)]
-        if not heard:
+        heard = interruption(error)
+        if heard is None:
             raise
-        signalled = heard[0] if isinstance(heard[0], Interrupted) else Interrupted(signal.SIGINT)
+        signalled = heard if isinstance(heard, Interrupted) else Interrupted(signal.SIGINT)
         print(signalled, file=sys.stderr)
         sys.exit(signalled.exit_code)
     finally:

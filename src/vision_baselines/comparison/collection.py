@@ -19,6 +19,7 @@ from vision_baselines.errors import single_line
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
 from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
 from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
+from vision_baselines.terminal import Waiting
 
 OUTPUT_FOLDER = "comparison"
 
@@ -199,9 +200,11 @@ def _record_folders(top: Path) -> Iterator[str]:
 
     As `os.walk` finds them, without the list of every file of each: there may be thousands.
     """
-    waiting = [""]
+    waiting, line, seen = [""], Waiting(f"looking for runs in {top}", "folders"), 0
     while waiting:
         below = waiting.pop()
+        line.told(seen)
+        seen += 1
         try:
             with os.scandir(top / below) as found:
                 entries = list(found)

@@ -21,6 +21,7 @@ UNIFORM = "uniform"
 _MEMORISED = 0.99
 _CONFIDENCE = 0.999  # an accusation: 95% would make it of one honest group in forty
 
+Side = Literal["above", "below", "at chance"]
 Outcome = Literal["above chance", "below chance", "cannot fail", "unknown", "at chance"]
 # What is said of a group, the worst first.
 CONTROL_WORDS: Mapping[Outcome, str] = {
@@ -59,15 +60,15 @@ def control_of(row: GroupRow, level: float | str, metric: Metric) -> Control | N
     if summary is None or record.data is None or not metric.is_accuracy:
         return Control(row.label, "unknown", f"it has no accuracy to hold against chance, but {metric.title}")
     chance = 1 / record.data.num_classes if level == UNIFORM else float(level)
-    low, high = share_interval(summary.mean, record.data.splits["test"].size)
+    side, low, high = against_chance(summary.mean, record.data.splits["test"].size, chance)
     found = f"{metric.written(summary.mean)}, {_CONFIDENCE:.1%} interval {metric.interval(low, high)}"
-    verb = "contains" if low <= chance <= high else "does not contain"
+    verb = "contains" if side == "at chance" else "does not contain"
     found = f"{found} {verb} {metric.written(chance)}"
-    if low > chance:
+    if side == "above":
         copies = record.copies_of_test
         seen = f"; {plural(copies, 'test image')} {'is' if copies == 1 else 'are'} in train too" if copies else ""
         return Control(row.label, "above chance", found + seen)
-    if high < chance:
+    if side == "below":
         return Control(row.label, "below chance", found)
     memorised = Metric(f"train_split/{metric.name.rpartition('/')[2]}")
     train = [value for job in row.counted if (value := job.record.metrics.get(memorised.name)) is not None]
@@ -75,6 +76,16 @@ def control_of(row: GroupRow, level: float | str, metric: Metric) -> Control | N
         return Control(row.label, "unknown", "its accuracy on the training split was not measured (probe=train_split)")
     learnt = f"train accuracy {memorised.written(fmean(train))}"
     return Control(row.label, "at chance" if min(train) >= _MEMORISED else "cannot fail", f"{found}; {learnt}")
+
+
+def against_chance(share: float, n: int, chance: float) -> tuple[Side, float, float]:
+    """Where the interval of a share of `n` samples lies to chance, and its ends.
+
+    >>> against_chance(0.12, 1000, 0.1)[0], against_chance(0.2, 1000, 0.1)[0]
+    ('at chance', 'above')
+    """
+    low, high = share_interval(share, n)
+    return "above" if low > chance else "below" if high < chance else "at chance", low, high
 
 
 def share_interval(share: float, n: int, confidence: float = _CONFIDENCE) -> tuple[float, float]:

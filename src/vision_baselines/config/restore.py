@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def restored(
             raise ConfigError(
                 f"{change!r} changes nothing in the recorded config; expected probe=… or key=value, such as "
                 "trainer.accelerator=cpu"
+            )
+        if OmegaConf.is_dict(OmegaConf.select(cfg, key)) and re.fullmatch(r"[\w/-]+", value) and value != "null":
+            raise ConfigError(
+                f"{change!r} chooses a group's option, of which a recorded config has the keys alone; expected one of "
+                f"these, {key}.…=…"
             )
     merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
     assert isinstance(merged, DictConfig)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from vision_baselines.data.picture_layout import few, found_layout, is_visible, joined, printable, visible_folders
 from vision_baselines.errors import DataError
+from vision_baselines.terminal import Waiting
 
 EXTENSIONS = (
     *(".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg"),
@@ -220,9 +221,10 @@ def files_below(
     Raises:
         OSError: A folder cannot be read, and `refused` is None.
     """
-    pending = [folder]
+    pending, line, seen = [folder], Waiting(f"looking for files in {root / folder}"), 0
     while pending:
         current = pending.pop()
+        line.told(seen)
         try:
             opened = os.scandir(root / current)
         except OSError as error:
@@ -232,6 +234,7 @@ def files_below(
             continue
         with opened as entries:
             for entry in entries:
+                seen += 1
                 path = joined(current, entry.name)
                 if not is_visible(entry.name):
                     continue

@@ -8,8 +8,9 @@ of today agree with each other. Everything is written in a scratch folder.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +108,20 @@ class Bisection:
         return _in_words(self.evidence.operation[0])
 
 
-def bisect(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: Sequence[str] = ()) -> Bisection:
+def bisect(
+    folder: Path,
+    *,
+    overrides: Sequence[str] = (),
+    trusted_packages: Sequence[str] = (),
+    on_training: Callable[[str], None] = lambda line: None,
+) -> Bisection:
     """Find where a run parts from its trace, or from itself when it is trained twice.
 
     Args:
         folder: A finished run's folder; nothing is written there.
         overrides: Changes to the config.
         trusted_packages: Packages whose classes may be instantiated.
+        on_training: Told before each training which one it is, of how many at most, and how far it goes.
 
     Raises:
         DataError: There is no finished run in `folder`, or its trace is damaged.
@@ -121,17 +129,19 @@ def bisect(folder: Path, *, overrides: Sequence[str] = (), trusted_packages: Seq
         TrainingError: A run made now fails, and did not part before.
     """
     recorded, kept = finished_record(folder), read_trace(folder)
-    trials = _Trials(recorded, folder, overrides, trusted_packages)
+    most = (4 if kept is None else 1) + 2 * _MOST_PAIRS
+    trials = _Trials(recorded, folder, overrides, trusted_packages, on_training, most)
     if kept is not None:
         compared, first = "the recorded run (its trace.npz) and a run made now", _Trial(kept, recorded)
-        second = trials.run(reference=kept)
+        second = trials.run("until it parts from the trace", reference=kept)
     else:
         compared = "two runs made now of the recorded config"
-        first = trials.run(most_batches=_FIRST_BATCHES)
-        second = trials.run(reference=first.trace, most_batches=_FIRST_BATCHES)
+        early = f"its first {_FIRST_BATCHES} batches"
+        first = trials.run(early, most_batches=_FIRST_BATCHES)
+        second = trials.run(f"{early}, against those", reference=first.trace, most_batches=_FIRST_BATCHES)
         if len(second.trace.rows) == _FIRST_BATCHES and first_difference(first.trace, second.trace) is None:
-            first = trials.run()
-            second = trials.run(reference=first.trace)
+            first = trials.run("to its end")
+            second = trials.run("until it parts from that one", reference=first.trace)
     if first_difference(first.trace, second.trace) is None:
         if second.error is not None:
             raise second.error
@@ -169,9 +179,13 @@ class _Trials:
     folder: Path
     overrides: Sequence[str]
     trusted_packages: Sequence[str]
+    on_training: Callable[[str], None]
+    most: int
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def run(self, **options: Any) -> _Trial:
-        """Train it, with the options of a `StepTrace`."""
+    def run(self, how_far: str, **options: Any) -> _Trial:
+        """Train it, with the options of a `StepTrace`; `how_far` is said of it."""
+        self.on_training(f"training {next(self._numbers)} of at most {self.most}: {how_far}")
         callback = StepTrace(**options)
         with tempfile.TemporaryDirectory(prefix="bisect-") as scratch:
             run_dir = Path(scratch) / self.recorded.name
@@ -190,8 +204,10 @@ def _once_more(trials: _Trials, seen: Trace) -> tuple[_Trial, _Trial] | None:
     """Two more runs, up to where a trace that was `seen` ends, with the operations there; None if they do not part."""
     for _ in range(_MOST_PAIRS):
         options: dict[str, Any] = {"detailed": list(seen.rows)[-1], "most_batches": len(seen.rows)}
-        first = trials.run(**options)
-        second = trials.run(**options, reference=first.trace)
+        n = len(seen.rows)
+        how_far = f"its first {plural(n, 'batch')}" if n > 1 else "its first batch"
+        first = trials.run(f"{how_far}, with each operation of the last", **options)
+        second = trials.run(f"{how_far}, against those", **options, reference=first.trace)
         if first_difference(first.trace, second.trace) is None:
             return None
         if len(second.trace.rows) == len(seen.rows):

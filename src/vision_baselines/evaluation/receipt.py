@@ -24,12 +24,13 @@ from pydantic import ValidationError
 from vision_baselines.analysis.statistics import summarize
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.errors import DataError
+from vision_baselines.evaluation.receipt_shape import fault_of_shape
 from vision_baselines.runs.dotted import walk
 from vision_baselines.runs.factored import factored, merged
 from vision_baselines.runs.fingerprint import is_irrelevant, job_name
 from vision_baselines.runs.init_source import JOB
-from vision_baselines.runs.record import RunRecord
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.runs.record import RunRecord, first_fault
+from vision_baselines.storage.reading import read_regular, why_no_json
 
 RECEIPT_FILE = "receipt.json"
 LINKS = ("data", "code", "config", "weights", "predictions", "row")
@@ -122,13 +123,15 @@ def read_receipt(path: Path) -> Receipt:
     except FileNotFoundError as error:
         raise DataError(f"no file {path}; expected a receipt, which vision-baselines receipt SWEEP writes") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not a receipt: {error}") from error
+        raise DataError(f"{path} is not a receipt: {why_no_json(error, path)}") from error
     if not isinstance(content, dict) or "receipt" not in content:
         raise DataError(f"{path} is not a receipt; vision-baselines receipt SWEEP writes one")
     if content["receipt"] != _SCHEMA:
         raise DataError(f"{path} is a receipt of version {content['receipt']!r}; this version reads {_SCHEMA}")
+    if fault := fault_of_shape(content, LINKS):
+        raise DataError(f"{path} is not a whole receipt: {fault}")
+    rows = [Row(**{**row, "runs": tuple(row["runs"])}) for row in content["rows"]]
     try:
-        rows = [Row(**{**row, "runs": tuple(row["runs"])}) for row in content["rows"]]
         runs = {name: merged(content["shared"], own) for name, own in content["runs"].items()}
         row_of = {name: row for row in content["rows"] for name in row["runs"]}
         for name, run in runs.items():
@@ -137,10 +140,12 @@ def read_receipt(path: Path) -> Receipt:
                     raise DataError(f"{path} was changed after it was made: {link} of {name} does not fit its hash")
         if content["sha256"] != _sha256({key: value for key, value in content.items() if key != "sha256"}):
             raise DataError(f"{path} was changed after it was made: the whole does not fit its hash")
-        records = {name: _record(run) for name, run in runs.items()}
+        records = {name: _record(name, run) for name, run in runs.items()}
         _check_rows(path, rows, records, content["metric"])
-    except (KeyError, TypeError, ValueError, AttributeError, ValidationError) as error:
-        raise DataError(f"{path} is not a whole receipt: {type(error).__name__} {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path} is not a whole receipt: it nests too deeply") from error
+    except ValueError as error:
+        raise DataError(f"{path} is not a whole receipt: {error}") from error
     return Receipt(content["sweep"], content["metric"], tuple(rows), records, content["sha256"])
 
 
@@ -185,8 +190,11 @@ def _run(record: RunRecord, names: bool) -> dict[str, Any]:
     return shown
 
 
-def _record(run: Mapping[str, Any]) -> RunRecord:
-    return RunRecord.model_validate({key: value for key, value in run.items() if key != "chain"})
+def _record(name: str, run: Mapping[str, Any]) -> RunRecord:
+    try:
+        return RunRecord.model_validate({key: value for key, value in run.items() if key != "chain"})
+    except ValidationError as error:
+        raise ValueError(f"run {name} is no run: {first_fault(error)}") from error
 
 
 def _chain(run: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
@@ -201,6 +209,9 @@ def _chain(run: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
 
 def _check_rows(path: Path, rows: Iterable[Row], records: Mapping[str, RunRecord], metric: str) -> None:
     for row in rows:
+        without = [name for name in row.runs if metric not in records[name].metrics]
+        if without:
+            raise ValueError(f"run {without[0]} has no {metric}, which row {row.group} is about")
         numbers = _numbers([records[name].metrics[metric] for name in row.runs])
         if numbers != {"mean": row.mean, "std": row.std, "n": row.n}:
             raise DataError(f"{path} is not right: the row {row.group} does not follow from its runs")

@@ -73,14 +73,15 @@ class SweepConsole:
         self.running[name] = (begun, line)
 
     def ended(self, name: str, outcome: Outcome, result: str = "") -> None:
-        """A job is over: one line, with what it came to or its reason."""
+        """A job is over: one line, with what it came to, or its reason and, as its `result`, where it lies."""
         begun, _ = self.running.pop(name, (time.monotonic(), ""))
         seconds = time.monotonic() - begun
         name = one_line(name)
         self.done += 1
         if outcome.exit_code:
             self.failed += 1
-            mark, style, said = ENDED[1], "red", one_line(outcome.message, _LONGEST)
+            place = f" ({one_line(result, _LONGEST // 2)})" if result else ""
+            mark, style, said = ENDED[1], "red", one_line(outcome.message, _LONGEST - len(place)) + place
         else:
             self._durations.append(seconds)
             mark, style, said = ENDED[0], "green", f"{one_line(result, _LONGEST)}  {seconds:.1f} s"

@@ -156,10 +156,14 @@ class Hooks(Generic[J]):
         """Called when at least one job is over, and those that could start in its place run."""
 
     def all_ended(self, jobs: Sequence[J]) -> None:
-        """Say how the jobs went, however they ended."""
+        """Say how the jobs went, however they ended; why one failed was said then, and is what is raised."""
         ended = [(job.label, job.outcome, job.is_started) for job in jobs]
         if any(outcome is None or outcome.exit_code for _, outcome, _ in ended):
-            say("\n".join(last_words(ended, [job.folder for job in jobs])))
+            say(last_words(ended, see=self.see())[0])
+
+    def see(self) -> str:
+        """A command that shows how the jobs went; empty where there is none."""
+        return ""
 
     def failure(self, summary: str) -> Exception:
         """What the result of a failed job raises, and the launcher at the first failure where it ends there."""

@@ -26,7 +26,7 @@ from vision_baselines.jobs.pool import Pool
 from vision_baselines.jobs.portable import packed_task
 from vision_baselines.jobs.returned import JobResult
 from vision_baselines.jobs.signals import Interrupted, StopSignals
-from vision_baselines.jobs.summary import in_one_line, labels
+from vision_baselines.jobs.summary import in_one_line, labels, near
 from vision_baselines.jobs.surroundings import Surroundings
 from vision_baselines.jobs.worker_entry import run
 
@@ -115,7 +115,8 @@ def launch(
             raise hooks.interrupted(error) from None
         finally:
             hooks.all_ended(jobs)
-    summary = in_one_line([(job.label, job.outcome, job.is_started) for job in jobs], [job.folder for job in jobs])
+    ended = [(job.label, job.outcome, job.is_started) for job in jobs]
+    summary = in_one_line(ended, [job.folder for job in jobs], see=hooks.see())
     found: list[JobReturn] = []
     for job, own in zip(runs_for, asked, strict=True):
         compose = partial(composed_job, own.index, own.overrides, config, hydra_context)
@@ -183,7 +184,8 @@ class _Sweep(Generic[J]):
         """Show how far it is, or how one of several jobs of a process went."""
         own, line = (job.members[said[0]], said[1]) if isinstance(said, tuple) else (job, said)
         if isinstance(line, Outcome):
-            self._one_ended(own, line)
+            self._show(own, line)
+            self._end_at_first_failure([own])
         else:
             self.console.progress(own.label, line)
 
@@ -193,28 +195,30 @@ class _Sweep(Generic[J]):
         Raises:
             Exception: It failed, and the sweep is to end at its first failure.
         """
-        if not job.companions:
-            self._one_ended(job, outcome or self.hooks.without_a_word(job, exit_code))
-            return
         for one, own in zip(job.members, _each(job, outcome), strict=True):
             if one.outcome is None:
-                self._one_ended(one, own or self.hooks.without_a_word(one, exit_code))
+                self._show(one, own or self.hooks.without_a_word(one, exit_code))
+        self._end_at_first_failure(job.members)
 
-    def _one_ended(self, job: J, outcome: Outcome) -> None:
+    def _show(self, job: J, outcome: Outcome) -> None:
         job.outcome = outcome
         job.packed_config = b""
-        self.console.ended(job.label, job.outcome, self.hooks.result(job))
-        if job.outcome.note:
-            self.console.note(f"  {job.label}: {job.outcome.note}")
-        if job.outcome.exit_code and self.fail_fast:
-            raise self.hooks.failure(
-                f"{job.label}: {job.outcome.message} (fail_fast=true: the jobs after it were not started)"
-            )
+        self.console.ended(job.label, outcome, near(job.folder) if outcome.exit_code else self.hooks.result(job))
+        if outcome.note:
+            self.console.note(f"  {job.label}: {outcome.note}")
+
+    def _end_at_first_failure(self, jobs: Iterable[Job]) -> None:
+        failed = [(job, job.outcome) for job in jobs if job.outcome is not None and job.outcome.exit_code]
+        if failed and self.fail_fast:
+            job, outcome = failed[0]
+            said = f"{job.label}: {outcome.message} ({near(job.folder)})"
+            raise self.hooks.failure(f"{said}; fail_fast=true: the jobs after it were not started")
 
     def stopped(self, job: J, outcome: Outcome | None) -> None:
-        """Keep how it went; one that did not end in time was killed."""
+        """Say how it went, where that was not said before; one that did not end in time was killed."""
         for one, own in zip(job.members, _each(job, outcome), strict=True):
-            one.outcome = own or one.outcome or Outcome(143, kind="Interrupted", message="ended with the sweep")
+            if one.outcome is None:
+                self._show(one, own or Outcome(143, kind="Interrupted", message="ended with the sweep"))
 
     def refresh(self) -> None:
         """Draw what runs, let the application do what is due, and end if that was asked."""

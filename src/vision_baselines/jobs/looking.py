@@ -15,6 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from vision_baselines.jobs.composing import Composer, Place
+from vision_baselines.jobs.counting import looking_at
 from vision_baselines.jobs.hooks import Hooks
 from vision_baselines.jobs.job import Job
 from vision_baselines.jobs.pool import start_server
@@ -53,7 +54,9 @@ def looked_at(
     makes_alike = type(hooks).job_like is not Hooks.job_like  # `job` of those that do not need not take `varied`
     jobs: list[J] = []
     firsts: dict[tuple[str, ...], J] = {}
+    line = looking_at(len(job_overrides))
     for offset, (overrides, place) in enumerate(zip(job_overrides, places, strict=True)):
+        line.told(offset)
         index, own = initial_job_idx + offset, list(overrides)
         first = firsts.get(place.shape) if place is not None else None
         made = _made(hooks, composer, first, index, own, place) if first is not None and place is not None else None

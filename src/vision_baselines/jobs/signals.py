@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from vision_baselines.errors import causes
 from vision_baselines.jobs.together import current
 
 PREEMPTION = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
@@ -40,6 +41,11 @@ class Interrupted(BaseException):
         self.signum = signum
         self.exit_code = 128 + signum
         self.hint = hint
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | Interrupted | None:
+    """The signal that `error` was raised in the wake of, if there was one: a library may make its own error of it."""
+    return next((cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
 class StopSignals:

@@ -9,7 +9,6 @@ from pathlib import Path
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.text import one_line
 
-_SHOWN = 20
 _LONGEST = 1000  # characters of a reason: it is a job's own text
 
 
@@ -63,49 +62,50 @@ def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, lis
 def last_words(
     jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path] = (), *, see: str = ""
 ) -> list[str]:
-    """What is said when a sweep ends: how its jobs went, and of each without a result why, and where it lies.
+    """What is said when a sweep ends: how its jobs went; of one that failed why, and where it lies.
+
+    Of several each has had a line of its own when it ended, so only where to look is said.
 
     Args:
         jobs: As for `failures`.
         folders: Of the jobs, in the same order.
-        see: A command that shows all of them, said where there are more than are shown.
+        see: A command that shows all of them, said where several have failed.
 
     >>> last_words([("seed=0", Outcome(0), False), ("seed=1", Outcome(0), True)])
     ['2 of 2 jobs finished (1 of them before, skipped)']
     >>> last_words([("seed=0", Outcome(4, message="diverged"), True)], [Path("outputs/demo/seed=0")])
     ['1 of 1 jobs failed', 'seed=0: diverged (outputs/demo/seed=0)']
+    >>> last_words([("seed=0", Outcome(4), True), ("seed=1", Outcome(4), True)], see="status outputs/demo")
+    ['2 of 2 jobs failed; status outputs/demo says why']
     """
-    counts, lines = failures(jobs)
+    counts, _ = failures(jobs)
     skipped = sum(outcome is not None and outcome.exit_code == 0 and not started for _, outcome, started in jobs)
     said = (counts or f"{len(jobs)} of {len(jobs)} jobs finished") + (
         f" ({skipped} of them before, skipped)" if skipped else ""
     )
-    shown = _with_places(lines, jobs, folders)
-    if len(shown) > _SHOWN:
-        shown[_SHOWN:] = [f"and {len(shown) - _SHOWN} more" + (f": {see}" if see else "")]
-    return [one_line(text) for text in (said, *shown)]
+    failed = [(label, outcome) for label, outcome, started in jobs if outcome and _state(outcome, started) == "failed"]
+    if len(failed) != 1:
+        return [one_line(where_to_look(said, see) if failed else said)]
+    [(label, outcome)] = failed
+    places = [near(folder) for (name, *_), folder in zip(jobs, folders, strict=False) if name == label]
+    place = f" ({places[0]})" if places else ""
+    return [one_line(said), one_line(one_line(f"{label}: {outcome.message}", _LONGEST) + place)]
 
 
-def in_one_line(jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path]) -> str:
-    """All counts, and of the first job without a result why, and where it lies; empty where every job finished.
+def where_to_look(counts: str, see: str) -> str:
+    """What is said of several jobs that failed; without a command, where they have said it."""
+    return f"{counts}; {see} says why" if see else f"{counts}; their lines above say why"
+
+
+def in_one_line(
+    jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path] = (), *, see: str = ""
+) -> str:
+    """The last words of a sweep with jobs that failed as one line; empty where every job finished.
 
     >>> in_one_line([("seed=0", Outcome(4, message="diverged"), True)], [Path("outputs/demo/seed=0")])
     '1 of 1 jobs failed; seed=0: diverged (outputs/demo/seed=0)'
     """
-    counts, lines = failures(jobs)
-    return one_line("; ".join([counts, *_with_places(lines, jobs, folders)[:1]]))
-
-
-def _with_places(
-    lines: Sequence[str], jobs: Sequence[tuple[str, Outcome | None, bool]], folders: Sequence[Path]
-) -> list[str]:
-    """The lines of `failures`, each with the folder of its job, where folders are given."""
-    places = [
-        f" ({near(folder)})"
-        for (_, outcome, started), folder in zip(jobs, folders, strict=False)
-        if outcome is not None and _state(outcome, started) in ("failed", "interrupted")
-    ]
-    return [line + place for line, place in zip(lines, places or [""] * len(lines), strict=True)]
+    return "; ".join(last_words(jobs, folders, see=see)) if failures(jobs)[0] else ""
 
 
 def near(folder: Path) -> str:

@@ -9,7 +9,8 @@ them; processes, for which a common computation would mean copies.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 _HERE = threading.local()
@@ -62,6 +63,19 @@ def current() -> Member | None:
     return getattr(_HERE, "member", None)
 
 
+@contextmanager
+def _shown(member: Member) -> Iterator[None]:
+    """While active, the job's own is in place."""
+    if member.surface is None:
+        yield
+        return
+    member.surface.take()
+    try:
+        yield
+    finally:
+        member.surface.leave()
+
+
 class Together:
     """Runs jobs in threads of this process, one at a time.
 
@@ -75,6 +89,7 @@ class Together:
         self._waiting: dict[int, tuple[Any, Callable[[Mapping[int, Any]], Mapping[int, Any]]]] = {}
         self._answers: dict[int, tuple[Any, BaseException | None]] = {}
         self._all_ended = threading.Event()
+        self._broken: BaseException | None = None  # what happened between two turns: nobody is left to give the next
         self._signal: tuple[int, float] | None = None
 
     def run(
@@ -91,7 +106,8 @@ class Together:
             ended: Called with a job's number and what it returned as soon as it has.
 
         Raises:
-            BaseException: What the first of those that raised has raised, once all have ended.
+            BaseException: What the first of those that raised has raised, once all have ended; or at once, while the
+                others wait for ever, what `ended` has raised, or the passing on of a turn.
         """
         self.members = [Member(self, number, surface) for number, surface in enumerate(surfaces)]
         threads = [
@@ -103,6 +119,8 @@ class Together:
         self.members[0].turn.release()
         while not self._all_ended.wait(_POLL_S):  # in the main thread a signal is answered between two waits
             continue
+        if self._broken is not None:
+            raise self._broken
         for thread in threads:
             thread.join()
         for member in self.members:
@@ -126,22 +144,32 @@ class Together:
     def _run(self, member: Member, job: Callable[[], Any], ended: Callable[[int, Any], None]) -> None:
         member.turn.acquire()
         _HERE.member = member
-        if member.surface is not None:
-            member.surface.take()
         try:
-            member.outcome = job()
+            with _shown(member):
+                member.outcome = job()
         except BaseException as error:
             member.error = error
-        if member.surface is not None:
-            member.surface.leave()
         member.has_ended = True
         try:
             ended(member.number, member.outcome)
-        finally:
             self._let_next()
+        except BaseException as error:
+            self._broken = error
+            self._all_ended.set()
 
     def _meet(self, member: Member, brought: Any, work: Callable[[Mapping[int, Any]], Mapping[int, Any]]) -> Any:
         self._waiting[member.number] = (brought, work)
+        try:
+            self._wait(member, work)
+            answer, error = self._answers[member.number]
+        finally:  # of a job that cannot wait, too: it is not given a turn again
+            self._waiting.pop(member.number, None)
+            self._answers.pop(member.number, None)
+        if error is not None:
+            raise error
+        return answer
+
+    def _wait(self, member: Member, work: Callable[[Mapping[int, Any]], Mapping[int, Any]]) -> None:
         while member.number not in self._answers:
             if self._next_ready() is None:
                 self._work(work)
@@ -153,10 +181,6 @@ class Together:
             member.turn.acquire()
             if member.surface is not None:
                 member.surface.take()
-        answer, error = self._answers.pop(member.number)
-        if error is not None:
-            raise error
-        return answer
 
     def _work(self, work: Callable[[Mapping[int, Any]], Mapping[int, Any]]) -> None:
         try:

@@ -109,7 +109,12 @@ def run_together(
         signal.signal(signum, lambda received, frame: group.interrupt(received, time.monotonic()))
     hear_sigint()
     jobs = [functools.partial(job, number, config) for number, config in enumerate(configs)]
-    outcomes = group.run(jobs, surfaces, lambda number, outcome: connection.send((number, outcome)))
+
+    def ended(number: int, outcome: Outcome | None) -> None:
+        if outcome is not None:  # of one that could not begin nothing is known here
+            connection.send((number, outcome))
+
+    outcomes = group.run(jobs, surfaces, ended)
     connection.send(Outcome(0, value=outcomes))
     connection.close()
     sys.stdout.flush()

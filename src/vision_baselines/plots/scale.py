@@ -11,6 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from vision_baselines.comparison.metric import Metric
 
+_LOGARITHMIC = ", logarithmic"
+
 
 def spans_widely(low: float, high: float) -> bool:
     """Whether values that are read along an axis call for a logarithmic one: all positive, and more than 20-fold apart.
@@ -65,11 +67,26 @@ def keep_within(axis: Axis, metric: Metric, bounds: tuple[float, float]) -> None
 
 
 def scale_logarithmic(axis: Axis, low: float, high: float, pad: float | None = None) -> None:
-    """Make an axis logarithmic, with room beyond `low` and `high` by the factor `pad`."""
+    """Make an axis logarithmic, with room beyond `low` and `high` by the factor `pad`; its label says so."""
     pad = pad or (high / low) ** 0.04
     (axis.axes.set_xscale if isinstance(axis, XAxis) else axis.axes.set_yscale)("log")
     _set_limits(axis, low / pad, high * pad)
     label_logarithmic(axis, low / pad, high * pad)
+    name_axis(axis, axis.get_label_text())
+
+
+def name_axis(axis: Axis, label: str) -> None:
+    """Give an axis its label, which says where the scale is logarithmic; once, in whatever order both are set.
+
+    >>> from matplotlib.figure import Figure
+    >>> axis = Figure().add_subplot().yaxis
+    >>> scale_logarithmic(axis, 0.01, 1)
+    >>> name_axis(axis, "loss")
+    >>> axis.get_label_text()
+    'loss, logarithmic'
+    """
+    is_said = not label or label.endswith(_LOGARITHMIC) or axis.get_scale() != "log"
+    axis.set_label_text(label if is_said else label + _LOGARITHMIC)
 
 
 def _set_limits(axis: Axis, low: float, high: float) -> None:

@@ -224,6 +224,7 @@ def search_figures(search: Search) -> Figures:
     marks = "Filled: complete; hollow: pruned, at its last value; cross: failed."
     several = " Of the first objective." if len(search.objectives) > 1 else ""
     shown = ranked_parameters(search)[:FIGURES_OF_PARAMETERS]
+    in_logs = ", ".join(one.key for one in shown if one.is_log)
     found: list[tuple[str, str, str, Figure | None]] = [
         (
             "search_front",
@@ -247,7 +248,8 @@ def search_figures(search: Search) -> Figures:
         (
             "search_parallel",
             "All parameters at once",
-            f"A line for each complete trial; the best quarter by {title} is coloured.",
+            f"A line for each complete trial; the best quarter by {title} is coloured."
+            + (f" Logarithmic: {in_logs}." if in_logs else ""),
             parallel_figure(search),
         ),
         *(

@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 
 from vision_baselines.comparison.formatting import shortened
+from vision_baselines.plots.scale import name_axis
 
 INK, MUTED, RULE, PAPER = "#1c2127", "#66707c", "#dfe3e8", "#ffffff"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#5b6570")
@@ -127,8 +128,8 @@ def finish(axes: Axes, x_label: str, y_label: str) -> None:
     """Rules across, no left edge, and what the axes are."""
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    name_axis(axes.xaxis, x_label)
+    name_axis(axes.yaxis, y_label)
 
 
 def _lines_of(title: str, width_in: float) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -43,13 +43,13 @@ def csv_files(table: ComparisonTable) -> dict[str, bytes]:
     files = {
         "jobs.csv": _jobs(table),
         "groups.csv": _items(group_columns(table), (*table.rows, *table.fresh)),
-        "epochs.csv": _items(epoch_columns(epochs), epochs.rows) if epochs else _lines([["group"]]),
+        "epochs.csv": _items(epoch_columns(epochs), epochs.rows) if epochs else csv_text([["group"]]),
     }
     if classes := [(row.label, found) for row in (*table.rows, *table.fresh) for found in class_recalls(row)]:
         names = ClassRecall.__dataclass_fields__
         heads = ["group", *(_OF_CLASSES.get(name, name) for name in names)]
         rows = ([label, *(getattr(found, name) for name in names)] for label, found in classes)
-        files["classes.csv"] = _lines([heads, *rows])
+        files["classes.csv"] = csv_text([heads, *rows])
     if table.effects:
         files["effects.csv"] = _items(effect_columns(table), table.effects)
     if table.interactions:
@@ -65,16 +65,16 @@ def _jobs(table: ComparisonTable) -> str:
         for found in table.unreadable
     ]
     parts = [_of_group(label, columns, jobs, counted) for label, jobs, counted in job_groups(table)]
-    return "".join([_lines([names]), *parts, _lines([found.get(name) for name in names] for found in unreadable)])
+    return "".join([csv_text([names]), *parts, csv_text([found.get(name) for name in names] for found in unreadable)])
 
 
 @kept_of_group
 def _of_group(label: str, columns: tuple[Column[JobRow], ...], jobs: tuple[Job, ...], counted: tuple[Job, ...]) -> str:
-    return _lines(_values(columns, rows_of(label, jobs, counted)))
+    return csv_text(_values(columns, rows_of(label, jobs, counted)))
 
 
 def _items(columns: Sequence[Column[Item]], items: Sequence[Item]) -> str:
-    return _lines([list(exact_fields(columns)), *_values(columns, items)])
+    return csv_text([list(exact_fields(columns)), *_values(columns, items)])
 
 
 def _values(columns: Sequence[Column[Item]], items: Iterable[Item]) -> Iterable[Sequence[Any]]:
@@ -82,19 +82,27 @@ def _values(columns: Sequence[Column[Item]], items: Iterable[Item]) -> Iterable[
     return ([read(item) for read in fields] for item in items)
 
 
-def _lines(rows: Iterable[Iterable[Any]]) -> str:
-    file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows(map(_cell, row) for row in rows)
-    return file.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if not isinstance(value, str):
-        return None if value != value else value  # NaN is not itself
-    return inert(value)
-
-
 def inert(text: str) -> str:
     """Text on one line that no spreadsheet runs."""
-    line = one_line(text)
+    return unrun(one_line(text))
+
+
+def unrun(text: str) -> str:
+    r"""Text as it is, but for an apostrophe before what a spreadsheet would run, and bytes that are not UTF-8.
+
+    >>> unrun("=1+1"), unrun("a  b\n.png")
+    ("'=1+1", 'a  b\n.png')
+    """
+    line = text.encode("utf-8", "backslashreplace").decode()
     return f"'{line}" if line.startswith(_FORMULA) else line
+
+
+def csv_text(rows: Iterable[Iterable[Any]], text: Callable[[str], str] = inert) -> str:
+    """Rows as CSV: numbers in full precision, missing ones and NaN empty, each text as `text` makes it."""
+    cells = [[text(cell) if isinstance(cell, str) else None if cell != cell else cell for cell in row] for row in rows]
+    has_returns = any("\r" in cell for row in cells for cell in row if isinstance(cell, str))
+    file = io.StringIO()
+    # the writer quotes a cell with the end of its own lines, \n alone; readers take \r for one too
+    options: dict[str, Any] = {"quoting": csv.QUOTE_NONNUMERIC} if has_returns else {}
+    csv.writer(file, lineterminator="\n", **options).writerows(cells)
+    return file.getvalue()

@@ -23,7 +23,7 @@ from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import fingerprint
 from vision_baselines.runs.migrations import SCHEMA_VERSION, current_record, is_known
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.storage.reading import read_regular, why_no_json
 
 RECORD_FILE: Final = places.RECORD_FILE
 FRESH_SEEDS = "fresh_seeds"  # the folder in a sweep's of runs that are reported and choose nothing
@@ -349,7 +349,7 @@ def record_content(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a run record: {error}") from error
+        raise ValueError(f"{path} is not a run record: {why_no_json(error, path)}") from error
 
 
 def parsed_record(content: bytes, path: Path) -> RunRecord:
@@ -361,21 +361,21 @@ def parsed_record(content: bytes, path: Path) -> RunRecord:
     try:
         raw = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a run record: {error}") from error
+        raise ValueError(f"{path} is not a run record: {why_no_json(error, path)}") from error
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if not is_known(version):
         raise ValueError(f"{path} has record schema {version!r}; this version reads 1 to {SCHEMA_VERSION}")
     try:
         record = RunRecord.model_validate(raw if version == SCHEMA_VERSION else current_record(raw))
     except ValidationError as error:
-        raise ValueError(f"{path} is not a run record: {_first_fault(error)}") from error
+        raise ValueError(f"{path} is not a run record: {first_fault(error)}") from error
     if version == SCHEMA_VERSION:
         return record
     record.fingerprint = fingerprint(record.config)  # as a run of this config would have it today
     return record
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """Where a record differs from the schema, the first place and the number of others."""
     first, *others = error.errors(include_url=False, include_input=False, include_context=False)
     place = ".".join(map(str, first["loc"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import stat
 import zipfile
@@ -31,6 +32,33 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         if facts.st_size > most_bytes:
             raise ValueError(f"{path} has {facts.st_size:,} bytes; expected at most {most_bytes:,}")
         return file.read(facts.st_size)
+
+
+def why_no_json(error: Exception, path: Path) -> str:
+    """Why the content of a file is no JSON, in words that follow its name.
+
+    Args:
+        error: What `read_regular` or the reading of JSON has raised.
+        path: The file.
+
+    >>> try:
+    ...     json.loads("[1, 2")
+    ... except ValueError as error:
+    ...     why_no_json(error, Path("run.json"))
+    'it is cut off or damaged at line 1, column 6'
+    """
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc.strip():
+            return "it is empty"
+        return f"it is cut off or damaged at line {error.lineno}, column {error.colno}"
+    if isinstance(error, UnicodeDecodeError):
+        return "it holds bytes that are no text"
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    said = str(error)
+    return f"it {said.removeprefix(f'{path} ')}" if said.startswith(f"{path} ") else said
 
 
 def file_sha256(path: Path) -> str:

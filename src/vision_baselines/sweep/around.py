@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vision_baselines.config.ablation import ABLATE, MOST_IN_A_BATCH
 from vision_baselines.runs.fingerprint import key_of
+from vision_baselines.sweep.checks import require_possible_number
 from vision_baselines.sweep.launcher import Launch
 from vision_baselines.sweep.untouched import untouched
 
@@ -82,6 +83,15 @@ class AroundRuns:
             return [override for override in overrides if not is_of_ablation(override)], groups
         self.ablation, kept, groups = spread(overrides, groups, config)
         return kept, groups
+
+    def look_at_number(self, jobs: int, config: DictConfig | None) -> None:
+        """Refuse more jobs than a sweep or its preview can have.
+
+        Raises:
+            ConfigError: So many.
+        """
+        if config is not None:
+            require_possible_number(jobs, is_preview=bool(config.preview))
 
     def look_at(self, jobs: Sequence[Sequence[str]], config: DictConfig | None, *, are_composed: bool = True) -> None:
         """Refuse fresh seeds of a sweep that would choose nothing, and parts whose absence changes nothing.

@@ -161,10 +161,9 @@ class SweepCallback(Callback):
         try:
             cls._show()
         finally:
-            # of one job that failed, the error that ends the command says as much
-            is_said = error is not None and all(line in str(error) for line in cls.last_words)
-            for line in cls.last_words if not is_said else ():
-                print_prose(line)
+            for line in cls.last_words:
+                if line not in str(error or ""):  # which ends the command, and is said last
+                    print_prose(line)
             cls.last_words = ()
 
     @classmethod

@@ -15,6 +15,8 @@ from vision_baselines.sweep.job import Job
 
 log = logging.getLogger(__name__)
 
+_MOST, _MOST_SHOWN = 100_000, 10_000
+
 # Keys that say what a sweep as a whole does.
 ONE_VALUE = frozenset(
     {"preview", "list", "n_jobs", "gpus_per_job", "seeds_per_pass", "fail_fast", "comparison", "trusted_packages"}
@@ -30,6 +32,20 @@ def comparison_keys(config: DictConfig) -> dict[str, str]:
             if isinstance(key, str):
                 named[key] = option
     return named
+
+
+def require_possible_number(jobs: int, *, is_preview: bool) -> None:
+    """Refuse a sweep of more jobs than anybody waits for, and a preview of more than anybody reads.
+
+    Every job is looked at before one is started or shown, some 300 a second.
+    """
+    if is_preview and jobs > _MOST_SHOWN:
+        raise ConfigError(
+            f"the sweep has {jobs:,} jobs, and preview=true shows each in a line; expected at most {_MOST_SHOWN:,}: "
+            "preview a part of it"
+        )
+    if jobs > _MOST:
+        raise ConfigError(f"the sweep has {jobs:,} jobs; expected at most {_MOST:,}: give it shorter lists or ranges")
 
 
 def same_runs(jobs: Sequence[Job]) -> list[Job]:

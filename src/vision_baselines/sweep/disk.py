@@ -28,6 +28,7 @@ from vision_baselines.runs.replaced import replaced_files
 from vision_baselines.storage.atomic import is_leftover
 from vision_baselines.storage.lock import LEASE_FILE, LOCK_FILE, LOCK_FILES, RunLockedError, exclusive, holder
 from vision_baselines.storage.reading import file_sha256, read_regular
+from vision_baselines.terminal import Waiting
 
 _BEST = "checkpoints/best.ckpt"
 _MOST_BYTES = 2**25
@@ -240,7 +241,9 @@ def _folders(top: Path, disk: Disk) -> Iterator[tuple[Path, list[str]]]:
     def refused(error: OSError) -> None:
         disk.left_alone.append((Path(error.filename or top), f"it cannot be read: {error.strerror}"))
 
-    for path, folders, names in os.walk(top, onerror=refused):
+    line = Waiting(f"looking through {top}", "folders")
+    for seen, (path, folders, names) in enumerate(os.walk(top, onerror=refused)):
+        line.told(seen)
         folders.sort()
         links = [Path(path) / name for name in folders if (Path(path) / name).is_symlink()]
         disk.left_alone += [(link, "a link") for link in links]

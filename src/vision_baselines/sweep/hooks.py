@@ -24,7 +24,7 @@ from vision_baselines.jobs.job import Packed, packed
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.jobs.pool import start_server
 from vision_baselines.jobs.signals import Interrupted
-from vision_baselines.jobs.summary import last_words, near
+from vision_baselines.jobs.summary import last_words
 from vision_baselines.report.hparam_rows import Row
 from vision_baselines.runs.fingerprint import chosen_options, is_irrelevant, key_of
 from vision_baselines.runs.labels import relabel
@@ -47,6 +47,7 @@ from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.passes import Passes
 from vision_baselines.sweep.planned import noted
 from vision_baselines.sweep.run_outcomes import outcome_of, outcome_of_dead, record_result
+from vision_baselines.sweep.states import status_command
 
 if TYPE_CHECKING:
     from vision_baselines.sweep.ablation import PartsThatMatter
@@ -303,9 +304,12 @@ class RunHooks(Hooks[Job]):
 
     def all_ended(self, jobs: Sequence[Job]) -> None:
         """Leave the last words to the callback: shown here, the table would push them out of sight."""
-        see = f"vision-baselines status {near(self._folder)}" if self._folder is not None else ""
         ended = [(job.label, job.outcome, job.is_started) for job in jobs]
-        SweepCallback.last_words = last_words(ended, [job.folder for job in jobs], see=see)
+        SweepCallback.last_words = last_words(ended, [job.folder for job in jobs], see=self.see())
+
+    def see(self) -> str:
+        """What shows how far each run is, and why one failed."""
+        return "" if self._folder is None else status_command(self._folder)
 
     def failure(self, summary: str) -> Exception:
         """An error of the kind that training ends with."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
+from vision_baselines.config.of_sweeps import is_of_sweep
 from vision_baselines.config.start import program
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.fingerprint import key_of
@@ -21,17 +22,8 @@ from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.planned import note_planned
 from vision_baselines.text import plural
 
-# Of the sweep as a whole: a single run is not given them.
-_OF_THE_SWEEP = (
-    "hydra.launcher",
-    "hydra.sweeper",
-    "hydra.sweep",
-    "hydra.hydra_logging",
-    "hydra.mode",
-    "list",
-    "n_jobs",
-    "fail_fast",
-)
+# Of the sweep as a whole, as `is_of_sweep`: a single run is not given them.
+_OF_HYDRA = ("hydra.hydra_logging", "hydra.mode", "list")
 
 
 def list_jobs(jobs: Sequence[Job], config: DictConfig) -> None:
@@ -86,4 +78,4 @@ def _options() -> list[str]:
 
 def _is_of_the_sweep(text: str) -> bool:
     key = key_of(text)
-    return any(key == name or key.startswith(f"{name}.") for name in _OF_THE_SWEEP)
+    return is_of_sweep(text) or any(key == name or key.startswith(f"{name}.") for name in _OF_HYDRA)

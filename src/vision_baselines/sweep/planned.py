@@ -17,7 +17,7 @@ from vision_baselines.storage.lock import RunLockedError, exclusive, holder
 from vision_baselines.storage.reading import read_regular
 
 PLANNED_FILE = "planned.json"
-_LOCK = ".sweep.lock"
+SWEEP_LOCK = ".sweep.lock"
 _MOST_BYTES = 2**25
 
 
@@ -33,7 +33,7 @@ def noted(folder: Path, jobs: Sequence[Path], words: Sequence[Sequence[str]] = (
     with ExitStack() as stack:
         try:
             try:
-                stack.enter_context(exclusive(folder, name=_LOCK))
+                stack.enter_context(exclusive(folder, name=SWEEP_LOCK))
                 before: dict[str, list[str]] = {}
             except RunLockedError:
                 before = planned_words(folder)
@@ -89,4 +89,4 @@ def _texts(found: object) -> list[str]:
 
 def sweep_process(folder: Path) -> int | None:
     """The id of the process of a sweep that runs, 0 where that is not known; None where none does."""
-    return holder(folder, name=_LOCK)
+    return holder(folder, name=SWEEP_LOCK)

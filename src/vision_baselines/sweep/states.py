@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+from vision_baselines.jobs.summary import near
 
 
 class State(StrEnum):
@@ -39,3 +43,12 @@ class RunStatus:
     def name(self) -> str:
         """What it is called: what tells it from the other runs beside it, or where it lies."""
         return self.label or self.place
+
+
+def status_command(folder: Path) -> str:
+    """What is typed to see how far the runs of a folder are.
+
+    >>> status_command(Path("outputs/a b"))
+    "vision-baselines status 'outputs/a b'"
+    """
+    return f"vision-baselines status {shlex.quote(near(folder))}"

@@ -28,10 +28,12 @@ from vision_baselines.config.checks import AUTO
 from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.console import say
+from vision_baselines.jobs.summary import where_to_look
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
 from vision_baselines.sweep.launcher import Launch, planned_job
+from vision_baselines.sweep.states import status_command
 from vision_baselines.sweep.stub import stub
 
 
@@ -97,14 +99,14 @@ def run_until_decided(
     if not before.looks:
         plan.write(folder)
     results: list[Sequence[JobReturn]] = []
-    failures: list[str] = []
+    words: list[Sequence[str]] = []
     sizes = look_sizes(plan.max_seeds)
     for start, size in zip([0, *sizes], sizes, strict=False):
         seeds = range(start, size)
         _say_round(settings, plan, seeds)
         results.append(launch(_round(settings, plan, seeds), sum(map(len, results))))
         if any(job.status is JobStatus.FAILED for job in results[-1]):
-            failures += SweepCallback.last_words[1:]
+            words.append(SweepCallback.last_words)
         groups = _finished_jobs(folder, settings)
         metric = compared_metric([job for found in groups.values() for job in found], options.metric)
         plan = plan.looked(groups, size, metric)
@@ -115,7 +117,7 @@ def run_until_decided(
         if not plan.open or size == sizes[-1]:  # what the last look showed stands below the table that follows
             break
         _say_looks(plan, metric, size)
-    _raise_failures(results, failures)
+    _raise_failures(results, words, folder)
     return results
 
 
@@ -261,20 +263,28 @@ def _finished_jobs(folder: Path, settings: Sequence[Setting]) -> dict[str, list[
     return groups
 
 
-def _raise_failures(results: Sequence[Sequence[JobReturn]], lines: Sequence[str]) -> None:
+def _raise_failures(results: Sequence[Sequence[JobReturn]], words: Sequence[Sequence[str]], folder: Path) -> None:
     """Say once, for all rounds, what failed.
+
+    Args:
+        results: Of each round.
+        words: What the launcher said at the end of each round in which a job failed, as `last_words`.
+        folder: The sweep's.
 
     Raises:
         TrainingError: A job failed.
     """
     jobs = [job for found in results for job in found]
     failed = [job for job in jobs if job.status is JobStatus.FAILED]
-    if failed and not lines:  # of a launcher that says it itself
+    if failed and not any(words):  # of a launcher that says it itself
         _ = failed[0].return_value
     if failed:
-        counts = f"{len(failed)} of {len(jobs)} jobs failed, {len(jobs) - len(failed)} finished"
-        SweepCallback.last_words = [counts, *lines]
-        raise TrainingError(f"{counts}; {lines[0]}")
+        n_finished = len(jobs) - len(failed)
+        counts = f"{len(failed)} of {len(jobs)} jobs failed" + (f", {n_finished} finished" if n_finished else "")
+        is_one = len(failed) == 1 and len(words[0]) > 1
+        said = [counts, words[0][1]] if is_one else [where_to_look(counts, status_command(folder))]
+        SweepCallback.last_words = said
+        raise TrainingError("; ".join(said))
     if SweepCallback.last_words:  # of the last round alone
         SweepCallback.last_words = [f"{len(jobs)} of {len(jobs)} jobs finished"]
 

@@ -4,34 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vision_baselines.storage.lock import LOCK_FILES
+from vision_baselines.sweep.planned import PLANNED_FILE, SWEEP_LOCK
 
 _HYDRAS_FILE = "multirun.yaml"
+# What a sweep writes into its folder before its first job runs; named here, as the modules take long to import.
+_OF_A_SWEEP = (
+    _HYDRAS_FILE, PLANNED_FILE, SWEEP_LOCK, "until_decided.json", "ablation.json", "search.json", "search.journal",
+    ".search.lock",
+)  # fmt: skip
 _MADE = (
-    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", _HYDRAS_FILE, *LOCK_FILES,
+    ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", *LOCK_FILES, *_OF_A_SWEEP,
+    *(f"{name}.lease" for name in _OF_A_SWEEP if name.endswith(".lock")),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Before:
-    """What was not there of a folder before Hydra made it: files and folders, the innermost first."""
+    """What was not there of a folder before Hydra made it: files and folders, the innermost first.
+
+    `others` are the names of what was there; None where nothing can be said of that.
+    """
 
     folder: Path
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
+    others: frozenset[str] | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Before:
         """Look, before anything is made."""
         folder = folder.absolute()
-        files = tuple(folder / name for name in _MADE if not (folder / name).exists())
+        files = tuple(folder / name for name in _MADE if not os.path.lexists(folder / name))
         folders = (folder / ".hydra", folder, *folder.parents)
-        return cls(folder, files, tuple(path for path in folders if not path.exists()))
+        others: set[str] = set()
+        with contextlib.suppress(OSError):
+            others.update(path.name for path in folder.iterdir())
+        return cls(folder, files, tuple(path for path in folders if not path.exists()), frozenset(others))
 
     @classmethod
     def of_new(cls, folder: Path) -> Before:
@@ -40,9 +55,11 @@ class Before:
         return cls(folder, tuple(folder / name for name in _MADE), (folder / ".hydra", folder))
 
     def restore(self) -> None:
-        """Remove what was made since, if there is nothing else: a folder with a record or anything of a job stays."""
+        """Remove what was made since, if nothing else was: of a folder that got a record or a job all stays."""
         made = {self.folder / name for name in _MADE}
-        if any(path not in made for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir()):
+        new = [path for path in self.folder.glob("*") if path.name not in (self.others or ())]
+        inside = [path for top in new for path in (top, *top.rglob("*"))]
+        if any(path not in made for path in inside if path.is_symlink() or not path.is_dir()):
             return
         for handler in list(logging.getLogger().handlers):  # Windows keeps a file that is open
             if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename) in self.files:
