@@ -20,6 +20,7 @@ from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.command_server import CommandServer
 
 import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
 from vision_baselines.config import compose as compose_module
@@ -204,17 +205,28 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def python(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """``python(*arguments, cwd=…)``: run Python in a process of its own, with warnings as they come."""
+def command_server(environment: dict[str, str]) -> Iterator[CommandServer]:
+    """What commands are forked from."""
+    server = CommandServer(environment)
+    yield server
+    server.close()
 
-    def run(*arguments: str, cwd: Path | None = None, timeout: float = 300, **env: str) -> Any:
+
+@pytest.fixture(scope="session")
+def python(
+    environment: dict[str, str], command_server: CommandServer
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``python(*arguments, cwd=…)``: run Python in a process of its own, with warnings as they come.
+
+    A command of this checkout finds everything imported, but for ``fresh=True``: see `command_server`.
+    """
+
+    def run(*arguments: str, cwd: Path | None = None, timeout: float = 300, fresh: bool = False, **env: str) -> Any:
+        full = {**environment, **env}
+        if not fresh and command_server.takes(arguments, full):
+            return command_server.run(arguments, cwd=cwd or "/", env=full, timeout=timeout)
         return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=cwd or "/",
-            env={**environment, **env},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
+            [sys.executable, *arguments], cwd=cwd or "/", env=full, capture_output=True, text=True, timeout=timeout
         )
 
     return run
