@@ -41,8 +41,8 @@ MODULES = (
 )
 # Heeded when Python starts or a library is imported, and so not in a command of the server.
 AT_START = (
-    "PYTHON", "LD_", "MALLOC", "OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "TORCH", "PYTORCH", "CUDA", "MPL", "LC_",
-    "LANG", "TZ",
+    "PYTHON", "LD_", "MALLOC", "OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "TORCH", "PYTORCH", "MPL", "LC_", "LANG",
+    "TZ",
 )  # fmt: skip
 
 
