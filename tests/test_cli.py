@@ -227,6 +227,6 @@ def test_progress_goes_to_the_log_file_not_to_a_pipe(started):
 
 @pytest.mark.slow
 def test_the_script_itself_answers_from_anywhere(cli):
-    answer = cli("trainer.max_epochs=0")
+    answer = cli("trainer.max_epochs=0", fresh=True)
     assert answer.returncode == 2
     assert answer.stderr == "loading …\nerror: trainer.max_epochs is 0; expected a whole number of at least 1\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,23 +17,22 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
-def own_names() -> set[str]:
+def own_names(nodes: Iterable[ast.AST]) -> set[str]:
     """Private names that this project defines itself, as functions, classes, variables or attributes."""
     found = set()
-    for path in SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        added_to = {node.target for node in ast.walk(tree) if isinstance(node, ast.AugAssign)}  # it is there already
-        for node in ast.walk(tree):
-            if node in added_to:
-                continue
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                found.add(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
-                found.add(node.attr)
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                found.add(node.target.id)
+    nodes = list(nodes)
+    added_to = {node.target for node in nodes if isinstance(node, ast.AugAssign)}  # it is there already
+    for node in nodes:
+        if node in added_to:
+            continue
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
+            found.add(node.attr)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
     return found
 
 
@@ -42,17 +42,20 @@ def is_self(node: ast.expr) -> bool:
 
 def foreign_private_names() -> dict[str, set[str]]:
     """Private attributes and modules of other libraries, and the files that use them."""
-    own, found = own_names(), {}
+    own, used, found = set(), {}, {}
     for path in SOURCES:
-        names = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        nodes, names = list(ast.walk(ast.parse(path.read_text(encoding="utf-8")))), set()
+        own |= own_names(nodes)
+        for node in nodes:
             if isinstance(node, ast.Attribute) and is_private(node.attr):
                 names.add(node.attr)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith("vision_baselines"):
                 names |= {part for part in node.module.split(".") if is_private(part)}
                 names |= {alias.name for alias in node.names if is_private(alias.name)}
+        used[path.name] = used.get(path.name, set()) | names
+    for file, names in used.items():
         for name in names - own - DOCUMENTED:
-            found.setdefault(name, set()).add(path.name)
+            found.setdefault(name, set()).add(file)
     return found
 
 

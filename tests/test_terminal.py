@@ -92,6 +92,7 @@ def blocks(lines):
     return found
 
 
+@pytest.mark.few(30)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", [0, 0.5, 1])

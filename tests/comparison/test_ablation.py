@@ -252,6 +252,7 @@ MISSING = [
 ]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("missing", MISSING, ids=lambda kinds: "-".join(map("+".join, kinds)) or "full")
 def test_a_part_without_runs_is_a_row_and_no_interval_narrows(runs, missing):
     asked = ablation(pairs=True, all=True)

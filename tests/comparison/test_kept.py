@@ -95,6 +95,7 @@ def test_a_reference_that_has_a_job_more_is_compared_with_all_others_anew(top, m
     assert len(sizes) == 3
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("act", ["change", "remove", "add", "predictions", "rename"])
 def test_files_are_those_of_a_process_that_knows_nothing(top, act):
     with_predictions(top)

@@ -268,6 +268,7 @@ def test_only_broken_records_still_make_a_page(tmp_path):
     assert "The record cannot be read" in shown
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("channels", [[1], [3], [1, 3], [3, 3], [2, 3]])
 def test_a_scale_is_of_the_filters_that_it_is_above(channels, tmp_path, record):
     folder = tmp_path / "sweep"

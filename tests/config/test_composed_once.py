@@ -65,6 +65,7 @@ def as_hydra_does(hydra: Any, words: list[str], monkeypatch: pytest.MonkeyPatch)
     return plain
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "words",
     [
@@ -87,6 +88,7 @@ def test_a_config_is_the_one_that_hydra_composes(
     assert composed == [RunMode.MULTIRUN if "-m" in words else RunMode.RUN] or "MULTIRUN" in str(words)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("words", [["seed=0,1"], ["modle=fc"], ["-m", "model=fcc,cnn", "sed=1"], ["-m", "hydra.x=1,2"]])
 def test_a_config_that_cannot_be_composed_fails_as_it_does_with_hydra_and_as_soon(
     hydra: Any, words: list[str], composed: list[RunMode], monkeypatch: pytest.MonkeyPatch

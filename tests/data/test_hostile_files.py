@@ -332,6 +332,7 @@ def quarter_of_a_gigabyte():
     return zlib.compress(bytes(2**28), level=1)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "content",
     [

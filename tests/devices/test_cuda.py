@@ -206,25 +206,25 @@ def test_a_run_without_memory_says_so(run_tiny: Run, with_callback: Callable[...
 @pytest.mark.parametrize("more", [[], ["seeds_per_pass=3"]], ids=["one_by_one", "one_pass"])
 def test_jobs_of_a_sweep_train_there(more: list[str], cli: Callable[..., Any], tiny: list[str], tmp_path: Path) -> None:
     words = ["-m", "name=swept", *tiny, "trainer=gpu", "seed=0,1,2", "n_jobs=3", "gpus_per_job=0.5", *more]
-    done = cli(*words)
+    done = cli(*words, fresh=True)  # no process that CUDA could have been started in
     assert done.returncode == 0, done.stderr + done.stdout
     records = [read_record(path.parent) for path in sorted((tmp_path / "outputs" / "swept").glob("*/run.json"))]
     assert [record.environment.device for record in records] == [torch.cuda.get_device_name()] * 3
     assert len({record.weights_sha256 for record in records}) == 3
-    again = cli(*words)
+    again = cli(*words, fresh=True)
     assert again.returncode == 0, again.stderr
 
 
 def test_auto_takes_the_gpu_and_more_devices_than_there_are_are_refused(
     cli: Callable[..., Any], tiny: list[str], tmp_path: Path
 ) -> None:
-    done = cli("name=auto", *tiny, "trainer=auto")
+    done = cli("name=auto", *tiny, "trainer=auto", fresh=True)
     assert done.returncode == 0, done.stderr
     [record] = [read_record(path.parent) for path in (tmp_path / "outputs" / "auto").rglob("run.json")]
     assert record.environment.device == torch.cuda.get_device_name()
     count = torch.cuda.device_count() + 1
     for words in ([], ["-m", "seed=0,1"]):
-        refused = cli(*words, "name=many", *tiny, "trainer=ddp", f"trainer.devices={count}")
+        refused = cli(*words, "name=many", *tiny, "trainer=ddp", f"trainer.devices={count}", fresh=True)
         assert refused.returncode == 2
         assert f"trainer.devices is {count}; expected at most {count - 1}" in refused.stderr + refused.stdout
         assert not (tmp_path / "outputs" / "many").exists()

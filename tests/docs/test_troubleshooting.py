@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,15 +27,14 @@ def listed() -> list[tuple[int, str]]:
     return found
 
 
-def codes() -> dict[str, int]:
-    """The exit code of every class of errors in the package, by its name."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
+def codes(classes: list[tuple[str, list[str]]]) -> dict[str, int]:
+    """The exit code of every class of errors in the package, by its name; from the names of each class's bases."""
     found = {name: kind.exit_code for name, kind in vars(errors).items() if hasattr(kind, "exit_code")}
     for _ in range(3):  # a class may stand on one that is read later
-        for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)):
-            for base in node.bases:
-                if isinstance(base, ast.Name) and base.id in found:
-                    found.setdefault(node.name, found[base.id])
+        for name, bases in classes:
+            for base in bases:
+                if base in found:
+                    found.setdefault(name, found[base])
     return found
 
 
@@ -49,14 +49,18 @@ def template(node: ast.AST) -> str:
     return _GAP
 
 
+@cache
 def raised() -> list[tuple[int, str]]:
     """What the code raises, or a recorded fault has said: the exit code and the message's template."""
-    known = codes()
-    found = []
+    classes, calls = [], []
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in known:
-                found += [(known[node.func.id], template(argument)) for argument in node.args]
+            if isinstance(node, ast.ClassDef):
+                classes.append((node.name, [base.id for base in node.bases if isinstance(base, ast.Name)]))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                calls += [(node.func.id, template(argument)) for argument in node.args]
+    known = codes(classes)
+    found = [(known[name], text) for name, text in calls if name in known]
     rows = re.findall(r"^\| \d+ \|.*?\| (`.*`) \| (\d+) \|$", FAULTS, re.MULTILINE)
     return found + [(int(code), message) for message, code in rows]
 
@@ -77,7 +81,6 @@ def likeness(message: str, text: str) -> float:
     return found / max(1, sum(map(len, pieces)))
 
 
-RAISED = raised()
 # Messages that are put together while they are raised, and where a test has their exit codes.
 ELSEWHERE = {
     "there is no my_net.Net": (2, "tests/faults/test_odd_commands.py"),
@@ -99,12 +102,13 @@ def test_a_message_stands_under_its_exit_code(code, message):
         assert ELSEWHERE[known[0]][0] == code
         assert (ROOT / ELSEWHERE[known[0]][1]).exists()
         return
-    best = max(RAISED, key=lambda found: likeness(message, found[1]))
-    assert likeness(message, best[1]) > 0.5, f"nothing says {message!r}; nearest: {best[1]!r}"
-    same = {found for found, text in RAISED if likeness(message, text) == likeness(message, best[1])}
+    alike = [likeness(message, text) for _, text in raised()]
+    nearest = raised()[alike.index(max(alike))][1]
+    assert max(alike) > 0.5, f"nothing says {message!r}; nearest: {nearest!r}"
+    same = {found for (found, _), share in zip(raised(), alike, strict=True) if share == max(alike)}
     assert code in same, f"{message!r} ends with {sorted(same)}"
 
 
 def test_a_message_under_another_code_would_be_found():
-    found = {found for found, text in RAISED if likeness("disk full at …; make room", text) > 0.7}
+    found = {found for found, text in raised() if likeness("disk full at …; make room", text) > 0.7}
     assert found == {5}

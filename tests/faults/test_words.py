@@ -120,7 +120,10 @@ def test_row_32_bytes_that_are_no_utf_8_are_answered_in_a_line(run_command, note
 @pytest.mark.slow
 def test_row_32_bytes_that_are_no_utf_8_on_a_real_command_line(python, root, tmp_path):
     answer = python(
-        os.fspath(root / "scripts/train.py"), os.fsdecode(b"name='caf\xe9'"), f"paths.output_dir={tmp_path}"
+        os.fspath(root / "scripts/train.py"),
+        os.fsdecode(b"name='caf\xe9'"),
+        f"paths.output_dir={tmp_path}",
+        fresh=True,
     )
     assert answer.returncode == 2
     assert answer.stderr.splitlines()[1].startswith("error: ")  # after that it loads

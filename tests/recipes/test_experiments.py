@@ -148,15 +148,14 @@ def test_all_refused_is_an_error_of_the_config(own, monkeypatch):
 
 
 @pytest.mark.slow
-def test_each_runs_its_own_sweep_into_its_own_folder(own, root, tiny, environment, tmp_path):
+def test_each_runs_its_own_sweep_into_its_own_folder(own, root, tiny, python, tmp_path):
     (own / "experiment" / "aa.yaml").write_text(
         "# @package _global_\nhydra: {sweeper: {params: {seed: '0,1'}}}\n", encoding="utf-8"
     )
     (own / "experiment" / "ab.yaml").write_text("# @package _global_\noptimizer: {lr: 1.0e+30}\n", encoding="utf-8")
-    ended = subprocess.run(
-        [sys.executable, root / "scripts" / "train.py", "-m", f"--config-dir={own}", "experiment=ab,aa", *tiny,
-         "trainer.max_epochs=1", "logger=none", "callbacks=none", f"paths.output_dir={tmp_path / 'out'}"],
-        env=environment, capture_output=True, text=True, check=False,
+    ended = python(
+        str(root / "scripts" / "train.py"), "-m", f"--config-dir={own}", "experiment=ab,aa", *tiny,
+        "trainer.max_epochs=1", "logger=none", "callbacks=none", f"paths.output_dir={tmp_path / 'out'}",
     )  # fmt: skip
     assert ended.returncode == 4, ended.stderr
     jobs = {path.parent.parent.name: 0 for path in tmp_path.glob("out/*/*/run.json")}

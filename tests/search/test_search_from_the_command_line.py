@@ -35,10 +35,10 @@ def command(root, tiny, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def search(command, environment):
+def search(command, python):
     def run(name, *overrides, check=True):
-        words, folder = command(name, *overrides)
-        done = subprocess.run(words, cwd="/", env=environment, capture_output=True, text=True, timeout=3600)
+        (_, *words), folder = command(name, *overrides)
+        done = python(*words, timeout=3600)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done, folder
 

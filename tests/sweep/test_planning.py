@@ -106,6 +106,7 @@ def test_a_job_that_is_like_another_one_is_what_it_is_alone(sweep, case):
     assert [texts(job) for job in found] == [texts(job) for job in alone]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("typed", "axes"),
     [

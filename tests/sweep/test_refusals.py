@@ -95,6 +95,7 @@ def test_what_another_launcher_does_not_heed_is_refused(launcher: str, word: str
         check_hydra(composed([*words, word], with_hydra=True), [*words, word], [])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("key", ["hydra.launcher.setup=[echo]", "+hydra.launcher.parameters.reservation=x"])
 def test_what_a_shell_runs_on_a_cluster_is_set_by_the_command_line_alone(key: str) -> None:
     words = ["hydra/launcher=slurm_local", key]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -125,13 +122,9 @@ SEARCH = ["-m", "model=fc", "hydra/sweeper=search"]
         ["-m", "data.batch_size=0,-1", "hydra/launcher=joblib"],
     ],
 )
-def test_a_refused_command_leaves_nothing_twice_in_a_row(root, tmp_path, words):
-    command = [sys.executable, str(root / "scripts" / "train.py"), *words, "name=x"]
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+def test_a_refused_command_leaves_nothing_twice_in_a_row(python, root, tmp_path, words):
+    command = [str(root / "scripts" / "train.py"), *words, "name=x"]
     for _ in range(2):
-        ended = subprocess.run(
-            [*command, f"paths.output_dir={tmp_path / 'outputs'}"],
-            cwd=tmp_path, env=hidden, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        ended = python(*command, f"paths.output_dir={tmp_path / 'outputs'}", cwd=tmp_path, CUDA_VISIBLE_DEVICES="")
         assert ended.returncode == 2, ended.stderr
         assert contents(tmp_path) == {}

@@ -185,7 +185,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(run, arguments, message):
 
 @pytest.mark.slow
 def test_the_command_works_in_a_process_of_its_own(python, root):
-    found = python(str(root / "scripts" / "conv_arithmetic.py"), *POOLED, "--json")
+    found = python(str(root / "scripts" / "conv_arithmetic.py"), *POOLED, "--json", fresh=True)
 
     assert (found.returncode, found.stderr) == (0, "loading …\n")
     assert json.loads(found.stdout)["layers"][-1]["receptive_field"] == 10

@@ -289,7 +289,7 @@ def test_growth_names_each_change_once():
 
 @pytest.mark.slow
 def test_the_command_works_in_a_process_of_its_own(python, root, tmp_path):
-    found = python(str(root / "scripts" / "inspect_model.py"), "model=cn", cwd=tmp_path)
+    found = python(str(root / "scripts" / "inspect_model.py"), "model=cn", cwd=tmp_path, fresh=True)
 
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("loading …\nerror: model=cn does not exist; did you mean cnn? (there are: cnn, ")

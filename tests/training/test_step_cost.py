@@ -120,6 +120,7 @@ def test_a_hook_around_the_gradient_is_called_wherever_it_is_defined(tmp_path, h
     assert len(seen) == (3 if where == "added in mid-training" else 4)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(("precision", "is_lean"), [("32-true", True), ("bf16-mixed", False), ("64-true", False)])
 def test_only_the_plugin_that_does_nothing_else_is_replaced(compose, precision, is_lean):
     made = build.trainer(compose("logger=none", f"trainer.precision={precision}"), callbacks=[], loggers=[])
