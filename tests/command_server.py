@@ -67,7 +67,9 @@ class CommandServer:
             words[0].endswith(".py") and Path(words[0]).is_relative_to(ROOT)
         )
         changed = {key for key, _ in {*self._environment.items()} ^ {*environment.items()}} - {"PYTHONPATH"}
-        return is_ours and not any(key.startswith(AT_START) for key in changed)
+        # folders may be added; one that is taken away may be an installation's too, which only a new process finds out
+        ours, its = (one.get("PYTHONPATH", "").split(os.pathsep) for one in (self._environment, environment))
+        return is_ours and {*ours} <= {*its} and not any(key.startswith(AT_START) for key in changed)
 
     def run(
         self, words: Sequence[str], *, cwd: str | Path, env: Mapping[str, str], timeout: float

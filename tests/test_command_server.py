@@ -67,8 +67,8 @@ def both(server, environment, tmp_path):
     return run
 
 
-def test_it_finds_what_a_new_process_finds(both, tmp_path):
-    path = os.pathsep.join([str(tmp_path / "own"), os.environ.get("PYTHONPATH", "")])
+def test_it_finds_what_a_new_process_finds(both, tmp_path, environment):
+    path = os.pathsep.join([str(tmp_path / "own"), environment["PYTHONPATH"]])
     forked, new = both(TELL, "a=1", "--b c", PYTHONPATH=path, HOME=None, ADDED="1")
     assert forked.args == new.args
     assert (forked.returncode, forked.stderr) == (new.returncode, new.stderr) == (0, "said\n")
@@ -160,7 +160,8 @@ def state_of(pid):
     ("words", "env", "taken"),
     [
         ([f"{ROOT}/scripts/train.py", "a=1"], {}, True),
-        (["-m", "vision_baselines", "status"], {"HOME": "/x", "PYTHONPATH": "/y"}, True),
+        (["-m", "vision_baselines", "status"], {"HOME": "/x"}, True),
+        ([f"{ROOT}/scripts/train.py"], {"PYTHONPATH": "/y"}, False),
         ([f"{ROOT}/scripts/train.py"], {"PYTHONHASHSEED": "1"}, False),
         ([f"{ROOT}/scripts/train.py"], {"OMP_NUM_THREADS": "2"}, False),
         (["/elsewhere/train.py"], {}, False),
@@ -171,6 +172,8 @@ def state_of(pid):
 )
 def test_it_takes_the_commands_of_this_checkout_whose_start_is_like_its_own(server, environment, words, env, taken):
     assert server.takes(words, {**environment, **env}) is taken
+    added = {"PYTHONPATH": os.pathsep.join(["/y", environment["PYTHONPATH"]])}
+    assert server.takes(words, {**environment, **added, **env}) is taken
 
 
 @pytest.mark.slow
