@@ -299,17 +299,22 @@ def compare(
 
     Raises:
         DataError: A folder does not exist, or holds no record.
-        ConfigError: A key, metric or group that no run has, or a `select` that is no metric of the validation split.
+        ConfigError: A key, metric or group that no run has, or a `select` that is no metric of the validation split; or
+            `out` is a folder of a run, of a sweep, or of another sweep's comparison.
 
     >>> import vision_baselines as vb
     >>> run = vb.train(["model=fc", "trainer.max_epochs=1", "name=doc"])
     >>> vb.compare(run.folder.parent).table.n_finished.tolist()
     [1]
     """
+    from vision_baselines.cli.outputs import require_foreign_folder
     from vision_baselines.report.write import compare as write_comparison
 
+    compared = [Path(folder) for folder in folders]
+    if out:
+        require_foreign_folder(Path(out), "out", compared=compared)
     written = write_comparison(
-        [Path(folder) for folder in folders],
+        compared,
         Path(out) if out else None,
         group_by=group_by,
         metric=metric,

@@ -195,6 +195,21 @@ def test_what_is_no_cross_validation_is_refused(options, message):
             ("data=image_folder", "data.source.root=nowhere", "data.source.on_duplicate=drop"),
             r"^data\.source\.on_duplicate is 'drop'",
         ),
+        *(
+            (
+                ("checkpoint=last", "trainer.max_epochs=3", *words),
+                rf"^{said} beside data\.folds, whose fold is measured",
+            )
+            for words, said in (
+                (("trainer.max_epochs=2.5",), r"trainer\.max_epochs is 2\.5"),
+                (("+trainer.max_steps=40",), r"trainer\.max_steps is 40"),
+                (("+trainer.check_val_every_n_epoch=2",), r"trainer\.check_val_every_n_epoch is 2 and .*max_epochs 3"),
+                (
+                    ("+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=7"),
+                    r"trainer\.check_val_.* is null and .*epochs 3",
+                ),
+            )
+        ),
     ],
 )
 def test_it_is_refused_in_a_config_before_anything_is_read(compose, words, message):
@@ -207,6 +222,8 @@ def test_it_is_refused_in_a_config_before_anything_is_read(compose, words, messa
     [
         ("data.folds_over=all",),
         ("data.folds_over=all", "data.val_size=0", "checkpoint=last"),
+        ("data.folds_over=all", "trainer.max_epochs=2.5", "checkpoint=last"),
+        ("checkpoint=last", "trainer.max_epochs=4", "+trainer.check_val_every_n_epoch=2"),
     ],
 )
 def test_what_is_cross_validation_is_accepted(compose, words):

@@ -158,3 +158,13 @@ def test_a_run_without_validation_keeps_its_last_weights_and_says_so(run_tiny):
     assert {name: split.size for name, split in record.data.splits.items()} == {"train": 60, "val": 0, "test": 20}
     assert record.data.notes == ["no validation: all 60 training images are trained on (data.val_size=0)"]
     assert not record.partial
+
+
+@pytest.mark.parametrize("interval", ["step", "epoch"])
+def test_a_schedule_that_follows_validation_moves_on_by_epochs(compose, interval):
+    cfg = compose("data=digits", "model=fc", "scheduler=plateau", f"scheduler.interval={interval}")
+    if interval == "epoch":
+        checked_config(cfg)
+    else:
+        with pytest.raises(ConfigError, match=r"^scheduler\.interval is step; scheduler=plateau follows val/loss"):
+            checked_config(cfg)

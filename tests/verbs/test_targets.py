@@ -14,6 +14,7 @@ from vision_baselines.cli.arguments import file_path
 from vision_baselines.cli.outputs import _OF_A_SWEEP, _PLANNED, require_foreign_file
 from vision_baselines.comparison import search
 from vision_baselines.errors import ConfigError, StorageError
+from vision_baselines.evaluation.receipt import RECEIPT_FILE
 from vision_baselines.report.written import note_written
 from vision_baselines.runs.files import is_folder_of_a_run, is_of_a_run
 from vision_baselines.search import storage
@@ -131,6 +132,24 @@ def test_compare_writes_into_no_folder_of_a_run(call, run, name):
     assert contents(run) == before
 
 
+@pytest.mark.parametrize("place", ["a", "a/comparison", "b", "b/comparison", "b/comparison/../comparison"])
+def test_compare_writes_over_no_other_comparison_and_beside_no_job(call, run, tmp_path, place):
+    outputs = tmp_path / "two"
+    for name in ("a", "b"):
+        shutil.copytree(run, outputs / name / run.name)
+        (outputs / name / _PLANNED).write_text("{}")
+        assert call("compare", [str(outputs / name)])[0] == 0
+    before = contents(outputs)
+    code, out, err = call("compare", [str(outputs / "a"), f"out={outputs / place}"])
+    if place == "a/comparison":
+        assert code == 0
+    else:
+        owner = "the comparison of another sweep" if "comparison" in place else "a sweep"
+        assert (code, out) == (2, "")
+        assert f"where {owner} keeps its own files" in err
+        assert contents(outputs) == before
+
+
 def test_what_is_somebodys_own_in_a_runs_folder_may_be_written(run):
     assert not is_of_a_run(run / "shift" / "mine.png")
     assert not is_of_a_run(run / "mine.json")
@@ -175,5 +194,6 @@ def test_files_of_a_sweep_and_a_comparison_stay_too(name, owner, tmp_path):
 
 
 def test_the_names_of_a_sweep_s_files_are_those_that_are_written():
-    assert {planned.PLANNED_FILE, search.SEARCH_FILE, storage.JOURNAL_FILE, untouched._HYDRAS_FILE} == _OF_A_SWEEP
+    written = {planned.PLANNED_FILE, search.SEARCH_FILE, storage.JOURNAL_FILE, untouched._HYDRAS_FILE, RECEIPT_FILE}
+    assert written == _OF_A_SWEEP
     assert _PLANNED == planned.PLANNED_FILE

@@ -45,10 +45,12 @@ class Parser(argparse.ArgumentParser):
         )
         self.is_told_whom_to_trust, self.overrides_with = True, overrides_with
 
-    def add_output(self, name: str, suffix: str | None, *, makes_folders: bool = False, **options: Any) -> None:
-        """Add an argument that names a file to write, which ends in `suffix`, or of None a folder."""
+    def add_output(
+        self, name: str, suffix: str | None, *, makes_folders: bool = False, own: str = "", **options: Any
+    ) -> None:
+        """Add an argument that names a file to write, which ends in `suffix`, or of None a folder; see `Output`."""
         action = self.add_argument(name, type=file_path, **options)
-        self.outputs.append(Output(action.dest, name, suffix, makes_folders))
+        self.outputs.append(Output(action.dest, name, suffix, makes_folders, own))
 
     def add_data_options(self, what: str, *names: str) -> None:
         """Add ``--json [FILE]``, or other names of `outputs.DATA`: `what` is printed alone, or written to a file."""

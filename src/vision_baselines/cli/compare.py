@@ -65,7 +65,7 @@ def _compare(arguments: list[str]) -> None:
 
     out = Path(options["out"]) if "out" in options else None
     if out is not None:
-        require_foreign_folder(out, "out")
+        require_foreign_folder(out, "out", compared=[Path(folder) for folder in folders])
 
     from vision_baselines.comparison.collection import require_readable
     from vision_baselines.report.result import comparison_facts

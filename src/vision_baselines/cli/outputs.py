@@ -27,7 +27,8 @@ DATA = {"--json": "JSON", "--csv": "CSV"}
 _KINDS = {".png": "a PNG file", ".html": "an HTML file", ".json": "a JSON file", ".csv": "a CSV file"}
 _PLANNED = "planned.json"
 # In the folder of a sweep: its plan, a search's trials, Hydra's own. Named here, as their modules take long to import.
-_OF_A_SWEEP = {_PLANNED, "search.json", "search.journal", "multirun.yaml"}
+_OF_A_SWEEP = {_PLANNED, "search.json", "search.journal", "multirun.yaml", "receipt.json"}
+_COMPARISON = "comparison"
 _EXAMPLES = {".png": "picture.png", ".html": "page.html", ".json": "table.json", ".csv": "table.csv"}
 
 
@@ -40,12 +41,14 @@ class Output:
         name: What it is called, such as ``--out``.
         suffix: How the name of its file ends; empty for any, None for a folder.
         makes_folders: Whether its folder is made where there is none.
+        own: The name of a sweep's file that this command writes anew, if any.
     """
 
     dest: str
     name: str
     suffix: str | None
     makes_folders: bool = False
+    own: str = ""
 
     def check(self, path: Path | None) -> None:
         """Refuse, before anything is spent, what must not or cannot be written.
@@ -62,7 +65,8 @@ class Output:
         if self.suffix and path.suffix != self.suffix:
             expected = f"{_KINDS[self.suffix]}, such as {_EXAMPLES[self.suffix]}"
             raise ConfigError(f"{self.name} is {str(path)!r}; expected the name of {expected}")
-        require_foreign_file(path, self.name)
+        if path.name != self.own:
+            require_foreign_file(path, self.name)
         if reason := self._unwritable(path):
             raise StorageError(f"{self.name} {str(path)!r} cannot be written: {reason}")
 
@@ -105,17 +109,31 @@ def _owner(path: Path) -> str:
     return ""
 
 
-def require_foreign_folder(path: Path, name: str) -> None:
-    """Refuse to write into a run's folder, or one in it that the run writes into.
+def require_foreign_folder(path: Path, name: str, *, compared: Sequence[Path] = ()) -> None:
+    """Refuse to write into a run's folder, or one in it that the run writes into, or over a sweep's comparison.
+
+    Args:
+        path: Where is to be written.
+        name: What says so.
+        compared: Sweeps whose comparison may be written anew; then their own folders are no place for it.
 
     Raises:
         ConfigError: It is such a folder.
         StorageError: It is a file.
     """
+    from vision_baselines.report.written import read_written
     from vision_baselines.runs.files import is_folder_of_a_run
 
+    where, its = path.resolve(), {folder.resolve() for folder in compared}
+    owner = ""
     if is_folder_of_a_run(path):
-        raise ConfigError(f"{name} is {str(path)!r}, where a run keeps its own files; choose another folder")
+        owner = "a run"
+    elif where.name == _COMPARISON and where.parent not in its and read_written(where) is not None:
+        owner = "the comparison of another sweep" if its else "a comparison"
+    elif its and (where in its or os.path.lexists(where / _PLANNED)):
+        owner = "a sweep"
+    if owner:
+        raise ConfigError(f"{name} is {str(path)!r}, where {owner} keeps its own files; choose another folder")
     if os.path.lexists(path) and not path.is_dir():
         raise StorageError(f"{name} {str(path)!r} cannot be written into: it is a file")
 

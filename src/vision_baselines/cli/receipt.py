@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _receipt(arguments: list[str]) -> None:
     parser = Parser(prog="receipt.py", description=__doc__)
     parser.add_argument("sweep", type=file_path, help="the folder of a sweep, such as outputs/demo, or of a run")
-    parser.add_output("--out", ".json", metavar="FILE", help="where to write it; receipt.json in the folder")
+    where = "where to write it; receipt.json in the folder"
+    parser.add_output("--out", ".json", own="receipt.json", metavar="FILE", help=where)
     parser.add_argument("--names", action="store_true", help="keep paths and file names, which are left out otherwise")
     parser.add_data_options("what the receipt says of itself")
     options = parser.parse_args(arguments)

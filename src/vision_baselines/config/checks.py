@@ -254,6 +254,10 @@ def check_words(config: Mapping[str, Any]) -> None:
         if value not in words and not (value is None and may_be_null):
             listed = " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
             raise ConfigError(f"{key} is {value!r}; expected {listed}{', or null' * may_be_null}")
+    if select(config, "scheduler.interval") == "step" and "ReduceLROnPlateau" in str(
+        select(config, "scheduler.schedule._target_")
+    ):
+        raise ConfigError("scheduler.interval is step; scheduler=plateau follows val/loss: expected epoch")
     for key, own in COPIES.items():
         node = select(config, key)
         if node is not None and not (isinstance(node, Mapping) and (not node or "_target_" in node)):

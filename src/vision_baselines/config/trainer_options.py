@@ -220,6 +220,7 @@ def _check_validation(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> 
             )
     data, needs_last = config.get("data") or {}, ""
     if data.get("folds") is not None and data.get("folds_over") is None:
+        _check_end_is_validated(trainer)
         why = "data.folds holds out to be measured on"
         needs_last = (
             "which would choose the epoch on the fold that is measured; expected checkpoint=last beside data.folds, "
@@ -275,3 +276,22 @@ def _check_classes(group: Any, refused: Mapping[str, str], name: str, beside: st
         package, _, kind = target.rpartition(".")
         if package.startswith("pytorch_lightning") and kind in refused:
             raise ConfigError(f"{name}.{key} is a {kind}, which is not supported{beside}: {refused[kind]}")
+
+
+def _check_end_is_validated(trainer: Mapping[str, Any]) -> None:
+    """Refuse a run whose last weights are not validated, where that is what runs are compared by.
+
+    Raises:
+        ConfigError: It may end within an epoch, or after one without validation.
+    """
+    epochs, every = trainer.get("max_epochs"), trainer.get("check_val_every_n_epoch", 1)
+    expected = "expected a whole number of epochs that ends with a validation, or data.folds_over=all"
+    if isinstance(epochs, float):
+        said = f"trainer.max_epochs is {epochs}"
+    elif trainer.get("max_steps", -1) not in (None, -1):
+        said = f"trainer.max_steps is {trainer['max_steps']}"
+    elif every is None or (isinstance(every, int) and every > 1 and isinstance(epochs, int) and epochs % every):
+        said = f"trainer.check_val_every_n_epoch is {every or 'null'} and trainer.max_epochs {epochs}"
+    else:
+        return
+    raise ConfigError(f"{said} beside data.folds, whose fold is measured when training ends; {expected}")
