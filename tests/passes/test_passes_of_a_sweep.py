@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,11 @@ from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.errors import ConfigError
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config
-from vision_baselines.runs.record import read_record
+from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep import passes as passes_module
 from vision_baselines.sweep.job import Job
 from vision_baselines.sweep.passes import Passes
+from vision_baselines.training.resume_files import resume_files
 
 
 def jobs(*tasks: str) -> list[Job]:
@@ -198,3 +202,32 @@ def test_launchers_of_other_packages_are_told_before_a_job_begins(launcher: str 
         with pytest.raises(ConfigError, match=f"seeds_per_pass is {size}; expected 1 or auto, or the launcher"):
             can_share_steps(size, launcher)
     assert can_share_steps(size, "hydra_plugins.vision_baselines_local.LocalLauncher")
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process that its parent is gone")
+@pytest.mark.parametrize("size", [3, 1])
+def test_seeds_whose_sweep_is_killed_all_save(
+    tiny: list[str], root: Path, environment: dict[str, str], tmp_path: Path, size: int
+) -> None:
+    long = ["-m", *tiny, "seed=0,1,2", "name=killed", "n_jobs=3", "trainer.max_epochs=100000", f"seeds_per_pass={size}"]
+    command = [sys.executable, str(root / "scripts" / "train.py"), *long, f"paths.output_dir={tmp_path}"]
+    sweep = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: sum("epoch 3 " in log.read_text() for log in tmp_path.glob("killed/*/train.log")) == 3)
+    finally:
+        sweep.kill()
+        sweep.wait()
+    logs = list(tmp_path.glob("killed/*/train.log"))
+    wait_until(lambda: all(read_record(log.parent).status is Status.INTERRUPTED for log in logs))
+    for log in logs:
+        assert resume_files(log.parent / "checkpoints"), "its state is lost"
+        assert "Traceback" not in (log.parent / "output.txt").read_text()
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

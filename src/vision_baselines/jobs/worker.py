@@ -71,7 +71,7 @@ def run(
         hear_sigint()
         return task
 
-    connection.send(outcome_of(packed_config, folder, surroundings, around=around))
+    _send(connection, outcome_of(packed_config, folder, surroundings, around=around))
     connection.close()
     sys.stdout.flush()
 
@@ -112,12 +112,18 @@ def run_together(
 
     def ended(number: int, outcome: Outcome | None) -> None:
         if outcome is not None:  # of one that could not begin nothing is known here
-            connection.send((number, outcome))
+            _send(connection, (number, outcome))
 
     outcomes = group.run(jobs, surfaces, ended)
-    connection.send(Outcome(0, value=outcomes))
+    _send(connection, Outcome(0, value=outcomes))
     connection.close()
     sys.stdout.flush()
+
+
+def _send(connection: Connection, message: object) -> None:
+    """Tell the sweep's process, if it is there: one that was killed learns from the run's folder how its job went."""
+    with contextlib.suppress(OSError):
+        connection.send(message)
 
 
 def _begin(environment: Mapping[str, str], surroundings: Surroundings) -> None:
