@@ -314,13 +314,14 @@ def test_every_file_that_a_run_leaves_is_in_its_record_and_is_removed_before_it_
         ("model.channels=[1,2,3,4,5]", "model"),
         ("data.source.sha256=0123", "0123"),
         ("trainer.gradient_clip_algorithm=nope", "gradient_clip_algorithm"),
+        ("init_from=/nowhere", "/nowhere"),
     ],
 )
 def test_a_run_that_is_refused_while_it_is_built_leaves_nothing(option, says, run_tiny, tmp_path):
     options = ["++" + option]
     with pytest.raises((ConfigError, DataError), match=says):
         run_tiny("run", *options)
-    assert not [path for path in (tmp_path / "outputs").rglob("*") if path.is_file() and "lock" not in path.name]
+    assert not [path for path in (tmp_path / "outputs" / "run").rglob("*") if "lock" not in path.name]
     run_tiny("run", "trainer.max_epochs=1")
     before = (tmp_path / "outputs" / "run" / "run.json").read_bytes()
     with pytest.raises(ConfigError):

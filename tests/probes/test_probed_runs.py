@@ -191,9 +191,10 @@ def test_a_single_run_prints_them_and_a_job_of_a_sweep_does_not(probed, monkeypa
 
     monkeypatch.setattr(entry, "planned", lambda cfg: SimpleNamespace(folder=probed[1]))
     monkeypatch.setattr(run_module, "run", lambda plan, callbacks: probed[0])
-    cfg = compose("probe=all")
+    cfg, typed = compose("probe=all"), SimpleNamespace(task=["probe=all"], hydra=[])
     for mode, printed in ((RunMode.RUN, True), (RunMode.MULTIRUN, False)):
-        monkeypatch.setattr(entry.HydraConfig, "get", lambda mode=mode: SimpleNamespace(mode=mode))
+        told = SimpleNamespace(mode=mode, overrides=typed)
+        monkeypatch.setattr(entry.HydraConfig, "get", lambda told=told: told)
         caplog.clear()
         with caplog.at_level("INFO"):
             entry.train_task(cfg)

@@ -60,6 +60,9 @@ def project_root() -> str:
     return str(root if (root / "pyproject.toml").is_file() else Path.cwd())
 
 
+_MOST_NAME_BYTES = 200  # what a job's folder and its files add has room beside it
+
+
 def unique_name() -> str:
     """A name for a run that was given none: the time, and what keeps two of the same second apart."""
     return f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
@@ -75,7 +78,9 @@ def safe_name(name: Any) -> str:
         raise ConfigError(f"name is {name!r}; expected text, such as name=demo")
     text = "" if name is None else str(name)
     bad = not text or text.startswith(".") or text != text.strip() or any(c in "/\\\0\n" or ord(c) < 32 for c in text)
-    if bad or len(text.encode("utf-8", "surrogateescape")) > 200:
+    if (size := len(text.encode("utf-8", "surrogateescape"))) > _MOST_NAME_BYTES:
+        raise ConfigError(f"name has {size} bytes; expected the name of one folder, of at most {_MOST_NAME_BYTES}")
+    if bad:
         raise ConfigError(f"name is {text!r}; expected the name of one folder, without / and not starting with a dot")
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,8 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
             if isinstance(error, ConfigError | DataError) and not in_sweep and _has_left_nothing(plan, record):
                 clear(folder, None)  # refused like what is seen before: a later sweep of this name should not list it
+                with contextlib.suppress(OSError):  # it has been made, and nothing put into it
+                    Path(cfg.callbacks.checkpoints.dirpath).rmdir()
                 raise error
             note_failure(record, error, folder)
             if isinstance(error, SystemExit):
