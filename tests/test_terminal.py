@@ -93,6 +93,7 @@ def blocks(lines):
 
 
 @pytest.mark.few(30)
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", [0, 0.5, 1])

@@ -66,6 +66,7 @@ def as_hydra_does(hydra: Any, words: list[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.few(2)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize(
     "words",
     [
@@ -89,6 +90,7 @@ def test_a_config_is_the_one_that_hydra_composes(
 
 
 @pytest.mark.few(2)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize("words", [["seed=0,1"], ["modle=fc"], ["-m", "model=fcc,cnn", "sed=1"], ["-m", "hydra.x=1,2"]])
 def test_a_config_that_cannot_be_composed_fails_as_it_does_with_hydra_and_as_soon(
     hydra: Any, words: list[str], composed: list[RunMode], monkeypatch: pytest.MonkeyPatch

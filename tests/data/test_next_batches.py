@@ -51,6 +51,7 @@ def configured(group: str, name: str) -> Any:
 
 @pytest.mark.parametrize(("augment", "mix", "counts"), VARIANTS, ids=str)
 @pytest.mark.few(8)
+@pytest.mark.ci(every=7)
 def test_they_are_those_of_the_loader(augment: str, mix: str, counts: tuple[int, ...]) -> None:
     options = {"augment": configured("augment", augment), "mix": configured("mix", mix)}
     for epoch in (0, 3):

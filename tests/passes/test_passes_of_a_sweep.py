@@ -205,7 +205,7 @@ def test_launchers_of_other_packages_are_told_before_a_job_begins(launcher: str 
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process that its parent is gone")
 @pytest.mark.parametrize("size", [3, 1])
 def test_seeds_whose_sweep_is_killed_all_save(

@@ -226,6 +226,7 @@ def test_arguments_out_of_range_are_refused_in_a_line(make):
 
 
 @pytest.mark.few(1)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize("more", [[], ["+trainer.overfit_batches=6"]])
 def test_the_draws_of_a_batch_are_of_the_images_that_it_holds(more, run_tiny):
     """The order of the epoch, not a number that travels with the batch, says which images these are."""
@@ -255,6 +256,7 @@ def test_the_draws_of_a_batch_are_of_the_images_that_it_holds(more, run_tiny):
 
 
 @pytest.mark.few(1)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize(("data", "warns"), [("digits", True), ("circles", False)])
 def test_a_flip_that_changes_a_digit_is_said(data, warns, caplog, compose):
     from vision_baselines.training import build

@@ -107,6 +107,7 @@ def test_a_job_that_is_like_another_one_is_what_it_is_alone(sweep, case):
 
 
 @pytest.mark.few(1)
+@pytest.mark.ci(every=3)
 @pytest.mark.parametrize(
     ("typed", "axes"),
     [
