@@ -84,7 +84,7 @@ class SharedEpochLoop(_TrainingEpochLoop):
         connector.update_train_step_metrics()
 
     def _fetched(self, data_fetcher: Any) -> Sequence[tuple[Tensor, Tensor]]:
-        """The batches of the next steps, made at once; Lightning's loader, which makes single ones, is told of them."""
+        """The batches of the next steps, made at once; Lightning's loader makes single ones, and counts these."""
         batches: Sequence[tuple[Tensor, Tensor]] = self.trainer.datamodule.next_batches(self._most_steps())
         data_fetcher.fetched += len(batches)
         data_fetcher.done = data_fetcher.fetched >= data_fetcher.length

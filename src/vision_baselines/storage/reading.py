@@ -35,7 +35,7 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
 
 
 def why_no_json(error: Exception, path: Path) -> str:
-    """Why the content of a file is no JSON, in words that follow its name.
+    """Why the content of a file is not valid JSON, in words that follow its name.
 
     Args:
         error: What `read_regular` or the reading of JSON has raised.
