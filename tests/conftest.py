@@ -118,6 +118,17 @@ def tiny() -> list[str]:
     return [*TINY_DATA, *TINY_NET, "trainer.max_epochs=2"]
 
 
+@pytest.fixture(scope="session")
+def tiny_beside(tiny: list[str]) -> Callable[..., list[str]]:
+    """``tiny_beside(*overrides)``: `tiny`, without its net where the overrides choose another one."""
+
+    def of(*overrides: str) -> list[str]:
+        has_net = any(text.startswith("model=") for text in overrides)
+        return [text for text in tiny if not (has_net and text in TINY_NET)]
+
+    return of
+
+
 @contextmanager
 def hydra_as_it_was() -> Iterator[None]:
     """What is told to Hydra inside is forgotten after."""
@@ -180,14 +191,15 @@ def compose(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope="session")
-def train_tiny(tiny: list[str]) -> Callable[..., Any]:
+def train_tiny(tiny_beside: Callable[..., list[str]]) -> Callable[..., Any]:
     """``train_tiny(folder, *overrides, pictures=False)``: train on tiny data in this process; gives the record."""
 
     def run(folder: Path, *overrides: str, pictures: bool = False) -> Any:
         from vision_baselines.training.run import train
 
         with hydra_as_it_was():
-            return train(composed(*tiny, *([] if pictures else PLAIN), *overrides, run_dir=folder))
+            words = [*tiny_beside(*overrides), *([] if pictures else PLAIN), *overrides]
+            return train(composed(*words, run_dir=folder))
 
     return run
 

@@ -47,14 +47,18 @@ def reusing_memory(module: nn.Module, **options: Any) -> None:
     ],
 )
 def test_outputs_are_not_looked_at_after_the_net_s_next_call(
-    options: list[str], compose: Run, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    options: list[str],
+    compose: Run,
+    tiny_beside: Callable[..., list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    has_net = any(text.startswith("model=") for text in options)
-    base = [text for text in tiny if not (has_net and text.startswith("model"))]
     found = []
     monkeypatch.setattr(nn.Module, "compile", reusing_memory)
     for name, more in (("plain", []), ("graphs", ["classifier.compile={mode:reduce-overhead}"])):
-        record = api.train(compose(*base, "logger=none", *options, *more, run_dir=tmp_path / name)).record
+        record = api.train(
+            compose(*tiny_beside(*options), "logger=none", *options, *more, run_dir=tmp_path / name)
+        ).record
         found.append((record.weights_sha256, record.metrics, [row.model_dump() for row in record.history]))
     assert found[0] == found[1]
 

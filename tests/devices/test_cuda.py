@@ -6,7 +6,7 @@ TEST_ACCELERATOR=gpu lets the runs of all other tests train there too.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from vision_baselines.evaluation.reproduce import reproduce
 from vision_baselines.evaluation.trained import load_trained
 from vision_baselines.jobs.together import Together
 from vision_baselines.runs.record import Status, read_record
-from vision_baselines.training.run import run, train
+from vision_baselines.training.run import run
 
 pytestmark = [
     pytest.mark.gpu,
@@ -37,7 +37,6 @@ EXACT = [
     "trainer.precision=64-true",
     "model.dropout=0",
 ]  # a device draws dropout by itself; rounding is all that is left
-PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null", "logger=none"]
 VARIANTS = {
     "cnn": [],
     "fc": ["model=fc", "model.hidden_features=[6]"],
@@ -58,23 +57,6 @@ VARIANTS = {
     "smooth": ["task.label_smoothing=0.1", "callbacks=early_stopping", "scheduler=plateau"],
 }
 Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run_tiny(compose: Callable[..., Any], tiny: list[str], tmp_path: Path) -> Run:
-    """``run_tiny(name, *overrides, pictures=False)``: the record of a run of tiny data, with any net."""
-
-    def run_of(name: str, *overrides: str, pictures: bool = False) -> Any:
-        words = [*_data_alone(tiny, overrides), *([] if pictures else PLAIN), *overrides]
-        return train(compose(*words, run_dir=tmp_path / "outputs" / name))
-
-    return run_of
-
-
-def _data_alone(tiny: list[str], overrides: Sequence[str]) -> list[str]:
-    """Without the tiny net where another one is asked for."""
-    has_net = any(text.startswith("model=") for text in overrides)
-    return [text for text in tiny if not (has_net and text.startswith("model"))]
 
 
 def outcome(record: Any) -> dict[str, Any]:
@@ -157,14 +139,14 @@ def test_a_run_is_reproduced_bit_for_bit(run_tiny: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [["model=fc", "model.hidden_features=[6]"], ["optimizer=sgd", "model.norm=batch"]])
 def test_seeds_in_one_pass_are_those_of_single_runs(
-    options: list[str], compose: Callable[..., Any], tiny: list[str], tmp_path: Path
+    options: list[str], compose: Callable[..., Any], tiny_beside: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     records = {}
     for name, at_once in (("together", True), ("alone", False)):
         jobs = []
         for seed in range(3):
             words = [
-                *_data_alone(tiny, options),
+                *tiny_beside(*options),
                 "logger=none",
                 GPU,
                 "trainer.precision=64-true",

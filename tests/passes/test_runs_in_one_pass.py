@@ -32,13 +32,13 @@ Trained = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def trained(compose: Callable[..., Any], tiny: list[str], tmp_path: Path) -> Trained:
+def trained(compose: Callable[..., Any], tiny_beside: Callable[..., list[str]], tmp_path: Path) -> Trained:
     """``trained(name, *overrides, at_once=True, callbacks={seed: …})``: records of seeds 0, 1, 2, or their errors."""
 
     def train(
         name: str, *overrides: str, at_once: bool = True, callbacks: Mapping[int, pl.Callback] | None = None
     ) -> list[Any]:
-        base = [text for text in tiny if not (text.startswith("model") and "model=fc" in overrides)]
+        base = tiny_beside(*overrides)
         plans = [
             planned(compose(*base, *PLAIN, *overrides, f"seed={seed}", run_dir=tmp_path / name / str(seed)))
             for seed in range(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from unittest import mock
 
 import pytest
@@ -250,7 +251,12 @@ def test_the_draws_of_a_batch_are_of_the_images_that_it_holds(more, run_tiny):
     with mock.patch.object(ImageDataModule, "_samples", samples), mock.patch.object(CropFlip, "__call__", plain):
         run_tiny("run", "augment=crop_flip", "augment.crop_px=1", *more)
     batches = [(epoch, batch) for epoch in range(2) for batch in range(6)]
-    assert [(0 if more else at.epoch, at.batches_done) for _, at, _ in seen] == [
+    changed = [  # one batch, or several at once
+        (at.epoch, at.batches_done + step)
+        for module, at, found in seen
+        for step in range(math.ceil(len(found) / module.batch_size))
+    ]
+    assert [(0 if more else epoch, batch) for epoch, batch in changed] == [
         (0 if more else epoch, batch) for epoch, batch in batches
     ]
 

@@ -125,7 +125,8 @@ def _check_devices(config: Mapping[str, Any], trainer: Mapping[str, Any]) -> Non
         size = (config.get("data") or {}).get(key)
         if isinstance(size, int) and size < each * devices:
             raise ConfigError(
-                f"data.{key} is {size}, of all {devices} processes together; expected at least {each * devices}"
+                f"data.{key} is {size} beside trainer.devices={devices}, of all of them together; "
+                f"expected at least {each * devices}"
             )
     if config.get("trace"):
         raise ConfigError(f"trace is true, which follows one process; expected trainer.devices=1, not {devices}")

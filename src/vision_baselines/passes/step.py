@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from vision_baselines.passes.net import StackedNet
 from vision_baselines.passes.optimizer import SharedOptimizer
+from vision_baselines.steps.loop import is_seen_to_diverge
 from vision_baselines.tasks.task import Task
 
 
@@ -130,6 +131,8 @@ class SharedStep:
             outputs.append(put_out)
             for move_on in moving:
                 move_on()
+            if is_seen_to_diverge(of_step):
+                break
         step_s = (time.monotonic() - began) / len(losses)
         found = zip(torch.stack(losses, 1), zip(*outputs, strict=True), strict=True)
         return [Taken(of_copy, put_out, step_s) for of_copy, put_out in found]

@@ -39,12 +39,12 @@ from vision_baselines.errors import ConfigError, VisionBaselinesError, is_out_of
 from vision_baselines.models.transfer import freeze_backbone
 from vision_baselines.probes.probe import Probe
 from vision_baselines.seeding import default_generators_kept
+from vision_baselines.steps.step_cost import NoProfiler, shorten_steps
 from vision_baselines.storage.checkpoint_file import CheckedCheckpointIO
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task
 from vision_baselines.training.first_weights import freeze_first_layer
 from vision_baselines.training.run_length import length_options
-from vision_baselines.training.step_cost import NoProfiler, shorten_steps
 from vision_baselines.training.task_module import TaskModule
 from vision_baselines.training.trace import StepTrace
 

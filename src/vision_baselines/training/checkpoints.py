@@ -37,7 +37,7 @@ from torch import Tensor
 
 from vision_baselines.errors import ConfigError, OutOfTimeError
 from vision_baselines.jobs.signals import Interrupted, StopSignals
-from vision_baselines.passes.unwatched import Unwatched
+from vision_baselines.steps.unwatched import Unwatched
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.training.agreement import largest
 from vision_baselines.training.best_weights import BEST, BestWeights, cpu_copy
@@ -158,7 +158,7 @@ class Checkpoints(Checkpoint, Unwatched):
             self._end(trainer)
 
     def unwatched_steps(self, trainer: pl.Trainer) -> int:
-        """See `passes.unwatched`: to the step after which a state is saved."""
+        """See `steps.unwatched`: to the step after which a state is saved."""
         return 1 if self.stop.waiting() else max(1, self._last_saved_step + self.every_n_steps - trainer.global_step)
 
     def on_validation_batch_end(

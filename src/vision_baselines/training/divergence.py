@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import DivergedError
-from vision_baselines.passes.unwatched import Unwatched
+from vision_baselines.steps.unwatched import Unwatched
 from vision_baselines.training.agreement import mean_of
 
 
@@ -44,7 +44,7 @@ class StopOnDivergence(pl.Callback, Unwatched):
         self._check(trainer, loss)
 
     def unwatched_steps(self, trainer: pl.Trainer) -> int:
-        """See `passes.unwatched`: to the next look, of which a CPU's are soon made up for."""
+        """See `steps.unwatched`: to the next look, of which a CPU's are soon made up for."""
         return self.every_n_steps - trainer.global_step % self.every_n_steps
 
     def note_steps(self, trainer: pl.Trainer, losses: torch.Tensor, images: int) -> None:

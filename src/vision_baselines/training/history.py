@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from vision_baselines.errors import ConfigError
-from vision_baselines.passes.unwatched import Unwatched
+from vision_baselines.steps.unwatched import Unwatched
 from vision_baselines.training.agreement import mean_of
 from vision_baselines.training.progress_bar import EpochProgressBar, epoch_of
 
@@ -99,7 +99,7 @@ class History(pl.Callback, Unwatched):
         self._micro_losses.clear()
 
     def unwatched_steps(self, trainer: pl.Trainer) -> int:
-        """See `passes.unwatched`: to the next step whose loss is logged, and after the first one of the run."""
+        """See `steps.unwatched`: to the next step whose loss is logged, and after the first one of the run."""
         if self.first_step_at is None:
             return 1
         return self.log_every_n_steps - trainer.global_step % self.log_every_n_steps

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from vision_baselines.passes.unwatched import Unwatched
+from vision_baselines.steps.unwatched import Unwatched
 
 
 class NetHistograms(pl.Callback, Unwatched):
@@ -40,7 +40,7 @@ class NetHistograms(pl.Callback, Unwatched):
                 self._log(f"gradients/{name}", parameter.grad, step)
 
     def unwatched_steps(self, trainer: pl.Trainer) -> int:
-        """See `passes.unwatched`: an epoch, with which steps at once end anyway."""
+        """See `steps.unwatched`: an epoch, with which steps at once end anyway."""
         return int(trainer.num_training_batches)
 
     def _log(self, tag: str, values: Tensor, step: int) -> None:

@@ -24,7 +24,7 @@ from vision_baselines.runs.labels import with_labels_of
 from vision_baselines.runs.record import DataFacts, Parameters, RunRecord, Status, TaskFacts, now
 from vision_baselines.runs.resumption import Action
 from vision_baselines.tasks.task import Task
-from vision_baselines.training.shared_steps import seeds_per_pass
+from vision_baselines.training.loop import seeds_per_pass
 
 _OWN_PRECISIONS = {torch.float64: "64-true", torch.bfloat16: "bf16-true", torch.float16: "16-true"}
 

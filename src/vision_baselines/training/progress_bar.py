@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 from rich import get_console
 from rich.text import Text
 
+from vision_baselines.steps.unwatched import Unwatched
 from vision_baselines.tasks.names import in_words, is_share
 
 _LINES = 30
@@ -17,12 +18,16 @@ _TIME, _SPEED = len("0:00:00 • 0:00:00"), len("1234.56it/s")
 _SHORTEST_BAR, _LONGEST_BAR = 4, 40
 
 
-class EpochProgressBar(RichProgressBar):
+class EpochProgressBar(RichProgressBar, Unwatched):
     """Lightning's bar, whose epochs count from 0 as in records, and which says which is the last."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         # no public hook: Lightning sets the text anew wherever it makes or resets the bar
         return epoch_of(current_epoch, self.trainer.max_epochs).capitalize().ljust(len(self.validation_description))
+
+    def unwatched_steps(self, trainer: pl.Trainer) -> int:
+        """See `steps.unwatched`: all, for a bar that moves several times a second is seen to move."""
+        return int(trainer.num_training_batches)
 
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         """Lightning's columns that one line has room for: the speed is left out first, then the bar, then the time."""

@@ -45,6 +45,7 @@ from vision_baselines.training.checkpoints import Checkpoints
 from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
 from vision_baselines.training.first_weights import prepare_first_weights, require_net
 from vision_baselines.training.history import History
+from vision_baselines.training.loop import choose_loop
 from vision_baselines.training.measure import require_same_data, warn_of_lost_weights, with_probes
 from vision_baselines.training.mistakes import keep_mistakes
 from vision_baselines.training.new_record import new_record, note_data, note_parts
@@ -60,7 +61,6 @@ from vision_baselines.training.resume_files import (
     where_to_resume,
 )
 from vision_baselines.training.run_logger import RunLogger
-from vision_baselines.training.shared_steps import share_steps
 from vision_baselines.training.task_module import TaskModule
 
 log = logging.getLogger(__name__)
@@ -248,7 +248,7 @@ def _built(
         cfg, callbacks=callbacks, loggers=loggers, strategy=strategy(cfg.trainer, rank=0), datamodule=datamodule
     )
     build.check_probes(cfg, callbacks, datamodule, classifier)
-    share_steps(trainer, classifier, plan.resolved, datamodule.image_shape)
+    choose_loop(trainer, classifier, datamodule, plan.resolved)
     note_parts(record, classifier, trainer, datamodule.image_shape)
     checkpoints, history = build.find_callback(callbacks, Checkpoints), build.find_callback(callbacks, History)
     checkpoints.plain_config, checkpoints.stop = record.config, stop

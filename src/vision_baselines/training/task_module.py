@@ -21,11 +21,11 @@ from vision_baselines.optim.groups import assigned
 from vision_baselines.optim.make import optimizer_of
 from vision_baselines.passes.weights import unshared
 from vision_baselines.seeding import draw_seed, seed_default_generator
+from vision_baselines.steps.step_cost import LeanModule
 from vision_baselines.tasks.classification import Classification
 from vision_baselines.tasks.task import Task, TestReport
 from vision_baselines.training.agreement import first_ones, gathered
 from vision_baselines.training.metric_states import joined_states, metric_states, restore_states
-from vision_baselines.training.step_cost import LeanModule
 from vision_baselines.training.trial_step import accepts, check_optimizer
 
 log = logging.getLogger(__name__)

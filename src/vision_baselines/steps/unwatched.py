@@ -10,6 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from torch import Tensor
 
+from vision_baselines.steps.step_cost import defines
+
 _HOOKS = ("on_train_batch_start", "on_train_batch_end")
 
 
@@ -63,10 +65,9 @@ def _before_validation(trainer: pl.Trainer, loop: Any) -> float:
 def _of_callback(callback: Callback, trainer: pl.Trainer, loop: Any) -> float:
     if isinstance(callback, Unwatched):
         return callback.unwatched_steps(trainer)
-    kind = type(callback)
-    if all(getattr(callback, hook) is None or getattr(kind, hook) is getattr(Callback, hook) for hook in _HOOKS):
+    if not any(defines(callback, hook) for hook in _HOOKS):
         return math.inf
-    if kind is LearningRateMonitor:  # it logs before each nth step
+    if type(callback) is LearningRateMonitor:  # it logs before each nth step
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         stepped: int = loop._batches_that_stepped
         return every - (stepped + 1) % every if every else math.inf

@@ -93,13 +93,14 @@ class LeanPrecision(Precision):
             self._looked_at = (module, list(callbacks))
             ours = type(module)
             clips = ours.configure_gradient_clipping is not pl.LightningModule.configure_gradient_clipping
-            found = {hook for hook in _STEP_HOOKS if any(_defines(callback, hook) for callback in callbacks)}
+            found = {hook for hook in _STEP_HOOKS if any(defines(callback, hook) for callback in callbacks)}
             found |= {hook for hook in _MODULE_HOOKS if getattr(ours, hook) is not getattr(pl.LightningModule, hook)}
             self._defined = frozenset(found | ({"on_before_optimizer_step"} if clips else set()))
         return hook in self._defined
 
 
-def _defines(callback: Callback, hook: str) -> bool:
+def defines(callback: Callback, hook: str) -> bool:
+    """Whether a callback has a hook of its own, one that was left out aside."""
     own = vars(callback).get(hook)
     return own is not None or getattr(type(callback), hook) is not getattr(Callback, hook)
 
