@@ -20,6 +20,7 @@ from vision_baselines.steps import loop as loop_module
 from vision_baselines.steps.loop import ManyStepsLoop
 from vision_baselines.training.history import History
 from vision_baselines.training.progress_bar import EpochProgressBar
+from vision_baselines.training.task_module import TaskModule
 
 Run = Callable[..., RunRecord]
 CLOCKS = ("fit_s", "train_s", "epoch_fit_s", "_clock", "config")
