@@ -70,3 +70,25 @@ def test_they_are_those_of_the_loader(augment: str, mix: str, counts: tuple[int,
         assert len(found) == len(expected)
         for mine, its in zip(found, expected, strict=True):
             assert all(torch.equal(own, given) for own, given in zip(mine, its, strict=True))
+
+
+def test_a_split_is_moved_to_its_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``data.on_device=true``; meta stands for a device, as on a CPU nothing would be moved."""
+    one, at = data_at(0, on_device=True)
+    one.trainer.strategy.root_device = torch.device("meta")  # type: ignore[union-attr,misc]
+    moved: list[int] = []
+    to = torch.Tensor.to
+
+    def noting(self: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
+        found = to(self, *arguments, **options)
+        if found.is_meta and not self.is_meta:
+            moved.append(self.numel())
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "to", noting)
+    for step in range(4):
+        at.processed = step
+        assert all(part.is_meta for part in one.next_batches(1)[0])
+    assert one.splits is not None
+    assert moved.count(one.splits.train.images.numel()) == 1
+    assert len(moved) <= 5  # images, targets, the order of the epoch, and two numbers that normalise

@@ -320,8 +320,10 @@ def test_a_signal_during_many_steps_saves_after_them(
         assert many[key] == one[key], key
 
 
-def test_images_that_are_at_hand_are_few(run_tiny: Run, monkeypatch: pytest.MonkeyPatch, taken: list[int]) -> None:
-    monkeypatch.setattr(ManyStepsLoop, "most_bytes", 4 * 8 * 8 * 4 * 3)  # three batches of four images
+def test_images_that_are_at_hand_stay_in_the_cache(
+    run_tiny: Run, monkeypatch: pytest.MonkeyPatch, taken: list[int]
+) -> None:
+    monkeypatch.setattr(loop_module, "_MOST_CACHED_BYTES", 4 * 8 * 8 * 4 * 3)  # three batches of four images
     run_tiny("run", "data.batch_size=4", "trainer.max_epochs=1")
     assert max(taken) == 3
 

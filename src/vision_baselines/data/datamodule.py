@@ -170,6 +170,7 @@ class ImageDataModule(pl.LightningDataModule):
         self._order: EpochOrder | None = None
         self._first_parameter: tuple[Any, Tensor | None] = (None, None)
         self._rest: tuple[Position, Tensor] | None = None
+        self._held: dict[str, Split] = {}  # on the device, where each is moved once
         self.source_shape: tuple[int, ...] | None = None  # of an image as the source gives it, once it is read
 
     def prepare_data(self) -> None:
@@ -303,7 +304,7 @@ class ImageDataModule(pl.LightningDataModule):
         """
         assert self.trainer is not None
         split, at = self._split("train"), self._position()
-        samples = self._samples(at, count * self.batch_size).to(split.target.device)
+        samples = self._samples(at, count * self.batch_size)
         found = split.images.index_select(0, samples), split.target.index_select(0, samples)
         whole = self.transfer_batch_to_device(found, self.trainer.strategy.root_device, 0)
         if are_by_image(self.augment, self.mix):
@@ -354,7 +355,7 @@ class ImageDataModule(pl.LightningDataModule):
             self.train_dataloader()
         assert self._order is not None
         if self._rest is None or self._rest[0].epoch != at.epoch or self._rest[0].batches_done > at.batches_done:
-            self._rest = (at, self._order.indices())
+            self._rest = (at, self._order.indices().to(self._split("train").target.device))
         began, indices = self._rest
         start = (at.batches_done - began.batches_done) * self.batch_size
         return indices[start : start + count]
@@ -363,10 +364,13 @@ class ImageDataModule(pl.LightningDataModule):
         if self.splits is None:
             self.setup()
         split: Split = getattr(self.splits, name)
-        if self.on_device and self.trainer is not None:
-            device = self.trainer.strategy.root_device
-            return Split(split.images.to(device), split.target.to(device))
-        return split
+        if not (self.on_device and self.trainer is not None):
+            return split
+        device = self.trainer.strategy.root_device
+        held = self._held.get(name)
+        if held is None or held.target.device != device:
+            held = self._held[name] = Split(split.images.to(device), split.target.to(device))
+        return held
 
     def _copies_to_cuda(self, split: Split) -> bool:
         """Whether batches go from memory to a CUDA device; to ask for pinned memory initialises CUDA."""

@@ -28,8 +28,6 @@ class SharedEpochLoop(ManyStepsLoop):
         note: Called with the loss, the outputs and the targets of each step.
     """
 
-    most_bytes = 2**26
-
     def __init__(self, trainer: pl.Trainer, member: Member, note: Callable[..., None]) -> None:
         super().__init__(trainer)
         self._member, self._note = member, note

@@ -27,6 +27,8 @@ from torch.optim import Optimizer
 from vision_baselines.steps.step_cost import LeanPrecision, defines
 from vision_baselines.steps.unwatched import Unwatched, unwatched_steps
 
+_MOST_BYTES = 2**26  # of the images that are at hand, of all runs together
+_MOST_CACHED_BYTES = 2**24  # of a single run on a CPU, whose images should not leave the cache
 _LONGEST_S = 0.2  # of the steps that are taken at once: a signal waits for them
 _PLAIN = (Precision, LeanPrecision)
 _PRECISIONS = (*_PLAIN, DoublePrecision, HalfPrecision, MixedPrecision)
@@ -58,7 +60,6 @@ class ManyStepsLoop(_TrainingEpochLoop):
     """
 
     seeds_per_pass = 1  # runs whose steps are taken together with these
-    most_bytes = 2**24  # of the images that are at hand, of all of them
 
     def __init__(self, trainer: pl.Trainer) -> None:
         replaced = trainer.fit_loop.epoch_loop
@@ -131,8 +132,10 @@ class ManyStepsLoop(_TrainingEpochLoop):
         """Steps that may be taken at once."""
         data = self.trainer.datamodule
         batch_bytes: int = 4 * data.batch_size * math.prod(data.image_shape) * self.seeds_per_pass
+        in_cache = self.seeds_per_pass == 1 and self.trainer.strategy.root_device.type == "cpu"
+        most_bytes = _MOST_CACHED_BYTES if in_cache else _MOST_BYTES
         in_time = int(_LONGEST_S / self._step_s) if self._step_s else 1
-        return max(1, min(self.most_bytes // batch_bytes, in_time, unwatched_steps(self.trainer)))
+        return max(1, min(most_bytes // batch_bytes, in_time, unwatched_steps(self.trainer)))
 
     def _take(self, batches: Sequence[Batch], batch_idx: int) -> Tensor:
         """Take a step with each batch, up to the first whose loss is seen not to be finite; the losses (k,)."""
