@@ -198,5 +198,8 @@ def gradient_clipping(trainer: pl.Trainer, optimizer: Optimizer) -> Callable[[],
 
 
 def is_seen_to_diverge(losses: Tensor) -> bool:
-    """Whether a loss is not finite; on an accelerator nobody looks, for looking would wait for it."""
-    return losses.device.type == "cpu" and not bool(losses.isfinite().all())
+    """Whether a loss, or one of several (S,), is not finite; on an accelerator nobody looks, as looking would wait.
+
+    Losses whose sum is too large for their type count too: one who stops for nothing looks again a step later.
+    """
+    return losses.device.type == "cpu" and not math.isfinite(losses.sum().item() if losses.dim() else losses.item())
