@@ -17,6 +17,7 @@ from vision_baselines.errors import DivergedError
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.steps import loop as loop_module
+from vision_baselines.steps import unwatched as unwatched_module
 from vision_baselines.steps.loop import ManyStepsLoop
 from vision_baselines.training.history import History
 from vision_baselines.training.progress_bar import EpochProgressBar
@@ -213,6 +214,34 @@ def test_who_acts_after_each_step_is_asked_after_each_and_may_log(
     assert seen[0] == seen[1] == record.history[-1].step
     assert left[0] == left[1]
     assert any("own/loss" in line for line in left[0]["logged"])
+
+
+class OfOurs(History):
+    """A callback of this project that somebody has added to: it is known to do without steps, and this one is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        super().on_train_batch_end(*arguments)
+        self.seen += 1
+
+
+def test_what_is_derived_from_a_callback_of_ours_is_asked_after_each(run_tiny: Run, monkeypatch: Any) -> None:
+    from vision_baselines.training import build
+
+    made, own = OfOurs(), build.callbacks
+
+    def instead(cfg: Any) -> list[Any]:
+        return [made, *(one for one in own(cfg) if type(one) is not History)]
+
+    monkeypatch.setattr(build, "callbacks", instead)
+    steps = run_tiny("derived").history[-1].step
+    assert made.seen == steps
+    other = History()
+    other.on_train_batch_end = lambda *_: None  # type: ignore[method-assign]
+    assert unwatched_module._of_callback(other, SimpleNamespace(), None) == 1  # type: ignore[arg-type]
 
 
 class Overridden:

@@ -14,7 +14,9 @@ from torch import nn
 from vision_baselines.analysis.net_size import net_size
 from vision_baselines.passes.errors import NotInOnePassError
 
-_MOST_FLOPS = 50_000_000  # a step of an fc of 512 units for digits has 52 million, of a cnn of 8 and 16 channels 42 million
+_MOST_FLOPS = (
+    50_000_000  # a step of an fc of 512 units for digits has 52 million, of a cnn of 8 and 16 channels 42 million
+)
 _PASSES = 3  # forward, and backward to inputs and to weights
 
 

@@ -48,7 +48,7 @@ class SharedEpochLoop(ManyStepsLoop):
             for at, batch in enumerate(batches, batch_idx)
         ]
         together: SharedStep = self._member.group.shared.setdefault(_STEP, SharedStep())
-        move_on = self.after_step()
+        move_on = self._after_step()
         at, losses = self.global_step, []
         while left:  # a copy that waits further on may end it early
             taken: Taken = self._member.meet(Turn(self._copy, left, at, move_on), together.take)

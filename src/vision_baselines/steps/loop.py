@@ -143,7 +143,7 @@ class ManyStepsLoop(_TrainingEpochLoop):
         optimizer: Optimizer = trainer.optimizers[0]
         plugin, clip = trainer.precision_plugin, gradient_clipping(trainer, optimizer)
         in_context = contextlib.nullcontext if type(plugin) in _PLAIN else plugin.train_step_context
-        move_on = self.after_step()
+        move_on = self._after_step()
         losses, gradients, began = [], 0, time.monotonic()
         for at, batch in enumerate(batches, batch_idx):
             found = torch.empty(0)
@@ -171,7 +171,7 @@ class ManyStepsLoop(_TrainingEpochLoop):
         self._count_gradients(gradients)
         return torch.stack(losses)
 
-    def after_step(self) -> Callable[[], None] | None:
+    def _after_step(self) -> Callable[[], None] | None:
         """What is to be called after each step: a schedule moves on."""
         if any(config.interval == "step" for config in self.trainer.lr_scheduler_configs):
             return self._move_schedule

@@ -63,7 +63,7 @@ def _before_validation(trainer: pl.Trainer, loop: Any) -> float:
 
 
 def _of_callback(callback: Callback, trainer: pl.Trainer, loop: Any) -> float:
-    if isinstance(callback, Unwatched):
+    if isinstance(callback, Unwatched) and _speaks_of_its_hooks(callback):
         return callback.unwatched_steps(trainer)
     if not any(defines(callback, hook) for hook in _HOOKS):
         return math.inf
@@ -72,3 +72,15 @@ def _of_callback(callback: Callback, trainer: pl.Trainer, loop: Any) -> float:
         stepped: int = loop._batches_that_stepped
         return every - (stepped + 1) % every if every else math.inf
     return 1
+
+
+def _speaks_of_its_hooks(callback: Callback) -> bool:
+    """Whether `unwatched_steps` knows the hooks of a step: those of a derived class, or set later, it does not."""
+    if any(vars(callback).get(hook) is not None for hook in _HOOKS):
+        return False
+    for kind in type(callback).__mro__:
+        if "unwatched_steps" in vars(kind):
+            return True
+        if any(hook in vars(kind) for hook in _HOOKS):
+            return False
+    return False
