@@ -117,6 +117,21 @@ def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_ti
 
 
 @pytest.mark.slow
+@pytest.mark.ci(every=20)
+@pytest.mark.parametrize("row", rows.SUPPORTED, ids=name_of)
+def test_every_supported_option_is_as_in_lightnings_loop(row, run_tiny, tmp_path, monkeypatch):
+    """With steps that are taken at once, which `RUN` has not: it logs each."""
+    chosen = ["trainer.max_epochs=3", "checkpoint_every_n_steps=4", "logger=csv", *row.overrides]
+    many = outcome(run_tiny("many", *chosen), tmp_path / "outputs" / "many")
+    monkeypatch.setattr("vision_baselines.training.run.choose_loop", lambda *_: None)
+    one = outcome(run_tiny("one", *chosen), tmp_path / "outputs" / "one")
+    if row.option == "DeviceStatsMonitor":
+        many.pop("logged"), one.pop("logged")
+    for key, value in one.items():
+        assert same_numbers(many[key], value), key
+
+
+@pytest.mark.slow
 @pytest.mark.ci(every=3)
 @pytest.mark.parametrize("row", rows.REFUSED, ids=name_of)
 def test_every_other_option_is_refused_in_a_line_before_training(row, run_tiny, tmp_path):
