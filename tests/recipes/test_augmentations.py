@@ -233,7 +233,7 @@ def test_the_draws_of_a_batch_are_of_the_images_that_it_holds(more, run_tiny):
     """The order of the epoch, not a number that travels with the batch, says which images these are."""
     from vision_baselines.data.datamodule import ImageDataModule
 
-    seen, original = [], ImageDataModule._samples
+    seen, changed, original = [], [], ImageDataModule._samples
 
     def samples(self, at, count):
         found = original(self, at, count)
@@ -243,19 +243,16 @@ def test_the_draws_of_a_batch_are_of_the_images_that_it_holds(more, run_tiny):
     def plain(self, images, draws):
         if not seen:  # tried before there is any data
             return images
-        module, _, found = seen[-1]
+        module, at, found = seen[-1]
         assert torch.equal(draws.samples, found)
         assert torch.equal(module.splits.train.images[found], images)
+        of_a_call = math.ceil(len(found) / module.batch_size)  # one batch, or several at once
+        changed.extend((at.epoch, at.batches_done + step) for step in range(of_a_call))
         return images
 
     with mock.patch.object(ImageDataModule, "_samples", samples), mock.patch.object(CropFlip, "__call__", plain):
         run_tiny("run", "augment=crop_flip", "augment.crop_px=1", *more)
     batches = [(epoch, batch) for epoch in range(2) for batch in range(6)]
-    changed = [  # one batch, or several at once
-        (at.epoch, at.batches_done + step)
-        for module, at, found in seen
-        for step in range(math.ceil(len(found) / module.batch_size))
-    ]
     assert [(0 if more else epoch, batch) for epoch, batch in changed] == [
         (0 if more else epoch, batch) for epoch, batch in batches
     ]

@@ -103,6 +103,7 @@ CASES = {
     "64": ["trainer.precision=64-true"],
     "bf16_weights": ["trainer.precision=bf16-true"],
     "fc": [*FC, "data.batch_size=3"],
+    "unaligned": [*FC, "data.batch_size=3", "++data.source.image_shape=[1,5,5]", "data.image_shape=[1,5,5]"],
     "lbfgs": [*FC, "optimizer._target_=torch.optim.LBFGS", "~optimizer.weight_decay", "~optimizer.fused"],
 }
 

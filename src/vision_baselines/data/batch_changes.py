@@ -1,4 +1,4 @@
-"""What training batches are changed by: augmentation, and mixing of images and targets."""
+"""What training batches are cut from and changed by: augmentation, and mixing of images and targets."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from vision_baselines.data.sample_draws import SampleDraws
 from vision_baselines.data.sampler import Position
 from vision_baselines.errors import ConfigError
 from vision_baselines.seeding import generator
+
+_ALIGNED_BYTES = 64  # as torch allocates on a CPU, and enough for an accelerator's kernels
 
 
 def changed(
@@ -47,6 +49,19 @@ def changed(
     elif augment is not None:
         images = augment(images, generator(seed, "augment", at.epoch, at.batches_done, 0, device=images.device))
     return (images, target) if mix is None else mix(images, target, num_classes, draws)
+
+
+def in_batches(whole: tuple[Tensor, Tensor], size: int) -> list[tuple[Tensor, Tensor]]:
+    """Images and targets (k·B, …) cut into batches (B, …), each as aligned as memory of its own.
+
+    Kernels choose their way by the alignment, and with it the last bits of what they compute.
+    """
+    images, target = (map(_aligned, torch.split(part, size)) for part in whole)
+    return list(zip(images, target, strict=True))
+
+
+def _aligned(part: Tensor) -> Tensor:
+    return part.clone() if part.data_ptr() % _ALIGNED_BYTES else part
 
 
 def are_by_image(augment: Augment | SampleAugment | None, mix: Mix | None) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vision_baselines.data.augmentations import SampleAugment
-from vision_baselines.data.batch_changes import are_by_image, changed, check_augment
+from vision_baselines.data.batch_changes import are_by_image, changed, check_augment, in_batches
 from vision_baselines.data.channel_statistics import warn_if_far_off
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.folds import check_folds
@@ -169,7 +169,6 @@ class ImageDataModule(pl.LightningDataModule):
         self.test_views: Callable[[Tensor], Tensor] | None = None  # of a test batch, one after the other
         self._order: EpochOrder | None = None
         self._first_parameter: tuple[Any, Tensor | None] = (None, None)
-        self._rest: tuple[Position, Tensor] | None = None
         self._held: dict[str, Split] = {}  # on the device, where each is moved once
         self.source_shape: tuple[int, ...] | None = None  # of an image as the source gives it, once it is read
 
@@ -304,19 +303,16 @@ class ImageDataModule(pl.LightningDataModule):
         """
         assert self.trainer is not None
         split, at = self._split("train"), self._position()
-        samples = self._samples(at, count * self.batch_size)
+        samples = self._samples(at, count * self.batch_size).to(split.target.device)
         found = split.images.index_select(0, samples), split.target.index_select(0, samples)
         whole = self.transfer_batch_to_device(found, self.trainer.strategy.root_device, 0)
         if are_by_image(self.augment, self.mix):
-            return self._in_batches(self.on_after_batch_transfer(whole, 0))
+            return in_batches(self.on_after_batch_transfer(whole, 0), self.batch_size)
         batches = [
             self._changed(batch, at._replace(batches_done=at.batches_done + step))
-            for step, batch in enumerate(self._in_batches(whole))
+            for step, batch in enumerate(in_batches(whole, self.batch_size))
         ]
         return [(self._as_the_net_takes_them(self.normalize(images)), target) for images, target in batches]
-
-    def _in_batches(self, whole: Batch) -> list[Batch]:
-        return list(zip(*(torch.split(part, self.batch_size) for part in whole), strict=True))
 
     def _changed(self, batch: Batch, at: Position) -> Batch:
         """Training images (B, C, H, W) from `at` on, augmented and mixed, with their targets."""
@@ -354,11 +350,7 @@ class ImageDataModule(pl.LightningDataModule):
         if self._order is None:
             self.train_dataloader()
         assert self._order is not None
-        if self._rest is None or self._rest[0].epoch != at.epoch or self._rest[0].batches_done > at.batches_done:
-            self._rest = (at, self._order.indices().to(self._split("train").target.device))
-        began, indices = self._rest
-        start = (at.batches_done - began.batches_done) * self.batch_size
-        return indices[start : start + count]
+        return self._order.samples(at, count)
 
     def _split(self, name: str) -> Split:
         if self.splits is None:

@@ -45,6 +45,7 @@ class EpochOrder(Sampler[int]):
         self.batch_size = batch_size
         self.seed = seed
         self.position = position
+        self._permuted: tuple[int, Tensor] | None = None  # an epoch and its order
 
     def __len__(self) -> int:
         return self.num_samples
@@ -54,9 +55,15 @@ class EpochOrder(Sampler[int]):
 
     def indices(self) -> Tensor:
         """What is left of the current epoch, (M,) int64, in order."""
-        position = self.position()
-        order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", position.epoch))
-        return order[position.batches_done * self.batch_size :]
+        return self.samples(self.position())
+
+    def samples(self, at: Position, count: int | None = None) -> Tensor:
+        """The next `count` samples from `at` on, or what is left of the epoch, (M,) int64, in order."""
+        if self._permuted is None or self._permuted[0] != at.epoch:
+            order = torch.randperm(self.num_samples, generator=generator(self.seed, "order", at.epoch))
+            self._permuted = (at.epoch, order)
+        left = self._permuted[1][at.batches_done * self.batch_size :]
+        return left if count is None else left[:count]
 
 
 class EpochBatches(BatchSampler):
