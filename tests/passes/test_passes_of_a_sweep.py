@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from omegaconf import OmegaConf
 from vision_baselines.config.search_options import TRIAL
 from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.errors import ConfigError
+from vision_baselines.models.fc import FC
 from vision_baselines.passes.errors import NotInOnePassError
 from vision_baselines.passes.fitness import require_config
+from vision_baselines.passes.gain import require_gain
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.sweep import passes as passes_module
 from vision_baselines.sweep.job import Job
@@ -194,6 +197,25 @@ def test_a_preview_says_which_jobs_share_a_pass(cli: Callable[..., Any], tiny: l
 
 
 @pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.Joblib", None])
+@pytest.mark.parametrize(
+    ("accelerator", "units", "says"),
+    [
+        ("cpu", [128], None),
+        ("cpu", [512, 256], "a step has 102 MFLOP, and it is worth it up to 50"),
+        ("gpu", [512, 256], None),
+        ("gpu", [1024, 512], "a step has 304 MFLOP, and it is worth it up to 110"),
+        ("mps", [8], "auto knows nothing of trainer.accelerator=mps"),
+    ],
+)
+def test_auto_goes_by_what_a_step_computes_where_it_was_measured(
+    accelerator: str, units: list[int], says: str | None
+) -> None:
+    config = {"trainer": {"accelerator": accelerator}, "data": {"batch_size": 64}}
+    about = pytest.raises(NotInOnePassError, match=says) if says else contextlib.nullcontext()
+    with about:
+        require_gain(FC((1, 16, 16), 10, hidden_features=units), config, (1, 16, 16))
+
+
 @pytest.mark.parametrize("size", [1, 2, 64, "auto"])
 def test_launchers_of_other_packages_are_told_before_a_job_begins(launcher: str | None, size: int | str) -> None:
     if size in (1, "auto"):
