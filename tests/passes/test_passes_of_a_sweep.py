@@ -196,7 +196,6 @@ def test_a_preview_says_which_jobs_share_a_pass(cli: Callable[..., Any], tiny: l
     assert cli(*common).stdout.splitlines()[-1].endswith("to be trained")
 
 
-@pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.Joblib", None])
 @pytest.mark.parametrize(
     ("accelerator", "units", "says"),
     [
@@ -216,6 +215,7 @@ def test_auto_goes_by_what_a_step_computes_where_it_was_measured(
         require_gain(FC((1, 16, 16), 10, hidden_features=units), config, (1, 16, 16))
 
 
+@pytest.mark.parametrize("launcher", ["hydra._internal.core_plugins.basic_launcher.BasicLauncher", "x.Joblib", None])
 @pytest.mark.parametrize("size", [1, 2, 64, "auto"])
 def test_launchers_of_other_packages_are_told_before_a_job_begins(launcher: str | None, size: int | str) -> None:
     if size in (1, "auto"):
