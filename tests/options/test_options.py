@@ -169,6 +169,58 @@ def test_max_time_ends_resumably_and_its_run_is_the_same(run_tiny, tmp_path):
     assert resumed.final_weights_sha256 == whole.final_weights_sha256
 
 
+class Expires(pl.Callback):
+    """Lets the time be used up while a step is taken, after everyone has looked at the clock that one time before."""
+
+    def __init__(self, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.step, self.is_over = step, False
+        monkeypatch.setattr(pl.callbacks.Timer, "time_elapsed", lambda *_: 7200 if self.is_over else 0)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        self.is_over = self.is_over or trainer.global_step + 1 == self.step
+
+
+MORE = [[], ["+trainer.val_check_interval=2"], ["callbacks=early_stopping"], ["scheduler=plateau"]]
+
+
+@pytest.mark.slow
+@pytest.mark.ci(every=4)
+@pytest.mark.parametrize("more", MORE, ids=lambda more: " ".join(more))
+@pytest.mark.parametrize("step", [1, 2, 5, 6, 7, 8, 12])
+def test_whenever_the_time_is_used_up_the_run_is_not_called_finished(
+    step, more, run_tiny, with_callback, tmp_path, monkeypatch
+):
+    """In the last step of an epoch, which validation follows, nobody but the next epoch would end it."""
+    timed = [*RUN, *more]
+    whole = run_tiny("whole", *timed)
+    assert whole.status is Status.FINISHED
+    with monkeypatch.context() as patch:
+        with_callback(Expires(step, patch))
+        with pytest.raises(OutOfTimeError, match="max_time"):
+            run_tiny("timed", *timed, "+trainer.max_time={hours: 1}")
+    assert read_record(tmp_path / "outputs" / "timed").status is Status.INTERRUPTED
+    with_callback()
+    resumed = run_tiny("timed", *timed, "+trainer.max_time={hours: 9}")
+    assert resumed.status is Status.FINISHED
+    assert resumed.final_weights_sha256 == whole.final_weights_sha256
+    assert [row.metrics for row in resumed.history] == [row.metrics for row in whole.history]
+
+
+@pytest.mark.slow
+@pytest.mark.ci(every=3)
+@pytest.mark.parametrize("step", [1, 6, 8, 12])
+def test_a_timer_that_looks_once_an_epoch_ends_it_as_max_time_does(step, run_tiny, with_callback, monkeypatch):
+    timer = ["+callbacks.timer._target_=pytorch_lightning.callbacks.Timer", "+callbacks.timer.duration.hours=1"]
+    with_callback(Expires(step, monkeypatch))
+    with pytest.raises(OutOfTimeError, match="max_time"):
+        run_tiny("timed", *RUN, *timer, "+callbacks.timer.interval=epoch")
+
+
+def test_the_time_that_is_used_up_in_the_last_step_costs_nothing(run_tiny, with_callback, monkeypatch):
+    with_callback(Expires(6 * 3, monkeypatch))
+    assert run_tiny("timed", *RUN, "+trainer.max_time={hours: 1}").status is Status.FINISHED
+
+
 @pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("option", "because"),

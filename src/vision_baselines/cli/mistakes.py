@@ -172,7 +172,8 @@ def _print(groups: Sequence[GroupMistakes], lists: Sequence[MistakeList], top: i
     elif only is None:
         for group in groups:
             if group.found.wrong.any() and len(group.by_class) > 1:
-                print_prose(f"\nBy class, {one_line(group.label)}" if len(groups) > 1 else "\nBy class")
+                cut = f": the first {_CLASSES} of {len(group.by_class)}" if len(group.by_class) > _CLASSES else ""
+                print_prose((f"\nBy class, {one_line(group.label)}" if len(groups) > 1 else "\nBy class") + cut)
                 out.print(class_table(group, _CLASSES))
 
 

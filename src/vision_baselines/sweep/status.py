@@ -93,8 +93,9 @@ def status_of(folder: Path) -> SweepStatus:
         place = job.relative_to(folder).as_posix()
         if place not in known:
             runs.append(_without_record(job, place, is_live=is_live))
-    typed = {job.relative_to(folder).as_posix(): found for job, found in words.items()}
-    typed |= {_place(job.folder, folder): list(job.record.overrides) for job in found.jobs}
+    typed = {_place(job.folder, folder): list(job.record.overrides) for job in found.jobs}
+    # in the words of its plan, where there is one: those of a job that has begun also say what its sweep is called
+    typed |= {job.relative_to(folder).as_posix(): found for job, found in words.items()}
     runs = _labelled(as_scheduled(runs, folder, pids), typed)
     pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)

@@ -26,6 +26,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
     Callback,
     Checkpoint,
+    EarlyStopping,
     LearningRateMonitor,
     ProgressBar,
     StochasticWeightAveraging,
@@ -146,6 +147,8 @@ class Checkpoints(Checkpoint, Unwatched):
         stepped, self._stepped_at = trainer.global_step != self._stepped_at, trainer.global_step
         out_of_time = trainer.should_stop and _is_out_of_time(trainer)
         if self._validation_follows(trainer, batch_idx):
+            if out_of_time:
+                trainer.should_stop = False  # or training would end after this validation, and be called finished
             return
         self._asked = int(largest(trainer, self.stop.waiting()))
         if self._between_epochs_only:
@@ -182,6 +185,11 @@ class Checkpoints(Checkpoint, Unwatched):
     def on_test_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
         """End here if a signal has asked for it; the state at the end of training stands."""
         self.stop.raise_if_received()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on to where a run out of time is ended, if nothing else asks for an end; it would be called finished."""
+        if trainer.should_stop and _is_out_of_time(trainer) and not _has_stopped_early(trainer):
+            trainer.should_stop = False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Keep the weights if they are the best so far, with what was measured of them."""
@@ -268,6 +276,13 @@ def _is_out_of_time(trainer: pl.Trainer) -> bool:
     timers = _of_kind(trainer, Timer)
     out = any((left := timer.time_remaining()) is not None and left <= 0 for timer in timers)
     return bool(timers) and largest(trainer, out) > 0  # each process has a clock of its own
+
+
+def _has_stopped_early(trainer: pl.Trainer) -> bool:
+    return any(
+        one.stopped_epoch == trainer.current_epoch and one.wait_count >= one.patience
+        for one in _of_kind(trainer, EarlyStopping)
+    )
 
 
 def _acts_at_an_epochs_start(callback: pl.Callback) -> bool:
