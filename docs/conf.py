@@ -32,7 +32,10 @@ default_role = "literal"
 add_module_names = False
 maximum_signature_line_length = 80
 # other packages' names lead nowhere here: the site is read offline
-nitpick_ignore_regex = [("py:.*", r"(?!vision_baselines\.).*")]
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!vision_baselines\.).*"),
+    ("py:.*", r"vision_baselines\.(\w+\.)*_\w+"),  # in a type's annotation; private names have no page
+]
 
 html_theme = "furo"
 html_title = "vision-baselines"

@@ -312,6 +312,12 @@ def test_one_that_diverges_says_the_step_and_rate_that_lightnings_loop_says(
     assert said[0] == said[1]
 
 
+def test_the_rate_of_an_epochs_last_step_is_the_one_it_was_taken_with(run_tiny: Run) -> None:
+    wild = [*FC, "optimizer=sgd", "optimizer.lr=1e30", "+trainer.limit_train_batches=2", "trainer.max_epochs=1"]
+    with pytest.raises(DivergedError, match=r"at step 2 \(epoch 0\) with learning rate 1e\+30"):
+        run_tiny("run", *wild, "scheduler=cosine")
+
+
 def test_a_signal_waits_for_a_fifth_of_a_second_at_most(run_tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of steps that take 0.07 s by the clock two are taken at once."""
     clock = iter(range(10**6))

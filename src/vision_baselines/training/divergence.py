@@ -25,6 +25,14 @@ class StopOnDivergence(pl.Callback, Unwatched):
     def __init__(self, every_n_steps: int = 50) -> None:
         self.every_n_steps = every_n_steps
         self._sum: torch.Tensor | None = None
+        self._lr: float | None = None  # when the step began: at its end a schedule has moved on
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the learning rate, which a schedule by epoch changes before an epoch's last step has ended."""
+        by_step = any(config.interval == "step" for config in trainer.lr_scheduler_configs)
+        self._lr = None if by_step else _rate_of(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -83,8 +91,12 @@ class StopOnDivergence(pl.Callback, Unwatched):
     ) -> None:
         value = mean_of(trainer, float(loss))  # all processes of a run end where one diverges
         if value - value != 0.0:  # true of nan, inf and -inf alone
-            lr, step = trainer.optimizers[0].param_groups[0]["lr"], trainer.global_step if step is None else step
+            lr, step = self._lr or _rate_of(trainer), trainer.global_step if step is None else step
             raise DivergedError(
                 f"{name} became {value} at step {step} (epoch {trainer.current_epoch}) with learning rate {lr:g}; try "
                 "a smaller optimizer.lr"
             )
+
+
+def _rate_of(trainer: pl.Trainer) -> float:
+    return float(trainer.optimizers[0].param_groups[0]["lr"])
