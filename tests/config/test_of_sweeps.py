@@ -41,3 +41,7 @@ def test_what_asks_for_nothing_or_has_an_effect_is_not(word):
 def test_what_an_experiment_sets_is_said_and_trained_all_the_same():
     said = require_of_run(composed_run(["experiment=kernel_size"]))
     assert said == "no effect in a single run; -m makes a sweep of it: comparison.baseline, hydra.sweeper.params"
+
+
+def test_what_a_debug_option_brings_for_its_sweeps_is_not_said():
+    assert require_of_run(composed_run(["debug=quick"])) == ""

@@ -50,8 +50,8 @@ def require_of_run(cfg: DictConfig) -> str:
     keys = [*(set(_VALUES) - {"comparison"}), *(f"comparison.{name}" for name in cfg.get("comparison") or ())]
     found = sorted(key for key in keys if _asks(cfg, key))
     whole: Any = HydraConfig.instance().cfg
-    brings_its_own = hydra.runtime.choices.get("debug") not in (None, "null", "none")  # for -m, which it need not have
-    found += [_PARAMS] if OmegaConf.select(whole, _PARAMS) and not brings_its_own else []
+    debug = OmegaConf.select(whole, "hydra.runtime.choices.debug")  # it brings some for -m, which nobody has typed
+    found += [_PARAMS] if OmegaConf.select(whole, _PARAMS) and debug in (None, "null") else []
     return f"no effect in a single run; -m makes a sweep of it: {', '.join(found)}" if found else ""
 
 
