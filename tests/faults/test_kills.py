@@ -109,7 +109,7 @@ def some(common):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
+@pytest.mark.ci(every=2)
 @pytest.mark.parametrize(("row", "moment"), some(common=True))
 def test_rows_5_6_7_8_11_49_a_kill_at_any_moment_costs_nothing(results, row, moment):
     check(results[moment], 1)

@@ -109,7 +109,7 @@ CASES = {
 
 
 @pytest.mark.few(3)
-@pytest.mark.ci(every=2)
+@pytest.mark.ci(every=4)
 @pytest.mark.parametrize("case", CASES)
 def test_all_that_a_run_leaves_is_what_lightnings_loop_leaves(
     case: str, run_tiny: Run, run_lightnings: Run, tmp_path: Path, taken: list[int]
@@ -124,7 +124,7 @@ def test_all_that_a_run_leaves_is_what_lightnings_loop_leaves(
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=3)
+@pytest.mark.ci(every=5)
 @pytest.mark.parametrize("after", [2, 5, 9])
 @pytest.mark.parametrize("case", ["one_cycle", "odd", "plateau", "histograms"])
 def test_a_run_that_was_killed_leaves_the_same(
