@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_row_50_tensorboard_is_reported_to_listen_on_this_machine_alone(unlucky)
 @pytest.mark.slow
 def test_row_50_tensorboard_started_as_it_is_reported_listens_on_this_machine_alone(unlucky):
     [command] = re.findall(r"tensorboard --host 127\.0\.0\.1 --logdir", unlucky.answer.out)
-    words = ["python", "-m", "tensorboard.main", *command.split()[1:], str(unlucky.folder), "--port", "0"]
+    words = [sys.executable, "-m", "tensorboard.main", *command.split()[1:], str(unlucky.folder), "--port", "0"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     try:
         port = next(int(match[1]) for line in process.stderr if (match := re.search(r"http://[\w.]+:(\d+)/", line)))
