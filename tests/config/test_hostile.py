@@ -100,7 +100,7 @@ OWN = {
 
 def spread(names):
     """Every twelfth in the default suite, the others in the slow one, of which CI takes each third."""
-    marks = [pytest.mark.slow, pytest.mark.ci(every=3)]
+    marks = [pytest.mark.slow, pytest.mark.ci(every=5)]
     return [pytest.param(name, marks=[] if index % 12 == 0 else marks) for index, name in enumerate(names)]
 
 

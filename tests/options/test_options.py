@@ -117,7 +117,7 @@ def test_every_supported_option_is_the_same_after_a_kill(row, kill_after, run_ti
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=20)
+@pytest.mark.ci(every=40)
 @pytest.mark.parametrize("row", rows.SUPPORTED, ids=name_of)
 def test_every_supported_option_is_as_in_lightnings_loop(row, run_tiny, tmp_path, monkeypatch):
     """With steps that are taken at once, which `RUN` has not: it logs each."""
