@@ -364,6 +364,6 @@ def test_images_that_are_at_hand_stay_in_the_cache(
     assert max(taken) == 3
 
 
-def test_a_bar_moves_by_all_steps_that_were_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_can_do_without_all_steps_of_an_epoch() -> None:
     bar = EpochProgressBar()
     assert bar.unwatched_steps(SimpleNamespace(num_training_batches=40)) == 40  # type: ignore[arg-type]

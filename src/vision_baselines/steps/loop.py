@@ -24,19 +24,17 @@ from pytorch_lightning.trainer.call import _call_callback_hooks  # private: says
 from torch import Tensor
 from torch.optim import Optimizer
 
-from vision_baselines.steps.step_cost import LeanPrecision, defines
-from vision_baselines.steps.unwatched import Unwatched, unwatched_steps
+from vision_baselines.steps.step_cost import HOOKS_AROUND, HOOKS_WITHIN, LeanPrecision, defines
+from vision_baselines.steps.unwatched import Unwatched, schedule_moves_by_step, unwatched_steps
 
 _MOST_BYTES = 2**26  # of the images that are at hand, of all runs together
 _MOST_CACHED_BYTES = 2**24  # of a single run on a CPU, whose images should not leave the cache
 _LONGEST_S = 0.2  # of the steps that are taken at once: a signal waits for them
 _PLAIN = (Precision, LeanPrecision)
 _PRECISIONS = (*_PLAIN, DoublePrecision, HalfPrecision, MixedPrecision)
-_HOOKS_WITHIN = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 _MODULE_HOOKS = (
-    *_HOOKS_WITHIN,
-    "on_train_batch_start",
-    "on_train_batch_end",
+    *HOOKS_WITHIN,
+    *HOOKS_AROUND,
     "on_before_batch_transfer",
     "transfer_batch_to_device",
     "on_after_batch_transfer",
@@ -118,7 +116,7 @@ class ManyStepsLoop(_TrainingEpochLoop):
             and trainer.accumulate_grad_batches == 1
             and not trainer.overfit_batches
             and all(getattr(type(module), hook) is getattr(pl.LightningModule, hook) for hook in _MODULE_HOOKS)
-            and not any(defines(callback, hook) for callback in trainer.callbacks for hook in _HOOKS_WITHIN)
+            and not any(defines(callback, hook) for callback in trainer.callbacks for hook in HOOKS_WITHIN)
             # in its last epoch it changes what a step is
             and not any(isinstance(callback, StochasticWeightAveraging) for callback in trainer.callbacks)
         )
@@ -173,9 +171,7 @@ class ManyStepsLoop(_TrainingEpochLoop):
 
     def _after_step(self) -> Callable[[], None] | None:
         """What is to be called after each step: a schedule moves on."""
-        if any(config.interval == "step" for config in self.trainer.lr_scheduler_configs):
-            return self._move_schedule
-        return None
+        return self._move_schedule if schedule_moves_by_step(self.trainer) else None
 
     def _move_schedule(self) -> None:
         self.update_lr_schedulers("step", update_plateau_schedulers=False)

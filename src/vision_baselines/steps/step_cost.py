@@ -18,14 +18,9 @@ from pytorch_lightning.plugins import Precision
 from pytorch_lightning.profilers import PassThroughProfiler
 from torch import Tensor
 
-_STEP_HOOKS = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
+HOOKS_AROUND = ("on_train_batch_start", "on_train_batch_end")
+HOOKS_WITHIN = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+_STEP_HOOKS = (*HOOKS_AROUND, *HOOKS_WITHIN)
 _MODULE_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 _KNOWN = ("vision_baselines.", "pytorch_lightning.")
 _NOTHING = contextlib.nullcontext()

@@ -10,9 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor
 from torch import Tensor
 
-from vision_baselines.steps.step_cost import defines
-
-_HOOKS = ("on_train_batch_start", "on_train_batch_end")
+from vision_baselines.steps.step_cost import HOOKS_AROUND, defines
 
 
 class Unwatched(ABC):
@@ -52,6 +50,11 @@ def unwatched_steps(trainer: pl.Trainer) -> int:
     return max(1, int(most))
 
 
+def schedule_moves_by_step(trainer: pl.Trainer) -> bool:
+    """Whether the learning rate changes after each step, and not after each epoch."""
+    return any(config.interval == "step" for config in trainer.lr_scheduler_configs)
+
+
 def _before_validation(trainer: pl.Trainer, loop: Any) -> float:
     interval = trainer.val_check_batch
     if interval is None:  # a time may be set
@@ -65,7 +68,7 @@ def _before_validation(trainer: pl.Trainer, loop: Any) -> float:
 def _of_callback(callback: Callback, trainer: pl.Trainer, loop: Any) -> float:
     if isinstance(callback, Unwatched) and _speaks_of_its_hooks(callback):
         return callback.unwatched_steps(trainer)
-    if not any(defines(callback, hook) for hook in _HOOKS):
+    if not any(defines(callback, hook) for hook in HOOKS_AROUND):
         return math.inf
     if type(callback) is LearningRateMonitor:  # it logs before each nth step
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -76,11 +79,11 @@ def _of_callback(callback: Callback, trainer: pl.Trainer, loop: Any) -> float:
 
 def _speaks_of_its_hooks(callback: Callback) -> bool:
     """Whether `unwatched_steps` knows the hooks of a step: those of a derived class, or set later, it does not."""
-    if any(vars(callback).get(hook) is not None for hook in _HOOKS):
+    if any(vars(callback).get(hook) is not None for hook in HOOKS_AROUND):
         return False
     for kind in type(callback).__mro__:
         if "unwatched_steps" in vars(kind):
             return True
-        if any(hook in vars(kind) for hook in _HOOKS):
+        if any(hook in vars(kind) for hook in HOOKS_AROUND):
             return False
     return False

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 from vision_baselines.errors import DivergedError
-from vision_baselines.steps.unwatched import Unwatched
+from vision_baselines.steps.unwatched import Unwatched, schedule_moves_by_step
 from vision_baselines.training.agreement import mean_of
 
 
@@ -31,8 +31,7 @@ class StopOnDivergence(pl.Callback, Unwatched):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Note the learning rate, which a schedule by epoch changes before an epoch's last step has ended."""
-        by_step = any(config.interval == "step" for config in trainer.lr_scheduler_configs)
-        self._lr = None if by_step else _rate_of(trainer)
+        self._lr = None if schedule_moves_by_step(trainer) else _rate_of(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,7 +90,8 @@ class StopOnDivergence(pl.Callback, Unwatched):
     ) -> None:
         value = mean_of(trainer, float(loss))  # all processes of a run end where one diverges
         if value - value != 0.0:  # true of nan, inf and -inf alone
-            lr, step = self._lr or _rate_of(trainer), trainer.global_step if step is None else step
+            lr = _rate_of(trainer) if self._lr is None else self._lr
+            step = trainer.global_step if step is None else step
             raise DivergedError(
                 f"{name} became {value} at step {step} (epoch {trainer.current_epoch}) with learning rate {lr:g}; try "
                 "a smaller optimizer.lr"
