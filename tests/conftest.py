@@ -211,6 +211,12 @@ def run_tiny(train_tiny: Callable[..., Any], tmp_path: Path) -> Callable[..., An
 
 
 @pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are taken at once however long they take, for those who count them on a machine that may be busy."""
+    monkeypatch.setattr("vision_baselines.steps.loop._LONGEST_S", 1e9)
+
+
+@pytest.fixture
 def with_callback(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """``with_callback(callback)``: runs of this test have it too; without an argument they no longer do."""
     from vision_baselines.training import build

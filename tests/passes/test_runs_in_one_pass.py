@@ -163,7 +163,7 @@ def test_records_checkpoints_and_logs_are_those_of_single_runs(
     ids=lambda options: " ".join(options),
 )
 def test_whoever_looks_now_and_then_sees_what_a_single_run_shows(
-    trained: Trained, tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tmp_path: Path, options: list[str], unhurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meetings = []
     take = SharedStep.take

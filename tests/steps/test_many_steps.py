@@ -30,8 +30,8 @@ FC = ["model=fc", "model.hidden_features=[6]"]
 RATES = "callbacks.learning_rate={_target_:pytorch_lightning.callbacks.LearningRateMonitor,logging_interval:step}"
 
 
-@pytest.fixture(autouse=True)
-def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+@pytest.fixture
+def taken(unhurried: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many steps were taken at once, each time."""
     counts: list[int] = []
     take = ManyStepsLoop._take

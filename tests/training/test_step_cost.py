@@ -201,7 +201,7 @@ def test_attributes_are_registered_as_in_any_module():
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_step_of_a_run_makes_no_more_calls_than_were_counted(registered, monkeypatch):
+def test_a_step_of_a_run_makes_no_more_calls_than_were_counted(registered, unhurried, monkeypatch):
     """Calls of Python and of C are counted, where seconds would say more of the machine than of the code."""
     counted, is_on = 0, False
 
