@@ -68,14 +68,19 @@ def detectable_difference(std: float, n: int, *, level: float = 0.05, wanted: fl
     >>> round(detectable_difference(1.0, 10), 4)
     0.996
     """
-    if n < 2 or not std > 0:
-        return math.nan
+    return std * _detectable(n, level, wanted) if n > 1 and std > 0 else math.nan
+
+
+@lru_cache(maxsize=2**10)  # groups of a comparison have the same number of pairs, or nearly
+def _detectable(n: int, level: float, wanted: float) -> float:
+    """The same in units of `std`."""
     high = 2 * (float(special.stdtrit(n - 1, 1 - level / 2)) + 3) / math.sqrt(n)
     while power(high, 1.0, n, level) < wanted:
         high *= 2
-    return std * float(optimize.brentq(lambda size: power(size, 1.0, n, level) - wanted, 1e-9, high))
+    return float(optimize.brentq(lambda size: power(size, 1.0, n, level) - wanted, 1e-9, high))
 
 
+@lru_cache(maxsize=2**12)  # a sweep asks again after each job, of which most groups have nothing new
 def runs_needed(difference: float, std: float, *, level: float = 0.05, wanted: float = POWER) -> int | None:
     """The smallest number of pairs that finds a true difference with the wanted power.
 

@@ -101,6 +101,10 @@ class ComparisonTable:
 
         Those that were not tested on the baseline's images are left out: other data is no setting to choose.
         """
+        return list(self._ranked)
+
+    @cached_property
+    def _ranked(self) -> list[GroupRow]:
         selection = self.selection
         if selection is None:
             return []
