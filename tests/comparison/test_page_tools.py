@@ -138,6 +138,15 @@ def test_marks_stand_inside_the_chart_and_intervals_end_where_values_do(record):
     assert {text for _, text in dots_chart(accuracy_chart(table)).ticks} <= {"0", "20", "40", "60", "80", "100"}
 
 
+@pytest.mark.parametrize("lead", [-0.3, 0.0, 0.001, 0.3])
+def test_zero_is_seen_on_an_axis_of_differences(record, lead):
+    values = {"a": [0.5, 0.5, 0.51], "b": [0.5 + lead, 0.502 + lead, 0.51 + lead]}
+    records = [record(f"model={m},seed={s}", value) for m, of in values.items() for s, value in enumerate(of)]
+    drawn = dots_chart(difference_chart(table_of(records, baseline="model=a")))
+    assert 0 <= float(drawn.zero.rstrip("%")) <= 100
+    assert (drawn.zero, "0") in drawn.ticks
+
+
 def test_a_group_without_an_interval_has_a_mark_and_no_line(record):
     [row] = dots_chart(accuracy_chart(table_of([record("model=a,seed=0", 0.5)]))).rows
 

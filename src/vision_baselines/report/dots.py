@@ -51,9 +51,9 @@ class DotsChart:
 
 
 def dots_chart(chart: IntervalChart) -> DotsChart:
-    """The chart with its values turned into places."""
+    """The chart with its values turned into places; an axis of differences has zero on it, so that it can be seen."""
     metric = chart.metric
-    ends = [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high) if math.isfinite(value)]
+    ends = [0.0] * chart.has_zero + [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high) if math.isfinite(value)]
     low, high = limits(ends, chart.bounds)
     low, high = metric.scaled(low), metric.scaled(high)
 
@@ -86,7 +86,7 @@ def dots_chart(chart: IntervalChart) -> DotsChart:
         chart.axis,
         tuple(map(row_of, chart.rows)),
         tuple((at(metric.unscaled(tick)), f"{tick:g}".replace("-", "−")) for tick in ticks(low, high)),
-        at(0.0) if chart.has_zero and low <= 0 <= high else None,
+        at(0.0) if chart.has_zero else None,
     )
 
 
