@@ -31,14 +31,15 @@ _looked_at: dict[int, tuple[tuple[Job, ...], object]] = {}
 class _Same:
     """Jobs as a key, equal where they are the same objects; it keeps them alive, so no other gets their identity."""
 
-    __slots__ = ("_identity", "jobs")
+    __slots__ = ("_hash", "_identity", "jobs")
 
     def __init__(self, jobs: tuple[Job, ...]) -> None:
         self.jobs = jobs
         self._identity = tuple(map(id, jobs))
+        self._hash = hash(self._identity)
 
     def __hash__(self) -> int:
-        return hash(self._identity)
+        return self._hash
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Same) and self._identity == other._identity
@@ -120,6 +121,7 @@ def kept_with_record(read: Callable[[RunRecord], Found]) -> Callable[[RunRecord]
         with_record = record.__dict__
         if name not in with_record:
             with_record[name] = read(record)
-        return cast(Found, with_record[name])
+        kept: Found = with_record[name]
+        return kept
 
     return found

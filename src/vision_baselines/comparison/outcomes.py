@@ -95,7 +95,7 @@ def outcomes_of(jobs: Iterable[Job]) -> tuple[Outcome | None, ...]:
     """What each of some runs got right."""
     jobs = tuple(jobs)
     found = tuple(map(_known.get, _digests(jobs)))
-    return found if None not in found else tuple(map(outcome_or_none, jobs))
+    return found if all(found) else tuple(map(outcome_or_none, jobs))
 
 
 @kept()
@@ -124,7 +124,7 @@ def has_predictions(*rows: GroupRow) -> bool:
 def faults(groups: Iterable[tuple[Job, ...]]) -> list[str]:
     """Why predictions of finished runs cannot be used, a line each; they stand in no number that is made from them."""
     found = []
-    lacking = (jobs for jobs in groups if None in outcomes_of(jobs))
+    lacking = (jobs for jobs in groups if not all(outcomes_of(jobs)))
     for job in chain.from_iterable(lacking):
         try:
             outcome_of(job)

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from vision_baselines.comparison.formatting import printable
 from vision_baselines.report.columns import Column
+from vision_baselines.report.job_details import job_key
 from vision_baselines.report.marks import SHOWN, is_folded
 
 _LONG_PART, _VERY_LONG_PART = 14, 24
@@ -22,14 +23,17 @@ _SEAM = re.compile(r"(?<=[_=])|(?<=\.)(?=[A-Za-z])")
 
 @dataclass
 class Cells:
-    """Writes rows; `names`, `places` and `marks` are of groups by label, `line_marks` of lines, `keys` of jobs."""
+    """Writes rows; `names`, `places` and `marks` are of groups by label, `line_marks` of lines.
+
+    `job_places` are those of jobs in the page, by the identity of the job.
+    """
 
     table: Any
     names: Mapping[str, str]
     places: Mapping[str, int]
     marks: Mapping[str, Markup]
     line_marks: Mapping[str, Markup]
-    keys: Mapping[Any, str]
+    job_places: Mapping[int, int]
     _groups: dict[tuple[str, str | None, str], Markup] = field(default_factory=dict)
 
     def data_group(self, label: str) -> Markup:
@@ -55,7 +59,7 @@ class Cells:
         if column.name == "line":
             return self.group(text, mark=self.line_marks[text])
         if column.name == "job":
-            return Markup(f'<a href="#{self.keys[item.job.folder]}">{self.group(item.group, text)}</a>')
+            return Markup(f'<a href="#{job_key(self.job_places[id(item.job)])}">{self.group(item.group, text)}</a>')
         tone, plain = column.tone(item), escape(printable(text))
         return Markup(f'<span class="{tone}">{plain}</span>') if tone else plain
 

@@ -53,8 +53,8 @@ class DotsChart:
 def dots_chart(chart: IntervalChart) -> DotsChart:
     """The chart with its values turned into places; an axis of differences has zero on it, so that it can be seen."""
     metric = chart.metric
-    ends = [0.0] * chart.has_zero + [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high) if math.isfinite(value)]
-    low, high = limits(ends, chart.bounds)
+    values = [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high)]
+    low, high = limits([0.0] * chart.has_zero + list(filter(math.isfinite, values)), chart.bounds)
     low, high = metric.scaled(low), metric.scaled(high)
 
     def at(value: float) -> str:

@@ -34,7 +34,7 @@ from vision_baselines.report.against import (
 from vision_baselines.report.cells import Cells
 from vision_baselines.report.columns import chosen
 from vision_baselines.report.dots import dots_chart
-from vision_baselines.report.job_details import SettingsOfJobs, job_details, job_key, pictures_by_probe
+from vision_baselines.report.job_details import SettingsOfJobs, job_details, pictures_by_probe
 from vision_baselines.report.legend import legend, sureness_legend
 from vision_baselines.report.looks import TITLE, look_columns, look_note
 from vision_baselines.report.marks import SHOWN, color_rules, mark, places_of, short_names, signs
@@ -84,8 +84,8 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     firsts = {job.folder for row in probed for job in row.counted[:1]}
     settings = SettingsOfJobs.of(table.groups)
     details = job_details(of_jobs, out, only=firsts if is_large else None, settings=settings)
-    keys = {row.job.folder: job_key(place) for place, row in enumerate(of_jobs)}
-    cells = Cells(table, names, places_of(table), _marks(table), line_marks, keys)
+    job_places = {id(row.job): place for place, row in enumerate(of_jobs)}
+    cells = Cells(table, names, places_of(table), _marks(table), line_marks, job_places)
     columns_of_jobs = chosen(job_columns(table), JOB)
     text: str = template("page.html.j2").render(
         title=" + ".join(table.sweeps) or "No readable record",
