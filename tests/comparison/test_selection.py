@@ -225,12 +225,12 @@ def test_a_metric_whose_direction_the_runs_do_not_share_is_refused(record):
 
 def test_settings_tested_are_counted_for_each_test_split_whatever_the_groups(record):
     made = [record(f"model={m},optimizer.lr={lr},seed={s}") for m in "ab" for lr in (1, 2, 3) for s in (0, 1)]
-    jobs = table_of(*made, group_by="model").jobs
+    groups = table_of(*made, group_by="model").groups
 
-    assert settings_tested(jobs) == [6]
+    assert settings_tested(groups) == [6]
     assert "6 settings have been tested on this test split in this sweep." in legend(table_of(*made, group_by="model"))
     made[0].test_sha256 = made[1].test_sha256 = "f" * 64
-    assert settings_tested(jobs) == [5, 1]
+    assert settings_tested(groups) == [5, 1]
 
 
 def test_a_group_of_other_data_is_no_setting_to_choose(record):

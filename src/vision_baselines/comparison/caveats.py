@@ -138,18 +138,26 @@ def _about_folds(table: ComparisonTable) -> Iterator[str]:
                 cut = "" if part.split_seed is None else f" of split seed {part.split_seed}"
                 yield f"{row.label}: only {len(found)} of {plural(part.folds, 'fold')}{cut} stand in its numbers."
     is_choice = table.selection is not None and len(table.ranked()) > 1
-    if is_choice and any(
-        repetition_of(job.record).part.folds and job.record.headline_split == "test" for job in table.jobs
-    ):
+    if is_choice and any(map(_tests_folds, table.groups)):
         yield (
             "Images that are tested in one fold took part in the choice by validation in others: the figures of what "
             "was chosen are a little too good."
         )
-    if table.metric.name.startswith("val/") and any(job.record.headline_split == "val" for job in table.jobs):
+    if table.metric.name.startswith("val/") and any(map(_is_cross_validated, table.groups)):
         yield (
             f"{capital(table.metric.title)} is cross-validated: each fold of train and val is measured by nets that "
             "were trained on the others. The test split took no part; report the choice made here on it."
         )
+
+
+@kept()
+def _tests_folds(jobs: tuple[Job, ...]) -> bool:
+    return any(repetition_of(job.record).part.folds and job.record.headline_split == "test" for job in jobs)
+
+
+@kept()
+def _is_cross_validated(jobs: tuple[Job, ...]) -> bool:
+    return any(job.record.headline_split == "val" for job in jobs)
 
 
 @kept()
@@ -217,7 +225,7 @@ def _about_predictions(table: ComparisonTable) -> Iterator[str]:
     images: dict[Part, set[bytes]] = {}
     for row in rows if has_predictions(*rows) else ():
         usable = usable_outcomes(row)
-        if missing := sum(job.record.predictions_sha256 is None for job in row.counted):
+        if missing := _n_without_predictions(row.counted):
             of = f"{missing} of {plural(row.n_finished, 'run')} {'has' if missing == 1 else 'have'}"
             rest = f"; its calibration error is of the other {len(usable)} alone" if usable else ""
             yield f"{row.label}: {of} no predictions, so nothing is said of it on other test images{rest}."
@@ -229,6 +237,11 @@ def _about_predictions(table: ComparisonTable) -> Iterator[str]:
             f"Predictions are of {several} different sets of test images though the runs name one: nothing is said of "
             "other test images where they differ."
         )
+
+
+@kept()
+def _n_without_predictions(jobs: tuple[Job, ...]) -> int:
+    return sum(job.record.predictions_sha256 is None for job in jobs)
 
 
 @kept()

@@ -94,14 +94,16 @@ def usable_outcomes(row: GroupRow) -> list[Outcome]:
 def outcomes_of(jobs: Iterable[Job]) -> tuple[Outcome | None, ...]:
     """What each of some runs got right."""
     jobs = tuple(jobs)
-    found = tuple(map(_known.get, _digests(jobs)))
-    return found if all(found) else tuple(map(outcome_or_none, jobs))
+    try:
+        return _all_known(jobs)
+    except KeyError:
+        return tuple(map(outcome_or_none, jobs))
 
 
 @kept()
-def _digests(jobs: tuple[Job, ...]) -> tuple[str, ...]:
-    """SHA-256 of the predictions of each job, empty where it has none."""
-    return tuple(job.record.predictions_sha256 or "" for job in jobs)
+def _all_known(jobs: tuple[Job, ...]) -> tuple[Outcome, ...]:
+    """The same where each has been derived, which is then kept; else there is a `KeyError`, which is not."""
+    return tuple(_known[job.record.predictions_sha256 or ""] for job in jobs)
 
 
 def correct_table(outcomes: Sequence[Outcome | None]) -> NDArray[np.bool_] | None:

@@ -26,7 +26,14 @@ from vision_baselines.comparison.reference import DEFAULT_BASELINE, answered_bel
 from vision_baselines.comparison.repetition import differing_test_sets
 from vision_baselines.comparison.rows import GroupRow, paired, row_of
 from vision_baselines.comparison.search import Search
-from vision_baselines.comparison.selection import best_to_worst, compared_metric, metric_of, selection_of, tasks_of
+from vision_baselines.comparison.selection import (
+    best_to_worst,
+    compared_metric,
+    metric_of,
+    metrics_of,
+    selection_of,
+    tasks_of,
+)
 from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.series import Series, series_over
 from vision_baselines.config.selection import SPLIT
@@ -206,15 +213,16 @@ def tabulate(
             better.
     """
     groups, fresh, stale = _split(group_jobs(collection.jobs, group_by))
-    names = sorted(frozenset().union(*(job.record.metrics for job in collection.jobs if job.record.finished)))
-    compared = compared_metric(collection.jobs, metric)
+    members = [*(group.jobs for group in (*groups, *fresh)), stale]
+    names = metrics_of(members)
+    compared = compared_metric(members, metric)
     metric = compared.name
     if names and metric not in names:
         raise UnknownNameError.of("metric", metric, names)
-    selection, not_ranked = selection_of(collection.jobs, select)
+    selection, not_ranked = selection_of(members, select)
     settings = settings_of(ablation, collection.jobs, compared) if ablation is not None else []
     chosen = baseline_of(groups, baseline, settings)
-    tasks = tasks_of(collection.jobs)
+    tasks = tasks_of(members)
     shown = {metric, *(f"{SPLIT}{task.headline}" for task in tasks), selection.name if selection else ""}
     summarised = [name for name in names if not name.startswith("val/") or name in shown]
     modes = {name: metric_of(tasks, name) or Metric(name) for name in summarised}

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import ABSENT, leaf_text, varied_sections
 from vision_baselines.comparison.formatting import number, one_line, plural
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.tables import JobRow, failure_reason
@@ -132,12 +133,13 @@ class SettingsOfJobs:
     @classmethod
     def of(cls, groups: Sequence[tuple[Job, ...]]) -> SettingsOfJobs:
         """Of the jobs of all groups; copies are left out of what is not alike, as ``data.seed`` is one of ``seed``."""
-        configs = [job.record.config for jobs in groups for job in jobs]
-        varied = dict.fromkeys(varied_sections(groups))
-        shared = {key: section for key, section in (configs[0] if configs else {}).items() if key not in varied}
+        first = next((job.record.config for jobs in groups for job in jobs), {})
+        varied = tuple(varied_sections(groups))
+        shared = {key: section for key, section in first.items() if key not in varied}
         columns: dict[str, list[Any]] = {}
-        for key in varied:
-            alike, found = _columns(key, [config.get(key, ABSENT) for config in configs])
+        of_groups = [_sections(jobs, varied) for jobs in groups]
+        for place, key in enumerate(varied):
+            alike, found = _columns(key, list(chain.from_iterable(sections[place] for sections in of_groups)))
             shared |= alike
             columns |= found
         ends: dict[str, list[str]] = {}
@@ -155,6 +157,13 @@ class SettingsOfJobs:
     def of_each(self, n: int) -> list[dict[str, str]]:
         """What each of `n` records has of its own."""
         return [{key: text for key, of in self.own.items() if (text := of[place]) is not None} for place in range(n)]
+
+
+@kept()
+def _sections(jobs: tuple[Job, ...], keys: tuple[str, ...]) -> list[list[Any]]:
+    """The sections of the jobs' configs at each key, `ABSENT` where one has none."""
+    configs = [job.record.config for job in jobs]
+    return [[config.get(key, ABSENT) for config in configs] for key in keys]
 
 
 def _columns(key: str, sections: Sequence[Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:

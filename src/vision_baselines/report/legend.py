@@ -64,7 +64,7 @@ def legend(table: ComparisonTable, best: str = "bold") -> str:
         low, high = (f"{100 * share:.2f}%" for share in (min(shares), max(shares)))
         guessed = low if low == high else f"{low} to {high}"
         said.append(f"Always guessing the largest class would be right for {guessed} of the test images.")
-    if table.metric.images == "test" and (tested := settings_tested(table.jobs)):
+    if table.metric.images == "test" and (tested := settings_tested(table.groups)):
         where = "this sweep" if len(table.sweeps) == 1 else "these sweeps"
         if len(tested) == 1:
             verb = "has" if tested[0] == 1 else "have"

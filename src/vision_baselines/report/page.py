@@ -7,6 +7,7 @@ escaping could not act; and it holds no time of its own making, so the same reco
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from vision_baselines.comparison.caveats import caveats
+from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import setting_differences
 from vision_baselines.comparison.decided import looks
 from vision_baselines.comparison.formatting import ABSENT
+from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.rows import FAILED
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.comparison.verdict import finding
@@ -92,7 +95,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         claim=found.claim.replace(" ± ", "\u00a0±\u00a0"),
         proof=found.proof,
         n_pending=sum(len(row.pending) for row in table.rows),
-        last_end=max((job.record.ended_at for job in table.jobs if job.record.ended_at), default=None),
+        last_end=max(filter(None, map(_last_end, table.groups)), default=None),
         table=table,
         groups=table.best_first(),
         shown=table.shown(),
@@ -145,6 +148,11 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         **provenance(table.groups),
     )
     return f"{text}\n"
+
+
+@kept()
+def _last_end(jobs: tuple[Job, ...]) -> datetime | None:
+    return max((job.record.ended_at for job in jobs if job.record.ended_at), default=None)
 
 
 def _settings(table: ComparisonTable) -> dict[str, list[str]]:

@@ -89,8 +89,8 @@ def run_until_decided(
     )
     before = before or plan
     _require_same_plan(before, plan, folder)
-    if before.looks and (known := [job for found in _finished_jobs(folder, settings).values() for job in found]):
-        metric = compared_metric(known, options.metric)
+    if before.looks and (known := _finished_jobs(folder, settings)):
+        metric = compared_metric(list(map(tuple, known.values())), options.metric)
         _require_same_plan(before, plan.model_copy(update={"metric": metric.name}), folder)
     if config.preview:
         returned = launch(_round(settings, plan, range(look_sizes(plan.max_seeds)[0])), 0)
@@ -108,7 +108,7 @@ def run_until_decided(
         if any(job.status is JobStatus.FAILED for job in results[-1]):
             words.append(SweepCallback.last_words)
         groups = _finished_jobs(folder, settings)
-        metric = compared_metric([job for found in groups.values() for job in found], options.metric)
+        metric = compared_metric(list(map(tuple, groups.values())), options.metric)
         plan = plan.looked(groups, size, metric)
         _require_same_plan(before, plan, folder)
         # looks that are taken again are kept meanwhile
