@@ -8,6 +8,7 @@ import hashlib
 import random
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -160,6 +161,37 @@ def test_after_one_more_job_its_group_is_written_and_a_piece_is_compressed(tmp_p
     of_jobs = re.search(r'id="packed-jobs">([^<]*)<', found.page.read_text())[1]
     whole = len(gzip.decompress(base64.b64decode(of_jobs)))
     assert sum(len(piece) for _, piece in compressed) < whole / 3
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_a_job_more_costs_few_calls_for_each_job_that_was_there(tmp_path):
+    few, many = (calls_of_an_update(tmp_path / str(seeds), seeds) for seeds in (80, 105))
+    assert 20 < (many - few) / (4 * 25) < 75  # 68 when this was written; 96 when each was asked what all say
+
+
+def calls_of_an_update(top, seeds):
+    """The calls of Python and of C in a comparison after one more job of a small group beside four of so many seeds."""
+    small = [{"optimizer.lr": "1"}]
+    for record in [*of_models(("cnn",), 5, small), *of_models(("cnn", "fc"), seeds, [{}, {"x": "1"}])]:
+        record.write(top / record.name)
+    records = Records([top])
+    compare([top], pictures=False, records=records)
+    counts = []
+    for seed in (5, 6):  # the first one fills what is kept
+        more = full_record("cnn", seed, small[0], 4, 0, "demo")
+        more.write(top / more.name)
+        counts.append(0)
+
+        def count(frame, event, argument):
+            counts[-1] += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            compare([top], pictures=False, records=records, changed=[top / more.name])
+        finally:
+            sys.setprofile(None)
+    return counts[-1]
 
 
 def test_pieces_are_one_gzip_of_all_and_a_text_in_between_moves_few(monkeypatch):

@@ -17,7 +17,7 @@ def baseline_of(groups: Sequence[Group], wanted: str | None, settings: Sequence[
     if wanted is not None:
         return find_group(groups, wanted).label
     full = {job.folder for setting in settings if setting.full is not None for job in setting.full.jobs}
-    of_full = [group.label for group in groups if {job.folder for job in group.jobs} <= full]
+    of_full = [group.label for group in groups if all(job.folder in full for job in group.jobs)]
     if DEFAULT_BASELINE in (of_full or [group.label for group in groups]):
         return DEFAULT_BASELINE
     return of_full[0] if of_full else None
@@ -38,4 +38,4 @@ def answered_below(
         for lacking, row in setting.rows.items():
             if lacking and not (is_baseline and (setting.label, lacking) in shown):
                 elsewhere |= {job.folder for job in row.jobs}
-    return frozenset(row.label for row in rows if {job.folder for job in row.jobs} <= elsewhere)
+    return frozenset(row.label for row in rows if all(job.folder in elsewhere for job in row.jobs))

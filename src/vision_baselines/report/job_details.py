@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -111,8 +111,8 @@ def pictures_by_probe(
     """What each probe but features drew of the first seed of every group, the best group first."""
     found: dict[str, list[tuple[str, Sequence[Link]]]] = {}
     for row in table.best_first():
-        jobs = [details[job.folder] for job in row.counted if job.folder in details]
-        for job in jobs[:1]:
+        jobs = (details[job.folder] for job in row.counted if job.folder in details)
+        for job in islice(jobs, 1):
             links: dict[str, list[Link]] = {}
             for link in job.pictures:
                 probe = link.name.partition("/")[0]
