@@ -224,6 +224,23 @@ def test_rewinding_keeps_the_events_before_a_step_once_in_one_file(tmp_path, sca
     assert len(list(tmp_path.glob("events*"))) == 1
 
 
+def test_lightnings_own_scalar_stands_once_a_step_in_a_whole_run_and_in_a_resumed_one(sweep, tmp_path, scalars):
+    for folder in sweep.folders[:2]:
+        steps = [step for step, _ in scalars(folder)["epoch"]]
+        assert steps == sorted(set(steps))
+    for resumed in (False, True):
+        logger = RunTensorBoardLogger(str(tmp_path / str(resumed)))
+        for step in (5, 11):
+            if resumed and step == 11:
+                logger.close()
+                logger = RunTensorBoardLogger(str(tmp_path / str(resumed)))
+                logger.rewind(6)
+            for stage in ("val", "train"):
+                logger.log_metrics({f"{stage}/loss": 1.0, "epoch": step // 6}, step=step)
+        logger.close()
+        assert scalars(tmp_path / str(resumed))["epoch"] == [(5, 0), (11, 1)]
+
+
 def test_a_result_is_logged_once_also_where_the_process_began_anew(tmp_path, scalars):
     results = {"test/acc": 0.5, "parameters/total": 7.0, "whole_run/val_acc": 0.6}
     first = RunTensorBoardLogger(str(tmp_path))

@@ -102,3 +102,13 @@ def test_two_kinds_of_data_cannot_both_be_printed(verb, call, tmp_path):
 )
 def test_the_word_after_it_is_its_file_only_where_it_is_called_so(typed, meant):
     assert with_data_files(typed) == meant
+
+
+@pytest.mark.parametrize("verb", [verb for verb in ALL if verb not in ("predict", "mistakes")])
+@pytest.mark.parametrize("more", [[], ["table.csv"]])
+def test_an_option_that_a_command_has_not_is_refused_as_it_was_typed(verb, more, call, tmp_path):
+    words = [word.format(run=tmp_path, tmp=tmp_path, picture=tmp_path) for word in NEEDED[verb]]
+    code, out, err = call(verb, [*words, "--csv", *more])
+    assert (code, out) == (2, "")
+    assert "--csv" in err
+    assert "--csv=" not in err

@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         words = sys.argv[1:] if args is None else list(args)
         if self.is_told_whom_to_trust and self.overrides_with not in words:
             words = as_options(words)
-        return with_data_files(words) if any(output.name in DATA for output in self.outputs) else words
+        return with_data_files(words, [output.name for output in self.outputs if output.name in DATA])
 
     def _checked(self, found: argparse.Namespace) -> argparse.Namespace:
         is_printed(found)

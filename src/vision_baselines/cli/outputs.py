@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +151,12 @@ def until_reader_leaves() -> Iterator[None]:
             raise
 
 
-def with_data_files(words: Sequence[str]) -> list[str]:
+def with_data_files(words: Sequence[str], names: Collection[str] = tuple(DATA)) -> list[str]:
     """The words, with the value that each ``--json`` and ``--csv`` has: the next word where that is such a file.
+
+    Args:
+        words: What was typed.
+        names: Those of the two that the command has; another is left as it was typed, to be refused as that.
 
     >>> with_data_files(["--json", "outputs/demo", "--csv", "a.csv"])
     ['--json=-', 'outputs/demo', '--csv=a.csv']
@@ -162,13 +166,13 @@ def with_data_files(words: Sequence[str]) -> list[str]:
     for word in words:
         before = found[-1] if found else ""
         is_option = is_option and before != "--"
-        if is_option and before in DATA and (word == str(PRINTED) or word.endswith(before.replace("--", "."))):
+        if is_option and before in names and (word == str(PRINTED) or word.endswith(before.replace("--", "."))):
             found[-1] = f"{before}={word}"
             continue
-        if is_option and before in DATA:
+        if is_option and before in names:
             found[-1] = f"{before}={PRINTED}"
         found.append(word)
-    if is_option and found and found[-1] in DATA:
+    if is_option and found and found[-1] in names:
         found[-1] = f"{found[-1]}={PRINTED}"
     return found
 

@@ -29,6 +29,7 @@ from vision_baselines.training.result_pictures import FeatureMaps
 from vision_baselines.training.run_logger import RunLogger
 
 _EVENT_FILES = "events.out.tfevents.*"
+_EPOCH = "epoch"
 
 
 class RunTensorBoardLogger(RunLogger, TensorBoardLogger):
@@ -45,6 +46,7 @@ class RunTensorBoardLogger(RunLogger, TensorBoardLogger):
         super().__init__(save_dir, name="", version="", default_hp_metric=False)
         self.pictures = pictures
         self._logged: set[str] = set()
+        self._epoch_at: int | None = None
         self._watches = {FeatureMaps: pictures, NetHistograms: histograms, NetGraph: graph, CurvesLayout: True}
 
     def callbacks(self) -> list[Callback]:
@@ -53,9 +55,16 @@ class RunTensorBoardLogger(RunLogger, TensorBoardLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log scalars, and note that they are there."""
-        super().log_metrics(dict(metrics), step)
-        self._logged.update(metrics)
+        """Log scalars, and note that they are there.
+
+        Lightning adds the epoch to every call, after validation and after training of one step; it is logged once.
+        """
+        is_known = step is not None and step == self._epoch_at
+        new = {tag: value for tag, value in metrics.items() if not (tag == _EPOCH and is_known)}
+        super().log_metrics(new, step)
+        self._logged.update(new)
+        if _EPOCH in new:
+            self._epoch_at = step
 
     @rank_zero_only
     def save(self) -> None:
