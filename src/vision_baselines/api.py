@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vision_baselines.cli import messages
 from vision_baselines.config.compose import composed_run, conf_dir
 from vision_baselines.config.of_sweeps import require_of_run
-from vision_baselines.config.packages import KEYWORD, OVERRIDE, find_in_start_folder, told_by
+from vision_baselines.config.packages import KEYWORD, OVERRIDE, told_by, trust_packages
 from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.predictions import Predictions as Predictions
 from vision_baselines.runs.dotted import select
@@ -231,7 +231,7 @@ def train(config: DictConfig | Sequence[str] = ()) -> Run:
             if ignored := require_of_run(cfg):
                 log.warning("%s", ignored)
         folder = Path(cfg.paths.run_dir)
-        find_in_start_folder(str(name) for name in cfg.get("trusted_packages") or ())
+        trust_packages(str(name) for name in cfg.get("trusted_packages") or ())
         return Run(folder, train_run(cfg))
 
 

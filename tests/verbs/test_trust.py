@@ -110,6 +110,55 @@ def test_what_names_no_package_is_refused_in_a_line_that_says_how(verb, value, c
     assert "--trust" in err
 
 
+@pytest.mark.parametrize("verb", BUILDS)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nosuchpackage", "neither installed nor in"),
+        ("lab.nets", "expected its name alone, such as lab"),
+        ("./lab.py", "such as lab"),
+        ("pictures", "without Python files"),
+    ],
+)
+def test_a_package_that_is_none_is_refused_before_anything_is_read(verb, name, said, call, tmp_path):
+    (tmp_path / "here" / "pictures").mkdir(parents=True)
+    words = [word.format(run=tmp_path / "none", tmp=tmp_path, picture=tmp_path) for word in WORDS[verb]]
+    code, out, err = call(verb, [*words, "--trust", name])
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"--trust names {name!r}" in err
+    assert said in err
+
+
+@pytest.mark.parametrize("sweeps", [(), ("-m",)])
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["trusted_packages=[nosuchpackage]"], "trusted_packages names 'nosuchpackage', which is neither"),
+        (
+            ["trusted_packages=[subprocess]", "+callbacks.x={_target_:subprocess.Popen}"],
+            "Hydra instantiates for nobody",
+        ),
+        (["trusted_packages=[os]", "+hydra.callbacks.x={_target_:os.system}"], "Hydra instantiates for nobody"),
+    ],
+)
+def test_training_refuses_what_can_never_be_built_before_anything_is_spent(sweeps, typed, said, tmp_path, monkeypatch):
+    from tests.faults.conftest import ask
+
+    monkeypatch.chdir(tmp_path)
+    answer = ask("train", [*sweeps, *typed, f"paths.output_dir={tmp_path / 'outputs'}"])
+    assert answer.code == 2
+    assert said in answer.message
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_notebook_is_told_of_a_package_that_is_none(tmp_path):
+    import vision_baselines as vb
+    from vision_baselines.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="trusted_packages names 'nosuchpackage'"):
+        vb.train(["model=cnn", f"paths.output_dir={tmp_path}", "trusted_packages=[nosuchpackage]"])
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 @pytest.mark.parametrize("verb", [verb for verb in NEEDED if RUN in NEEDED[verb] and verb not in BUILDS])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, with_data_files
-from vision_baselines.config.packages import OPTION, as_options, find_in_start_folder, told_by
+from vision_baselines.config.packages import OPTION, as_options, told_by, trust_packages
 from vision_baselines.errors import ConfigError
 
 
@@ -83,7 +83,7 @@ class Parser(argparse.ArgumentParser):
         is_printed(found)
         if self.is_told_whom_to_trust:
             told_by.set(OPTION)
-            find_in_start_folder(found.trust)
+            trust_packages(found.trust)
         for output in self.outputs:
             output.check(getattr(found, output.dest))
         return found

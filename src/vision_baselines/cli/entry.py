@@ -30,7 +30,7 @@ from vision_baselines.comparison.formatting import printable
 from vision_baselines.config import trust
 from vision_baselines.config.compose import conf_dir, register_resolvers
 from vision_baselines.config.of_sweeps import require_of_run
-from vision_baselines.config.packages import OVERRIDE, find_in_start_folder, told_by, trusted_on_command_line
+from vision_baselines.config.packages import OVERRIDE, told_by, trust_packages, trusted_on_command_line
 from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
@@ -147,7 +147,7 @@ def _under_hydra(verb: str) -> None:
     note_start(len(sys.argv) - 1)
     sys.argv[1:] = command_line.ordered(sys.argv[1:])
     told_by.set(OVERRIDE)
-    find_in_start_folder(trusted_on_command_line(sys.argv[1:]))
+    trust_packages(trusted_on_command_line(sys.argv[1:]))
     with messages.config_dir_known(command_line.config_dir(sys.argv[1:])):
         several = experiments.commands(sys.argv[1:])
     if several:

@@ -17,7 +17,7 @@ from vision_baselines.config.ablation import check_ablate
 from vision_baselines.config.argument_types import FRACTIONAL, check_argument_types, is_fractional
 from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.config.data_facts import fill_auto, make_places_absolute, needs_filling
-from vision_baselines.config.packages import how_to_trust
+from vision_baselines.config.packages import how_to_trust, require_of_hydra
 from vision_baselines.config.references import override_texts, plain_config
 from vision_baselines.config.restore import COPIES, rename_moved
 from vision_baselines.config.search_options import check_search
@@ -306,11 +306,12 @@ def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
         trusted_packages: Top-level packages of the user's own.
 
     Raises:
-        ConfigError: A name is not among them; nothing was imported from it.
+        ConfigError: A name is not among them, or Hydra instantiates it for nobody; nothing was imported from it.
     """
     if OmegaConf.is_config(node):
         node = OmegaConf.to_container(node, resolve=True)
-    refused = [(key, target) for key, target in targets(node) if not _is_allowed(target, trusted_packages)]
+    found = list(targets(node))
+    refused = [(key, target) for key, target in found if not _is_allowed(target, trusted_packages)]
     if refused:
         # `classifier` repeats what stands under a key of its own, which is the one to change
         refused.sort(key=lambda found: found[0].count("."))
@@ -319,6 +320,9 @@ def check_targets(node: Any, trusted_packages: Sequence[str] = ()) -> None:
             f"{key}._target_ is {target!r}, which is not among the classes that may be instantiated; "
             f"{how_to_trust((name.split('.')[0] for _, name in refused), trusted_packages)}"
         )
+    for key, target in sorted(found, key=lambda found: found[0].count(".")) if trusted_packages else ():
+        if target.split(".")[0] in trusted_packages:
+            require_of_hydra(key, target)
 
 
 def _is_allowed(target: str, trusted_packages: Sequence[str]) -> bool:

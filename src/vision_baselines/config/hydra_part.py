@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vision_baselines.config.ablation import ABLATE
 from vision_baselines.config.compose import project_root
-from vision_baselines.config.packages import how_to_trust
+from vision_baselines.config.packages import how_to_trust, require_of_hydra
 from vision_baselines.config.seeds_per_pass import can_share_steps
 from vision_baselines.config.written_paths import is_typed
 from vision_baselines.errors import ConfigError
@@ -81,7 +81,10 @@ def check_hydra(cfg: DictConfig, typed: Sequence[str], trusted: Sequence[str]) -
     if "trusted_packages" in repr(node.get("sweeper")) and not any("trusted_packages" in word for word in typed):
         raise ConfigError("hydra.sweeper sets trusted_packages; only the command line can say whom to trust")
     for key, target in targets(node, "hydra"):
-        if not _is_harmless(target) and target.split(".")[0] not in trusted:
+        is_trusted = target.split(".")[0] in trusted
+        if is_trusted:
+            require_of_hydra(key, target)
+        if not _is_harmless(target) and not is_trusted:
             raise ConfigError(
                 f"{key}._target_ is {target!r}; Hydra would run it. Expected one of its own launchers, sweepers or "
                 f"callbacks; {how_to_trust([target.split('.')[0]], trusted)}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 
 from vision_baselines.errors import ConfigError
 
@@ -28,6 +29,7 @@ _KEY = "trusted_packages="
 # How each way in is told whom to trust, and which of them was taken; what is refused says it in these words.
 OVERRIDE, OPTION, KEYWORD = "'trusted_packages=[{}]'", "--trust {}", 'trusted_packages=["{}"]'
 _BETWEEN = {OVERRIDE: ",", OPTION: " --trust ", KEYWORD: '", "'}
+_SUBJECTS = {OVERRIDE: "trusted_packages names", OPTION: "--trust names", KEYWORD: "trusted_packages names"}
 told_by: ContextVar[str] = ContextVar("told_by", default=OVERRIDE)
 
 
@@ -56,6 +58,35 @@ def find_in_start_folder(names: Iterable[str], folder: Path | None = None) -> No
     if _finder.folders and _finder not in sys.meta_path:
         sys.meta_path.append(_finder)
     importlib.invalidate_caches()
+
+
+def trust_packages(names: Iterable[str]) -> None:
+    """Make the packages that somebody trusts importable, as `find_in_start_folder` does, before anything is read.
+
+    Raises:
+        ConfigError: One of them is not the name of a package or module that is there; nothing was imported.
+    """
+    listed = list(names)
+    find_in_start_folder(listed)
+    for name in listed:
+        if reason := _why_no_package(name):
+            raise ConfigError(f"{_SUBJECTS[told_by.get()]} {name!r}, {reason}")
+
+
+def _why_no_package(name: str) -> str:
+    if not name.isidentifier():
+        top = re.split(r"\W+", name.removesuffix(".py").strip("./"))[0]
+        return f"which is no package; expected its name alone, such as {top if top.isidentifier() else 'my_package'}"
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return f"which is neither installed nor in {Path.cwd()}; start where it lies, or install it"
+    folders = list(spec.submodule_search_locations or ()) if spec.origin is None else []
+    if folders and not any(any(Path(folder).glob(inner)) for folder in folders for inner in ("*.py", "*/*.py")):
+        return f"which is a folder without Python files ({folders[0]}); expected a package"
+    return ""
 
 
 def trusted_on_command_line(words: Sequence[str]) -> list[str]:
@@ -118,6 +149,25 @@ def how_to_trust(packages: Iterable[str], trusted: Iterable[str] = ()) -> str:
     subject = f"{own[0]} is a package" if len(own) == 1 else f"{' and '.join(own)} are packages"
     named = own if form == OPTION else [*trusted, *own]
     return f"if {subject} of your own, add {form.format(_BETWEEN[form].join(named))}"
+
+
+def require_of_hydra(key: str, target: str) -> None:
+    """Refuse a target of a trusted package that Hydra itself instantiates for nobody, such as one that runs a shell.
+
+    It says so only when the object is made; a class that is one of these under another name shows only then.
+
+    Raises:
+        ConfigError: It is such a target; nothing was imported.
+    """
+    from hydra._internal.target_policy import _authorize_target_name
+
+    try:
+        _authorize_target_name(target, target, "")
+    except InstantiationException as error:
+        raise ConfigError(
+            f"{key}._target_ is {target!r}, which Hydra instantiates for nobody, though its package is trusted; "
+            "expected a class of your own package"
+        ) from error
 
 
 def _is_library(package: str) -> bool:

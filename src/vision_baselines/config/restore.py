@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vision_baselines.config.compose import composed, conf_dir, project_root
-from vision_baselines.config.packages import find_in_start_folder
+from vision_baselines.config.packages import trust_packages
 from vision_baselines.config.written_paths import confine_written_paths
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.migrations import current_target, with_old_defaults
@@ -85,7 +85,7 @@ def restored(
             )
     merged = OmegaConf.merge(cfg, OmegaConf.from_dotlist(changes))
     assert isinstance(merged, DictConfig)
-    find_in_start_folder(str(name) for name in merged.trusted_packages)  # the caller's: what was recorded is gone
+    trust_packages(str(name) for name in merged.trusted_packages)  # the caller's: what was recorded is gone
     return merged
 
 
