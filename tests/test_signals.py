@@ -60,6 +60,23 @@ def test_a_signal_while_a_run_is_built_is_noted_and_the_run_goes_on_later(
     assert run_tiny("run").status is Status.FINISHED
 
 
+@pytest.fixture
+def cli_here(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Any:
+    """``cli_here()``: a tiny run by the command, in this process: its exit code and its last line on stderr."""
+    plain = ["logger=none", "callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.parameters=null"]
+    words = [*[word for word in tiny if "max_epochs" not in word], *plain, "trainer.max_epochs=1", "name=run"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words, f"paths.output_dir={tmp_path}"])
+    monkeypatch.chdir(tmp_path)
+
+    def called() -> tuple[int, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main("vision_baselines.cli.train")
+        return int(ended.value.code or 0), " ".join(capsys.readouterr().err.splitlines()[-1:])
+
+    return called
+
+
 class LongProbe(Probe):
     """Asks for an end while it measures, and would go on for minutes."""
 
@@ -82,6 +99,72 @@ def test_a_probe_is_ended_at_once_and_the_run_goes_on_later(
     record = run_tiny("run")
     assert record.status is Status.FINISHED
     assert record.metrics == whole.metrics
+
+
+@pytest.mark.parametrize(
+    ("moment", "signals"),
+    [
+        ("as its states are removed", [signal.SIGINT, signal.SIGINT]),  # the first one waits for the end of it
+        ("as its page is written", [signal.SIGINT]),
+        ("as its page is written", [signal.SIGTERM]),
+        ("as it is skipped", [signal.SIGTERM]),
+    ],
+)
+def test_a_signal_after_the_result_is_written_says_that_the_run_is_finished(
+    moment: str,
+    signals: list[int],
+    cli_here: Callable[..., tuple[int, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def send(*_: Any, **__: Any) -> None:
+        for signum in signals:
+            os.kill(os.getpid(), signum)
+
+    places = {
+        "as its states are removed": (run_module, "remove_states"),
+        "as its page is written": (entry, "_write_run_page"),
+        "as it is skipped": (run_module, "relabel"),
+    }
+    if moment == "as it is skipped":
+        assert cli_here()[0] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(*places[moment], send)
+        code, said = cli_here()
+    assert said == f"ended by {signal.Signals(signals[0]).name}; the run is finished, and its result is kept"
+    assert code == 128 + signals[0]
+    assert read_record(next(tmp_path.rglob("run.json")).parent).finished
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_trains_nothing_says_of_a_signal_no_more_than_that(
+    signum: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "import os\nfrom vision_baselines.cli.entry import exit_with\n"
+    text += f"def main():\n    exit_with(lambda: os.kill(os.getpid(), {int(signum)}))\n"
+    (tmp_path / "ends_itself.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "ends_itself", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main("ends_itself")
+    assert ended.value.code == 128 + signum
+    assert capsys.readouterr().err.splitlines()[-1] == f"ended by {signal.Signals(signum).name}"
+
+
+def test_a_job_that_a_signal_ends_after_its_result_was_written_is_finished(
+    train_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    from vision_baselines.jobs.outcome import Outcome
+    from vision_baselines.sweep.hooks import RunHooks
+    from vision_baselines.sweep.job import Job
+
+    record = train_tiny(tmp_path / "x", "trainer.max_epochs=1")
+    ended = Outcome(130, kind="Interrupted", message="ended by SIGINT")
+    job = Job(0, [], b"", tmp_path / "x", [])
+    assert RunHooks().after_signal(job, ended).exit_code == 0
+    job.previous = record
+    assert RunHooks().after_signal(job, ended) == ended
+    assert RunHooks().after_signal(Job(0, [], b"", tmp_path / "none", []), ended) == ended
 
 
 def test_reading_data_is_ended_at_once() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.record import RunRecord, Status, read_record
+from vision_baselines.sweep.status import status_of
 
 PLAIN = ["callbacks.filters=null", "callbacks.parameters=null", "logger=none", "callbacks.learning_rate=null"]
 
@@ -377,6 +378,23 @@ def test_an_interrupted_sweep_saves_its_jobs_and_picks_up_where_it_stopped(
     alone = train_tiny(tmp_path / "alone", "trainer.max_epochs=3", "seed=0", "+callbacks.own=null")
     [first] = [record for record in result.records.values() if record.seed == 0]
     assert first.final_weights_sha256 == alone.final_weights_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.ci(every=2)
+@pytest.mark.parametrize("more", [["seeds_per_pass=4"], []])
+def test_what_an_interrupted_sweep_counts_is_what_status_says_of_its_folder(sweep, place, environment, more):
+    name, folder = f"counted{len(more)}", place / "outputs" / f"counted{len(more)}"
+    process = start(sweep, place, environment, name, "seed=range(6)", "n_jobs=1", "trainer.max_epochs=5000", *more)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not any(folder.glob("*/run.json")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, (out, err)
+    [line] = [line for line in out.splitlines() if " of 6 jobs " in line]
+    counts = {state: int(n) for n, state in re.findall(r"(\d+)(?: of 6 jobs)? ([a-z ]+)", line)}
+    assert counts == {str(state): n for state, n in status_of(folder).counts.items()}
 
 
 @pytest.mark.slow

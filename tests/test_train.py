@@ -329,6 +329,44 @@ def test_a_run_that_is_refused_while_it_is_built_leaves_nothing(option, says, ru
     assert (tmp_path / "outputs" / "run" / "run.json").read_bytes() == before
 
 
+@pytest.mark.parametrize("moment", ["while it was built", "in training"])
+def test_a_run_that_is_refused_leaves_an_earlier_start_that_was_killed_as_it_was(
+    moment, run_tiny, with_callback, tmp_path, monkeypatch
+):
+    import pytorch_lightning as pl
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    class InTraining(pl.Callback):
+        on_train_batch_end = kill
+
+    folder = tmp_path / "outputs" / "run"
+    with monkeypatch.context() as killed:
+        killed.setattr("vision_baselines.training.run.note_failure", lambda *_: None)
+        if moment == "in training":
+            with_callback(InTraining())
+        else:
+            killed.setattr("vision_baselines.training.build.classifier", kill)
+        with pytest.raises(Killed):
+            run_tiny("run", "trainer.max_epochs=1")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "lock" not in path.name}
+    assert read_record(folder).status is Status.RUNNING
+
+    def refuse(*_):
+        raise ConfigError("no such net")
+
+    monkeypatch.setattr("vision_baselines.training.build.classifier", refuse)
+    with pytest.raises(ConfigError, match="no such net"):
+        run_tiny("run", "trainer.max_epochs=1")
+    assert {
+        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "lock" not in path.name
+    } == before
+
+
 @pytest.mark.slow
 @pytest.mark.ci
 def test_a_refused_command_leaves_no_folder(cli, tiny, tmp_path):

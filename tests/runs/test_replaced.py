@@ -113,6 +113,20 @@ def test_a_killed_rerun_keeps_the_earlier_result_and_the_next_start_goes_on_with
     assert not (folder / REPLACED).exists()
 
 
+def test_a_rerun_that_is_refused_leaves_the_earlier_result_in_its_place(run_tiny, tmp_path):
+    folder = tmp_path / "outputs" / "x"
+    run_tiny("x", "trainer.max_epochs=1")
+
+    def there():
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and "lock" not in path.name}
+
+    before = there()
+    with pytest.raises(ConfigError, match=r"data\.batch_size is 1000"):
+        run_tiny("x", "trainer.max_epochs=1", "data.batch_size=1000", "rerun=true")
+    assert there() == before
+    assert not (folder / REPLACED).exists()
+
+
 @pytest.mark.slow
 def test_probes_that_do_not_fit_are_named_in_one_message(run_tiny):
     with pytest.raises(ConfigError) as found:

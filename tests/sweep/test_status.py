@@ -69,6 +69,30 @@ def test_a_run_whose_lock_is_held_is_running_and_says_its_epoch(run, status, tmp
     assert status(tmp_path)[0] == 4
 
 
+@pytest.mark.parametrize("record", [None, Status.RUNNING, Status.INTERRUPTED])
+@pytest.mark.parametrize("earlier", [None, Status.RUNNING, Status.INTERRUPTED])
+@pytest.mark.parametrize("is_started", [True, False])
+def test_a_job_that_a_signal_ended_counts_in_its_sweep_as_status_says_of_its_folder(
+    is_started, earlier, record, run, tmp_path
+):
+    from vision_baselines.jobs.outcome import Outcome
+    from vision_baselines.jobs.summary import failures
+    from vision_baselines.sweep.job import Job
+    from vision_baselines.sweep.run_outcomes import has_begun
+
+    run(tmp_path / "seed=0", Status.FINISHED)
+    folder, outcome = tmp_path / "seed=1", Outcome(130, message="ended by SIGINT") if is_started else None
+    previous = read_record(run(folder, earlier, message="x")) if earlier else None
+    if record and is_started:
+        run(folder, record, message="x")
+    job = Job(1, [], b"", folder, [], previous=previous, is_started=is_started)
+    with noted(tmp_path, [tmp_path / "seed=0", folder]):
+        pass
+    counted = failures([("seed=0", Outcome(0), True), ("seed=1", outcome, has_begun(job))])[0]
+    [state] = set(status_of(tmp_path).counts) - {State.FINISHED}
+    assert counted == f"1 of 2 jobs {state}, 1 finished"
+
+
 def test_jobs_without_a_record_are_queued_while_the_sweep_runs_and_not_started_after(run, status, tmp_path):
     run(tmp_path / "seed=0", Status.FINISHED)
     with noted(tmp_path, [tmp_path / f"seed={seed}" for seed in range(3)]):

@@ -35,7 +35,7 @@ from vision_baselines.config.plan import planned
 from vision_baselines.config.start import note_start
 from vision_baselines.errors import ConfigError, VisionBaselinesError
 from vision_baselines.importing import without_collector
-from vision_baselines.jobs.signals import Interrupted, StopSignals, interruption
+from vision_baselines.jobs.signals import Interrupted, StopSignals, interruption, told_after_signal
 from vision_baselines.terminal import print_prose
 
 log = logging.getLogger("vision_baselines")
@@ -85,6 +85,7 @@ def train_task(cfg: DictConfig) -> float:
             # an exception that a signal raises inside of torch's own initialisation aborts the process
             with without_collector():
                 from vision_baselines.search.epochs import search_callbacks
+                from vision_baselines.training.endings import FINISHED
                 from vision_baselines.training.results import headline, probe_lines
                 from vision_baselines.training.run import run
 
@@ -101,12 +102,13 @@ def train_task(cfg: DictConfig) -> float:
             return float("nan")
         with printed_every_minute() if is_alone else contextlib.nullcontext():
             record = run(plan, callbacks=search_callbacks(cfg, plan.folder.parent))
-        log.info("%s", headline(record))
-        if is_alone:
-            for line in probe_lines(record):
-                log.info("%s", line)
-            log.info("%s", cfg.paths.run_dir)
-            _write_run_page(Path(cfg.paths.run_dir))
+        with told_after_signal(FINISHED):
+            log.info("%s", headline(record))
+            if is_alone:
+                for line in probe_lines(record):
+                    log.info("%s", line)
+                log.info("%s", cfg.paths.run_dir)
+                _write_run_page(Path(cfg.paths.run_dir))
         return record.metrics.get(record.selection_metric, float("nan"))
 
     return _guarded(verb, float("nan"))
@@ -225,7 +227,7 @@ def _exit_code(run: Callable[[], None]) -> int:
 
 def _say_interrupted(error: BaseException) -> int:
     if isinstance(error, Interrupted):
-        return _say(f"{error}; {error.hint}", error.exit_code)
+        return _say("; ".join(filter(None, (str(error), error.hint))), error.exit_code)
     return _say("ended by SIGINT", 130)
 
 

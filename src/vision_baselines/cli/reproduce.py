@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -22,7 +21,7 @@ from vision_baselines.config.compose import register_resolvers
 from vision_baselines.config.restore import restored
 from vision_baselines.errors import ConfigError, DataError, TrainingError
 from vision_baselines.jobs.console import ENDED
-from vision_baselines.jobs.signals import Interrupted
+from vision_baselines.jobs.signals import told_after_signal
 from vision_baselines.terminal import print_prose
 
 if TYPE_CHECKING:
@@ -70,10 +69,8 @@ def _reproduce(arguments: list[str]) -> None:
     register_resolvers()
     facts: dict[str, Any] = {}
     try:
-        with text_apart(options):
+        with text_apart(options), told_after_signal(_NOTHING_LEFT):
             _chosen(options, facts)
-    except (Interrupted, KeyboardInterrupt) as error:
-        raise Interrupted(getattr(error, "signum", signal.SIGINT), _NOTHING_LEFT) from error
     finally:
         if facts:  # also where it was not reproduced
             deliver(options.json, facts)

@@ -62,7 +62,7 @@ def _hear_signals() -> dict[int, Any]:
 def _end(signum: int, frame: FrameType | None) -> NoReturn:
     from vision_baselines.jobs.signals import Interrupted
 
-    raise Interrupted(signum)
+    raise Interrupted(signum, "")  # nothing is known here of what can be resumed
 
 
 def _say_loading(command: str) -> None:

@@ -64,7 +64,7 @@ def until_children_end() -> Iterator[list[subprocess.Popen[Any]]]:
         for signum, handler in before.items():
             signal.signal(signum, handler)
     if received:
-        raise Interrupted(received[0])
+        raise Interrupted(received[0], "")
 
 
 def run_command(

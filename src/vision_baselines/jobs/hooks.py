@@ -144,6 +144,14 @@ class Hooks(Generic[J]):
             return Outcome(0)
         return Outcome(4, kind="ProcessDied", message=without_a_word(exit_code))
 
+    def after_signal(self, job: J, outcome: Outcome) -> Outcome:
+        """How a job went that says a signal has ended it: by default, as it says."""
+        return outcome
+
+    def has_begun(self, job: J) -> bool:
+        """Whether a job that came to no end counts as interrupted rather than as not started: by default, if it ran."""
+        return job.is_started
+
     def result(self, job: J) -> str:
         """What is shown of a job that came to its result."""
         value = job.outcome.value if job.outcome is not None else None

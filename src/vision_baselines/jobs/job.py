@@ -50,7 +50,7 @@ class Job:
         words: What the person typed of it; those that all jobs share are left out of its label.
         need_bytes: Memory that it needs, as far as is known.
         label: What it is called.
-        is_started: Whether it has had a process.
+        is_started: Whether it has had a process; in the end, of one that came to no result, whether it counts as begun.
         companions: Jobs that run in its process, together with it.
         outcome: How it went; one that it has before it is started means that it is not started.
     """

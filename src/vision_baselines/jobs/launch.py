@@ -114,6 +114,9 @@ def launch(
         except Interrupted as error:
             raise hooks.interrupted(error) from None
         finally:
+            for job in jobs:
+                if job.outcome is None or job.outcome.interrupted:
+                    job.is_started = hooks.has_begun(job)
             hooks.all_ended(jobs)
     ended = [(job.label, job.outcome, job.is_started) for job in jobs]
     summary = in_one_line(ended, [job.folder for job in jobs], see=hooks.see())
@@ -201,6 +204,8 @@ class _Sweep(Generic[J]):
         self._end_at_first_failure(job.members)
 
     def _show(self, job: J, outcome: Outcome) -> None:
+        if outcome.interrupted:
+            outcome = self.hooks.after_signal(job, outcome)
         job.outcome = outcome
         job.packed_config = b""
         self.console.ended(job.label, outcome, near(job.folder) if outcome.exit_code else self.hooks.result(job))

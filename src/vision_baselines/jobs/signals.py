@@ -29,14 +29,17 @@ def handled() -> tuple[signal.Signals, ...]:
     return (signal.SIGINT, signal.SIGTERM, *closed, *PREEMPTION)
 
 
+_RESUMES = "the same command with the same name resumes it"
+
+
 class Interrupted(BaseException):
     """A signal asked the run to end. Not an `Exception`: nothing that survives errors may swallow it.
 
     Attributes:
-        hint: What is printed after the reason: what becomes of the work done so far.
+        hint: What is printed after the reason: what becomes of the work done so far; empty where nothing is to be said.
     """
 
-    def __init__(self, signum: int, hint: str = "the same command with the same name resumes it") -> None:
+    def __init__(self, signum: int, hint: str = _RESUMES) -> None:
         super().__init__(f"ended by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = 128 + signum
@@ -48,6 +51,15 @@ def interruption(error: BaseException) -> KeyboardInterrupt | Interrupted | None
     return next((cause for cause in causes(error) if isinstance(cause, KeyboardInterrupt | Interrupted)), None)
 
 
+@contextmanager
+def told_after_signal(hint: str) -> Iterator[None]:
+    """While active, whoever ends this by a signal is told `hint`; see `Interrupted`."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(getattr(error, "signum", signal.SIGINT), hint) from error
+
+
 class StopSignals:
     """While active, notes a signal in `received`; a second one, or one outside `deferring`, raises at once.
 
@@ -55,9 +67,13 @@ class StopSignals:
 
     Outside the main thread, where Python allows no signal handlers, it does nothing. But in a job that shares its
     process with others (`together`) it notes what the process is sent; nothing is raised at once there.
+
+    Attributes:
+        hint: What is told of a signal from now on; see `Interrupted`.
     """
 
     def __init__(self) -> None:
+        self.hint = _RESUMES
         self.received: int | None = None
         self.received_at = 0.0
         self.deferring = False
@@ -100,7 +116,7 @@ class StopSignals:
             Interrupted: A signal came while `deferring`.
         """
         if signum := self.waiting(after_s=after_s):
-            raise Interrupted(signum)
+            raise Interrupted(signum, self.hint)
 
     def waiting(self, *, after_s: float = 0.0) -> int:
         """The signal that asked the run to end at least `after_s` seconds ago; 0 for none."""
@@ -113,4 +129,4 @@ class StopSignals:
         if self.received is None or again:
             self.received, self.received_at = signum, now
         if again or not self.deferring:
-            raise Interrupted(signum)
+            raise Interrupted(signum, self.hint)

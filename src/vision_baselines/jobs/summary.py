@@ -37,7 +37,7 @@ def failures(jobs: Sequence[tuple[str, Outcome | None, bool]]) -> tuple[str, lis
     """A line with all counts, and a line for each job that failed or was interrupted.
 
     Args:
-        jobs: Label, outcome if there is one, and whether it was started.
+        jobs: Label, outcome if there is one, and whether it was started; a signal may have ended its process before.
 
     Returns:
         An empty line and none where every job finished.
@@ -121,4 +121,6 @@ def _state(outcome: Outcome | None, is_started: bool) -> str:
         return "interrupted" if is_started else "not started"
     if outcome.exit_code == 0:
         return "finished"
-    return "interrupted" if outcome.interrupted else "failed"
+    if not outcome.interrupted:
+        return "failed"
+    return "interrupted" if is_started else "not started"

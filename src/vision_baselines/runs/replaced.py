@@ -1,7 +1,8 @@
 """A finished run that is being trained anew: its files wait in ``.replaced`` until the new run has finished.
 
-Nothing puts them back by itself. The record waits as ``record.json``, so that nothing takes the folder for a run;
-to have the earlier result again, move all files back and give the record its name.
+They are put back where the new run is refused before it has begun, and otherwise nothing puts them back by itself. The
+record waits as ``record.json``, so that nothing takes the folder for a run; to have the earlier result again, move all
+files back and give the record its name.
 """
 
 from __future__ import annotations
@@ -39,6 +40,21 @@ def set_aside(folder: Path, record: RunRecord) -> None:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).replace(place / name)
     remove_empty_folders(folder, run_files(place, record))
+
+
+def put_back(folder: Path) -> None:
+    """Move what waits in ``.replaced`` back, its record last; nothing where nothing waits.
+
+    Args:
+        folder: Of the run, held by this process.
+    """
+    found = [name.removeprefix(f"{REPLACED}/") for name in replaced_files(folder)]
+    for name in sorted(found, key=lambda name: name == _RECORD):
+        target = folder / (RECORD_FILE if name == _RECORD else name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (folder / REPLACED / name).replace(target)
+    if found:
+        remove_empty_folders(folder, [f"{REPLACED}/{name}" for name in found])
 
 
 def replaced_files(folder: Path) -> list[str]:

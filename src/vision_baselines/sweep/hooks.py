@@ -30,7 +30,7 @@ from vision_baselines.runs.fingerprint import chosen_options, is_irrelevant, key
 from vision_baselines.runs.labels import relabel
 from vision_baselines.runs.resumption import Action
 from vision_baselines.storage.lock import RunLockedError, exclusive
-from vision_baselines.sweep import in_job
+from vision_baselines.sweep import in_job, run_outcomes
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import (
     ONE_VALUE,
@@ -46,7 +46,6 @@ from vision_baselines.sweep.lengths import Length, flops_of, lengths
 from vision_baselines.sweep.memory import job_bytes
 from vision_baselines.sweep.passes import Passes
 from vision_baselines.sweep.planned import noted
-from vision_baselines.sweep.run_outcomes import outcome_of, outcome_of_dead, record_result
 from vision_baselines.sweep.states import status_command
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ class RunHooks(Hooks[Job]):
     prepare = staticmethod(in_job.prepare)
     progress_logger = "vision_baselines.progress"
     writes_traceback = False  # a run's own log has it
+    after_signal = staticmethod(run_outcomes.outcome_after_signal)
+    has_begun = staticmethod(run_outcomes.has_begun)
 
     def __init__(self) -> None:
         self._compared: dict[str, str] = {}
@@ -169,7 +170,7 @@ class RunHooks(Hooks[Job]):
             length=Length.of(plan.resolved, plan.decision.previous),
         )
         if plan.decision.action is Action.SKIP and not plan.decision.files_changed and job.previous is not None:
-            job.outcome = outcome_of(job.previous)
+            job.outcome = run_outcomes.outcome_of(job.previous)
             if self.starts_early:
                 relabel(job.folder, job.previous, plan.config, is_held=False)
         else:
@@ -286,11 +287,11 @@ class RunHooks(Hooks[Job]):
 
     def without_a_word(self, job: Job, exit_code: int | str | None) -> Outcome:
         """As its record says, which is closed where it is open still."""
-        return outcome_of_dead(job, exit_code)
+        return run_outcomes.outcome_of_dead(job, exit_code)
 
     def result(self, job: Job) -> str:
         """Its headline number, and what speaks against it."""
-        return record_result(job.folder)
+        return run_outcomes.record_result(job.folder)
 
     def meanwhile(self) -> None:
         """Compare what is there, where that was put off."""

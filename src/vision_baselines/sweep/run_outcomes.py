@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vision_baselines.comparison.metric import headline_value
 from vision_baselines.jobs.outcome import Outcome, without_a_word
-from vision_baselines.runs.record import Failure, RunRecord, Status, now, read_record
+from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status, now, read_record
 from vision_baselines.sweep.job import Job
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,25 @@ log = logging.getLogger(__name__)
 def outcome_of(record: RunRecord) -> Outcome:
     """The outcome of a job whose run is finished."""
     return Outcome(0, value=record.metrics.get(record.selection_metric))
+
+
+def has_begun(job: Job) -> bool:
+    """Whether a job that came to no end has a record of that, without which `status` says that it was not started.
+
+    Jobs that share a process begin in it one after another, and one that waits may have begun in an earlier sweep.
+    """
+    if job.is_started:
+        return (job.folder / RECORD_FILE).is_file()
+    return job.previous is not None and job.previous.status in (Status.RUNNING, Status.INTERRUPTED)
+
+
+def outcome_after_signal(job: Job, outcome: Outcome) -> Outcome:
+    """How a job went that a signal has ended: finished where its result was written before."""
+    try:
+        record = read_record(job.folder)
+    except (OSError, ValueError):
+        return outcome
+    return outcome_of(record) if record.finished and record != job.previous else outcome
 
 
 def outcome_of_dead(job: Job, exit_code: int | str | None) -> Outcome:

@@ -1,4 +1,4 @@
-"""How a run that does not finish is noted, and which of its errors are of the disk or of another process."""
+"""How a run ends that does not finish: noted, or refused without a trace; and what its errors are of: disk, lock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import errno
 import logging
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vision_baselines.errors import (
@@ -20,14 +21,64 @@ from vision_baselines.errors import (
 )
 from vision_baselines.jobs.signals import Interrupted
 from vision_baselines.report.hparams import write_row
-from vision_baselines.runs.files import written_files
-from vision_baselines.runs.record import Failure, RunRecord, Status, now
+from vision_baselines.runs.files import CONFIG_FILE, clear, written_files
+from vision_baselines.runs.record import RECORD_FILE, Failure, RunRecord, Status, now
+from vision_baselines.runs.replaced import put_back
+from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.holder import STALE_S
 from vision_baselines.storage.lock import RunLockedError, exclusive
 
 log = logging.getLogger(__name__)
 
+FINISHED = "the run is finished, and its result is kept"
+"""What is told of a signal once a result is written."""
 _LOOK_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Before:
+    """What stood in a run's folder before an attempt, so that one which is refused while it is built changes nothing.
+
+    Attributes:
+        folder: Of the run, held by this process.
+        files: The content of the files that an attempt writes first; None where there was none.
+        was_finished: Whether a run had come to its result there.
+    """
+
+    folder: Path
+    files: Mapping[str, bytes | None]
+    was_finished: bool
+
+    @classmethod
+    def of(cls, folder: Path, previous: RunRecord | None) -> Before:
+        """Look, before anything is removed or written."""
+        found = {name: folder / name for name in (CONFIG_FILE, RECORD_FILE)}
+        files = {name: path.read_bytes() if path.is_file() else None for name, path in found.items()}
+        return cls(folder, files, previous is not None and previous.finished)
+
+    @property
+    def was_cleared(self) -> bool:
+        """Whether a run anew has removed what an earlier one had left; a result was set aside instead."""
+        return self.files[RECORD_FILE] is not None and not self.was_finished
+
+    def restore(self, checkpoints: Path, *, is_set_aside: bool) -> None:
+        """Put back what stood there; where no run had left a record, a later sweep of this name should not list it.
+
+        Args:
+            checkpoints: A folder that has been made, and is removed where nothing lies in it.
+            is_set_aside: Whether this attempt has set an earlier result aside, if there was one.
+        """
+        if self.files[RECORD_FILE] is None:
+            clear(self.folder, None)
+        elif is_set_aside:
+            put_back(self.folder)
+        for name, content in self.files.items():
+            if content is not None:
+                write_atomically(self.folder / name, content)
+            else:
+                (self.folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            checkpoints.rmdir()
 
 
 def note_failure(record: RunRecord, error: BaseException, folder: Path) -> None:

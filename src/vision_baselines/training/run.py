@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -42,7 +41,7 @@ from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.training import build, pretrained
 from vision_baselines.training.accelerators import require_accelerator
 from vision_baselines.training.checkpoints import Checkpoints
-from vision_baselines.training.endings import note_failure, sole_trainer, storage_errors
+from vision_baselines.training.endings import FINISHED, Before, note_failure, sole_trainer, storage_errors
 from vision_baselines.training.first_weights import prepare_first_weights, require_net
 from vision_baselines.training.history import History
 from vision_baselines.training.loop import choose_loop
@@ -100,6 +99,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         plan = plan.renewed()
         decision = plan.decision
         if decision.action in (Action.SKIP, Action.PROBE) and decision.previous is not None:
+            stop.hint = FINISHED
             with stop.at_once():
                 if decision.files_changed:
                     require_same_data(cfg, decision.previous, folder, plan.listing_sha256)
@@ -114,10 +114,12 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
+        before = Before.of(folder, decision.previous)
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
             replaced = [config, *([decision.previous.config] if decision.previous else [])]
             _make_way(folder, decision.previous)
         record = new_record(plan)
+        earlier_s = record.timings.setup_s
         record.write(folder)
         try:
             write_atomically(folder / CONFIG_FILE, OmegaConf.to_yaml(OmegaConf.create(record.config)).encode())
@@ -125,10 +127,10 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         except BaseException as error:
             if isinstance(error, MisconfigurationException):
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
-            if isinstance(error, ConfigError | DataError) and not in_sweep and _has_left_nothing(plan, record):
-                clear(folder, None)  # refused like what is seen before: a later sweep of this name should not list it
-                with contextlib.suppress(OSError):  # it has been made, and nothing put into it
-                    Path(cfg.callbacks.checkpoints.dirpath).rmdir()
+            is_refused = isinstance(error, ConfigError | DataError) and record.timings.setup_s == earlier_s
+            if is_refused and not in_sweep and not (replaced and before.was_cleared):
+                # as what is refused before it is built
+                before.restore(Path(cfg.callbacks.checkpoints.dirpath), is_set_aside=bool(replaced))
                 raise error
             note_failure(record, error, folder)
             if isinstance(error, SystemExit):
@@ -140,11 +142,6 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
         if record.finished:
             remove_replaced(folder)
         return record
-
-
-def _has_left_nothing(plan: RunPlan, record: RunRecord) -> bool:
-    """Whether nothing was there before, and training has not begun."""
-    return plan.decision.previous is None and not record.timings.setup_s
 
 
 def _make_way(folder: Path, previous: RunRecord | None) -> None:
@@ -224,6 +221,7 @@ def _test_and_keep(plan: RunPlan, record: RunRecord, stop: StopSignals, parts: _
         kept = [name for name in kept if name not in outdated]
     record.files = write_pictures(folder, pictures_of(parts.callbacks), kept)
     record.write(folder)
+    stop.hint = FINISHED
 
 
 def _built(
