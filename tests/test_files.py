@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -17,7 +18,7 @@ from vision_baselines.runs.record import finished_record, read_record
 from vision_baselines.storage import checkpoint_file
 from vision_baselines.storage.atomic import remove_leftovers, write_atomically
 from vision_baselines.storage.hashing import state_sha256, tensors_sha256
-from vision_baselines.storage.lock import exclusive
+from vision_baselines.storage.lock import exclusive, holder
 from vision_baselines.storage.reading import check_archive, read_regular
 
 SPECIAL = ["fifo", "zero", "link to zero", "folder", "huge"]
@@ -151,3 +152,85 @@ def test_published_hashes_stay_what_they_are():
     assert tensors_sha256(weight, bias)[:16] == "ef483bf3e45321b3"
     assert state_sha256({"w": weight, "b": bias})[:16] == "a3141ade50071aad"
     assert state_sha256({"w": weight.t().contiguous().t(), "b": bias}) == state_sha256({"b": bias, "w": weight})
+
+
+def _journal(path):
+    pytest.importorskip("optuna")
+    from vision_baselines.search.storage import open_storage
+
+    path.rename(path.with_name("search.journal"))
+    open_storage(path.parent)
+
+
+def _csv(path):
+    from vision_baselines.training.csv_logger import RunCSVLogger
+
+    path.rename(path.with_name("metrics.csv"))
+    RunCSVLogger(str(path.parent)).rewind(4)
+
+
+def _paper(path):
+    from vision_baselines.report.paper import check_paper
+
+    check_paper(path, [], path.parent)
+
+
+def _sweep_file(path):
+    from vision_baselines.comparison.sequential import read_sequential
+
+    path.rename(path.with_name("until_decided.json"))
+    read_sequential(path.parent)
+
+
+def _weights(path):
+    from vision_baselines.models.zoo import read_weights
+
+    read_weights(path)
+
+
+def _record(path):
+    path.rename(path.with_name("run.json"))
+    finished_record(path.parent)
+
+
+def _receipt(path):
+    from vision_baselines.evaluation.receipt import read_receipt
+
+    read_receipt(path)
+
+
+# Of each kind of file that may be damaged: what reads it, what its second line is when it is, and what is said of that.
+DAMAGED = {
+    "a record": (_record, b"{\n", "line 2"),
+    "a receipt": (_receipt, b"{\n", "line 2"),
+    "a sweep's file": (_sweep_file, b"{\n", "line 2.* move it away"),
+    "a paper": (_paper, b"\n% vision-baselines k {\n", "line 2.* prints the whole again"),
+    "a search's journal": (_journal, b'{\n{"op_code": 0}\n', "line 1 .* move it away"),
+    "a table of metrics": (_csv, b"step,x\n1,2,3\n", "line 2.* rerun=true"),
+    "a file of weights": (_weights, b"PK\n", "damaged.* get it again"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+@pytest.mark.parametrize("is_text", [True, False])
+def test_a_damaged_file_is_named_in_plain_words_with_what_to_do(kind, is_text, tmp_path):
+    read, content, said = DAMAGED[kind]
+    (tmp_path / "damaged").write_bytes(content if is_text else b"\xff\xfe\x00\n" * 9)
+    with pytest.raises((DataError, StorageError)) as found:
+        read(tmp_path / "damaged")
+    message = str(found.value)
+    assert str(tmp_path) in message
+    assert "\n" not in message
+    assert not re.search("Expecting|char |codec|Invalid JSON|Weights only|Traceback|op_code", message)
+    if is_text:
+        assert re.search(said, message)
+
+
+def test_a_lock_that_holds_no_text_is_nobodys(tmp_path):
+    with exclusive(tmp_path):
+        pass
+    [lock] = tmp_path.glob(".lock*")
+    lock.write_bytes(b"\xff\xfe\x00" * 9)
+    assert holder(tmp_path) is None
+    with exclusive(tmp_path):
+        assert holder(tmp_path) == os.getpid()

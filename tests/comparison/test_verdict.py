@@ -9,6 +9,7 @@ import pytest
 from vision_baselines.comparison.collection import Collection, Job
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline, is_better, short_verdict, winner
+from vision_baselines.runs.record import Status
 
 
 def table_of(*records, **options):
@@ -111,7 +112,28 @@ def test_one_group_states_its_mean(record):
 
 
 def test_nothing_finished_is_said_with_the_reasons(failed):
-    assert headline(table_of(failed("model=a,seed=0"))) == "No job has a result yet (1 failed)."
+    assert headline(table_of(failed("model=a,seed=0"))) == "No job has a result (1 failed)."
+
+
+@pytest.mark.parametrize(
+    ("other", "is_open"),
+    [("running", True), ("interrupted", True), ("failed", False), ("diverged", False), ("part", False)],
+)
+def test_a_result_is_said_to_be_missing_yet_only_where_it_may_come(record, other, is_open):
+    def of(group, seed=0):
+        if other == "part":
+            return record(f"model={group},seed={seed}", 0.5, partial=["trainer.limit_test_batches=1"])
+        return record(f"model={group},seed={seed}", None, status=Status(other))
+
+    alone = headline(table_of(of("a")))
+    beside = headline(table_of(record("model=a,seed=0", 0.9), of("b")))
+    baseline = headline(
+        table_of(record("model=a,seed=0", 0.9), record("model=c,seed=0", 0.8), of("b"), baseline="model=b")
+    )
+    assert alone.startswith("No job has a result" + (" yet" if is_open else " that counts" * (other == "part")) + " (")
+    for said in (beside, baseline):
+        assert "has no result" in said or "has a result" in said
+        assert ("result yet" in said) == is_open
 
 
 def test_groups_with_too_few_pairs_are_not_called_alike(record):

@@ -209,7 +209,7 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
         if mixed := _mixed_settings(row.counted):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
     if pending := sum(len(row.pending) for row in table.rows):
-        yield f"{plural(pending, 'job')} not finished yet; the numbers will change."
+        yield f"{plural(pending, 'job')} not finished; the numbers change once all are."
     if table.unreadable:
         places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."

@@ -101,8 +101,9 @@ def finding(table: ComparisonTable) -> Finding:
         claim = ablation_claim(table.effects, table.interactions, metric)
         return Finding(claim, ablation_proof(table.effects, table.interactions))
     if len(measured) == 1:
-        alone = "" if len(table.rows) == 1 else "; no other group has a result yet"
         row = measured[0]
+        unmeasured = [one for one in table.rows if one is not row]
+        alone = f"; no other group has a result{_yet(unmeasured)}" if unmeasured else ""
         return Finding(f"{row.label} reaches a {metric.title} of {_spread(row, metric)}{alone}", _runs(row, metric))
     others = [row for row in measured if row.label != baseline]
     if baseline is not None and len(others) == 1 and len(measured) == 2 and table.choice is None:
@@ -129,7 +130,7 @@ def finding(table: ComparisonTable) -> Finding:
             )
         return Finding(f"{leader}; {there}{_of_others(rest, table)}", f"{runs}{_corrected(table)}")
     if len(others) == len(measured):
-        return Finding(leader, f"{runs}; the baseline {baseline} has no result yet")
+        return Finding(leader, f"{runs}; {_no_baseline(table)}")
     if best.label != baseline:
         found = against_baseline(best, baseline, metric)
         link = "and" if is_better(best.difference, metric) else "but"
@@ -199,7 +200,7 @@ def _without_choice(table: ComparisonTable, others: Sequence[GroupRow]) -> Findi
     if table.baseline is None:
         return Finding(nothing, "no baseline was chosen, so no difference was tested")
     if len(others) == len(table.measured):
-        return Finding(nothing, f"the baseline {table.baseline} has no result yet")
+        return Finding(nothing, _no_baseline(table))
     return Finding(f"{nothing}; of the baseline {table.baseline}: {_of_others(others, table)}")
 
 
@@ -250,13 +251,25 @@ def _evidence(row: GroupRow, difference: PairedDifference, metric: Metric) -> st
     return said
 
 
+def _no_baseline(table: ComparisonTable) -> str:
+    own = [row for row in table.rows if row.label == table.baseline]
+    return f"the baseline {table.baseline} has no result{_yet(own)}"
+
+
+def _yet(rows: Sequence[GroupRow]) -> str:
+    """Of groups without a result, whether one may still come: not where all failed, or saw a part of the data only."""
+    return " yet" if any(row.pending for row in rows) else ""
+
+
 def _nothing_yet(table: ComparisonTable) -> Finding:
     if table.n_finished:
-        return Finding(f"No finished job has a finite {table.metric.title}")
+        return Finding(f"No finished job has a finite {table.metric.title}{_yet(table.rows)}")
     states = {
         "failed": len(table.failed),
         "not finished": sum(len(row.pending) for row in table.rows),
         "unreadable": len(table.unreadable),
         "of a part of the data only": sum(len(row.partial) for row in table.rows),
     }
-    return Finding("No job has a result yet", ", ".join(f"{n} {state}" for state, n in states.items() if n))
+    of_a_part = any(row.partial for row in table.rows) and not _yet(table.rows)
+    claim = f"No job has a result{' that counts' if of_a_part else _yet(table.rows)}"
+    return Finding(claim, ", ".join(f"{n} {state}" for state, n in states.items() if n))

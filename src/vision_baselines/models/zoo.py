@@ -190,8 +190,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (StorageError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file makes of a reader
-        text = " ".join(str(error).split())[:200]
-        raise StorageError(f"{path} cannot be read as weights: {text}") from error
+        raise StorageError(
+            f"{path} cannot be read as weights: it is cut off or damaged, or holds more than tensors; get it again"
+        ) from error
     for key in ("state_dict_ema", "state_dict", "model_ema", "model"):
         state = state[key] if isinstance(state, Mapping) and isinstance(state.get(key), Mapping) else state
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):

@@ -73,7 +73,7 @@ def receipts(text: str) -> Iterator[tuple[int, str, str, dict[str, Any] | str]]:
         mapping for the comparison's own, which has no figure, and the rest of the line for a figure's.
 
     Raises:
-        ValueError: A receipt is damaged.
+        ValueError: A receipt is damaged: its line.
     """
     for number, line in enumerate(text.splitlines(), 1):
         shown, mark, said = line.rpartition(RECEIPT)
@@ -83,7 +83,9 @@ def receipts(text: str) -> Iterator[tuple[int, str, str, dict[str, Any] | str]]:
         try:
             found = json.loads(rest) if rest.startswith("{") else rest
         except ValueError as error:
-            raise ValueError(f"line {number} has a damaged receipt: {error}") from error
+            raise ValueError(
+                f"line {number} has a damaged receipt, which may be cut off; format=latex prints the whole again"
+            ) from error
         yield number, shown.strip(), key, found
 
 

@@ -7,6 +7,7 @@ study goes on, since Optuna takes the file for damaged once another line follows
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -52,7 +53,20 @@ def open_storage(folder: Path) -> JournalStorage:
         lock = JournalFileOpenLock(str(path))
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
-        raise StorageError(f"{path} cannot be read: {error}; move it away to begin the search anew") from error
+        raise StorageError(
+            f"{path} cannot be read: {why_unusable(path, error)}; move it away to begin the search anew"
+        ) from error
+
+
+def why_unusable(path: Path, error: Exception) -> str:
+    """What is wrong with a journal that Optuna could not use, by the first of its lines that is damaged."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not _is_entry(line):
+                return f"line {number} is cut off or damaged"
+    return "it is not what a search has written"
 
 
 def remove_torn_line(folder: Path) -> None:
@@ -82,5 +96,5 @@ def remove_torn_line(folder: Path) -> None:
 def _is_entry(line: bytes) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False

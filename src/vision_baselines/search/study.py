@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.search.space import Space, Value
-from vision_baselines.search.storage import JOURNAL_FILE, STUDY, open_storage
+from vision_baselines.search.storage import JOURNAL_FILE, STUDY, open_storage, why_unusable
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -169,9 +169,11 @@ def open_study(folder: Path, plan: Plan) -> Study:
         if known is None and not found.get_trials(deepcopy=False):
             found.set_user_attr(PLAN, json.dumps(plan.facts(), sort_keys=True))
             known = found.user_attrs[PLAN]
+        recorded = json.loads(known) if known else {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise StorageError(f"{folder / JOURNAL_FILE} cannot be used: {error}; move it away to begin anew") from error
-    _require_same_plan(json.loads(known) if known else {}, plan.facts(), folder)
+        path = folder / JOURNAL_FILE
+        raise StorageError(f"{path} cannot be used: {why_unusable(path, error)}; move it away to begin anew") from error
+    _require_same_plan(recorded, plan.facts(), folder)
     return Study(plan, storage, found)
 
 

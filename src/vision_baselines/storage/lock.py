@@ -120,7 +120,7 @@ def holder(folder: Path, *, name: str = LOCK_FILE) -> int | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)  # Python opens no file object on a folder's
         return None
-    with os.fdopen(descriptor) as file:
+    with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         if not (pid := _holder(file)):
             return None
         if fcntl is None:
@@ -202,7 +202,7 @@ def _opened(path: Path) -> TextIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise StorageError(f"{path} is not a regular file; expected a lock that this project made")
-    return os.fdopen(descriptor, "r+")
+    return os.fdopen(descriptor, "r+", encoding="ascii", errors="replace")
 
 
 def _holder(file: TextIO) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers.logger import Logger
 
+from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.training.run_logger import RunLogger
 
@@ -57,16 +58,33 @@ class RunCSVLogger(RunLogger, Logger):
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Take up the rows of an earlier attempt from before `step`; the others will be logged again."""
+        """Take up the rows of an earlier attempt from before `step`; the others will be logged again.
+
+        Raises:
+            StorageError: The file is damaged.
+        """
+        if step <= 0:  # it begins anew
+            self._changed = self.file.exists()
+            return
+        number = 1
         try:
             with self.file.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
+                reader = csv.DictReader(file, strict=True)
+                for row in reader:
+                    number = reader.line_num
+                    if None in row:
+                        raise ValueError("more values than names")
                     if int(row["step"]) < step:
                         self.rows[int(row["step"])] = {
                             key: value for key, value in row.items() if value and key != "step"
                         }
         except FileNotFoundError:
             return
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise StorageError(
+                f"{self.file} is cut off or damaged after line {number}; move it away to go on without the rows of "
+                "earlier attempts, or add rerun=true to train anew"
+            ) from error
         self._changed = True
 
     @rank_zero_only
