@@ -69,24 +69,26 @@ def trust_packages(names: Iterable[str]) -> None:
     listed = list(names)
     find_in_start_folder(listed)
     for name in listed:
-        if reason := _why_no_package(name):
-            raise ConfigError(f"{_SUBJECTS[told_by.get()]} {name!r}, {reason}")
+        _require_package(name)
 
 
-def _why_no_package(name: str) -> str:
+def _require_package(name: str) -> None:
+    by = _SUBJECTS[told_by.get()]
     if not name.isidentifier():
         top = re.split(r"\W+", name.removesuffix(".py").strip("./"))[0]
-        return f"which is no package; expected its name alone, such as {top if top.isidentifier() else 'my_package'}"
+        like = top if top.isidentifier() else "my_package"
+        raise ConfigError(f"{by} {name!r}, which is no package; expected its name alone, such as {like}")
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        return f"which is neither installed nor in {Path.cwd()}; start where it lies, or install it"
+        raise ConfigError(
+            f"{by} {name!r}, which is neither installed nor in {Path.cwd()}; start where it lies, or install it"
+        )
     folders = list(spec.submodule_search_locations or ()) if spec.origin is None else []
     if folders and not any(any(Path(folder).glob(inner)) for folder in folders for inner in ("*.py", "*/*.py")):
-        return f"which is a folder without Python files ({folders[0]}); expected a package"
-    return ""
+        raise ConfigError(f"{by} {name!r}, which is a folder without Python files ({folders[0]}); expected a package")
 
 
 def trusted_on_command_line(words: Sequence[str]) -> list[str]:
