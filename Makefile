@@ -18,6 +18,8 @@ demo: $(READY)
 
 # The tests start hundreds of processes: bytecode is kept even where the shell forbids it, or each compiles all again.
 test: export PYTHONDONTWRITEBYTECODE :=
+# They run side by side: a thread more of torch than there are cores waits for the others.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
