@@ -14,15 +14,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import omegaconf
 import pytest
+from hydra._internal import defaults_list
 from hypothesis import HealthCheck, settings
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, grammar_parser
 from tests.command_server import CommandServer
 
 import vision_baselines  # noqa: F401  # first of all: it lets torchvision be imported beside any torch
@@ -32,6 +34,7 @@ gc.disable()  # while libraries are imported and tests collected
 
 _compose_anew = compose_module.composed
 _load_anew = OmegaConf.load
+_choices_anew = defaults_list._create_interpolation_map
 
 # Seconds are a machine's, and no fault of an example; where one answer decides, the same examples are tried each time.
 for _profile, _repeatable in (("search", False), ("repeatable", True)):
@@ -159,10 +162,25 @@ def _load_once(file: Any) -> Any:
         return _load_anew(file)
 
 
+def _choices_where_named(overrides: Any, defaults_list: list[Any], self_added: bool) -> Any:
+    """Hydra makes a config of all choices for each file; few have a default that names another's, which it is for."""
+    if any("${" in repr(default) for default in defaults_list):
+        return _choices_anew(overrides, defaults_list, self_added)
+    return OmegaConf.create()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def files_are_parsed_once() -> Iterator[None]:
-    """The same few files of conf/ are composed again and again."""
-    with mock.patch.object(OmegaConf, "load", staticmethod(_load_once)):
+def what_is_composed_is_parsed_once() -> Iterator[None]:
+    """The same few files of conf/ are composed again and again, with the same interpolations."""
+    parse_once = lru_cache(maxsize=4096)(grammar_parser.parse)
+    with ExitStack() as patches:
+        for place, name, function in (
+            (OmegaConf, "load", staticmethod(_load_once)),
+            (omegaconf.base, "parse", parse_once),
+            (omegaconf._utils, "parse", parse_once),
+            (defaults_list, "_create_interpolation_map", _choices_where_named),
+        ):
+            patches.enter_context(mock.patch.object(place, name, function))
         yield
 
 
