@@ -132,6 +132,13 @@ def tiny_beside(tiny: list[str]) -> Callable[..., list[str]]:
     return of
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_forced_to_the_disk() -> Iterator[None]:
+    """Only a power failure could tell; a test of what is forced when sets a function of its own."""
+    with mock.patch.object(os, "fsync", return_value=None):
+        yield
+
+
 @contextmanager
 def hydra_as_it_was() -> Iterator[None]:
     """What is told to Hydra inside is forgotten after."""

@@ -54,6 +54,8 @@ def serve(control: socket.socket, modules: Sequence[str]) -> CodeType:
     for name in modules:
         importlib.import_module(name)
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)  # both as in the process of the tests
+    os.fsync = lambda descriptor: None
     started = {key: signal.getsignal(key) for key in (signal.SIGCHLD, signal.SIGINT)}
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with who started it
