@@ -122,6 +122,12 @@ def tiny() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def tiniest() -> list[str]:
+    """Overrides that make a run of one epoch on 48 images, of which nothing is drawn or logged."""
+    return [*TINY_DATA, *TINY_NET, *PLAIN, "trainer.max_epochs=1"]
+
+
+@pytest.fixture(scope="session")
 def tiny_beside(tiny: list[str]) -> Callable[..., list[str]]:
     """``tiny_beside(*overrides)``: `tiny`, without its net where the overrides choose another one."""
 

@@ -58,12 +58,13 @@ def test_a_run_whose_terminal_is_closed(
     code: int,
     status: Status,
     environment: dict[str, str],
-    tiny: list[str],
+    tiniest: list[str],
     tmp_path: Path,
     cli: Callable[..., Any],
 ) -> None:
     folder = tmp_path / "outputs" / "run"
-    words = [*tiny, "trainer.max_epochs=120", f"paths.output_dir={tmp_path / 'outputs'}", f"hydra.run.dir='{folder}'"]
+    words = [*tiniest[:-1], "trainer.max_epochs=120"]
+    words += [f"paths.output_dir={tmp_path / 'outputs'}", f"hydra.run.dir='{folder}'"]
     env = {**environment, "TERM": "xterm-256color"}
     assert close_terminal_of(["train", *words], env, tmp_path, before) == code
     record = read_record(folder)
@@ -78,9 +79,9 @@ def test_a_run_whose_terminal_is_closed(
 
 @pytest.mark.slow
 def test_a_sweep_whose_terminal_is_closed_ends_its_jobs_and_goes_on_later(
-    environment: dict[str, str], tiny: list[str], tmp_path: Path, cli: Callable[..., Any]
+    environment: dict[str, str], tiniest: list[str], tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
-    words = ["-m", *tiny, "name=swept", "seed=0,1", "n_jobs=2", "trainer.max_epochs=120"]
+    words = ["-m", *tiniest[:-1], "name=swept", "seed=0,1", "n_jobs=2", "trainer.max_epochs=120"]
     env = {**environment, "TERM": "xterm-256color"}
     place = f"paths.output_dir={tmp_path / 'outputs'}"
     assert close_terminal_of(["train", place, *words], env, tmp_path, "") == 129

@@ -178,11 +178,11 @@ def test_it_takes_the_commands_of_this_checkout_whose_start_is_like_its_own(serv
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_a_sweep_is_the_one_of_a_new_process(python, root, tiny, tmp_path):
+def test_a_sweep_is_the_one_of_a_new_process(python, root, tiniest, tmp_path):
     records = []
     for name, fresh in (("forked", False), ("new", True)):
         done = python(
-            str(root / "scripts" / "train.py"), "-m", *tiny, f"name={name}", "seed=0,1", "n_jobs=2",
+            str(root / "scripts" / "train.py"), "-m", *tiniest, f"name={name}", "seed=0,1", "n_jobs=2",
             f"paths.output_dir={tmp_path}", fresh=fresh,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

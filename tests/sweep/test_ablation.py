@@ -327,14 +327,15 @@ def test_a_sweeper_that_would_not_heed_it_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.ci
-def test_an_ablation_from_the_command_line_leaves_the_runs_of_a_grid_and_its_table(cli, tiny, tmp_path):
-    done = cli("-m", "name=parts", *tiny, "seed=0", "ablate={dropout: model.dropout=0}")
+def test_an_ablation_from_the_command_line_leaves_the_runs_of_a_grid_and_its_table(cli, tiniest, tmp_path):
+    words = ["-m", "name=parts", *tiniest, "seed=0"]
+    done = cli(*words, "ablate={dropout: model.dropout=0}")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "outputs" / "parts"
     assert "dropout cannot be judged: it takes at least 3 seeds" in " ".join(done.stdout.split())
     overrides = [json.loads(path.read_text())["overrides"] for path in folder.glob("*/run.json")]
     assert sorted("model.dropout=0" in texts for texts in overrides) == [False, True]
     assert not any("ablate" in text for texts in overrides for text in texts)
-    grid = cli("-m", "name=parts", *tiny, "seed=0", "model.dropout=0")  # a run of a grid, the same one
+    grid = cli(*words, "model.dropout=0")  # a run of a grid, the same one
     assert "1 of 1 jobs are finished already" in grid.stdout
     assert "dropout cannot be judged" in grid.stdout  # what was asked of the folder stands in it
