@@ -7,24 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Many commands in one process, for the start of Python and Hydra is most of what one costs.
-ASK = """
-import contextlib, io, json, sys
-from vision_baselines.cli.entry import main
-
-answers = []
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["train.py", *arguments]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main("train")
-            code = None
-        except SystemExit as end:
-            code = end.code
-    answers.append({"code": code, "out": out.getvalue(), "err": err.getvalue()})
-print(json.dumps({"answers": answers, "slow": sorted({"torch", "pandas", "matplotlib"} & set(sys.modules))}))
-"""
+ASK = str(Path(__file__).with_name("asking.py"))
 
 # What is typed, and what the answer has to name.
 MISTAKES = {
@@ -62,7 +45,7 @@ def asked(python, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     commands = [[*words.split(" "), f"paths.output_dir={folder / 'outputs'}"] for words in MISTAKES]
     named = [[*command, *([] if "name=" in " ".join(command) else ["name=typo"])] for command in commands]
-    done = python("-c", ASK, json.dumps(named), cwd=folder)
+    done = python(ASK, json.dumps(named), cwd=folder, fresh=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     return dict(zip(MISTAKES, result["answers"], strict=True)), result["slow"], folder
@@ -114,7 +97,7 @@ def test_nothing_is_written_where_the_command_was_started(asked):
 
 @pytest.fixture(scope="module")
 def help_answer(python):
-    return python("-c", ASK, json.dumps([["--help"]]))
+    return python(ASK, json.dumps([["--help"]]), fresh=True)
 
 
 def test_help_shows_every_group_and_examples(help_answer, root):
@@ -150,7 +133,7 @@ def started(python, tiny, tmp_path_factory):
     # Hydra refuses a key that is set twice: the later one is meant.
     commands = {key: list({w.split("=")[0]: w for w in words}.values()) for key, words in commands.items()}
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    done = python("-c", ASK, json.dumps(list(commands.values())), cwd=folder, **nowhere)
+    done = python(ASK, json.dumps(list(commands.values())), cwd=folder, **nowhere)
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout.splitlines()[-1])["answers"]
     return dict(zip(commands, answers, strict=True)), folder / "outputs"
