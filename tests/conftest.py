@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -87,7 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
         (left if seen[name] % every else kept).append(item)
         seen[name] += 1
-    if "ci" in config.option.markexpr.split():
+    if "ci" in re.findall(r"\w+", config.option.markexpr):
         config.hook.pytest_deselected(items=left)
         items[:] = kept
 
