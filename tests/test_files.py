@@ -6,12 +6,13 @@ import io
 import os
 import re
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from vision_baselines.comparison.collection import collect
+from vision_baselines.comparison.collection import Records
 from vision_baselines.data.integrity import prepare_lock
 from vision_baselines.errors import DataError, StorageError
 from vision_baselines.runs.record import finished_record, read_record
@@ -21,7 +22,7 @@ from vision_baselines.storage.hashing import state_sha256, tensors_sha256
 from vision_baselines.storage.lock import exclusive, holder
 from vision_baselines.storage.reading import check_archive, read_regular
 
-SPECIAL = ["fifo", "zero", "link to zero", "folder", "huge"]
+SPECIAL = ["fifo", "zero", "link to zero", "folder", "huge", "link to nothing", "link in a circle"]
 
 
 def special(kind, path):
@@ -34,6 +35,10 @@ def special(kind, path):
             file.truncate(2**40)
     elif kind == "zero":
         path.symlink_to("/dev/zero")
+    elif kind == "link to nothing":
+        path.symlink_to(path.parent / "nothing")
+    elif kind == "link in a circle":
+        path.symlink_to(path)
     else:
         (path.parent / "link").symlink_to("/dev/zero")
         path.symlink_to(path.parent / "link")
@@ -48,10 +53,12 @@ def test_a_record_that_is_no_regular_file_is_refused_at_once(tmp_path, kind):
         finished_record(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["fifo", "zero", "huge"])
-def test_a_comparison_lists_it_as_unreadable(tmp_path, kind):
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL if kind != "folder"])
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_a_comparison_lists_it_as_unreadable(tmp_path, kind, is_cached):
     special(kind, tmp_path / "run.json")
-    assert len(collect([tmp_path]).unreadable) == 1
+    [found] = Records([tmp_path], is_cached=is_cached).collected().unreadable
+    assert "run.json is not a run record: " in found.reason
 
 
 @pytest.mark.parametrize("suffix", ["", ".sha256"])
@@ -103,6 +110,16 @@ def test_an_archive_may_unpack_to_what_is_allowed_and_no_more(tmp_path):
         check_archive(content)
     with pytest.raises(ValueError, match="zip"):
         check_archive(content[:-30])
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_nothing_stays_open_of_what_is_refused(tmp_path, kind):
+    special(kind, tmp_path / "a")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with pytest.raises((ValueError, OSError)):
+            read_regular(tmp_path / "a", most_bytes=10)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_regular_file_is_read_up_to_its_bound(tmp_path):

@@ -186,6 +186,19 @@ def test_a_run_without_a_finite_metric_that_selects_is_said(record):
     assert "model=a: 1 finished job without a finite val/acc." in caveats(table_of(*made))
 
 
+@pytest.mark.parametrize(
+    ("value", "is_said"), [(2.5, True), (-0.3, True), (1.0, False), (1.0000001, False), (0.0, False)]
+)
+@pytest.mark.parametrize("name", ["val/acc", "test/acc"])
+def test_a_share_that_is_none_is_said(record, name, value, is_said):
+    made = [*runs(record, "a", 0.9, 0.9), *runs(record, "b", 0.8, 0.8)]
+    made[0].metrics[name] = value
+
+    assert (
+        f"model=a: {name} of 1 job is not from 0 to 1, as a share is: it is wrong." in caveats(table_of(*made))
+    ) is is_said
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_a_task_of_the_users_own_is_chosen_shown_and_compared_by_its_headline_metric(record, mode):
     task = TaskFacts(headline="score", mode=mode, modes={"score": mode, "acc": "max"})

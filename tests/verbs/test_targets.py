@@ -11,8 +11,8 @@ from tests.verbs.conftest import NEEDED
 
 from vision_baselines.cli import VERBS
 from vision_baselines.cli.arguments import file_path
-from vision_baselines.cli.outputs import _OF_A_SWEEP, _PLANNED, require_foreign_file
-from vision_baselines.comparison import search
+from vision_baselines.cli.outputs import _OF_A_SWEEP, _PLANNED, PRINTED, require_foreign_file, require_own_files
+from vision_baselines.comparison import ablation, search, sequential
 from vision_baselines.errors import ConfigError, StorageError
 from vision_baselines.evaluation.receipt import RECEIPT_FILE
 from vision_baselines.report.written import note_written
@@ -192,6 +192,19 @@ def test_files_of_a_sweep_and_a_comparison_stay_too(name, owner, tmp_path):
 
 
 def test_the_names_of_a_sweep_s_files_are_those_that_are_written():
-    written = {planned.PLANNED_FILE, search.SEARCH_FILE, storage.JOURNAL_FILE, untouched._HYDRAS_FILE, RECEIPT_FILE}
+    written = {
+        planned.PLANNED_FILE, search.SEARCH_FILE, storage.JOURNAL_FILE, untouched._HYDRAS_FILE, RECEIPT_FILE,
+        ablation.ABLATION_FILE, sequential.SEQUENTIAL_FILE,
+    }  # fmt: skip
     assert written == _OF_A_SWEEP
     assert _PLANNED == planned.PLANNED_FILE
+
+
+@pytest.mark.parametrize("second", ["same.json", "folder/../same.json", "link.json"])
+def test_two_options_do_not_write_one_file(tmp_path, monkeypatch, second):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.json").symlink_to("same.json")
+    with pytest.raises(ConfigError, match="--out and --json both name"):
+        require_own_files({"--out": Path("same.json"), "--csv": None, "--json": Path(second)})
+    require_own_files({"--json": PRINTED, "--csv": PRINTED, "--out": Path("same.json"), "--html": Path("other.html")})

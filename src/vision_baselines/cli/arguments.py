@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, with_data_files
+from vision_baselines.cli.outputs import DATA, PRINTED, Output, is_printed, require_own_files, with_data_files
 from vision_baselines.config.packages import OPTION, as_options, told_by, trust_packages
 from vision_baselines.errors import ConfigError
 
@@ -86,6 +86,7 @@ class Parser(argparse.ArgumentParser):
             trust_packages(found.trust)
         for output in self.outputs:
             output.check(getattr(found, output.dest))
+        require_own_files({output.name: getattr(found, output.dest) for output in self.outputs})
         return found
 
     def format_help(self) -> str:

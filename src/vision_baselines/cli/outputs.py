@@ -12,7 +12,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ DATA = {"--json": "JSON", "--csv": "CSV"}
 _KINDS = {".png": "a PNG file", ".html": "an HTML file", ".json": "a JSON file", ".csv": "a CSV file"}
 _PLANNED = "planned.json"
 # In the folder of a sweep: its plan, a search's trials, Hydra's own. Named here, as their modules take long to import.
-_OF_A_SWEEP = {_PLANNED, "search.json", "search.journal", "multirun.yaml", "receipt.json"}
+_OF_A_SWEEP = {
+    _PLANNED, "search.json", "search.journal", "ablation.json", "until_decided.json", "multirun.yaml", "receipt.json",
+}  # fmt: skip
 _COMPARISON = "comparison"
 _EXAMPLES = {".png": "picture.png", ".html": "page.html", ".json": "table.json", ".csv": "table.csv"}
 
@@ -91,6 +93,23 @@ def require_foreign_file(path: Path, name: str) -> None:
     """
     if owner := _owner(path):
         raise ConfigError(f"{name} is {str(path)!r}, a file of {owner}, which would be lost; choose another")
+
+
+def require_own_files(paths: Mapping[str, Path | None]) -> None:
+    """Refuse two arguments that name one file, of which only the second would be left.
+
+    Args:
+        paths: What each argument names, if anything.
+
+    Raises:
+        ConfigError: Two name the same.
+    """
+    named: dict[Path, str] = {}
+    for name, path in paths.items():
+        if path is None or path == PRINTED:
+            continue
+        if (other := named.setdefault(path.resolve(), name)) != name:
+            raise ConfigError(f"{other} and {name} both name {str(path)!r}; choose another file for one of them")
 
 
 def _owner(path: Path) -> str:

@@ -6,6 +6,7 @@ survivors, that runs saw different data or versions, that pairs are missing.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,10 +18,13 @@ from vision_baselines.comparison.decided import is_looked_at
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
 from vision_baselines.comparison.kept import kept
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.outcomes import Outcome, faults, has_predictions, outcomes_of, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.table import ComparisonTable
+
+_ROUNDING = 1e-6  # of a share in 32 bits
 
 
 @lru_cache(maxsize=1)  # the page, Markdown and the terminal each ask for those of one table
@@ -182,6 +186,7 @@ def _about_guessing(table: ComparisonTable) -> Iterator[str]:
 
 
 def _about_jobs(table: ComparisonTable) -> Iterator[str]:
+    metrics = {found.name: found for found in (table.metric, table.selection) if found}
     for row in table.rows:
         if row.failed and row.counted:
             yield (
@@ -196,10 +201,12 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
         if row.partial:
             options = listed(sorted({option for job in row.partial for option in job.record.partial}), 3)
             yield f"{row.label}: {plural(len(row.partial), 'partial run')} left out ({options})."
-        for name in dict.fromkeys(found.name for found in (table.metric, table.selection) if found):
+        for name in metrics:
             missing = row.n_finished - (row.metrics[name].n if name in row.metrics else 0)
             if missing and (name == table.metric.name or name in row.metrics):
                 yield f"{row.label}: {plural(missing, 'finished job')} without a finite {name}."
+            if wrong := _n_impossible(row.counted, metrics[name]):
+                yield f"{row.label}: {name} of {plural(wrong, 'job')} is not from 0 to 1, as a share is: it is wrong."
         for caveat, details in _said_of_runs(row.counted).items():
             told = listed(
                 [f"{text} ({plural(n, 'job')})" if len(details) > 1 else text for text, n in details.items()], 3
@@ -249,6 +256,14 @@ def _images(jobs: tuple[Job, ...], outcomes: tuple[Outcome | None, ...]) -> froz
     """Which images each part of a group was tested on, as far as its predictions say."""
     found = zip(jobs, outcomes, strict=True)
     return frozenset((repetition_of(job.record).part, outcome.images) for job, outcome in found if outcome is not None)
+
+
+@kept()
+def _n_impossible(jobs: tuple[Job, ...], metric: Metric) -> int:
+    """How many runs have a value beyond what the metric can be; one that is not finite is another matter."""
+    low, high = metric.bounds
+    values = [job.record.metrics.get(metric.name, math.nan) for job in jobs]
+    return sum(math.isfinite(value) and not low - _ROUNDING <= value <= high + _ROUNDING for value in values)
 
 
 @kept()

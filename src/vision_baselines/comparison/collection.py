@@ -195,6 +195,13 @@ def _parts(identity: str) -> list[str]:
     return identity.split(os.sep)  # noqa: PTH206
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
 def _record_folders(top: Path) -> Iterator[str]:
     """Folders with a record at or below `top`, by path below it, in the order of their names; links are not followed.
 
@@ -210,7 +217,7 @@ def _record_folders(top: Path) -> Iterator[str]:
                 entries = list(found)
         except OSError:
             continue
-        if any(entry.name == RECORD_FILE and not entry.is_dir() for entry in entries):
+        if any(entry.name == RECORD_FILE and not _is_folder(entry) for entry in entries):
             yield below
         names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         start = f"{below}{os.sep}" if below else ""

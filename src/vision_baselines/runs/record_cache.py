@@ -104,7 +104,11 @@ class RecordCache:
             ValueError: It is not a record, or of a schema newer than this version knows.
         """
         self.load()
-        found = os.stat(f"{folder}{os.sep}{RECORD_FILE}")  # noqa: PTH116  (of thousands: a path costs more than the look)
+        try:
+            found = os.stat(f"{folder}{os.sep}{RECORD_FILE}")  # noqa: PTH116  (of thousands: a path costs more)
+        except OSError:
+            record_content(folder / RECORD_FILE)  # says why
+            raise
         signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         known = self._places.get(place)
         if known is not None and known[:2] == (signature, True) and (kept := self._records.get(known[2])) is not None:

@@ -25,13 +25,16 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         ValueError: It is not a regular file, or is larger than `most_bytes`.
     """
     descriptor = os.open(path, _FLAGS)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError(f"{path} is not a regular file")
         if facts.st_size > most_bytes:
             raise ValueError(f"{path} has {facts.st_size:,} bytes; expected at most {most_bytes:,}")
-        return file.read(facts.st_size)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(facts.st_size)
+    finally:
+        os.close(descriptor)
 
 
 def why_no_json(error: Exception, path: Path) -> str:
