@@ -93,6 +93,8 @@ ELSEWHERE = {
     "2 of 3 experiments failed": (4, "tests/recipes/test_experiments.py"),
     "killed by SIGKILL": (4, "tests/faults/test_sweeps.py"),
     "3 of 6 jobs failed": (4, "tests/faults/test_sweeps.py"),
+    "…/planned.json cannot be read": (4, "tests/sweep/test_status.py"),
+    "…/.slurm/submitted.json cannot be read": (4, "tests/sweep/test_submissions.py"),
 }
 
 

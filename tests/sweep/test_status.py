@@ -11,10 +11,11 @@ import sys
 import pytest
 from rich.console import Console
 
+from vision_baselines.cli.collect import main as collect_main
 from vision_baselines.cli.status import _lines, main
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage.lock import exclusive
-from vision_baselines.sweep.planned import PLANNED_FILE, noted, planned_jobs, planned_words
+from vision_baselines.sweep.planned import PLANNED_FILE, noted, read_planned
 from vision_baselines.sweep.status import State, latest_progress, status_of
 
 LOG = "[2026-01-01 00:00:00,000][vision_baselines.progress][INFO] epoch 3 (last 9)  train/loss 0.5000  val/acc 0.9000\n"
@@ -128,9 +129,69 @@ def test_a_sweep_that_has_left_no_record_yet_has_a_status(status, tmp_path):
     "content",
     ["", "{", "[]", '{"jobs": 3}', '{"jobs": [1, null, "/etc", "../x", "a/../../b", ""]}', "[" * 100_000],
 )
-def test_a_plan_that_is_none_says_nothing(tmp_path, content):
+def test_a_plan_that_is_none_names_no_jobs_and_says_why(tmp_path, content):
     (tmp_path / PLANNED_FILE).write_text(content)
-    assert planned_jobs(tmp_path) == []
+    assert read_planned(tmp_path).words == {}
+    assert "\n" not in read_planned(tmp_path).fault
+    assert f"{tmp_path / PLANNED_FILE} cannot be read: it " in read_planned(tmp_path).fault
+
+
+def damage_to_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def damage_to_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGES = {
+    "it is cut off": lambda path: path.write_bytes(path.read_bytes()[:20]),
+    "it is not what was written": lambda path: path.write_text("{}"),
+    "it is not what": lambda path: path.write_text("[]"),
+    "it is not a regular file": damage_to_a_pipe,
+    "it is a folder": damage_to_a_folder,
+}
+
+
+@pytest.mark.parametrize("why", DAMAGES)
+def test_with_a_damaged_plan_runs_that_are_missing_are_no_success_until_it_is_written_again(
+    run, status, called, tmp_path, why
+):
+    sweep = tmp_path / "sweep"
+    jobs = [run(sweep / "seed=0", Status.FINISHED), sweep / "seed=1"]
+    with noted(sweep, jobs):
+        pass
+    DAMAGES[why](sweep / PLANNED_FILE)
+    code, out, _ = status(sweep)
+    said = f"{sweep / PLANNED_FILE} cannot be read: {why}"
+    assert code == 4
+    assert said in out.splitlines()[1]
+    assert "the same command writes it again" in out.splitlines()[1]
+    assert status(tmp_path)[0] == 4
+    assert said in json.loads(status(sweep, "--json")[1])["faults"][0]
+    assert said in called(collect_main)(sweep)[1]
+    with noted(sweep, jobs):
+        assert status_of(sweep).counts == {State.QUEUED: 1, State.FINISHED: 1}
+    assert "2 runs: 1 not started, 1 finished" in status(sweep)[1]
+
+
+def test_a_plan_that_was_deleted_or_is_damaged_without_a_run(run, status, tmp_path):
+    run(tmp_path / "a" / "seed=0", Status.FINISHED)
+    assert status(tmp_path / "a")[0] == 0
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / PLANNED_FILE).write_text("{")
+    code, _, err = status(tmp_path / "b")
+    assert code == 3
+    assert f"{tmp_path / 'b' / PLANNED_FILE} cannot be read" in err
+
+
+def test_a_second_sweep_leaves_the_damaged_plan_of_one_that_runs(tmp_path):
+    with noted(tmp_path, [tmp_path / "seed=0"]):
+        (tmp_path / PLANNED_FILE).write_text("{")
+        with noted(tmp_path, [tmp_path / "seed=1"]):
+            assert read_planned(tmp_path).fault
 
 
 def test_jobs_are_called_by_what_differs_between_them_with_or_without_a_record(run, status, tmp_path):
@@ -178,15 +239,15 @@ def test_in_a_terminal_no_line_is_too_long_and_no_two_jobs_look_the_same(run, tm
 
 def test_a_plan_of_an_earlier_version_is_read(tmp_path):
     (tmp_path / PLANNED_FILE).write_text(json.dumps({"jobs": ["a", "b"]}))
-    assert planned_words(tmp_path) == {"a": [], "b": []}
+    assert read_planned(tmp_path).words == {"a": [], "b": []}
     (tmp_path / PLANNED_FILE).write_text(json.dumps({"jobs": ["a", "b"], "words": {"a": ["x=1"], "b": [3]}}))
-    assert planned_words(tmp_path) == {"a": ["x=1"], "b": []}
+    assert read_planned(tmp_path).words == {"a": ["x=1"], "b": []}
 
 
 def test_a_plan_that_cannot_be_written_stops_no_sweep(tmp_path):
     (tmp_path / ".sweep.lock").symlink_to(tmp_path / "elsewhere")
     with noted(tmp_path, [tmp_path / "seed=0"]):
-        assert planned_jobs(tmp_path) == []
+        assert read_planned(tmp_path).words == {}
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -61,12 +61,19 @@ def test_a_note_is_read_as_it_was_written_and_a_later_submission_takes_its_place
     "content",
     ["", "[]", "null", '{"jobs": 1}', '{"jobs": [1, {}, null, {"job": "x"}]}', "[" * 5000, "\x00"]
     + [json.dumps({"jobs": [{**vars(submitted()), key: value}]})
-       for key, value in [("id", "12; rm -rf ~"), ("id", "--help"), ("token", "x"), ("index", 5), ("scheduler", "x")]],
+       for key, value in [("job", "/etc"), ("job", "../x"), ("id", "12; rm -rf ~"), ("id", "--help"), ("token", "x"),
+                         ("index", 5), ("scheduler", "x")]],
 )  # fmt: skip
-def test_a_note_that_is_none_says_nothing(tmp_path, content):
+def test_a_note_that_is_none_names_no_jobs_and_says_why(tmp_path, content):
     (tmp_path / note.FOLDER).mkdir()
     (tmp_path / note.FOLDER / "submitted.json").write_text(content)
     assert submitted_jobs(tmp_path) == {}
+    note_planned(tmp_path, [tmp_path / "seed=0"])
+    found = status_of(tmp_path)
+    assert found.exit_code == 4
+    assert f"{tmp_path / note.FOLDER / 'submitted.json'} cannot be read: it " in found.faults[0]
+    note_submitted(tmp_path, [submitted()])
+    assert note.read_submitted(tmp_path).fault == ""
 
 
 def test_an_outcome_is_read_as_the_job_left_it(tmp_path):

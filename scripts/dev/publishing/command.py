@@ -105,7 +105,7 @@ def _kept(name: str, out: Path) -> str:
     from vision_baselines.errors import DataError
     from vision_baselines.evaluation.receipt import read_receipt
     from vision_baselines.runs.record import find_records
-    from vision_baselines.sweep.planned import planned_jobs
+    from vision_baselines.sweep.planned import read_planned
 
     if not (out / name).is_dir():
         return f"{out / name} does not exist"
@@ -114,7 +114,10 @@ def _kept(name: str, out: Path) -> str:
     except (OSError, ValueError) as error:
         return str(error)
     records = [record for _, record in found]
-    jobs, planned = {folder.name for folder, _ in found}, set(planned_jobs(out / name))
+    plan = read_planned(out / name)
+    if plan.fault:
+        return plan.fault
+    jobs, planned = {folder.name for folder, _ in found}, set(plan.words)
     if missing := sorted(planned - jobs):
         return (
             f"{len(missing)} of {len(planned)} jobs have not begun, such as {missing[0]}; publish.py run {name} goes on"

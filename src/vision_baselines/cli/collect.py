@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from vision_baselines.cli.arguments import Parser, file_path
 from vision_baselines.cli.entry import exit_with
-from vision_baselines.cli.outputs import deliver, is_printed, text_apart
+from vision_baselines.cli.outputs import deliver, is_printed, say, text_apart
 from vision_baselines.errors import DataError
 from vision_baselines.runs.record import read_record
 from vision_baselines.terminal import print_prose
@@ -45,9 +45,13 @@ def _collect(arguments: list[str]) -> None:
     if options.json:
         deliver(options.json, comparison_facts(comparison))
     if is_printed(options):
+        for fault in found.faults:
+            say(fault, to_stderr=True)
         return
     comparison.show()
     print_prose(one_line(found.headline))
+    for fault in found.faults:
+        say(fault)
     for run in found.runs:
         if run.state is not State.FINISHED:
             print_prose(one_line(f"{run.place}: {run.state}" + (f": {run.said}" if run.said else "")))

@@ -1,6 +1,7 @@
 """``status FOLDER [--json] [--watch]``: how far the runs of a sweep are, and why those ended that ended badly.
 
-Exit codes: 0 where every run is finished, 1 where some are running, queued or interrupted, 4 where one failed.
+Exit codes: 0 where every run is finished, 1 where some are running, queued or interrupted, 4 where one failed
+or what the sweep has noted of its runs cannot be read.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ def _lines(found: SweepStatus, console: Console) -> list[Text]:
     names = told_apart((one_line(run.name) for run in found.runs), name_room(width - 15))
     longest = max(map(len, names.values()), default=0)
     lines = [Text(one_line(f"{found.folder}: {found.headline}"))]
+    lines += [Text(one_line(fault), "red") for fault in found.faults]
     for run in found.runs:
         said = cut(
             progress_line(names[one_line(run.name)], run.said, width - 15, name_width=longest).rstrip(), width - 15
@@ -113,6 +115,7 @@ def _plain(found: SweepStatus) -> dict[str, object]:
         "folder": str(found.folder),
         "sweep_process": found.pid,
         "counts": {str(state): n for state, n in found.counts.items()},
+        "faults": found.faults,
         "runs": [
             {"folder": run.place, "state": str(run.state), "said": run.said, "process": run.pid} for run in found.runs
         ],

@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.storage.reading import read_json, read_regular
 
 FOLDER = ".slurm"
 """Of a sweep, for all that is written about jobs of a cluster."""
@@ -45,21 +45,59 @@ class Submitted:
     scheduler: str = "slurm"
 
 
+@dataclass(frozen=True)
+class Submissions:
+    """What a sweep's folder says of what was submitted.
+
+    Attributes:
+        jobs: The latest submission of each job, by its path below the sweep's folder.
+        fault: Why that, or a part of it, cannot be read, and what to do, in a line; empty where nothing is wrong.
+    """
+
+    jobs: Mapping[str, Submitted]
+    fault: str = ""
+
+
 def submitted_jobs(sweep: Path) -> dict[str, Submitted]:
     """The latest submission of each job, by its path below the sweep's folder; what cannot be read is left out."""
+    return dict(read_submitted(sweep).jobs)
+
+
+def read_submitted(sweep: Path) -> Submissions:
+    """What a sweep's folder says of what was submitted, and what is wrong with that."""
+    path = sweep / FOLDER / _FILE
     try:
-        rows = json.loads(read_regular(sweep / FOLDER / _FILE, most_bytes=_MOST_BYTES))["jobs"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    found = {}
-    for row in rows if isinstance(rows, list) else []:
+        content = read_json(path, most_bytes=_MOST_BYTES)
+    except FileNotFoundError:
+        return Submissions({})
+    except ValueError as error:
+        return Submissions({}, _fault(path, str(error)))
+    rows = content.get("jobs") if isinstance(content, dict) else None
+    if not isinstance(rows, list):
+        return Submissions({}, _fault(path, "it is not what was written"))
+    found: dict[str, Submitted] = {}
+    whole = True
+    for row in rows:
         try:
             one = Submitted(**row)
         except TypeError:
+            whole = False
             continue
         if _is_sound(one):
             found[one.job] = one
-    return found
+        else:
+            whole = False
+    return Submissions(found, "" if whole else _fault(path, "it is not what was written"))
+
+
+def _fault(path: Path, reason: str) -> str:
+    before = "cancel those"
+    if path.is_dir():
+        reason, before = "it is a folder", "cancel those and move it away"
+    return (
+        f"{path} cannot be read: {reason}, so jobs that the scheduler has are not known; {before}, and the same "
+        "command submits again what is not finished"
+    )
 
 
 def note_submitted(sweep: Path, jobs: Iterable[Submitted]) -> None:
@@ -92,6 +130,9 @@ def read_outcome(sweep: Path, one: Submitted) -> Outcome | None:
 def _is_sound(one: Submitted) -> bool:
     kinds = {"index": int, "size": int}
     if any(type(getattr(one, field.name)) is not kinds.get(field.name, str) for field in fields(one)):
+        return False
+    place = PurePosixPath(one.job)
+    if place.is_absolute() or ".." in place.parts:
         return False
     return (
         bool(_TOKEN.fullmatch(one.token))

@@ -37,6 +37,21 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         os.close(descriptor)
 
 
+def read_json(path: Path, *, most_bytes: int) -> object:
+    """What a regular file of JSON holds.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It cannot be read, and why, in words that follow its name.
+    """
+    try:
+        return json.loads(read_regular(path, most_bytes=most_bytes))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(why_no_json(error, path)) from error
+
+
 def why_no_json(error: Exception, path: Path) -> str:
     """Why the content of a file is not valid JSON, in words that follow its name.
 

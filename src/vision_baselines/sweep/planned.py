@@ -7,18 +7,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive, holder
-from vision_baselines.storage.reading import read_regular
+from vision_baselines.storage.reading import read_json
 
 PLANNED_FILE = "planned.json"
 SWEEP_LOCK = ".sweep.lock"
 _MOST_BYTES = 2**25
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a sweep's folder says of its jobs.
+
+    Attributes:
+        words: What was typed of each job, by its folder's path below the sweep's; empty where there is no plan.
+        fault: Why the plan, or a part of it, cannot be read, and what to do, in a line; empty where nothing is wrong.
+    """
+
+    words: Mapping[str, list[str]]
+    fault: str = ""
 
 
 @contextmanager
@@ -36,7 +50,10 @@ def noted(folder: Path, jobs: Sequence[Path], words: Sequence[Sequence[str]] = (
                 stack.enter_context(exclusive(folder, name=SWEEP_LOCK))
                 before: dict[str, list[str]] = {}
             except RunLockedError:
-                before = planned_words(folder)
+                planned = read_planned(folder)
+                if planned.fault:  # those of the other would be lost, and nobody would be told
+                    raise ValueError(planned.fault) from None
+                before = dict(planned.words)
             note_planned(folder, jobs, words, before)
         except (OSError, ValueError, StorageError):
             pass  # its jobs cannot be written either, and say so
@@ -58,29 +75,40 @@ def note_planned(
     typed = {**dict.fromkeys([*before, *names], ()), **before, **dict(zip(names, words, strict=False))}
     content = json.dumps({"jobs": list(typed), "words": {name: list(found) for name, found in typed.items()}}, indent=1)
     folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        (folder / PLANNED_FILE).rmdir()  # an empty folder in its place, which no file replaces
     write_atomically(folder / PLANNED_FILE, content.encode())
 
 
-def planned_jobs(folder: Path) -> list[str]:
-    """Paths below a sweep's folder of the jobs that it is or was to run; none where that is not known."""
-    return list(planned_words(folder))
-
-
-def planned_words(folder: Path) -> dict[str, list[str]]:
-    """The same paths, each with what was typed of its job; nothing where that is not known."""
+def read_planned(folder: Path) -> Planned:
+    """What a sweep's folder says of its jobs, and what is wrong with that."""
+    path = folder / PLANNED_FILE
     try:
-        content = json.loads(read_regular(folder / PLANNED_FILE, most_bytes=_MOST_BYTES))
-        names = [name for name in content["jobs"] if isinstance(name, str)]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return {}
+        content = read_json(path, most_bytes=_MOST_BYTES)
+    except FileNotFoundError:
+        return Planned({})
+    except ValueError as error:
+        return Planned({}, _fault(path, str(error)))
+    names = content.get("jobs") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(names, list):
+        return Planned({}, _fault(path, "it is not what was written"))
     noted = content.get("words")
     words = noted if isinstance(noted, dict) else {}
-    paths = {name: PurePosixPath(name) for name in names}
-    return {
-        name: _texts(words.get(name))
-        for name, path in paths.items()
-        if path.parts and not path.is_absolute() and ".." not in path.parts
-    }
+    found = {name: _texts(words.get(name)) for name in names if _is_below(name)}
+    whole = all(map(_is_below, names))
+    return Planned(found, "" if whole else _fault(path, "it is not what was written"))
+
+
+def _fault(path: Path, reason: str) -> str:
+    again = "the same command writes it again"
+    if path.is_dir():
+        reason, again = "it is a folder", f"move it away, and {again}"
+    return f"{path} cannot be read: {reason}, so runs without a record are not shown; {again}"
+
+
+def _is_below(name: object) -> bool:
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def _texts(found: object) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision_baselines.cluster.note import Submitted, read_outcome, submitted_jobs
+from vision_baselines.cluster.note import Submitted, read_outcome, read_submitted
 from vision_baselines.cluster.queue import CannotAskError, Seen, seen
 from vision_baselines.cluster.queue import State as With
 from vision_baselines.sweep.states import RunStatus, State
@@ -16,18 +16,28 @@ from vision_baselines.text import one_line
 _UNDECIDED = (State.QUEUED, State.NOT_STARTED, State.INTERRUPTED, State.FAILED, State.DIVERGED)
 
 
-def as_scheduled(runs: Sequence[RunStatus], folder: Path, sweeps: Iterable[Path]) -> list[RunStatus]:
+def submissions(sweeps: Iterable[Path]) -> tuple[dict[Path, tuple[Path, Submitted]], list[str]]:
+    """What was submitted, by the folder of its run, with that of its sweep; and what cannot be read of that."""
+    submitted: dict[Path, tuple[Path, Submitted]] = {}
+    faults: list[str] = []
+    for sweep in sweeps:
+        noted = read_submitted(sweep)
+        submitted |= {sweep / name: (sweep, one) for name, one in noted.jobs.items()}
+        faults += [noted.fault] if noted.fault else []
+    return submitted, faults
+
+
+def as_scheduled(
+    runs: Sequence[RunStatus], folder: Path, submissions: Mapping[Path, tuple[Path, Submitted]]
+) -> list[RunStatus]:
     """The runs, with what the scheduler says of those that were submitted and neither run nor are finished.
 
     Args:
         runs: As their files have them.
         folder: That their places are below.
-        sweeps: Folders of sweeps, at or below it.
+        submissions: Of sweeps at or below it.
     """
-    submitted: dict[str, tuple[Path, Submitted]] = {}
-    for sweep in sweeps:
-        for name, one in submitted_jobs(sweep).items():
-            submitted[(sweep / name).relative_to(folder).as_posix()] = (sweep, one)
+    submitted = {job.relative_to(folder).as_posix(): found for job, found in submissions.items()}
     asked = {run.place: submitted[run.place] for run in runs if run.place in submitted and run.state in _UNDECIDED}
     if not asked:
         return list(runs)

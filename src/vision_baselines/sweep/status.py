@@ -23,8 +23,8 @@ from vision_baselines.runs.files import resume_states
 from vision_baselines.runs.places import SOME, not_a_folder
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
-from vision_baselines.sweep.planned import PLANNED_FILE, planned_words, sweep_process
-from vision_baselines.sweep.scheduled import as_scheduled
+from vision_baselines.sweep.planned import PLANNED_FILE, read_planned, sweep_process
+from vision_baselines.sweep.scheduled import as_scheduled, submissions
 from vision_baselines.sweep.states import BAD, OPEN, RunStatus, State
 
 __all__ = ["BAD", "OPEN", "RunStatus", "State", "SweepStatus", "latest_progress", "status_of"]
@@ -36,11 +36,15 @@ _PROGRESS = re.compile(rb"\[vision_baselines\.progress\]\[INFO\] (epoch [^\n]+)"
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """All runs of a folder, and the process of the sweep that runs there; 0 where its id is not known."""
+    """All runs of a folder, and the process of the sweep that runs there; 0 where its id is not known.
+
+    `faults` are what cannot be read of the files of sweeps, a line each; runs may be missing then.
+    """
 
     folder: Path
     runs: tuple[RunStatus, ...]
     pid: int | None
+    faults: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[State, int]:
@@ -55,8 +59,8 @@ class SweepStatus:
 
     @property
     def exit_code(self) -> int:
-        """0 where every run is finished, 4 where one ended badly, 1 where there is more to come or to resume."""
-        if any(state in BAD for state in self.counts):
+        """0 where every run is finished, 4 where one ended badly or is not known, 1 where there is more to come."""
+        if self.faults or any(state in BAD for state in self.counts):
             return 4
         return 1 if any(state in OPEN for state in self.counts) else 0
 
@@ -71,22 +75,26 @@ def status_of(folder: Path) -> SweepStatus:
     """How far the runs at or below a folder are.
 
     Raises:
-        NoRecordsError: It is not a folder, or there is no run in it and none is planned.
+        NoRecordsError: It is not a folder, or there is no run in it and none is planned, as far as that can be read.
     """
     if said := not_a_folder(folder, SOME):
         raise NoRecordsError(said)
     pids = {sweep: sweep_process(sweep) for sweep in _sweeps(folder)}
-    words = {sweep / name: typed for sweep in pids for name, typed in planned_words(sweep).items()}
-    planned = {sweep / name: pid is not None for sweep, pid in pids.items() for name in planned_words(sweep)}
+    plans = {sweep: read_planned(sweep) for sweep in pids}
+    words = {sweep / name: typed for sweep, plan in plans.items() for name, typed in plan.words.items()}
+    planned = {sweep / name: pids[sweep] is not None for sweep, plan in plans.items() for name in plan.words}
+    submitted, unread = submissions(pids)
+    faults = (*(plan.fault for plan in plans.values() if plan.fault), *unread)
     try:
         found = collect([folder])
-    except NoRecordsError:
+    except NoRecordsError as error:
         if not planned:
-            raise
+            raise (NoRecordsError(faults[0]) if faults else error) from None
         found = Collection(())
     runs = [_run(job.folder, _place(job.folder, folder), job.record) for job in found.jobs]
     runs += [
-        RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason) for one in found.unreadable
+        RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason)
+        for one in found.unreadable
     ]
     known = {run.place for run in runs}
     for job, is_live in planned.items():
@@ -96,10 +104,10 @@ def status_of(folder: Path) -> SweepStatus:
     typed = {_place(job.folder, folder): list(job.record.overrides) for job in found.jobs}
     # in the words of its plan, where there is one: those of a job that has begun also say what its sweep is called
     typed |= {job.relative_to(folder).as_posix(): found for job, found in words.items()}
-    runs = _labelled(as_scheduled(runs, folder, pids), typed)
+    runs = _labelled(as_scheduled(runs, folder, submitted), typed)
     pid = next((pid for pid in pids.values() if pid is not None), None)
     order = list(State)
-    return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid)
+    return SweepStatus(folder, tuple(sorted(runs, key=lambda run: (order.index(run.state), run.place))), pid, faults)
 
 
 def _labelled(runs: Sequence[RunStatus], typed: Mapping[str, Sequence[str]]) -> list[RunStatus]:
