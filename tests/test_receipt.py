@@ -21,6 +21,7 @@ from vision_baselines.evaluation.receipt import LINKS, PATH, read_receipt, recei
 from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
 from vision_baselines.runs.factored import factored, merged
 from vision_baselines.runs.record import FRESH_SEEDS
+from vision_baselines.sweep.planned import PLANNED_FILE, note_planned
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2) | st.just([1]) | st.just({}),
@@ -258,6 +259,21 @@ def test_a_run_that_does_not_count_is_left_out_by_name_and_reason(sweep, tmp_pat
     assert code == 0
     assert "left out, for the comparison does not count it: data.permute_pixels=true,seed=1 (diverged)\n" in said
     assert "3 runs in 2 groups" in said
+
+
+def test_a_run_without_a_record_that_can_be_read_is_left_out_by_name_and_reason(sweep, tmp_path, called):
+    folder = shutil.copytree(sweep, tmp_path / "sweep")
+    note_planned(folder, [folder / f"data.permute_pixels=true,seed={seed}" for seed in (0, 1, 2)])
+    (folder / "data.permute_pixels=true,seed=1" / "run.json").write_text("{")
+    left_out = ["data.permute_pixels=true,seed=1 (unreadable)", "data.permute_pixels=true,seed=2 (not started)"]
+    said = called(receipt_main)(folder)[1]
+    assert all(one in said for one in left_out)
+    assert sorted(json.loads(called(receipt_main)(folder, "--json")[1])["left_out"]) == left_out
+    (folder / PLANNED_FILE).write_text("{}")
+    code, said, err = called(receipt_main)(folder, "--json")
+    assert code == 0
+    assert json.loads(said)["left_out"] == left_out[:1]
+    assert f"{folder / PLANNED_FILE} cannot be read" in err
 
 
 @pytest.mark.slow

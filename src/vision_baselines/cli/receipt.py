@@ -32,6 +32,7 @@ def _receipt(arguments: list[str]) -> None:
     from vision_baselines.comparison.of_folders import table_of
     from vision_baselines.evaluation.receipt import RECEIPT_FILE, receipt
     from vision_baselines.storage.atomic import write_atomically
+    from vision_baselines.sweep.status import status_of
 
     table = table_of([options.sweep])
     content = receipt(table, names=options.names)
@@ -41,6 +42,8 @@ def _receipt(arguments: list[str]) -> None:
     runs, rows = content["runs"], content["rows"]
     counted = {job.folder for row in table.shown() for job in row.counted}
     left_out = [f"{job.record.name} ({job.record.status})" for job in table.jobs if job.folder not in counted]
+    status = status_of(options.sweep)
+    left_out += [f"{run.place} ({run.state})" for run in status.runs if not run.has_record]
     facts = {
         "file": out,
         "runs": len(runs),
@@ -48,8 +51,11 @@ def _receipt(arguments: list[str]) -> None:
         "metric": content["metric"],
         "sha256": content["sha256"],
         "left_out": left_out,
+        "faults": status.faults,
     }
     deliver(options.json, facts)
+    for fault in status.faults:
+        say(fault, to_stderr=is_printed(options))
     if is_printed(options):
         return
     if left_out:

@@ -31,13 +31,17 @@ OPEN = (State.RUNNING, State.QUEUED, State.PREEMPTED, State.NOT_STARTED, State.I
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One run: its folder below the one asked for, and what is known of it: its metric, its epoch, or its reason."""
+    """One run: its folder below the one asked for, and what is known of it: its metric, its epoch, or its reason.
+
+    `has_record` is whether it has left a record that can be read.
+    """
 
     place: str
     state: State
     said: str = ""
     pid: int | None = None
     label: str = ""
+    has_record: bool = True
 
     @property
     def name(self) -> str:

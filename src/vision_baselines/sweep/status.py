@@ -93,7 +93,7 @@ def status_of(folder: Path) -> SweepStatus:
         found = Collection(())
     runs = [_run(job.folder, _place(job.folder, folder), job.record) for job in found.jobs]
     runs += [
-        RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason)
+        RunStatus(one.place.partition("/")[2] or one.place, State.UNREADABLE, one.reason, has_record=False)
         for one in found.unreadable
     ]
     known = {run.place for run in runs}
@@ -155,8 +155,8 @@ def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:
 def _without_record(folder: Path, name: str, *, is_live: bool) -> RunStatus:
     pid = holder(folder)
     if pid is not None:
-        return RunStatus(name, State.RUNNING, "starting", pid)
-    return RunStatus(name, State.QUEUED if is_live else State.NOT_STARTED)
+        return RunStatus(name, State.RUNNING, "starting", pid, has_record=False)
+    return RunStatus(name, State.QUEUED if is_live else State.NOT_STARTED, has_record=False)
 
 
 def _place(folder: Path, top: Path) -> str:
