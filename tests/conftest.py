@@ -101,13 +101,24 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_handler_is_left() -> Iterator[None]:
-    """What Hydra adds to the root logger writes to this test's captured output, which is closed when it ends."""
-    before = list(logging.getLogger().handlers)
+def loggers_as_they_were() -> Iterator[None]:
+    """What Hydra adds to the root logger writes to this test's captured output, which is closed when it ends.
+
+    Levels that a command sets, or that a run in this process needs, are none of the next test's.
+    """
+    root = logging.getLogger()
+    before, levels = list(root.handlers), {logger: logger.level for logger in _own_loggers()}
     yield
-    for handler in list(logging.getLogger().handlers):
+    for handler in list(root.handlers):
         if type(handler) is logging.StreamHandler and handler not in before:
-            logging.getLogger().removeHandler(handler)
+            root.removeHandler(handler)
+    for logger in _own_loggers():
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _own_loggers() -> list[logging.Logger]:
+    names = [name for name in list(logging.root.manager.loggerDict) if name.startswith("vision_baselines")]
+    return [logging.getLogger(), *map(logging.getLogger, names)]
 
 
 @pytest.fixture(scope="session")
