@@ -264,7 +264,7 @@ def test_only_broken_records_still_make_a_page(tmp_path):
     (tmp_path / "sweep" / "x" / "run.json").write_text("<html>")
     shown = "".join(read(compare([tmp_path / "sweep"]).page.read_text()).texts)
 
-    assert "No job has a result" in shown
+    assert "No job has a result." in shown
     assert "The record cannot be read" in shown
 
 

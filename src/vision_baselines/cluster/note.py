@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_json, read_regular
+from vision_baselines.storage.reading import NOT_WRITTEN, read_listed, read_regular
 
 FOLDER = ".slurm"
 """Of a sweep, for all that is written about jobs of a cluster."""
@@ -67,17 +67,14 @@ def read_submitted(sweep: Path) -> Submissions:
     """What a sweep's folder says of what was submitted, and what is wrong with that."""
     path = sweep / FOLDER / _FILE
     try:
-        content = read_json(path, most_bytes=_MOST_BYTES)
+        content = read_listed(path, key="jobs", most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return Submissions({})
     except ValueError as error:
         return Submissions({}, _fault(path, str(error)))
-    rows = content.get("jobs") if isinstance(content, dict) else None
-    if not isinstance(rows, list):
-        return Submissions({}, _fault(path, "it is not what was written"))
     found: dict[str, Submitted] = {}
     whole = True
-    for row in rows:
+    for row in content["jobs"]:
         try:
             one = Submitted(**row)
         except TypeError:
@@ -87,7 +84,7 @@ def read_submitted(sweep: Path) -> Submissions:
             found[one.job] = one
         else:
             whole = False
-    return Submissions(found, "" if whole else _fault(path, "it is not what was written"))
+    return Submissions(found, "" if whole else _fault(path, NOT_WRITTEN))
 
 
 def _fault(path: Path, reason: str) -> str:

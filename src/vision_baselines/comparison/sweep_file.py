@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import read_regular, why_no_json
+from vision_baselines.storage.reading import NOT_WRITTEN, read_json
 
 
 class Versioned(BaseModel):
@@ -48,13 +47,11 @@ def read_sweep_file(path: Path, kind: type[V], *, schema: int, most_bytes: int, 
         StorageError: There is a file of that name that is none.
     """
     try:
-        content = read_regular(path, most_bytes=most_bytes)
-        json.loads(content)  # it says where the text is damaged
-        found = kind.model_validate_json(content)
+        found = kind.model_validate(read_json(path, most_bytes=most_bytes))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = "it is not what was written" if isinstance(error, ValidationError) else why_no_json(error, path)
+    except ValueError as error:
+        reason = NOT_WRITTEN if isinstance(error, ValidationError) else error
         raise StorageError(f"{path} cannot be read: {reason}; move it away{instead}") from error
     if found.schema_version != schema:
         raise StorageError(f"{path} has schema {found.schema_version}; this version reads {schema}")

@@ -69,7 +69,7 @@ class StopSignals:
     process with others (`together`) it notes what the process is sent; nothing is raised at once there.
 
     Attributes:
-        hint: What is told of a signal from now on; see `Interrupted`.
+        hint: What is printed where a signal ends the run from now on; see `Interrupted`.
     """
 
     def __init__(self) -> None:

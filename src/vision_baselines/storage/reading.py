@@ -12,8 +12,11 @@ import json
 import os
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+NOT_WRITTEN = "it is not what was written"
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -50,6 +53,19 @@ def read_json(path: Path, *, most_bytes: int) -> object:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(why_no_json(error, path)) from error
+
+
+def read_listed(path: Path, *, key: str, most_bytes: int) -> Mapping[str, Any]:
+    """The same of a file that holds a mapping with a list at `key`.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It cannot be read, or holds something else, in words that follow its name.
+    """
+    content = read_json(path, most_bytes=most_bytes)
+    if not isinstance(content, Mapping) or not isinstance(content.get(key), list):
+        raise ValueError(NOT_WRITTEN)
+    return content
 
 
 def why_no_json(error: Exception, path: Path) -> str:

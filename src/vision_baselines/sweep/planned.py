@@ -15,7 +15,7 @@ from types import MappingProxyType
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive, holder
-from vision_baselines.storage.reading import read_json
+from vision_baselines.storage.reading import NOT_WRITTEN, read_listed
 
 PLANNED_FILE = "planned.json"
 SWEEP_LOCK = ".sweep.lock"
@@ -84,19 +84,16 @@ def read_planned(folder: Path) -> Planned:
     """What a sweep's folder says of its jobs, and what is wrong with that."""
     path = folder / PLANNED_FILE
     try:
-        content = read_json(path, most_bytes=_MOST_BYTES)
+        content = read_listed(path, key="jobs", most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return Planned({})
     except ValueError as error:
         return Planned({}, _fault(path, str(error)))
-    names = content.get("jobs") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(names, list):
-        return Planned({}, _fault(path, "it is not what was written"))
-    noted = content.get("words")
+    names, noted = content["jobs"], content.get("words")
     words = noted if isinstance(noted, dict) else {}
     found = {name: _texts(words.get(name)) for name in names if _is_below(name)}
     whole = all(map(_is_below, names))
-    return Planned(found, "" if whole else _fault(path, "it is not what was written"))
+    return Planned(found, "" if whole else _fault(path, NOT_WRITTEN))
 
 
 def _fault(path: Path, reason: str) -> str:

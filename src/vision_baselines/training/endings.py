@@ -31,7 +31,7 @@ from vision_baselines.storage.lock import RunLockedError, exclusive
 log = logging.getLogger(__name__)
 
 FINISHED = "the run is finished, and its result is kept"
-"""What is told of a signal once a result is written."""
+"""What is printed where a signal comes once a result is written."""
 _LOOK_AGAIN_S = 2.0
 
 

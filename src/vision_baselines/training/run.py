@@ -114,7 +114,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
                 return with_probes(cfg, config, decision.previous, folder)
         remove_leftovers(folder)
         replaced: list[Mapping[str, Any]] = []
-        before = Before.of(folder, decision.previous)
+        before = None if in_sweep else Before.of(folder, decision.previous)
         if decision.action is Action.START and (decision.previous is not None or cfg.rerun):
             replaced = [config, *([decision.previous.config] if decision.previous else [])]
             _make_way(folder, decision.previous)
@@ -128,7 +128,7 @@ def run(plan: RunPlan, *, callbacks: Sequence[Callback] = ()) -> RunRecord:
             if isinstance(error, MisconfigurationException):
                 error = ConfigError(" ".join(str(error).split()))  # Lightning's word for a config it cannot run
             is_refused = isinstance(error, ConfigError | DataError) and record.timings.setup_s == earlier_s
-            if is_refused and not in_sweep and not (replaced and before.was_cleared):
+            if is_refused and before is not None and not (replaced and before.was_cleared):
                 # as what is refused before it is built
                 before.restore(Path(cfg.callbacks.checkpoints.dirpath), is_set_aside=bool(replaced))
                 raise error
