@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter, methodcaller
 from pathlib import Path
 
 from vision_baselines.comparison.errors import NoRecordsError
@@ -22,6 +23,9 @@ from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.terminal import Waiting
 
 OUTPUT_FOLDER = "comparison"
+_SWEEP = attrgetter("record.sweep")
+# The order of paths, without the cost of a path, as there may be thousands: nothing in a name is before what ends it.
+_BY_PARTS = methodcaller("replace", os.sep, "\0")
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Collection:
     @property
     def sweeps(self) -> tuple[str, ...]:
         """Names of the sweeps, sorted."""
-        return tuple(sorted({job.record.sweep for job in self.jobs}))
+        return tuple(sorted(set(map(_SWEEP, self.jobs))))
 
 
 def require_records(folders: Sequence[Path]) -> None:
@@ -135,10 +139,10 @@ class Records:
                         inside = folder.relative_to(top.absolute())
                         below = str(inside) if inside.parts else ""
                         self._read(place, below, str(top.resolve()), self._found, again=True)
-        found = [self._found[identity] for identity in sorted(self._found, key=_parts)]
+        found = [self._found[identity] for identity in sorted(self._found, key=_BY_PARTS)]
         return Collection(
-            tuple(one for one in found if isinstance(one, Job)),
-            tuple(one for one in found if isinstance(one, Unreadable)),
+            tuple([one for one in found if isinstance(one, Job)]),
+            tuple([one for one in found if isinstance(one, Unreadable)]),
             self.n_parsed - before,
         )
 
@@ -188,11 +192,6 @@ class Records:
                 raise
         except (ValueError, OSError, RecursionError) as error:
             self._found[identity] = Unreadable(name, one_line(single_line(error), length=300))
-
-
-def _parts(identity: str) -> list[str]:
-    """The order of paths, without the cost of a path: there may be thousands."""
-    return identity.split(os.sep)  # noqa: PTH206
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import chain
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
@@ -31,6 +32,8 @@ from vision_baselines.config.selection import group_keys
 from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of, relevant
 from vision_baselines.runs.record import RunRecord
 
+Settings = tuple[str, tuple[str, ...]]
+"""The label of jobs that share their settings, and these."""
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
 _OUTER_COMMA = re.compile(r",\s*(?![^\[({]*[\])}])")
 
@@ -84,20 +87,25 @@ def group_jobs(
     Raises:
         UnknownNameError: A key that no job has.
     """
-    kept = [key for key in group_keys(group_by) if key != without]
-    named = _by_keys(jobs, kept) if kept else _by_overrides(jobs, without)
-    groups: dict[tuple[str, tuple[str, ...]], list[Job]] = {}
-    for label, parts, job in named:
-        groups.setdefault((label, parts), []).append(job)
-    groups = {
-        (f"{label}{note}", (*parts, *([note.strip(", ")] if note else []))): members
-        for (label, parts), all_jobs in groups.items()
-        for note, members in by_code(all_jobs).items()
-    }
+    keys = [key for key in group_keys(group_by) if key != without]
+    alike: dict[Settings, list[Job]] = {}
+    for settings, job in zip(_by_keys(jobs, keys) if keys else _by_overrides(jobs, without), jobs, strict=True):
+        alike.setdefault(settings, []).append(job)
+    groups = (_of_settings(*settings, tuple(members)) for settings, members in alike.items())
+    return sorted(chain.from_iterable(groups), key=lambda group: natural_order(group.label))
+
+
+@kept()
+def _of_settings(label: str, parts: tuple[str, ...], jobs: tuple[Job, ...]) -> list[Group]:
+    """The groups of jobs with the same settings: one, or one for each code that they ran."""
     return [
-        Group(label, parts, tuple(sorted(members, key=lambda job: (job.record.seed, job.place))))
-        for (label, parts), members in sorted(groups.items(), key=lambda item: natural_order(item[0][0]))
+        Group(f"{label}{note}", (*parts, *([note.strip(", ")] if note else [])), tuple(sorted(members, key=_place)))
+        for note, members in by_code(jobs).items()
     ]
+
+
+def _place(job: Job) -> tuple[int, str]:
+    return job.record.seed, job.place
 
 
 def find_group(groups: Sequence[Group], wanted: str) -> Group:
@@ -127,6 +135,7 @@ def settings_named(text: str) -> set[str]:
     return {part.strip() for part in _OUTER_COMMA.split(text)}
 
 
+@lru_cache(maxsize=2**12)
 def natural_order(label: str) -> list[tuple[str, float]]:
     """A key that sorts numbers in a label by value.
 
@@ -195,22 +204,24 @@ def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     return found
 
 
-def _by_overrides(jobs: Sequence[Job], without: str | None) -> Iterable[tuple[str, tuple[str, ...], Job]]:
-    all_parts = [_parts(tuple(job.record.overrides), without) for job in jobs]
+def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
+    """Label and parts of each job's group; what all jobs have alike is in no label."""
+    records = [job.record for job in jobs]
+    all_parts = [_parts(tuple(record.overrides), without) for record in records]
     distinct = dict.fromkeys(all_parts)
     shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
     labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
+    by_sweep = list(zip(all_parts, [record.sweep for record in records], strict=True))
     sweeps_of: dict[str, set[str]] = {}
-    for parts, sweep in {(parts, job.record.sweep) for parts, job in zip(all_parts, jobs, strict=True)}:
+    for parts, sweep in set(by_sweep):
         sweeps_of.setdefault(labels[parts], set()).add(sweep)
-    ambiguous = any(len(sweeps) > 1 for sweeps in sweeps_of.values())
-    for parts, job in zip(all_parts, jobs, strict=True):
-        label, sweep = labels[parts], one_line(job.record.sweep) if ambiguous else ""
-        yield (f"{sweep}: {label}", (*parts, f"sweep={sweep}"), job) if ambiguous else (label, parts, job)
+    if all(len(sweeps) < 2 for sweeps in sweeps_of.values()):
+        return [(labels[parts], parts) for parts in all_parts]
+    names = {sweep: one_line(sweep) for sweeps in sweeps_of.values() for sweep in sweeps}
+    return [(f"{names[sweep]}: {labels[parts]}", (*parts, f"sweep={names[sweep]}")) for parts, sweep in by_sweep]
 
 
-def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> Iterable[tuple[str, tuple[str, ...], Job]]:
+def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> list[Settings]:
     values = {key: setting_values(jobs, key) for key in keys}
-    for row, job in enumerate(jobs):
-        parts = tuple(f"{key}={one_line(values[key][row])}" for key in keys)
-        yield ", ".join(parts), parts, job
+    rows = [tuple(f"{key}={one_line(values[key][row])}" for key in keys) for row in range(len(jobs))]
+    return [(", ".join(parts), parts) for parts in rows]

@@ -22,10 +22,9 @@ Found = TypeVar("Found")
 
 _MOST = 2**11  # of each function: a comparison asks once a group
 _MOST_GROUPS = 2**14
-_CHANGING = object()
 _record = attrgetter("record")
 # The key of each tuple of jobs by the identity of the tuple, which stays its own as long as it is here.
-_looked_at: dict[int, tuple[tuple[Job, ...], object]] = {}
+_looked_at: dict[int, tuple[tuple[Job, ...], _Same | None]] = {}
 
 
 class _Same:
@@ -89,19 +88,27 @@ def kept_of_group(function: Callable[Concatenate[str, Given], Found]) -> Callabl
 
 def _keys(given: Iterable[Any]) -> list[Any] | None:
     """What is given, where it can be a key: jobs by their identity; None where a record may be changed by somebody."""
-    keys = [_same(one) if type(one) is tuple and one and type(one[0]) is Job else one for one in given]
-    return None if _CHANGING in keys else keys
+    keys = []
+    for one in given:  # a comparison asks some ten thousand times, so that a call more is felt
+        if type(one) is tuple and one and type(one[0]) is Job:
+            known = _looked_at.get(id(one))
+            same = known[1] if known is not None and known[0] is one else _same(one)
+            if same is None:
+                return None
+            keys.append(same)
+        else:
+            keys.append(one)
+    return keys
 
 
-def _same(jobs: tuple[Job, ...]) -> object:
-    """The key of some jobs, `_CHANGING` where a record is not one of a cache; a tuple is looked at once."""
-    known = _looked_at.get(id(jobs))
-    if known is None or known[0] is not jobs:
-        is_kept = {KeptRecord}.issuperset(map(type, map(_record, jobs)))
-        if len(_looked_at) >= _MOST:
-            _looked_at.clear()
-        known = _looked_at[id(jobs)] = jobs, _Same(jobs) if is_kept else _CHANGING
-    return known[1]
+def _same(jobs: tuple[Job, ...]) -> _Same | None:
+    """The key of some jobs, None where a record is not one of a cache; a tuple is looked at once."""
+    is_kept = {KeptRecord}.issuperset(map(type, map(_record, jobs)))
+    if len(_looked_at) >= _MOST:
+        _looked_at.clear()
+    same = _Same(jobs) if is_kept else None
+    _looked_at[id(jobs)] = jobs, same
+    return same
 
 
 def each_once(values: Iterable[Found]) -> list[Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vision_baselines.comparison.search import read_search
 from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 
+_CONFIG = attrgetter("record.config")
 _OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence")
 
 
@@ -66,6 +68,6 @@ def recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
     found = [
         {key: options[key] for key in _OPTIONS if options.get(key) is not None}
-        for options in each_once(job.record.config.get("comparison") or {} for job in collection.jobs)
+        for options in each_once([config.get("comparison") or {} for config in map(_CONFIG, collection.jobs)])
     ]
     return found[0] if found and all(options == found[0] for options in found) else {}

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ CACHE_FILE = ".outcomes.npz"
 _VERSION = 1
 _WORTH_IT = 50
 _MOST_BYTES = 2**30
+_SHA256 = attrgetter("record.predictions_sha256")
 _UNREADABLE = (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
@@ -177,15 +179,16 @@ def read_cache(path: Path) -> None:
 
 def read_all(jobs: Iterable[Job]) -> None:
     """Derive the outcomes that are not known yet, several files at a time; what cannot be used is told by `faults`."""
-    unknown = [job for job in jobs if job.record.predictions_sha256 and job.record.predictions_sha256 not in _known]
-    if unknown:
+    jobs = list(jobs)
+    if lacking := set(map(_SHA256, jobs)).difference(_known, [None]):
+        unknown = [job for job in jobs if job.record.predictions_sha256 in lacking]
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # zlib, hashlib and NumPy let others run
             list(pool.map(outcome_or_none, unknown))
 
 
 def derived_of(jobs: Iterable[Job]) -> set[str]:
     """SHA-256 of the predictions of some jobs from which everything has been derived."""
-    return {job.record.predictions_sha256 or "" for job in jobs} & _known.keys()
+    return set(map(_SHA256, jobs)).intersection(_known)
 
 
 def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool, anew: bool = False) -> bytes | None:

@@ -27,6 +27,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,7 +154,7 @@ class RecordCache:
 
     def _append(self) -> bool:
         """Append the new lines; whether the file was what was left there, and small enough to go on with."""
-        live = sum(self._lengths[f"r{sha256}"] for sha256 in {sha256 for *_, sha256 in self._places.values()})
+        live = sum([self._lengths[f"r{sha256}"] for sha256 in set(map(itemgetter(2), self._places.values()))])
         new = b"".join(self._new)
         if self._size is None or self._size + len(new) > 2 * live + _SLACK_BYTES:
             return False
