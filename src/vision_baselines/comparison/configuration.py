@@ -71,8 +71,11 @@ def varied_sections(groups: Iterable[tuple[Job, ...]]) -> list[str]:
     """The keys of configs whose section is not one object in all jobs of all groups; records of a cache share them."""
     found = list(map(sections_of, groups))
     keys = dict.fromkeys(chain.from_iterable(found))
+    of_groups = {key: [sections.get(key, (ABSENT,)) for sections in found] for key in keys}
     return [
-        key for key in keys if len({id(section) for sections in found for section in sections.get(key, (ABSENT,))}) > 1
+        key
+        for key, of in of_groups.items()
+        if any(len(distinct) > 1 for distinct in of) or len({id(section) for section, *_ in of}) > 1
     ]
 
 

@@ -126,7 +126,7 @@ def examined(
     seeds = {pair: [one[1].p_value, one[0].equivalence_p] for pair, one in distinct.items()}
     images = {pair: [one[0].over_images.p_value if one[0].over_images else math.nan] for pair, one in distinct.items()}
     tested = {pair for pair, of in seeds.items() if any(map(math.isfinite, of))}
-    could_be = {sides.pair(*pair) for pair in possible}
+    could_be = sides.pairs(possible)
     others, comparisons = beside + len(could_be - tested), beside + len(could_be | distinct.keys())
     family = others + len(tested) if tested else 1
     of_seeds = dict(zip(seeds, corrected(list(seeds.values()), others, single_step=single_step), strict=True))
@@ -160,17 +160,22 @@ class _Sides:
 
     def pair(self, row: GroupRow, other: GroupRow | None) -> int | None:
         """The runs that a comparison is of, whichever side is called the reference."""
-        if other is None:
-            return None
-        low, high = sorted((self._number(row), self._number(other)))
-        return low << 32 | high
+        return None if other is None else next(iter(self.pairs([(row, other)])))
+
+    def pairs(self, rows: Iterable[tuple[GroupRow, GroupRow]]) -> set[int]:
+        """The same of many, each once."""
+        known, found = self._rows, set()
+        for row, other in rows:
+            a = known[id(row)][1] if id(row) in known else self._number(row)
+            b = known[id(other)][1] if id(other) in known else self._number(other)
+            found.add(a << 32 | b if a < b else b << 32 | a)
+        return found
 
     def _number(self, row: GroupRow) -> int:
-        known = self._rows.get(id(row))
-        if known is None:
-            runs = _folders(row.counted)
-            known = self._rows[id(row)] = (row, self._numbers.setdefault(runs, len(self._numbers)))
-        return known[1]
+        """That of a row's runs; the row is kept, so that no other gets its identity."""
+        number = self._numbers.setdefault(_folders(row.counted), len(self._numbers))
+        self._rows[id(row)] = row, number
+        return number
 
 
 @kept()

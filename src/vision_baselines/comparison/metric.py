@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from vision_baselines.comparison.formatting import ABSENT, is_nonzero, number
 from vision_baselines.runs.record import RunRecord
@@ -53,7 +53,7 @@ class Metric:
         """The name in words."""
         return names.in_words(self.name)
 
-    @property
+    @cached_property  # each number that is written asks
     def is_share(self) -> bool:
         """Whether values are shares of 1; a condition may follow, as in ``shift/acc_4px``."""
         return _is_share(self.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -60,7 +61,7 @@ class Cells:
             return self.group(text, mark=self.line_marks[text])
         if column.name == "job":
             return Markup(f'<a href="#{job_key(self.job_places[id(item.job)])}">{self.group(item.group, text)}</a>')
-        tone, plain = column.tone(item), escape(printable(text))
+        tone, plain = column.tone(item), _plain(text)
         return Markup(f'<span class="{tone}">{plain}</span>') if tone else plain
 
     def rows(
@@ -83,6 +84,11 @@ class Cells:
         value = column.sort_value(item)
         exact = "" if value is None else f' data-value="{value}"'
         return f"<td{attribute}{exact}>{self.cell(column, item)}</td>"
+
+
+@lru_cache(maxsize=2**14)  # most of a table is what it was after the last job, and many cells are alike
+def _plain(text: str) -> Markup:
+    return escape(printable(text))
 
 
 def label_of(item: Any) -> str:

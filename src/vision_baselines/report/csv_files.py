@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
@@ -82,6 +83,7 @@ def _values(columns: Sequence[Column[Item]], items: Iterable[Item]) -> Iterable[
     return ([read(item) for read in fields] for item in items)
 
 
+@lru_cache(maxsize=2**12)  # labels and names of what is shown stand in many rows
 def inert(text: str) -> str:
     """Text on one line that no spreadsheet runs."""
     return unrun(one_line(text))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import ABSENT, leaf_text, varied_sections
+from vision_baselines.comparison.configuration import ABSENT, leaf_text, sections_of, varied_sections
 from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
@@ -79,10 +79,13 @@ def job_key(place: int) -> str:
 def job_details(
     rows: Sequence[JobRow],
     out: Path | None,
-    only: Collection[Path] | None = None,
+    only: Collection[int] | None = None,
     settings: SettingsOfJobs | None = None,
 ) -> dict[Path, JobDetails]:
-    """The panel of each job, or of some, by its folder; without `out`, the page's folder, no file is linked."""
+    """The panel of each job, or of those of some identities, by its folder; without `out` no file is linked.
+
+    `out` is the page's folder.
+    """
     own: Sequence[Mapping[str, str]] = [{}] * len(rows)
     if only is None:
         own = (settings or SettingsOfJobs.of([tuple(row.job for row in rows)])).of_each(len(rows))
@@ -101,7 +104,7 @@ def job_details(
             files=_links(row.job, [RECORD_FILE, *_LOGS], out),
         )
         for place, row in enumerate(rows)
-        if only is None or row.job.folder in only
+        if only is None or id(row.job) in only
     }
 
 
@@ -137,18 +140,22 @@ class SettingsOfJobs:
         varied = tuple(varied_sections(groups))
         shared = {key: section for key, section in first.items() if key not in varied}
         columns: dict[str, list[Any]] = {}
+        texts: dict[str, list[str | None]] = {}
         of_groups = [_sections(jobs, varied) for jobs in groups]
         for place, key in enumerate(varied):
-            alike, found = _columns(key, list(chain.from_iterable(sections[place] for sections in of_groups)))
+            identities = list(chain.from_iterable(sections[place] for sections in of_groups))
+            alike, found = _values(key, chain.from_iterable(sections_of(jobs).get(key, [ABSENT]) for jobs in groups))
             shared |= alike
-            columns |= found
+            for name, values in found.items():
+                columns[name] = list(map(values.__getitem__, identities))
+                texts[name] = list(map(_texts(values).__getitem__, identities))
         ends: dict[str, list[str]] = {}
         for key in sorted(columns, key=lambda key: key.count(".")):
             twins = ends.setdefault(key.rpartition(".")[2], [])
             if not any(columns[twin] == columns[key] for twin in twins):
                 twins.append(key)
-        texts = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
-        return cls(texts, {key: _texts(columns[key]) for key in sorted(chain.from_iterable(ends.values()))})
+        of_all = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
+        return cls(of_all, {key: texts[key] for key in sorted(chain.from_iterable(ends.values()))})
 
     def first(self, key: str) -> int:
         """The place of the first record that has a setting of its own."""
@@ -160,36 +167,31 @@ class SettingsOfJobs:
 
 
 @kept()
-def _sections(jobs: tuple[Job, ...], keys: tuple[str, ...]) -> list[list[Any]]:
-    """The sections of the jobs' configs at each key, `ABSENT` where one has none."""
+def _sections(jobs: tuple[Job, ...], keys: tuple[str, ...]) -> list[list[int]]:
+    """The identities of the sections of the jobs' configs at each key, that of `ABSENT` where one has none."""
     configs = [job.record.config for job in jobs]
-    return [[config.get(key, ABSENT) for config in configs] for key in keys]
+    return [[id(config.get(key, ABSENT)) for config in configs] for key in keys]
 
 
-def _columns(key: str, sections: Sequence[Any]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def _values(key: str, sections: Iterable[Any]) -> tuple[dict[str, Any], dict[str, dict[int, Any]]]:
     """What the configs' sections at a key have alike, and of the rest each relevant setting by dotted key.
 
-    None stands where a config has no such setting. Records of a cache share sections, so that few are looked at.
+    Values are by the identity of the section, None where it has no such setting. Records of a cache share sections, so
+    that few are looked at.
     """
-    identities = list(map(id, sections))
-    distinct = dict(zip(identities, sections, strict=True))
+    distinct = {id(section): section for section in sections}
     alike, parts = factored([{} if section is ABSENT else {key: section} for section in distinct.values()])
     found = dict(zip(distinct, map(relevant, parts), strict=True))
-    columns = {}
-    for name in dict.fromkeys(chain.from_iterable(found.values())):
-        values = {identity: settings.get(name) for identity, settings in found.items()}
-        columns[name] = list(map(values.__getitem__, identities))
-    return alike, columns
+    names = dict.fromkeys(chain.from_iterable(found.values()))
+    return alike, {name: {identity: of.get(name) for identity, of in found.items()} for name in names}
 
 
-def _texts(values: Sequence[Any]) -> list[str | None]:
+def _texts(values: Mapping[int, Any]) -> dict[int, str | None]:
     """Values as they are shown; None stays."""
-    distinct = dict(zip(map(id, values), values, strict=True))
-    texts = {
+    return {
         identity: None if value is None else one_line(leaf_text(value), _LONGEST_VALUE)
-        for identity, value in distinct.items()
+        for identity, value in values.items()
     }
-    return [texts[id(value)] for value in values]
 
 
 def facts_of(record: RunRecord) -> str:

@@ -26,11 +26,11 @@ _SHOWN = ("group", "n", "mean", "interval", "difference", "difference interval",
 # What follows the metric in a macro's name, and the column it takes its text from.
 _MACROS = {"": "mean", "ci": "interval", "n": "n", "diff": "difference", "diffci": "difference interval", "p": "p"}
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_TEXT = {
+_TEXT = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "–": "--", "×": r"$\times$",
     "<": r"\textless{}", ">": r"\textgreater{}", "μ": r"\textmu{}", "…": r"\dots{}",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def latex(table: ComparisonTable, options: Mapping[str, Any]) -> str:
@@ -153,7 +153,7 @@ def _escaped(text: str) -> str:
     >>> _escaped("model=res_net 50% ± 2")
     'model=res\\_net 50\\% $\\pm$ 2'
     """
-    return "".join(_TEXT.get(character, character) for character in _comment(text))
+    return _comment(text).translate(_TEXT)
 
 
 def _comment(text: str) -> str:

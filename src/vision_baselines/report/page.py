@@ -84,10 +84,11 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
     of_jobs = job_rows(table)
     is_large = len(of_jobs) > JOBS_INLINE
     probed = table.best_first()[: SHOWN if is_large else None]
-    firsts = {job.folder for row in probed for job in row.counted[:1]}
+    firsts = {id(job) for row in probed for job in row.counted[:1]}
     settings = SettingsOfJobs.of(table.groups)
     details = job_details(of_jobs, out, only=firsts if is_large else None, settings=settings)
-    job_places = {id(row.job): place for place, row in enumerate(of_jobs)}
+    shown_jobs = of_jobs[:ROWS_FIRST] if is_large else of_jobs
+    job_places = {id(row.job): place for place, row in enumerate(shown_jobs)}
     cells = Cells(table, names, places_of(table), _marks(table), line_marks, job_places)
     columns_of_jobs = chosen(job_columns(table), JOB)
     text: str = template("page.html.j2").render(
@@ -125,7 +126,7 @@ def page(table: ComparisonTable, pictures: Pictures | None, out: Path | None = N
         by_epoch=(epoch_columns(epochs), epochs.rows) if epochs else None,
         settings=_settings(table),
         pictures=pictures,
-        jobs=(columns_of_jobs, of_jobs[:ROWS_FIRST] if is_large else of_jobs),
+        jobs=(columns_of_jobs, shown_jobs),
         n_jobs=len(of_jobs),
         packed_jobs=packed_jobs(columns_of_jobs, job_groups(table), settings, cells, NARROW_JOB, out)
         if is_large
