@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -74,8 +74,8 @@ PLAIN = ["callbacks.learning_rate=null", "callbacks.filters=null", "callbacks.pa
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Which variants of a test run where.
 
-    Of ``@pytest.mark.few(n)`` the first n are in the default suite, the others slow ones that CI runs; of
-    ``@pytest.mark.ci(every=n)`` CI runs each nth.
+    Of ``@pytest.mark.few(n)`` the first n are in the default suite, the others slow ones of which CI runs each second;
+    of ``@pytest.mark.ci(every=n)`` CI runs each nth.
     """
     seen: Counter[str] = Counter()
     kept, left = [], []
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         few = item.get_closest_marker("few")
         if few and seen[name] >= few.args[0] and not item.get_closest_marker("slow"):
             item.add_marker("slow")
-            item.add_marker("ci")
+            item.add_marker(pytest.mark.ci(every=2))
         every = max((mark.kwargs.get("every", 1) for mark in item.iter_markers("ci")), default=1)
         (left if seen[name] % every else kept).append(item)
         seen[name] += 1
@@ -113,12 +113,28 @@ def loggers_as_they_were() -> Iterator[None]:
         if type(handler) is logging.StreamHandler and handler not in before:
             root.removeHandler(handler)
     for logger in _own_loggers():
-        logger.setLevel(levels.get(logger, logging.NOTSET))
+        if logger.level != (level := levels.get(logger, logging.NOTSET)):  # to set one is felt: it looks at all loggers
+            logger.setLevel(level)
 
 
 def _own_loggers() -> list[logging.Logger]:
     names = [name for name in list(logging.root.manager.loggerDict) if name.startswith("vision_baselines")]
     return [logging.getLogger(), *map(logging.getLogger, names)]
+
+
+@pytest.fixture(scope="module")
+def selected(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
+    """``selected(name, values)``: those of the values that a selected test of this module is given by that name.
+
+    For what is made for all of them at once; without such a test it is all.
+    """
+
+    def found(name: str, values: Iterable[Any]) -> list[Any]:
+        of_module = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+        given = {item.callspec.params[name] for item in of_module if name in item.callspec.params}
+        return [value for value in values if value in given] or list(values)
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -40,15 +40,16 @@ MISTAKES = {
 
 
 @pytest.fixture(scope="module")
-def asked(python, tmp_path_factory):
-    """The answers to every mistake, and the folder nothing should have been written to."""
+def asked(python, tmp_path_factory, selected):
+    """The answers to every mistake that is tested, and the folder nothing should have been written to."""
     folder = tmp_path_factory.mktemp("cli")
-    commands = [[*words.split(" "), f"paths.output_dir={folder / 'outputs'}"] for words in MISTAKES]
+    mistakes = selected("words", MISTAKES)
+    commands = [[*words.split(" "), f"paths.output_dir={folder / 'outputs'}"] for words in mistakes]
     named = [[*command, *([] if "name=" in " ".join(command) else ["name=typo"])] for command in commands]
     done = python(ASK, json.dumps(named), cwd=folder, fresh=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
-    return dict(zip(MISTAKES, result["answers"], strict=True)), result["slow"], folder
+    return dict(zip(mistakes, result["answers"], strict=True)), result["slow"], folder
 
 
 @pytest.mark.slow

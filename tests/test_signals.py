@@ -226,7 +226,7 @@ def test_an_error_of_an_import_stays_what_it_is(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=3)
+@pytest.mark.ci(every=6)
 @pytest.mark.parametrize(
     ("signum", "delay_s", "more"),
     [

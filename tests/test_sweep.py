@@ -151,7 +151,6 @@ def test_a_sweep_ends_with_its_comparison_and_how_to_look_at_it(grid):
 
 
 @pytest.mark.slow
-@pytest.mark.ci
 def test_the_same_sweep_again_runs_no_job_and_a_larger_one_what_is_missing(sweep, place, grid):
     words = [*WORDS, *own("CountStarts", path=place / "starts")]
     again = sweep("grid", *words, "seed=0,1")

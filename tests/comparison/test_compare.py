@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -154,6 +155,15 @@ def test_a_place_that_cannot_be_written_is_named(sweep, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"cannot write the comparison to .*file"):
         compare([sweep], tmp_path / "file")
+
+
+@pytest.mark.parametrize("name", [".files.json", "comparison.md"])
+def test_a_folder_in_place_of_a_file_is_named(sweep, name):
+    out = compare([sweep], pictures=False).out
+    (out / name).unlink(missing_ok=True)
+    (out / name).mkdir()
+    with pytest.raises(StorageError, match=rf"cannot write the comparison to .*: .*{re.escape(name)}: Is a directory"):
+        compare([sweep], pictures=False)
 
 
 @pytest.mark.slow

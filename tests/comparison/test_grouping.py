@@ -9,10 +9,12 @@ import pytest
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.grouping import find_group, group_jobs, natural_order
+from vision_baselines.runs.record import FRESH_SEEDS
 
 
-def jobs(*records):
-    return [Job(Path(str(n)), f"place{n}", found) for n, found in enumerate(records)]
+def jobs(*records, folder=None):
+    """Each in the folder of its sweep, or in another one."""
+    return [Job(Path(folder or found.sweep, str(n)), f"place{n}", found) for n, found in enumerate(records)]
 
 
 def labels(groups):
@@ -59,6 +61,35 @@ def test_labels_hold_the_sweep_only_where_they_would_be_ambiguous(record):
 
     assert labels(group_jobs(apart)) == ["model=cnn", "model=fc"]
     assert labels(group_jobs(clashing)) == ["a: model=cnn", "b: model=cnn", "b: model=fc"]
+
+
+@pytest.mark.parametrize("folder", ["b", "outputs/b", "a", "c"])
+def test_runs_of_a_sweep_that_was_renamed_are_of_the_groups_of_those_that_it_goes_on_with(record, folder):
+    made = [
+        record(f"model={m},seed={s}", sweep=sweep) for m in ("cnn", "fc") for s, sweep in enumerate(["a", "b", "b"])
+    ]
+    made.append(record("model=mlp,seed=0", sweep="a"))
+    found = group_jobs(jobs(*made, folder=folder))
+    assert {group.label: [job.record.seed for job in group.jobs] for group in found} == {
+        "model=cnn": [0, 1, 2],
+        "model=fc": [0, 1, 2],
+        "model=mlp": [0],
+    }
+    fresh = [Job(Path(folder, FRESH_SEEDS, f"{n}"), f"fresh{n}", one) for n, one in enumerate(made)]
+    assert labels(group_jobs(fresh)) == labels(found)
+    elsewhere = group_jobs([*jobs(*made[:2], folder=folder), *jobs(record("model=cnn,seed=7", sweep="x"))])
+    assert (
+        labels(elsewhere) == [f"{folder if folder == 'b' else 'a'}: model=cnn", "x: model=cnn"] or folder == "outputs/b"
+    )
+
+
+def test_runs_side_by_side_that_differ_in_more_than_their_seeds_stay_apart(record):
+    other = {"seed": 1, "model": {"_target_": "cnn"}, "optimizer": {"lr": 0.1}}
+    made = [record("model=cnn,seed=0", sweep="a"), record("model=cnn,seed=1", sweep="b", config=other)]
+    assert labels(group_jobs(jobs(*made, folder="b"))) == ["a: model=cnn", "b: model=cnn"]
+    made.append(record("model=cnn,seed=2", sweep="c", config={**other, "seed": 2}))
+    found = group_jobs(jobs(*made, folder="b"))
+    assert {group.label: len(group.jobs) for group in found} == {"a: model=cnn": 1, "b: model=cnn": 2}
 
 
 def test_group_by_merges_sweeps_and_separates_them_when_asked(record):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -415,6 +416,62 @@ def test_another_plan_for_results_that_were_looked_at_is_refused(sweep, models, 
     with pytest.raises(ConfigError, match=says):
         sweep.run(models, **options)
     assert sweep.launched == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ([], ["optimizer.lr=1e-2"], "fixed was nothing and is optimizer.lr=1e-2"),
+        (["data.split_seed=1"], [], "fixed was data.split_seed=1 and is nothing"),
+        (
+            ["trainer.max_epochs=1"],
+            ["trainer.max_epochs=2"],
+            "fixed was trainer.max_epochs=1 and is trainer.max_epochs=2",
+        ),
+        (["+a=1", "b=1"], ["b=2", "+a=1"], "fixed was b=1 and is b=2"),
+        (["n_jobs=1", "notes=x", "b=1"], ["n_jobs=2", "b=0", "b=1"], ""),
+    ],
+)
+def test_what_is_fixed_in_all_runs_is_a_part_of_the_plan(sweep, before, after, says):
+    def jobs(more):
+        return [[f"model={model}", "seed=auto", *more] for model in ("cnn", "fc")]
+
+    sweep.run(jobs=jobs(before), max_seeds=5)
+    whole = (sweep.folder / SEQUENTIAL_FILE).read_bytes()
+    if says:
+        with pytest.raises(ConfigError, match=says):
+            sweep.run(jobs=jobs(after), max_seeds=5)
+        assert sweep.launched == []
+    else:
+        sweep.run(jobs=jobs(after), max_seeds=5)
+    assert (sweep.folder / SEQUENTIAL_FILE).read_bytes() == whole
+
+
+def test_other_settings_within_a_group_are_another_plan(sweep):
+    def jobs(other):
+        return [[f"model={model}", "seed=auto", f"optimizer.lr={lr}"] for model in ("cnn", "fc") for lr in (1, other)]
+
+    sweep.run(jobs=jobs(2), max_seeds=5, group_by="model", baseline="model=fc")
+    with pytest.raises(ConfigError, match="the settings within a group were others"):
+        sweep.run(jobs=jobs(3), max_seeds=5, group_by="model", baseline="model=fc")
+
+
+def test_a_plan_of_an_earlier_version_which_has_no_settings_goes_on(sweep):
+    sweep.run("same,fc", max_seeds=5)
+    before = json.loads((sweep.folder / SEQUENTIAL_FILE).read_text())
+    del before["settings"]
+    (sweep.folder / SEQUENTIAL_FILE).write_text(json.dumps(before))
+    sweep.run("same,fc", max_seeds=5)
+    assert sweep.plan.looks == Sequential.model_validate(before).looks
+
+
+def test_where_runs_that_were_looked_at_are_gone_the_numbers_say_so(sweep):
+    sweep.run("same,fc", max_seeds=5)
+    n = sweep.plan.last("model=same").n
+    assert not any("not all of its pairs" in said for said in caveats(compare([sweep.folder], pictures=False).table))
+    shutil.rmtree(sweep.folder / "model=same,seed=1")
+    [said] = [said for said in caveats(compare([sweep.folder], pictures=False).table) if "not all of its pairs" in said]
+    assert said.endswith(f"among these runs: model=same ({n - 1} of {n} pairs).")
 
 
 @pytest.mark.parametrize(("one", "other"), [(None, "test/loss"), ("test/loss", None)])

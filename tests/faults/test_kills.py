@@ -76,13 +76,14 @@ def cases(folder, tiny, moments):
 
 
 @pytest.fixture(scope="module")
-def results(tiny, python, tmp_path_factory):
-    return ends(tmp_path_factory.mktemp("kills"), python, lambda folder: cases(folder, tiny, COMMON))
+def results(tiny, python, tmp_path_factory, selected):
+    moments = selected("moment", COMMON)
+    return ends(tmp_path_factory.mktemp("kills"), python, lambda folder: cases(folder, tiny, moments))
 
 
 @pytest.fixture(scope="module")
-def rarer_results(tiny, python, tmp_path_factory):
-    rarer = [moment for _, moment in MOMENTS if moment not in COMMON]
+def rarer_results(tiny, python, tmp_path_factory, selected):
+    rarer = selected("moment", [moment for _, moment in MOMENTS if moment not in COMMON])
     return ends(tmp_path_factory.mktemp("kills"), python, lambda folder: cases(folder, tiny, rarer))
 
 

@@ -184,7 +184,7 @@ MORE = [[], ["+trainer.val_check_interval=2"], ["callbacks=early_stopping"], ["s
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=9)
+@pytest.mark.ci(every=14)
 @pytest.mark.parametrize("more", MORE, ids=lambda more: " ".join(more))
 @pytest.mark.parametrize("step", [1, 2, 5, 6, 7, 8, 12])
 def test_whenever_the_time_is_used_up_the_run_is_not_called_finished(

@@ -144,7 +144,7 @@ def test_jobs_of_a_grid_are_composed_four_times_and_a_mistake_in_the_last_is_ref
 
 
 @pytest.mark.slow
-@pytest.mark.ci(every=17)
+@pytest.mark.ci(every=33)
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_jobs_of_an_experiment_are_what_they_are_alone(sweep, experiment, tmp_path):
     every = [

@@ -41,6 +41,12 @@ def test_what_differs_between_jobs_otherwise_is_a_sweep() -> None:
     require_one_sweep([["seed=0", "n_jobs=1"], ["seed=1", "n_jobs=1"]])
 
 
+def test_of_a_key_that_is_typed_twice_the_last_one_counts() -> None:
+    require_one_sweep([["comparison.fresh_seeds=2", f"seed={seed}", "++comparison.fresh_seeds=3"] for seed in (0, 1)])
+    with pytest.raises(ConfigError, match="n_jobs is 1, 2"):
+        require_one_sweep([["n_jobs=2", "n_jobs=1"], ["n_jobs=1", "n_jobs=2"]])
+
+
 def test_a_sweep_without_jobs_is_refused() -> None:
     config = SimpleNamespace(hydra=SimpleNamespace(hydra_logging=None, verbose=False))
     with pytest.raises(ConfigError, match="the sweep has no job"):

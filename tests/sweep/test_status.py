@@ -127,7 +127,16 @@ def test_a_sweep_that_has_left_no_record_yet_has_a_status(status, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"jobs": 3}', '{"jobs": [1, null, "/etc", "../x", "a/../../b", ""]}', "[" * 100_000],
+    [
+        "",
+        "{",
+        "[]",
+        '{"jobs": 3}',
+        '{"jobs": [1, null, "/etc", "../x", "a/../../b", ""]}',
+        r'{"jobs": ["a\u0000b"]}',
+        r'{"jobs": ["a\ud800b"]}',
+        "[" * 100_000,
+    ],
 )
 def test_a_plan_that_is_none_names_no_jobs_and_says_why(tmp_path, content):
     (tmp_path / PLANNED_FILE).write_text(content)
@@ -146,7 +155,19 @@ def damage_to_a_pipe(path):
     os.mkfifo(path)
 
 
+def damage_to_a_link(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def damage_to_a_circle(path):
+    path.unlink()
+    path.symlink_to(path)
+
+
 DAMAGES = {
+    "it is a link that leads nowhere": damage_to_a_link,
+    "Too many levels of symbolic links": damage_to_a_circle,
     "it is cut off": lambda path: path.write_bytes(path.read_bytes()[:20]),
     "it is not what was written": lambda path: path.write_text("{}"),
     "it is not what": lambda path: path.write_text("[]"),
@@ -185,6 +206,16 @@ def test_a_plan_that_was_deleted_or_is_damaged_without_a_run(run, status, tmp_pa
     code, _, err = status(tmp_path / "b")
     assert code == 3
     assert f"{tmp_path / 'b' / PLANNED_FILE} cannot be read" in err
+
+
+def test_the_rounds_of_a_sweep_are_one_plan_and_the_same_sweep_again_begins_anew(tmp_path):
+    with noted(tmp_path, [tmp_path / "seed=0"], [["seed=0"]]):
+        pass
+    with noted(tmp_path, [tmp_path / "seed=1"], [["seed=1"]], goes_on=True):
+        pass
+    assert read_planned(tmp_path).words == {"seed=0": ["seed=0"], "seed=1": ["seed=1"]}
+    with noted(tmp_path, [tmp_path / "seed=2"], [["seed=2"]]):
+        assert read_planned(tmp_path).words == {"seed=2": ["seed=2"]}
 
 
 def test_a_second_sweep_leaves_the_damaged_plan_of_one_that_runs(tmp_path):

@@ -120,11 +120,9 @@ def measure(rounds: int = 5, words: Sequence[str] = ("model=fc", "trainer.max_ep
         }
         before = os.getloadavg()[0]
         found: dict[str, list[Cost]] = {name: [] for name in variants}
-        for round_ in range(rounds + 1):
+        for _ in range(rounds):  # the file system's cache is warm: both have been started above
             for name, arguments in variants.items():
-                cost = _cost([sys.executable, *arguments], folder)
-                if round_:  # the first warms the file system's cache
-                    found[name].append(cost)
+                found[name].append(_cost([sys.executable, *arguments], folder))
         return Measured(found, (before, os.getloadavg()[0]), len(modules), int(done.stdout))
 
 

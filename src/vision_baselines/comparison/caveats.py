@@ -14,7 +14,7 @@ from functools import lru_cache
 from vision_baselines.comparison.chance import balanced_accuracy, is_guessing
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
-from vision_baselines.comparison.decided import is_looked_at
+from vision_baselines.comparison.decided import is_looked_at, looks
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
 from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
 from vision_baselines.comparison.kept import kept
@@ -22,6 +22,7 @@ from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.outcomes import Outcome, faults, has_predictions, outcomes_of, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
+from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.table import ComparisonTable
 
 _ROUNDING = 1e-6  # of a share in 32 bits
@@ -108,6 +109,24 @@ def _about_looks(table: ComparisonTable) -> Iterator[str]:
         yield (
             f"Seeds were added until comparisons with {found.baseline} by {found.metric} were decided; p-values and "
             "intervals of other comparisons do not account for that, so they look surer than they are."
+        )
+
+    yield from _about_missing_pairs(table, found)
+
+
+def _about_missing_pairs(table: ComparisonTable, found: Sequential) -> Iterator[str]:
+    """What was decided stays decided; but runs that a look was at may be gone since, or be of other code now."""
+    baseline = next((row.values(table.metric.name) for row in table.rows if row.label == found.baseline), {})
+    fewer = []
+    for look in looks(table):
+        values = next(row.values(table.metric.name) for row in table.rows if row.label == look.comparison)
+        here = sum(key in baseline and key.seed < look.seeds for key in values)
+        if here < look.n:
+            fewer.append(f"{look.comparison} ({here} of {plural(look.n, 'pair')})")
+    if fewer:
+        yield (
+            f"Differences to {found.baseline} are what was decided, though not all of its pairs are among these runs: "
+            f"{listed(fewer, 3)}."
         )
 
 

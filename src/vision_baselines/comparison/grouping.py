@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
@@ -212,13 +214,47 @@ def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
     shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
     labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
     by_sweep = list(zip(all_parts, [record.sweep for record in records], strict=True))
+    if _is_unambiguous(by_sweep, labels):
+        return [(labels[parts], parts) for parts in all_parts]
+    by_sweep = _renamed(by_sweep, jobs)
+    if _is_unambiguous(by_sweep, labels):
+        return [(labels[parts], parts) for parts in all_parts]
+    names = {sweep: one_line(sweep) for _, sweep in set(by_sweep)}
+    return [(f"{names[sweep]}: {labels[parts]}", (*parts, f"sweep={names[sweep]}")) for parts, sweep in by_sweep]
+
+
+def _is_unambiguous(by_sweep: Iterable[tuple[tuple[str, ...], str]], labels: Mapping[tuple[str, ...], str]) -> bool:
+    """Whether no label is that of jobs of several sweeps."""
     sweeps_of: dict[str, set[str]] = {}
     for parts, sweep in set(by_sweep):
         sweeps_of.setdefault(labels[parts], set()).add(sweep)
-    if all(len(sweeps) < 2 for sweeps in sweeps_of.values()):
-        return [(labels[parts], parts) for parts in all_parts]
-    names = {sweep: one_line(sweep) for sweeps in sweeps_of.values() for sweep in sweeps}
-    return [(f"{names[sweep]}: {labels[parts]}", (*parts, f"sweep={names[sweep]}")) for parts, sweep in by_sweep]
+    return all(len(sweeps) < 2 for sweeps in sweeps_of.values())
+
+
+def _renamed(by_sweep: Sequence[tuple[tuple[str, ...], str]], jobs: Sequence[Job]) -> list[tuple[tuple[str, ...], str]]:
+    """The settings and the sweep of each job, where a sweep's folder has a new name the same for all jobs in it.
+
+    A sweep that goes on in it takes the runs that are there for its own, since their configs are the same, and so they
+    are of one group; where more than seeds differs, somebody has put runs of several sweeps side by side.
+    """
+    folders = [job.folder.parent.parent if job.is_fresh else job.folder.parent for job in jobs]
+    seen = dict(zip(zip(folders, *zip(*by_sweep, strict=True), strict=True), jobs, strict=True))
+    names: dict[tuple[Path, tuple[str, ...], str], str] = {}
+    first: dict[tuple[Path, tuple[str, ...]], list[tuple[dict[str, Any], str]]] = {}
+    for folder, parts, sweep in sorted(seen, key=lambda key: key[2] != key[0].name):  # by its present name where it has
+        found = _experiment(seen[folder, parts, sweep].record)
+        known = first.setdefault((folder, parts), [])
+        same = next((name for experiment, name in known if experiment == found), None)
+        if same is None:
+            known.append((found, sweep))
+        names[folder, parts, sweep] = same or sweep
+    return [(parts, names[folder, parts, sweep]) for folder, (parts, sweep) in zip(folders, by_sweep, strict=True)]
+
+
+def _experiment(record: RunRecord) -> dict[str, Any]:
+    """What of a run's config can change a result, but for what is left to chance, and copies of it."""
+    chance = {key.rpartition(".")[2] for key in AXES_OF_CHANCE}
+    return {key: value for key, value in relevant(record.config).items() if key.rpartition(".")[2] not in chance}
 
 
 def _by_keys(jobs: Sequence[Job], keys: Sequence[str]) -> list[Settings]:

@@ -115,7 +115,7 @@ def read_search(folder: Path) -> Search | None:
         Search,
         schema=_SCHEMA_VERSION,
         most_bytes=_MOST_BYTES,
-        instead=", and it is written again",
+        instead=", and the command of its search writes it again",
     )
 
 

@@ -86,6 +86,8 @@ class Sequential(_Part, Versioned):
         equivalence: Differences up to this size are equal, in points of a share, else in the metric's unit.
         baseline: The group that the others are compared with.
         comparisons: The others.
+        settings: Of each setting the overrides that can change a result, seeds aside, sorted; None in a file of an
+            earlier version.
         looks: In their order.
     """
 
@@ -98,17 +100,31 @@ class Sequential(_Part, Versioned):
     equivalence: float | None = None
     baseline: str
     comparisons: list[str]
+    settings: list[list[str]] | None = None
     looks: list[SequentialLook] = []
 
     @classmethod
     def planned(
-        cls, baseline: str, comparisons: Sequence[str], *, max_seeds: int | None, equivalence: float | None
+        cls,
+        baseline: str,
+        comparisons: Sequence[str],
+        *,
+        max_seeds: int | None,
+        equivalence: float | None,
+        settings: Sequence[Sequence[str]] | None = None,
     ) -> Sequential:
         """A plan without a look."""
         most = DEFAULT_MAX_SEEDS if max_seeds is None else max_seeds
         level = look_level(most, ALPHA / len(comparisons))
         margin = None if equivalence is None else float(equivalence)
-        return cls(level=level, max_seeds=most, equivalence=margin, baseline=baseline, comparisons=sorted(comparisons))
+        return cls(
+            level=level,
+            max_seeds=most,
+            equivalence=margin,
+            baseline=baseline,
+            comparisons=sorted(comparisons),
+            settings=None if settings is None else sorted(map(sorted, settings)),
+        )
 
     def last(self, comparison: str) -> SequentialLook | None:
         """The latest look at a comparison: the one that decided it, if any did."""
@@ -125,11 +141,21 @@ class Sequential(_Part, Versioned):
         keys = ["max_seeds", "equivalence", "baseline", "comparisons"]
         if self.metric is not None and other.metric is not None:  # of a plan without a look it is not known
             keys.append("metric")
-        return [
+        found = [
             f"{key} was {_written(getattr(self, key))} and is {_written(getattr(other, key))}"
             for key in keys
             if getattr(self, key) != getattr(other, key)
         ]
+        return found or self._setting_differences(other)
+
+    def _setting_differences(self, other: Sequential) -> list[str]:
+        """Settings that no group's label shows: those that all runs share, or that a group has several of."""
+        if self.settings is None or other.settings is None or self.settings == other.settings:
+            return []
+        before, after = (set.intersection(*map(set, settings)) for settings in (self.settings, other.settings))
+        if before == after:
+            return ["the settings within a group were others"]
+        return [f"fixed was {_written(sorted(before - after))} and is {_written(sorted(after - before))}"]
 
     def looked(self, groups: Mapping[str, Sequence[Job]], seeds: int, metric: Metric) -> Sequential:
         """With one more look at every comparison that is open.
@@ -209,4 +235,4 @@ def _finite(value: float) -> float | None:
 
 
 def _written(value: object) -> str:
-    return "null" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+    return "null" if value is None else ", ".join(value) or "nothing" if isinstance(value, list) else str(value)

@@ -139,7 +139,9 @@ def compare(
     except NoRecordsError:
         raise
     except OSError as error:
-        raise StorageError(f"cannot write the comparison to {out or own_folder}: {error.strerror or error}") from error
+        place, reason = error.filename2 or error.filename, error.strerror or error
+        said = f"{place}: {reason}" if place else reason
+        raise StorageError(f"cannot write the comparison to {out or own_folder}: {said}") from error
 
 
 def is_comparison_file(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -29,7 +30,7 @@ def not_a_run(folder: Path) -> str:
     """What to say of a path that is not a run's folder; empty where it has a record, good or bad."""
     if said := not_a_folder(folder, ONE):
         return said
-    if (folder / RECORD_FILE).exists():
+    if os.path.lexists(folder / RECORD_FILE):  # a link that leads nowhere is a bad record
         return ""
     inside = sorted(path.parent for path in folder.glob(f"*/{RECORD_FILE}"))
     if inside:

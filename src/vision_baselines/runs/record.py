@@ -349,8 +349,7 @@ def record_content(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             raise
-        reason = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else ""
-        raise ValueError(f"{path} is not a run record: {reason or why_no_json(error, path)}") from error
+        raise ValueError(f"{path} is not a run record: {why_no_json(error, path)}") from error
 
 
 def parsed_record(content: bytes, path: Path) -> RunRecord:

@@ -76,7 +76,9 @@ def decide(
     except ValueError as error:
         if rerun:
             return Decision(Action.START)
-        raise StorageError(f"{error}; to train it anew, add rerun=true") from error
+        raise StorageError(
+            f"{error}; to train it anew, move its folder away; rerun=true trains every job of a sweep anew"
+        ) from error
     if rerun:
         return Decision(Action.START, previous)
     same = previous.fingerprint == (identity or fingerprint(config))

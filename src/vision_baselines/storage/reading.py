@@ -49,9 +49,9 @@ def read_json(path: Path, *, most_bytes: int) -> object:
     """
     try:
         return json.loads(read_regular(path, most_bytes=most_bytes))
-    except FileNotFoundError:
-        raise
     except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            raise
         raise ValueError(why_no_json(error, path)) from error
 
 
@@ -89,6 +89,8 @@ def why_no_json(error: Exception, path: Path) -> str:
         return "it holds bytes that are no text"
     if isinstance(error, RecursionError):
         return "it nests too deeply"
+    if isinstance(error, FileNotFoundError):
+        return "it is a link that leads nowhere"
     if isinstance(error, OSError):
         return error.strerror or str(error)
     said = str(error)

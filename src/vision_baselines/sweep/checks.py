@@ -60,11 +60,12 @@ def same_runs(jobs: Sequence[Job]) -> list[Job]:
 
 
 def require_one_sweep(job_overrides: Sequence[Sequence[str]]) -> None:
-    """Refuse several values for what a sweep as a whole does."""
+    """Refuse several values for what a sweep as a whole does; the last of a key that is typed twice counts."""
     values: dict[str, set[str]] = {}
-    for text in {text for overrides in job_overrides for text in overrides}:
-        if key_of(text).split(".")[0] in ONE_VALUE:
-            values.setdefault(key_of(text), set()).add(text.partition("=")[2])
+    for overrides in job_overrides:
+        for key, text in {key_of(text): text for text in overrides}.items():
+            if key.split(".")[0] in ONE_VALUE:
+                values.setdefault(key, set()).add(text.partition("=")[2])
     for key, found in values.items():
         if len(found) > 1:
             raise ConfigError(f"{key} is {', '.join(sorted(found))}; a sweep as a whole has one, so give it one value")

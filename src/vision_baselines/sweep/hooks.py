@@ -236,7 +236,8 @@ class RunHooks(Hooks[Job]):
         """Note which jobs the sweep has, for `status`."""
         self._folder = Path(str(config.hydra.sweep.dir))
         self._not_compared = [job for job in jobs if job.outcome is None]
-        with noted(self._folder, [job.folder for job in jobs], [job.words for job in jobs]):
+        goes_on = all(job.index > 0 for job in jobs)
+        with noted(self._folder, [job.folder for job in jobs], [job.words for job in jobs], goes_on=goes_on):
             yield
 
     def announced(self, jobs: Sequence[Job], slots: int) -> str:

@@ -6,6 +6,7 @@ A sweep holds a lock of its own while it runs. One that finds it held adds its j
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -36,19 +37,22 @@ class Planned:
 
 
 @contextmanager
-def noted(folder: Path, jobs: Sequence[Path], words: Sequence[Sequence[str]] = ()) -> Iterator[None]:
+def noted(
+    folder: Path, jobs: Sequence[Path], words: Sequence[Sequence[str]] = (), *, goes_on: bool = False
+) -> Iterator[None]:
     """While a sweep runs: its jobs, folders below the sweep's, are noted, if that can be written.
 
     Args:
         folder: The sweep's.
         jobs: Folders of its jobs.
         words: What was typed of each job, by which it is called before it has a record.
+        goes_on: Whether the same command has noted jobs before, which stay: those of an earlier round.
     """
     with ExitStack() as stack:
         try:
             try:
                 stack.enter_context(exclusive(folder, name=SWEEP_LOCK))
-                before: dict[str, list[str]] = {}
+                before = dict(read_planned(folder).words) if goes_on else {}
             except RunLockedError:
                 planned = read_planned(folder)
                 if planned.fault:  # those of the other would be lost, and nobody would be told
@@ -104,7 +108,11 @@ def _fault(path: Path, reason: str) -> str:
 
 
 def _is_below(name: object) -> bool:
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    """Whether it is a path below the sweep's folder, of characters that a path can have."""
+    try:
+        path = PurePosixPath(name) if isinstance(name, str) and b"\0" not in os.fsencode(name) else PurePosixPath()
+    except UnicodeEncodeError:
+        return False
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 

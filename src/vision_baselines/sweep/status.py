@@ -136,7 +136,8 @@ def _labelled(runs: Sequence[RunStatus], typed: Mapping[str, Sequence[str]]) -> 
 
 def _sweeps(folder: Path) -> list[Path]:
     """The folder, and those in it that a sweep has left its plan in."""
-    return [folder, *sorted(path.parent for path in folder.glob(f"*/{PLANNED_FILE}") if not path.parent.is_symlink())]
+    inside = (path for path in folder.glob("*") if not path.is_symlink())
+    return [folder, *sorted(path for path in inside if os.path.lexists(path / PLANNED_FILE))]  # a link to nothing too
 
 
 def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:
