@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from vision_baselines.errors import PrunedError
 from vision_baselines.runs.fingerprint import is_irrelevant, job_name, key_of
-from vision_baselines.runs.record import Environment, Failure, RunRecord, Status, now, read_record
+from vision_baselines.runs.record import Environment, EpochRow, Failure, RunRecord, Status, now, read_record
 from vision_baselines.search import trials as trials_module
 from vision_baselines.search.epochs import TellsEpochs
 from vision_baselines.search.space import space_of
@@ -104,7 +104,12 @@ class FakeSweep:
             status = Status.DIVERGED if isinstance(error, ArithmeticError) else Status.FAILED
             self._record(job, status, Failure(kind=type(error).__name__, message=str(error)))
             return JobReturn(status=JobStatus.FAILED)
-        self._record(job, Status.FINISHED, metrics={"val/acc": accuracy(settings, seed), "test/acc": 0.5})
+        history = [
+            EpochRow(epoch=epoch, step=epoch, lr=0.1, metrics={"val/acc": accuracy(settings, seed, epoch)})
+            for epoch in range(EPOCHS)
+        ]
+        metrics = {"val/acc": accuracy(settings, seed), "test/acc": 0.5}
+        self._record(job, Status.FINISHED, metrics=metrics, history=history)
         return JobReturn(status=JobStatus.COMPLETED)
 
     def _epochs(self, settings, seed, number, folder):
@@ -131,11 +136,11 @@ class FakeSweep:
             trainer.current_epoch, trainer.callback_metrics = epoch, metrics
             tells.on_validation_end(trainer, None)
 
-    def _record(self, job, status, failure=None, metrics=None):
+    def _record(self, job, status, failure=None, metrics=None, history=()):
         name = job_name(job)
         record = RunRecord(
             name=name, sweep="demo", status=status, overrides=list(job), config={"seed": 0}, fingerprint=name, seed=0,
-            started_at=now(), failure=failure, metrics=metrics or {},
+            started_at=now(), failure=failure, metrics=metrics or {}, history=list(history),
             environment=Environment(versions={}, python="", platform="", cpu_capability="", threads=1, device="cpu"),
         )  # fmt: skip
 

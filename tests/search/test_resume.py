@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 
 import pytest
+from optuna.trial import TrialState
 
 from vision_baselines.comparison.search import read_search
 from vision_baselines.errors import ConfigError, TrainingError
+from vision_baselines.search.storage import JOURNAL_FILE
 
 SPACE = ("optimizer.lr=tag(log,interval(1e-4,1))", "model.channels=choice([16,32],[32,64])")
 HOW = ("before", "after", "torn")
@@ -110,6 +113,32 @@ def test_another_search_in_the_same_folder_is_refused(sweep, key):
         sweep.run(**{"n": 2, **CHANGES[key]})
     assert sorted(path.name for path in sweep.folder.iterdir()) == before
     assert sweep.launched == []
+
+
+@pytest.mark.slow
+@pytest.mark.ci
+def test_where_the_journal_is_gone_finished_runs_tell_anew_what_they_measured(sweep, capsys):
+    """By a sampler that does not learn, so that the trials are the same; what pruned ones measured is in no record."""
+    options = {"n": 20, "seeds": 2, "sampler": "random"}
+    whole = sweep.run(**options)
+    before = {trial.number: trial for trial in whole.trials}
+    pruned = [trial.number for trial in whole.trials if trial.state is TrialState.PRUNED]
+    last = max(number for number in pruned if "after epoch" in before[number].user_attrs["reason"])
+    assert pruned.index(last) > 0
+    for folder in read_search(sweep.folder).trials[last].folders:
+        shutil.rmtree(sweep.folder / folder, ignore_errors=True)
+    (sweep.folder / JOURNAL_FILE).unlink()
+    capsys.readouterr()
+    again = sweep.run(**options)
+    assert [(trial.state, trial.params) for trial in again.trials] == [
+        (trial.state, trial.params) for trial in whole.trials
+    ]
+    for trial in again.trials:
+        if trial.state is TrialState.COMPLETE or trial.number == last:
+            assert trial.intermediate_values == before[trial.number].intermediate_values
+            assert trial.user_attrs == before[trial.number].user_attrs
+    said = capsys.readouterr().out
+    assert f"trial {pruned[0]} is pruned as its run was, whose values stood in a journal that is gone" in said
 
 
 def test_what_makes_no_other_run_may_change(sweep):

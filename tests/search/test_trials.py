@@ -14,6 +14,7 @@ from vision_baselines.errors import ConfigError
 from vision_baselines.search.pruning import by_epoch, prunes_epoch, prunes_seeds, step_of
 from vision_baselines.search.results import result_of
 from vision_baselines.search.study import SEED_VALUES, Plan, next_values
+from vision_baselines.search.trials import Trials
 from vision_baselines.sweep.hooks import RunHooks
 
 
@@ -60,6 +61,16 @@ def test_a_trial_that_cannot_win_is_stopped_by_epoch_and_by_seed(sweep):
     unpruned = sum(3 for trial in study.trials if trial.state is TrialState.COMPLETE)
     assert len(sweep.launched) < 3 * 20
     assert len(sweep.finished) >= unpruned
+
+
+def test_a_trial_that_is_stopped_between_seeds_has_the_folders_of_those_that_it_ran(sweep, monkeypatch):
+    monkeypatch.setattr(Trials, "_cannot_win", lambda *_: True)
+    sweep.diverges = lambda settings: False
+    sweep.run(n=2, seeds=3)
+    for trial in read_search(sweep.folder).trials:
+        assert trial.reason == "pruned after 1 of 3 seeds"
+        [name] = trial.folders
+        assert (sweep.folder / name).is_dir()
 
 
 def test_failed_and_diverged_trials_are_told_and_the_study_goes_on(sweep):

@@ -23,11 +23,15 @@ _OF_THE_MACHINE = ("StorageError", "DataError")
 
 @dataclass(frozen=True)
 class Result:
-    """How a run of a trial stands; `values` are there where it is finished, `reason` where it ended without."""
+    """How a run of a trial stands; `values` are there where it is finished, `reason` where it ended without.
+
+    `curve` is the objective of a finished run by epoch; where there are several it is empty.
+    """
 
     state: Literal["finished", "pruned", "failed", "machine", "open"]
     values: tuple[float, ...] = ()
     reason: str = ""
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 def result_of(folder: Path, number: int, objectives: Sequence[str]) -> Result:
@@ -45,7 +49,10 @@ def result_of(folder: Path, number: int, objectives: Sequence[str]) -> Result:
     if record.finished:
         values = tuple(_value(record, name) for name in objectives)
         unknown = [name for name, value in zip(objectives, values, strict=True) if not math.isfinite(value)]
-        return Result("failed", reason=f"it has no finite {unknown[0]}") if unknown else Result("finished", values)
+        if unknown:
+            return Result("failed", reason=f"it has no finite {unknown[0]}")
+        curve = record.by_epoch(objectives[0]) if len(objectives) == 1 else ()
+        return Result("finished", values, curve=tuple(curve))
     if record.status is Status.PRUNED:
         return Result("pruned", reason=reason)
     if record.status is Status.DIVERGED:

@@ -117,6 +117,13 @@ class Study:
         if not trial.state.is_finished() and trial.user_attrs.get(SEED_VALUES, []) != found:
             self.storage.set_trial_user_attr(self._id(number), SEED_VALUES, found)
 
+    def note_steps(self, number: int, values: Mapping[int, float]) -> None:
+        """Keep what a trial's finished runs measured, where a journal that was lost does not say it."""
+        trial = self.trials[number]
+        for step, value in values.items():
+            if not trial.state.is_finished() and step not in trial.intermediate_values and math.isfinite(value):
+                self.storage.set_trial_intermediate_value(self._id(number), step, value)
+
     def tell_complete(self, number: int, values: Sequence[float]) -> None:
         """A trial came to its end."""
         self.optuna.tell(number, list(values))

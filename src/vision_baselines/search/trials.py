@@ -25,7 +25,7 @@ from vision_baselines.jobs.console import say
 from vision_baselines.runs.dotted import select
 from vision_baselines.runs.fingerprint import job_name, key_of
 from vision_baselines.runs.record import RECORD_FILE
-from vision_baselines.search.pruning import prunes_seeds
+from vision_baselines.search.pruning import by_epoch, prunes_seeds, step_of
 from vision_baselines.search.results import Result, objectives_and_directions, result_of
 from vision_baselines.search.space import Space, Value
 from vision_baselines.search.storage import remove_torn_line, require_optuna
@@ -171,7 +171,7 @@ class Trials:
         """The job that a trial waits for, and its folder; None where the trial is over, which the study learns."""
         values = study.values_of(number)
         found: list[tuple[float, ...]] = []
-        for seed in self.seeds:
+        for place, seed in enumerate(self.seeds):
             try:
                 folder = self._place(values, seed, number)
             except ConfigError as error:
@@ -185,6 +185,7 @@ class Trials:
                 result = result_of(folder, number, self.plan.objectives)
             if result.state == "finished":
                 found.append(result.values)
+                study.note_steps(number, {step_of(epoch, place, len(self.seeds)): v for epoch, v in result.curve})
                 continue
             study.note_seeds(number, found)
             if result.state in ("open", "machine"):
@@ -195,6 +196,8 @@ class Trials:
                     return None
                 return folder, self._job(values, seed, number)
             if result.state == "pruned":
+                if len(self.plan.objectives) == 1 and not by_epoch(study.trials[number], place, len(self.seeds)):
+                    say(f"trial {number} is pruned as its run was, whose values stood in a journal that is gone")
                 study.tell_pruned(number, result.reason)
             else:
                 self._fail(study, number, result.reason)
@@ -306,7 +309,18 @@ class Trials:
         known.append(name)
 
     def _write(self, study: Study, *, importances: bool = False) -> None:
-        written(study, wanted=self.wanted, folders=self._folders, importances=importances).write(self.folder)
+        folders = {
+            trial.number: self._begun(trial.number) if trial.state.is_finished() else self._folders[trial.number]
+            for trial in study.trials
+            if trial.number in self._folders
+        }
+        written(study, wanted=self.wanted, folders=folders, importances=importances).write(self.folder)
+
+    def _begun(self, number: int) -> list[str]:
+        """The folders of a trial's jobs up to the last that was begun: one that was pruned begins no other."""
+        names = self._folders[number]
+        begun = [place for place, name in enumerate(names, 1) if (self.folder / name).is_dir()]
+        return names[: max(begun, default=len(names))]
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:
