@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vision_baselines.comparison.caveats import caveats, why_none_is_chosen
-from vision_baselines.comparison.collection import Collection, Job
+from vision_baselines.comparison.collection import Collection, Job, collect
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.search import Search, SearchTrial
 from vision_baselines.comparison.selection import settings_tested
@@ -17,6 +17,7 @@ from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline, winner
 from vision_baselines.config.comparison_options import check_comparison
 from vision_baselines.errors import ConfigError
+from vision_baselines.evaluation.export_facts import repetitions
 from vision_baselines.plots.intervals import accuracy_figure
 from vision_baselines.plots.style import house_style
 from vision_baselines.report.csv_files import csv_files
@@ -244,6 +245,18 @@ def test_settings_tested_are_counted_for_each_test_split_whatever_the_groups(rec
     assert "6 settings have been tested on this test split in this sweep." in legend(table_of(*made, group_by="model"))
     made[0].test_sha256 = made[1].test_sha256 = "f" * 64
     assert settings_tested(groups) == [5, 1]
+
+
+def test_a_sweep_that_was_renamed_has_tested_no_setting_twice(record, tmp_path):
+    """And the card of one of its nets tells the seeds of before."""
+    for seed, sweep in enumerate(["before", "before", "now"]):
+        for model in "ab":
+            found = record(f"model={model},seed={seed}", sweep=sweep)
+            found.write(tmp_path / "now" / found.name)
+    collection = collect([tmp_path])
+    assert settings_tested(tabulate(collection).groups) == [2]
+    mine = collection.jobs[0]
+    assert [found.seed for found in repetitions(mine.folder, mine.record)] == [0, 1, 2]
 
 
 def test_a_group_of_other_data_is_no_setting_to_choose(record):

@@ -216,7 +216,7 @@ def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
     by_sweep = list(zip(all_parts, [record.sweep for record in records], strict=True))
     if _is_unambiguous(by_sweep, labels):
         return [(labels[parts], parts) for parts in all_parts]
-    by_sweep = _renamed(by_sweep, jobs)
+    by_sweep = list(zip(all_parts, sweeps_of(jobs), strict=True))
     if _is_unambiguous(by_sweep, labels):
         return [(labels[parts], parts) for parts in all_parts]
     names = {sweep: one_line(sweep) for _, sweep in set(by_sweep)}
@@ -225,33 +225,35 @@ def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
 
 def _is_unambiguous(by_sweep: Iterable[tuple[tuple[str, ...], str]], labels: Mapping[tuple[str, ...], str]) -> bool:
     """Whether no label is that of jobs of several sweeps."""
-    sweeps_of: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
     for parts, sweep in set(by_sweep):
-        sweeps_of.setdefault(labels[parts], set()).add(sweep)
-    return all(len(sweeps) < 2 for sweeps in sweeps_of.values())
+        found.setdefault(labels[parts], set()).add(sweep)
+    return all(len(sweeps) < 2 for sweeps in found.values())
 
 
-def _renamed(by_sweep: Sequence[tuple[tuple[str, ...], str]], jobs: Sequence[Job]) -> list[tuple[tuple[str, ...], str]]:
-    """The settings and the sweep of each job, where a sweep's folder has a new name the same for all jobs in it.
+def sweeps_of(jobs: Sequence[Job]) -> list[str]:
+    """The sweep of each job: that of its record, or where a sweep's folder has a new name the same for all jobs in it.
 
-    A sweep that goes on in it takes the runs that are there for its own, since their configs are the same, and so they
-    are of one group; where more than seeds differs, somebody has put runs of several sweeps side by side.
+    A sweep that goes on in its folder takes the runs that are there for its own, since their configs are the same, and
+    so they are of one group; where more than seeds differs, somebody has put runs of several sweeps side by side.
     """
+    recorded = [job.record.sweep for job in jobs]
+    if len(set(recorded)) < 2:
+        return recorded
     folders = [job.folder.parent.parent if job.is_fresh else job.folder.parent for job in jobs]
-    seen = dict(zip(zip(folders, *zip(*by_sweep, strict=True), strict=True), jobs, strict=True))
+    settings = [_parts(tuple(job.record.overrides), None) for job in jobs]
+    keys = list(zip(folders, settings, recorded, strict=True))
+    one_of = dict(zip(keys, jobs, strict=True))
     names: dict[tuple[Path, tuple[str, ...], str], str] = {}
-    first: dict[tuple[Path, tuple[str, ...]], list[tuple[dict[str, Any], str]]] = {}
-    for folder, parts, sweep in sorted(seen, key=lambda key: key[2] != key[0].name):  # by its present name where it has
-        found = _experiment(seen[folder, parts, sweep].record)
-        known = first.setdefault((folder, parts), [])
-        same = next((name for experiment, name in known if experiment == found), None)
-        if same is None:
-            known.append((found, sweep))
-        names[folder, parts, sweep] = same or sweep
-    return [(parts, names[folder, parts, sweep]) for folder, (parts, sweep) in zip(folders, by_sweep, strict=True)]
+    experiments: dict[tuple[Path, tuple[str, ...]], list[tuple[dict[str, Any], str]]] = {}
+    for key in sorted(one_of, key=lambda key: key[2] != key[0].name):  # the folder's present name comes first
+        known, found = experiments.setdefault(key[:2], []), experiment_of(one_of[key].record)
+        names[key] = next((name for experiment, name in known if experiment == found), key[2])
+        known.append((found, names[key]))
+    return list(map(names.__getitem__, keys))
 
 
-def _experiment(record: RunRecord) -> dict[str, Any]:
+def experiment_of(record: RunRecord) -> dict[str, Any]:
     """What of a run's config can change a result, but for what is left to chance, and copies of it."""
     chance = {key.rpartition(".")[2] for key in AXES_OF_CHANCE}
     return {key: value for key, value in relevant(record.config).items() if key.rpartition(".")[2] not in chance}

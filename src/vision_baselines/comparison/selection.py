@@ -14,7 +14,7 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.configuration import leaf
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.formatting import listed
-from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.grouping import experiment_overrides, sweeps_of
 from vision_baselines.comparison.kept import each_once, kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.config.selection import SPLIT, check_selection
@@ -123,8 +123,8 @@ def settings_tested(groups: Groups) -> list[int]:
 def _all_tested(jobs: tuple[Job, ...]) -> frozenset[tuple[Any, ...]]:
     """The test split and the setting of each run that was tested."""
     return frozenset(
-        (record.test_sha256 or record.data_sha256, record.sweep, *experiment_overrides(record).items())
-        for record in (job.record for job in _finished(jobs))
+        (record.test_sha256 or record.data_sha256, sweep, *experiment_overrides(record).items())
+        for record, sweep in zip((job.record for job in _finished(jobs)), sweeps_of(_finished(jobs)), strict=True)
         if any(name.startswith("test/") for name in record.metrics)
     )
 

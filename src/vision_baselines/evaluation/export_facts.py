@@ -14,7 +14,7 @@ from scipy import special
 
 from vision_baselines.analysis.per_class import recalls
 from vision_baselines.analysis.two_way import wilson_interval
-from vision_baselines.comparison.grouping import experiment_overrides
+from vision_baselines.comparison.grouping import experiment_of, experiment_overrides
 from vision_baselines.comparison.read_against import ClassRecall
 from vision_baselines.evaluation.export_formats import INPUT, OUTPUT
 from vision_baselines.evaluation.receipt import without_paths
@@ -71,7 +71,10 @@ def repetitions(folder: Path, record: RunRecord) -> list[RunRecord]:
             other = finished_record(path.parent)
         except Exception:  # a folder beside it that cannot be read is no run of this sweep
             continue
-        if other.sweep == record.sweep and experiment_overrides(other) == wanted and other.task == record.task:
+        is_same = other.sweep == record.sweep or experiment_of(other) == experiment_of(
+            record
+        )  # it may be renamed since
+        if is_same and experiment_overrides(other) == wanted and other.task == record.task:
             found[other.name] = other
     return sorted(found.values(), key=lambda one: (one.seed, one.name))
 
