@@ -110,7 +110,6 @@ def _about_looks(table: ComparisonTable) -> Iterator[str]:
             f"Seeds were added until comparisons with {found.baseline} by {found.metric} were decided; p-values and "
             "intervals of other comparisons do not account for that, so they look surer than they are."
         )
-
     yield from _about_missing_pairs(table, found)
 
 

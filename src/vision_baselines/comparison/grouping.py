@@ -5,7 +5,7 @@ seed and fold (the axes of chance), the name and what only says how a sweep is r
 that all jobs share tells nothing apart and is left out of the label. If one label covers jobs of several
 sweeps, every label is preceded by its sweep, since a sweep's name may stand for other code or other
 defaults; ``group_by`` is taken literally
-and merges them.
+and merges them. A sweep whose folder was renamed is one sweep: see `sweeps_of`.
 
 Runs of one group that used other code (`runs.code`) are a group of their own, unless ``code=ignore``.
 

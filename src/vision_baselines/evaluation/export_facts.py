@@ -65,15 +65,13 @@ def class_recalls(record: RunRecord) -> list[ClassRecall]:
 
 def repetitions(folder: Path, record: RunRecord) -> list[RunRecord]:
     """The finished runs of the sweep that differ in their seed or split alone, this one among them, by seed."""
-    wanted, found = experiment_overrides(record), {record.name: record}
+    wanted, whole, found = experiment_overrides(record), experiment_of(record), {record.name: record}
     for path in sorted(folder.resolve().parent.glob(f"*/{RECORD_FILE}")):
         try:
             other = finished_record(path.parent)
         except Exception:  # a folder beside it that cannot be read is no run of this sweep
             continue
-        is_same = other.sweep == record.sweep or experiment_of(other) == experiment_of(
-            record
-        )  # it may be renamed since
+        is_same = other.sweep == record.sweep or experiment_of(other) == whole  # the sweep may have a new name
         if is_same and experiment_overrides(other) == wanted and other.task == record.task:
             found[other.name] = other
     return sorted(found.values(), key=lambda one: (one.seed, one.name))

@@ -86,7 +86,7 @@ class Cells:
         return f"<td{attribute}{exact}>{self.cell(column, item)}</td>"
 
 
-@lru_cache(maxsize=2**14)  # most of a table is what it was after the last job, and many cells are alike
+@lru_cache(maxsize=2**14, typed=True)  # most of a table is what it was after the last job, and many cells are alike
 def _plain(text: str) -> Markup:
     return escape(printable(text))
 
