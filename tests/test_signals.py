@@ -101,6 +101,7 @@ def test_a_probe_is_ended_at_once_and_the_run_goes_on_later(
     assert record.metrics == whole.metrics
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("moment", "signals"),
     [

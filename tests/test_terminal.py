@@ -92,7 +92,7 @@ def blocks(lines):
     return found
 
 
-@pytest.mark.few(30)
+@pytest.mark.few(12)
 @pytest.mark.ci(every=4)
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("kind", KINDS)

@@ -108,7 +108,7 @@ CASES = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.ci(every=4)
 @pytest.mark.parametrize("case", CASES)
 def test_all_that_a_run_leaves_is_what_lightnings_loop_leaves(
@@ -277,6 +277,7 @@ def test_a_callback_that_is_given_its_hooks_is_asked_too(run_tiny: Run, with_cal
     assert (seen.count(2), taken) == (steps, [])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("hook", ["backward", "optimizer_step", "on_train_batch_end", "training_step"])
 def test_a_module_of_ones_own_has_its_hooks(
     hook: str, run_tiny: Run, monkeypatch: pytest.MonkeyPatch, taken: list[int]
@@ -297,6 +298,7 @@ def test_a_module_of_ones_own_has_its_hooks(
     assert (made[0].asked, taken) == (steps, [])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("rate", [1e3, 1e12])
 @pytest.mark.parametrize("more", [[], ["scheduler=one_cycle"]], ids=["rate", "schedule"])
 def test_one_that_diverges_says_the_step_and_rate_that_lightnings_loop_says(

@@ -132,6 +132,8 @@ def test_compare_writes_into_no_folder_of_a_run(call, run, name):
     assert contents(run) == before
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_compare_writes_over_no_other_comparison_and_beside_no_job(call, run, tmp_path):
     outputs = tmp_path / "two"
     for name in ("a", "b"):

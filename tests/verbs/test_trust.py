@@ -93,7 +93,7 @@ def test_what_a_command_says_to_add_is_what_it_takes(verb, call, words):
     assert found.code in (0, 4), found.err  # noise is not learned: nothing here is wrong
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.ci
 @pytest.mark.parametrize("verb", BUILDS)
 def test_what_training_takes_does_the_same_wherever_it_stands(verb, call, words):
@@ -201,6 +201,8 @@ def test_nobody_is_told_to_trust_a_library(library):
     assert library + "]" not in packages.how_to_trust([library]) or not library
 
 
+@pytest.mark.slow
+@pytest.mark.ci
 def test_a_notebook_is_told_the_argument_of_its_functions(words, monkeypatch, tmp_path):
     import vision_baselines as vb
     from vision_baselines.errors import ConfigError
