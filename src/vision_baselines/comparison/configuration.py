@@ -91,16 +91,26 @@ def sections_of(jobs: tuple[Job, ...]) -> dict[str, list[Any]]:
 def _settings(jobs: tuple[Job, ...], sections: tuple[str, ...]) -> dict[str, str | None]:
     """The relevant settings in some sections of a group's configs as texts, None where jobs have several values."""
     found: dict[str, str | None] = {}
-    is_shared = all(isinstance(job.record, KeptRecord) for job in jobs)
-    for key, distinct in sections_of(jobs).items():
-        for section in distinct if key in sections else ():
-            for name, text in _texts(key, section, is_shared=is_shared).items() if section is not ABSENT else ():
+    for key in sections:
+        for texts in section_texts(jobs, key).values():
+            for name, text in texts.items():
                 found[name] = text if found.get(name, text) == text else None
     return found
 
 
+def section_texts(jobs: tuple[Job, ...], key: str) -> dict[int, Mapping[str, str]]:
+    """The relevant settings in the section at a key of some jobs' configs, as texts by dotted key.
+
+    By the identity of the section, each once; a config without one has none, at the identity of `ABSENT`.
+    """
+    is_shared = all(isinstance(job.record, KeptRecord) for job in jobs)
+    return {id(section): _texts(key, section, is_shared=is_shared) for section in sections_of(jobs).get(key, [ABSENT])}
+
+
 def _texts(key: str, section: Any, *, is_shared: bool) -> Mapping[str, str]:
     """The relevant settings of a section as texts by dotted key; of one that records of a cache share they are kept."""
+    if section is ABSENT:
+        return {}
     known = _known_sections.get((key, id(section)))
     if known is not None and known[0] is section:
         return known[1]

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from vision_baselines.comparison.collection import Job
-from vision_baselines.comparison.configuration import ABSENT, leaf_text, sections_of, varied_sections
+from vision_baselines.comparison.configuration import ABSENT, leaf_text, section_texts, varied_sections
 from vision_baselines.comparison.formatting import number, one_line, plural
 from vision_baselines.comparison.kept import kept
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.table import ComparisonTable
 from vision_baselines.report.tables import JobRow, failure_reason
-from vision_baselines.runs.factored import factored
 from vision_baselines.runs.files import RUN_PAGE, is_probe_picture
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
@@ -88,7 +86,7 @@ def job_details(
     """
     own: Sequence[Mapping[str, str]] = [{}] * len(rows)
     if only is None:
-        own = (settings or SettingsOfJobs.of([tuple(row.job for row in rows)])).of_each(len(rows))
+        own = (settings or SettingsOfJobs.of([tuple(row.job for row in rows)])).of_each()
     return {
         row.job.folder: JobDetails(
             key=job_key(place),
@@ -126,72 +124,84 @@ def pictures_by_probe(
     return dict(sorted(found.items()))
 
 
+Field = tuple[str, str]
+"""A setting of jobs: the config's key that it is below, and its dotted key."""
+
+
 @dataclass(frozen=True)
 class SettingsOfJobs:
-    """The settings of some jobs by dotted key, as texts: what all have alike, and what each has of the rest."""
+    """The settings of the jobs of some groups as texts by dotted key: what all have alike, and the rest, sorted."""
 
     shared: Mapping[str, str]
-    own: Mapping[str, Sequence[str | None]]
+    own: Sequence[Field]
+    groups: Sequence[tuple[Job, ...]]
 
     @classmethod
     def of(cls, groups: Sequence[tuple[Job, ...]]) -> SettingsOfJobs:
         """Of the jobs of all groups; copies are left out of what is not alike, as ``data.seed`` is one of ``seed``."""
         first = next((job.record.config for jobs in groups for job in jobs), {})
-        varied = tuple(varied_sections(groups))
-        shared = {key: section for key, section in first.items() if key not in varied}
-        columns: dict[str, list[Any]] = {}
-        texts: dict[str, list[str | None]] = {}
-        of_groups = [_sections(jobs, varied) for jobs in groups]
-        for place, key in enumerate(varied):
-            identities = list(chain.from_iterable(sections[place] for sections in of_groups))
-            alike, found = _values(key, chain.from_iterable(sections_of(jobs).get(key, [ABSENT]) for jobs in groups))
+        varied = varied_sections(groups)
+        found = relevant({key: section for key, section in first.items() if key not in varied})
+        shared = {key: leaf_text(value) for key, value in found.items()}
+        fields: list[Field] = []
+        for section in varied:
+            common, names = zip(*(_common(jobs, section) for jobs in groups), strict=True)
+            alike = dict(frozenset.intersection(*common))
             shared |= alike
-            for name, values in found.items():
-                columns[name] = list(map(values.__getitem__, identities))
-                texts[name] = list(map(_texts(values).__getitem__, identities))
-        ends: dict[str, list[str]] = {}
-        for key in sorted(columns, key=lambda key: key.count(".")):
-            twins = ends.setdefault(key.rpartition(".")[2], [])
-            if not any(columns[twin] == columns[key] for twin in twins):
-                twins.append(key)
-        of_all = {key: one_line(leaf_text(value), _LONGEST_VALUE) for key, value in sorted(relevant(shared).items())}
-        return cls(of_all, {key: texts[key] for key in sorted(chain.from_iterable(ends.values()))})
+            fields += [(section, name) for name in dict.fromkeys(chain.from_iterable(names)) if name not in alike]
+        ends: dict[str, list[Field]] = {}
+        for field in sorted(fields, key=lambda field: field[1].count(".")):
+            twins = ends.setdefault(field[1].rpartition(".")[2], [])
+            if not any(all(_column(jobs, *twin) == _column(jobs, *field) for jobs in groups) for twin in twins):
+                twins.append(field)
+        own = sorted(chain.from_iterable(ends.values()), key=lambda field: field[1])
+        return cls({key: _shown(text) for key, text in sorted(shared.items())}, own, groups)
 
-    def first(self, key: str) -> int:
-        """The place of the first record that has a setting of its own."""
-        return next(place for place, text in enumerate(self.own[key]) if text is not None)
+    def by_appearance(self) -> tuple[Field, ...]:
+        """What is not alike, in the order of the first job that has it."""
 
-    def of_each(self, n: int) -> list[dict[str, str]]:
-        """What each of `n` records has of its own."""
-        return [{key: text for key, of in self.own.items() if (text := of[place]) is not None} for place in range(n)]
+        def first(field: Field) -> int:
+            texts = chain.from_iterable(_column(jobs, *field) for jobs in self.groups)
+            return next(place for place, text in enumerate(texts) if text is not None)
+
+        return tuple(sorted(self.own, key=first))
+
+    def rows(self, fields: tuple[Field, ...]) -> list[tuple[tuple[str | None, ...], ...]]:
+        """What each job has of some settings, group by group."""
+        return [_rows(jobs, fields) for jobs in self.groups]
+
+    def of_each(self) -> list[dict[str, str]]:
+        """What each job has of its own."""
+        names = [name for _, name in self.own]
+        rows = chain.from_iterable(self.rows(tuple(self.own)))
+        return [{name: text for name, text in zip(names, row, strict=True) if text is not None} for row in rows]
 
 
 @kept()
-def _sections(jobs: tuple[Job, ...], keys: tuple[str, ...]) -> list[list[int]]:
-    """The identities of the sections of the jobs' configs at each key, that of `ABSENT` where one has none."""
-    configs = [job.record.config for job in jobs]
-    return [[id(config.get(key, ABSENT)) for config in configs] for key in keys]
+def _common(jobs: tuple[Job, ...], section: str) -> tuple[frozenset[tuple[str, str]], list[str]]:
+    """The settings below a key of the config that a group's jobs have alike, with their texts, and the names of all."""
+    found = list(section_texts(jobs, section).values())
+    return frozenset.intersection(*(frozenset(texts.items()) for texts in found)), list(chain.from_iterable(found))
 
 
-def _values(key: str, sections: Iterable[Any]) -> tuple[dict[str, Any], dict[str, dict[int, Any]]]:
-    """What the configs' sections at a key have alike, and of the rest each relevant setting by dotted key.
-
-    Values are by the identity of the section, None where it has no such setting. Records of a cache share sections, so
-    that few are looked at.
-    """
-    distinct = {id(section): section for section in sections}
-    alike, parts = factored([{} if section is ABSENT else {key: section} for section in distinct.values()])
-    found = dict(zip(distinct, map(relevant, parts), strict=True))
-    names = dict.fromkeys(chain.from_iterable(found.values()))
-    return alike, {name: {identity: of.get(name) for identity, of in found.items()} for name in names}
-
-
-def _texts(values: Mapping[int, Any]) -> dict[int, str | None]:
-    """Values as they are shown; None stays."""
-    return {
-        identity: None if value is None else one_line(leaf_text(value), _LONGEST_VALUE)
-        for identity, value in values.items()
+@kept(most=2**14)
+def _column(jobs: tuple[Job, ...], section: str, name: str) -> tuple[str | None, ...]:
+    """The text of a setting in each job, None where it has none."""
+    texts = {
+        identity: None if (text := of.get(name)) is None else _shown(text)
+        for identity, of in section_texts(jobs, section).items()
     }
+    return tuple([texts[id(job.record.config.get(section, ABSENT))] for job in jobs])
+
+
+@kept()
+def _rows(jobs: tuple[Job, ...], fields: tuple[Field, ...]) -> tuple[tuple[str | None, ...], ...]:
+    columns = [_column(jobs, *field) for field in fields]
+    return tuple(zip(*columns, strict=True)) if columns else ((),) * len(jobs)
+
+
+def _shown(text: str) -> str:
+    return one_line(text, _LONGEST_VALUE)
 
 
 def facts_of(record: RunRecord) -> str:

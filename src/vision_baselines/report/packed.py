@@ -11,7 +11,7 @@ import base64
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -68,15 +68,14 @@ def packed_jobs(
         narrow: Columns of a narrow window.
         out: Folder of the page; None for no links.
     """
-    keys = sorted(settings.own, key=settings.first)
-    own = zip(*map(settings.own.__getitem__, keys), strict=True) if keys else repeat(())
+    fields = settings.by_appearance()
     parts = [
-        _part(label, tuple(columns), jobs, counted, tuple(islice(own, len(jobs))), str(out or ""))
-        for label, jobs, counted in groups
+        _part(label, tuple(columns), jobs, counted, own, str(out or ""))
+        for (label, jobs, counted), own in zip(groups, settings.rows(fields), strict=True)
     ]
     of_all = {
         "columns": [[column.name, column.is_number, column.name not in narrow] for column in columns],
-        "settings": [printable(key) for key in keys],
+        "settings": [printable(key) for _, key in fields],
         "groups": [
             [cells.places.get(label), str(cells.group(label, "")), str(cells.group(label))] for label, *_ in groups
         ],
