@@ -254,6 +254,7 @@ def test_a_sweep_that_was_renamed_has_tested_no_setting_twice(record, tmp_path):
             found = record(f"model={model},seed={seed}", sweep=sweep)
             found.write(tmp_path / "now" / found.name)
     collection = collect([tmp_path])
+    assert tabulate(collection).sweeps == ("now",)
     assert settings_tested(tabulate(collection).groups) == [2]
     mine = collection.jobs[0]
     assert [found.seed for found in repetitions(mine.folder, mine.record)] == [0, 1, 2]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter, methodcaller
+from operator import methodcaller
 from pathlib import Path
 
 from vision_baselines.comparison.errors import NoRecordsError
@@ -23,7 +23,6 @@ from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.terminal import Waiting
 
 OUTPUT_FOLDER = "comparison"
-_SWEEP = attrgetter("record.sweep")
 # The order of paths, without the cost of a path, as there may be thousands: nothing in a name is before what ends it.
 _BY_PARTS = methodcaller("replace", os.sep, "\0")
 
@@ -57,11 +56,6 @@ class Collection:
     jobs: tuple[Job, ...]
     unreadable: tuple[Unreadable, ...] = ()
     n_parsed: int = 0
-
-    @property
-    def sweeps(self) -> tuple[str, ...]:
-        """Names of the sweeps, sorted."""
-        return tuple(sorted(set(map(_SWEEP, self.jobs))))
 
 
 def require_records(folders: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -241,16 +242,17 @@ def sweeps_of(jobs: Sequence[Job]) -> list[str]:
     if len(set(recorded)) < 2:
         return recorded
     folders = [job.folder.parent.parent if job.is_fresh else job.folder.parent for job in jobs]
+    several = Counter(folder for folder, _ in set(zip(folders, recorded, strict=True)))
     settings = [_parts(tuple(job.record.overrides), None) for job in jobs]
     keys = list(zip(folders, settings, recorded, strict=True))
-    one_of = dict(zip(keys, jobs, strict=True))
+    one_of = {key: job for key, job in zip(keys, jobs, strict=True) if several[key[0]] > 1}
     names: dict[tuple[Path, tuple[str, ...], str], str] = {}
     experiments: dict[tuple[Path, tuple[str, ...]], list[tuple[dict[str, Any], str]]] = {}
     for key in sorted(one_of, key=lambda key: key[2] != key[0].name):  # the folder's present name comes first
         known, found = experiments.setdefault(key[:2], []), experiment_of(one_of[key].record)
         names[key] = next((name for experiment, name in known if experiment == found), key[2])
         known.append((found, names[key]))
-    return list(map(names.__getitem__, keys))
+    return [names.get(key, key[2]) for key in keys]
 
 
 def experiment_of(record: RunRecord) -> dict[str, Any]:

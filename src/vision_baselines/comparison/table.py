@@ -12,7 +12,7 @@ from vision_baselines.comparison.collection import Collection, Job, Unreadable
 from vision_baselines.comparison.control import Control, control_of
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.comparison.evidence import examined, over_images
-from vision_baselines.comparison.grouping import Group, group_jobs
+from vision_baselines.comparison.grouping import Group, group_jobs, sweeps_of
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.part_effects import (
     Interaction,
@@ -242,7 +242,7 @@ def tabulate(
         selection=selection,
         metrics=tuple(summarised),
         baseline=chosen,
-        sweeps=collection.sweeps,
+        sweeps=tuple(sorted(set(sweeps_of(collection.jobs)))),
         unreadable=collection.unreadable,
         over=over,
         series=series_over(counted, over, metric=compared, group_by=group_by, baseline=baseline or DEFAULT_BASELINE)

@@ -52,7 +52,7 @@ MEANING = {
     Kind.INTERRUPTED: "runs that were interrupted, killed or pruned, with the states they could be resumed from",
     Kind.REPLACED: "earlier results that wait until a run that is trained anew has finished",
     Kind.LEFTOVERS: "files that a killed process left half written",
-    Kind.COMPARISONS: "comparisons, which `collect` makes again from the records",
+    Kind.COMPARISONS: "comparisons: `collect` makes a sweep's own again from the records, `compare` those with options",
 }
 
 
