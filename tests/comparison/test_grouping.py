@@ -78,9 +78,8 @@ def test_runs_of_a_sweep_that_was_renamed_are_of_the_groups_of_those_that_it_goe
     fresh = [Job(Path(folder, FRESH_SEEDS, f"{n}"), f"fresh{n}", one) for n, one in enumerate(made)]
     assert labels(group_jobs(fresh)) == labels(found)
     elsewhere = group_jobs([*jobs(*made[:2], folder=folder), *jobs(record("model=cnn,seed=7", sweep="x"))])
-    assert (
-        labels(elsewhere) == [f"{folder if folder == 'b' else 'a'}: model=cnn", "x: model=cnn"] or folder == "outputs/b"
-    )
+    present = "b" if Path(folder).name == "b" else "a"
+    assert labels(elsewhere) == [f"{present}: model=cnn", "x: model=cnn"]
 
 
 def test_runs_side_by_side_that_differ_in_more_than_their_seeds_stay_apart(record):

@@ -61,8 +61,8 @@ def test_a_note_is_read_as_it_was_written_and_a_later_submission_takes_its_place
     "content",
     ["", "[]", "null", '{"jobs": 1}', '{"jobs": [1, {}, null, {"job": "x"}]}', "[" * 5000, "\x00"]
     + [json.dumps({"jobs": [{**vars(submitted()), key: value}]})
-       for key, value in [("job", "/etc"), ("job", "../x"), ("id", "12; rm -rf ~"), ("id", "--help"), ("token", "x"),
-                         ("index", 5), ("scheduler", "x")]],
+       for key, value in [("job", "/etc"), ("job", "../x"), ("job", "a\0b"), ("job", "a\ud800b"),
+                         ("id", "12; rm -rf ~"), ("id", "--help"), ("token", "x"), ("index", 5), ("scheduler", "x")]],
 )  # fmt: skip
 def test_a_note_that_is_none_names_no_jobs_and_says_why(tmp_path, content):
     (tmp_path / note.FOLDER).mkdir()

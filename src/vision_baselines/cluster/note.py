@@ -10,11 +10,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vision_baselines.jobs.outcome import Outcome
 from vision_baselines.storage.atomic import write_atomically
-from vision_baselines.storage.reading import NOT_WRITTEN, read_listed, read_regular
+from vision_baselines.storage.reading import NOT_WRITTEN, read_listed, read_regular, stays_below
 
 FOLDER = ".slurm"
 """Of a sweep, for all that is written about jobs of a cluster."""
@@ -128,11 +128,9 @@ def _is_sound(one: Submitted) -> bool:
     kinds = {"index": int, "size": int}
     if any(type(getattr(one, field.name)) is not kinds.get(field.name, str) for field in fields(one)):
         return False
-    place = PurePosixPath(one.job)
-    if place.is_absolute() or ".." in place.parts:
-        return False
     return (
-        bool(_TOKEN.fullmatch(one.token))
+        stays_below(one.job)
+        and bool(_TOKEN.fullmatch(one.token))
         and (not one.id or bool(_ID.fullmatch(one.id)))
         and 0 <= one.index < one.size
         and one.scheduler in ("slurm", "local")

@@ -160,7 +160,10 @@ class _Sides:
 
     def pair(self, row: GroupRow, other: GroupRow | None) -> int | None:
         """The runs that a comparison is of, whichever side is called the reference."""
-        return None if other is None else next(iter(self.pairs([(row, other)])))
+        if other is None:
+            return None
+        [number] = self.pairs([(row, other)])
+        return number
 
     def pairs(self, rows: Iterable[tuple[GroupRow, GroupRow]]) -> set[int]:
         """The same of many, each once."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -62,13 +62,12 @@ def _parts(overrides: tuple[str, ...], without: str | None) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2**15)
 def _latest(overrides: tuple[str, ...], without: str | None) -> dict[str, str]:
-    return latest_overrides(overrides, without)
+    return latest_overrides(overrides, (*AXES_OF_CHANCE, without))
 
 
-def latest_overrides(overrides: Iterable[str], without: str | None = None) -> dict[str, str]:
-    """The same of overrides that need not be recorded yet."""
+def latest_overrides(overrides: Iterable[str], left_out: Collection[str | None] = AXES_OF_CHANCE) -> dict[str, str]:
+    """The same of overrides that need not be recorded yet, without some keys."""
     latest = dict(map(_setting, overrides))
-    left_out = (*AXES_OF_CHANCE, without)
     return {key: text for key, text in sorted(latest.items()) if key not in left_out and not is_irrelevant(key)}
 
 
@@ -209,27 +208,18 @@ def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
     """Label and parts of each job's group; what all jobs have alike is in no label."""
-    records = [job.record for job in jobs]
-    all_parts = [_parts(tuple(record.overrides), without) for record in records]
+    all_parts = [_parts(tuple(job.record.overrides), without) for job in jobs]
     distinct = dict.fromkeys(all_parts)
     shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
     labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
-    by_sweep = list(zip(all_parts, [record.sweep for record in records], strict=True))
-    if _is_unambiguous(by_sweep, labels):
-        return [(labels[parts], parts) for parts in all_parts]
     by_sweep = list(zip(all_parts, sweeps_of(jobs), strict=True))
-    if _is_unambiguous(by_sweep, labels):
+    sweeps: dict[str, set[str]] = {}
+    for parts, sweep in set(by_sweep):
+        sweeps.setdefault(labels[parts], set()).add(sweep)
+    if all(len(found) < 2 for found in sweeps.values()):
         return [(labels[parts], parts) for parts in all_parts]
     names = {sweep: one_line(sweep) for _, sweep in set(by_sweep)}
     return [(f"{names[sweep]}: {labels[parts]}", (*parts, f"sweep={names[sweep]}")) for parts, sweep in by_sweep]
-
-
-def _is_unambiguous(by_sweep: Iterable[tuple[tuple[str, ...], str]], labels: Mapping[tuple[str, ...], str]) -> bool:
-    """Whether no label is that of jobs of several sweeps."""
-    found: dict[str, set[str]] = {}
-    for parts, sweep in set(by_sweep):
-        found.setdefault(labels[parts], set()).add(sweep)
-    return all(len(sweeps) < 2 for sweeps in found.values())
 
 
 def sweeps_of(jobs: Sequence[Job]) -> list[str]:

@@ -122,9 +122,10 @@ def settings_tested(groups: Groups) -> list[int]:
 @kept()
 def _all_tested(jobs: tuple[Job, ...]) -> frozenset[tuple[Any, ...]]:
     """The test split and the setting of each run that was tested."""
+    finished = _finished(jobs)
     return frozenset(
         (record.test_sha256 or record.data_sha256, sweep, *experiment_overrides(record).items())
-        for record, sweep in zip((job.record for job in _finished(jobs)), sweeps_of(_finished(jobs)), strict=True)
+        for record, sweep in zip((job.record for job in finished), sweeps_of(finished), strict=True)
         if any(name.startswith("test/") for name in record.metrics)
     )
 

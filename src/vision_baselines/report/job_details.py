@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 from vision_baselines.comparison.collection import Job
@@ -23,6 +23,7 @@ from vision_baselines.report.tables import JobRow, failure_reason
 from vision_baselines.runs.files import RUN_PAGE, is_probe_picture
 from vision_baselines.runs.fingerprint import relevant
 from vision_baselines.runs.record import RECORD_FILE, RunRecord
+from vision_baselines.storage.reading import stays_below
 
 _LONGEST_VALUE = 300
 _POINTS = 40
@@ -66,7 +67,7 @@ class JobDetails:
 
 def is_picture(name: str) -> bool:
     """Whether a file of a run, by its name below the run's folder, is one that a page shows."""
-    return name.endswith(_IMAGES) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+    return name.endswith(_IMAGES) and stays_below(name)
 
 
 def job_key(place: int) -> str:
@@ -261,8 +262,7 @@ def _links(job: Job, names: Sequence[str], out: Path | None) -> list[Link]:
     """Links to those files that are there; a name that leads out of the run's folder is left out."""
     if out is None:
         return []
-    inside = [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
-    inside = [name for name in inside if _is_file(job.folder / name)]
+    inside = [name for name in names if stays_below(name) and _is_file(job.folder / name)]
     try:
         way = os.path.relpath(job.folder.absolute(), out.absolute())
     except ValueError:  # on another drive

@@ -13,7 +13,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 NOT_WRITTEN = "it is not what was written"
@@ -53,6 +53,20 @@ def read_json(path: Path, *, most_bytes: int) -> object:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             raise
         raise ValueError(why_no_json(error, path)) from error
+
+
+def stays_below(name: str) -> bool:
+    r"""Whether a name in a file that somebody else may have written is a path that leads nowhere but below a folder.
+
+    >>> stays_below("a/b"), stays_below("/a"), stays_below("a/../../b"), stays_below("a\0b")
+    (True, False, False, False)
+    """
+    try:
+        is_possible = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    path = PurePosixPath(name)
+    return is_possible and not path.is_absolute() and ".." not in path.parts
 
 
 def read_listed(path: Path, *, key: str, most_bytes: int) -> Mapping[str, Any]:

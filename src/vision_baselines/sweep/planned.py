@@ -6,7 +6,6 @@ A sweep holds a lock of its own while it runs. One that finds it held adds its j
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from types import MappingProxyType
 from vision_baselines.errors import StorageError
 from vision_baselines.storage.atomic import write_atomically
 from vision_baselines.storage.lock import RunLockedError, exclusive, holder
-from vision_baselines.storage.reading import NOT_WRITTEN, read_listed
+from vision_baselines.storage.reading import NOT_WRITTEN, read_listed, stays_below
 
 PLANNED_FILE = "planned.json"
 SWEEP_LOCK = ".sweep.lock"
@@ -108,12 +107,7 @@ def _fault(path: Path, reason: str) -> str:
 
 
 def _is_below(name: object) -> bool:
-    """Whether it is a path below the sweep's folder, of characters that a path can have."""
-    try:
-        path = PurePosixPath(name) if isinstance(name, str) and b"\0" not in os.fsencode(name) else PurePosixPath()
-    except UnicodeEncodeError:
-        return False
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return isinstance(name, str) and bool(PurePosixPath(name).parts) and stays_below(name)
 
 
 def _texts(found: object) -> list[str]:

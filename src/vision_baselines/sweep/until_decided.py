@@ -17,8 +17,8 @@ from omegaconf import DictConfig
 from vision_baselines.analysis.sequential import look_sizes
 from vision_baselines.comparison.collection import Job, collect
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
-from vision_baselines.comparison.formatting import listed, one_line, plural
-from vision_baselines.comparison.grouping import Group, experiment_overrides, find_group, group_jobs
+from vision_baselines.comparison.formatting import listed, plural
+from vision_baselines.comparison.grouping import Group, experiment_overrides, find_group, group_jobs, latest_overrides
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.reference import DEFAULT_BASELINE
 from vision_baselines.comparison.selection import compared_metric
@@ -29,7 +29,7 @@ from vision_baselines.config.selection import group_keys
 from vision_baselines.errors import ConfigError, TrainingError
 from vision_baselines.jobs.console import say
 from vision_baselines.jobs.summary import where_to_look
-from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, is_irrelevant, key_of
+from vision_baselines.runs.fingerprint import AXES_OF_CHANCE, key_of
 from vision_baselines.sweep.callback import SweepCallback
 from vision_baselines.sweep.checks import require_one_sweep
 from vision_baselines.sweep.launcher import Launch, planned_job
@@ -86,7 +86,7 @@ def run_until_decided(
         _compared(settings, baseline, config),
         max_seeds=options.max_seeds,
         equivalence=options.equivalence,
-        settings=[_changing(one.overrides) for one in settings],
+        settings=[list(latest_overrides(one.overrides, ["seed"]).values()) for one in settings],
     )
     before = before or plan
     _require_same_plan(before, plan, folder)
@@ -182,12 +182,6 @@ def _settings(
         for job, found, needed, lacked in zip(jobs, stubs, needs, lacks, strict=True)
     ]
     return settings, baseline
-
-
-def _changing(overrides: Sequence[str]) -> list[str]:
-    """Of a setting's overrides those that can change a result, seeds aside; the last of a key counts."""
-    latest = {key_of(text): one_line(text) for text in overrides}
-    return [text for key, text in latest.items() if key != "seed" and not is_irrelevant(key)]
 
 
 def _compared(settings: Sequence[Setting], baseline: str, config: DictConfig) -> list[str]:
