@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from vision_baselines.runs.record import RunRecord
 
 Settings = tuple[str, tuple[str, ...]]
 """The label of jobs that share their settings, and these."""
+_SWEEP, _OVERRIDES = attrgetter("record.sweep"), attrgetter("record.overrides")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)")
 _OUTER_COMMA = re.compile(r",\s*(?![^\[({]*[\])}])")
 
@@ -208,7 +210,7 @@ def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
 
 def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
     """Label and parts of each job's group; what all jobs have alike is in no label."""
-    all_parts = [_parts(tuple(job.record.overrides), without) for job in jobs]
+    all_parts = [_parts(overrides, without) for overrides in map(tuple, map(_OVERRIDES, jobs))]
     distinct = dict.fromkeys(all_parts)
     shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
     labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
@@ -228,7 +230,7 @@ def sweeps_of(jobs: Sequence[Job]) -> list[str]:
     A sweep that goes on in its folder takes the runs that are there for its own, since their configs are the same, and
     so they are of one group; where more than seeds differs, somebody has put runs of several sweeps side by side.
     """
-    recorded = [job.record.sweep for job in jobs]
+    recorded = list(map(_SWEEP, jobs))
     if len(set(recorded)) < 2:
         return recorded
     folders = [job.folder.parent.parent if job.is_fresh else job.folder.parent for job in jobs]

@@ -120,10 +120,7 @@ class Metric:
 
     def bare(self, value: float | None) -> str:
         """`value` in its unit, the unit left to a column's head."""
-        if value is None or not math.isfinite(value):
-            return ABSENT
-        text = f"{self.scaled(value):.2f}" if self.is_share else number(value, 4)
-        return text.replace("-", "−", 1) if text.startswith("-") and is_nonzero(text) else text.lstrip("-")
+        return ABSENT if value is None or not math.isfinite(value) else _bare(self.is_share, value)
 
     def signed(self, value: float | None) -> str:
         """A difference with its sign, its unit left to a column's head."""
@@ -160,6 +157,12 @@ class Metric:
             return text
         decimals = len(text.partition(".")[2])
         return f"{text} ± {self.bare(std) if 'e' in text else f'{self.scaled(std):,.{decimals}f}'}"
+
+
+@lru_cache(maxsize=2**14)  # most numbers of a table are what they were after the last job
+def _bare(is_share: bool, value: float) -> str:
+    text = f"{100.0 * value:.2f}" if is_share else number(value, 4)
+    return text.replace("-", "−", 1) if text.startswith("-") and is_nonzero(text) else text.lstrip("-")
 
 
 @lru_cache(maxsize=2**12)  # each number that is written asks

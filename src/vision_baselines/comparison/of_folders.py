@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from vision_baselines.comparison.search import read_search
 from vision_baselines.comparison.sequential import read_sequential
 from vision_baselines.comparison.table import ComparisonTable, tabulate
 
-_CONFIG = attrgetter("record.config")
+_CONFIG, _COMPARISON = attrgetter("record.config"), methodcaller("get", "comparison")
 _OPTIONS = ("group_by", "metric", "select", "baseline", "over", "chance_level", "equivalence")
 
 
@@ -67,7 +67,7 @@ def tabulated(
 def recorded_options(collection: Collection) -> dict[str, Any]:
     """How the sweep compares itself, if all of its records agree on that."""
     found = [
-        {key: options[key] for key in _OPTIONS if options.get(key) is not None}
-        for options in each_once([config.get("comparison") or {} for config in map(_CONFIG, collection.jobs)])
+        {key: options[key] for key in _OPTIONS if options.get(key) is not None} if options else {}
+        for options in each_once(map(_COMPARISON, map(_CONFIG, collection.jobs)))
     ]
     return found[0] if found and all(options == found[0] for options in found) else {}

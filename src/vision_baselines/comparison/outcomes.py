@@ -177,26 +177,29 @@ def read_cache(path: Path) -> None:
     _held[path] = state, frozenset(keys)
 
 
-def read_all(jobs: Iterable[Job]) -> None:
-    """Derive the outcomes that are not known yet, several files at a time; what cannot be used is told by `faults`."""
+def read_all(jobs: Iterable[Job]) -> set[str]:
+    """Derive the outcomes that are not known yet, several files at a time; what cannot be used is told by `faults`.
+
+    Returns:
+        The SHA-256 of all predictions from which everything has been derived.
+    """
     jobs = list(jobs)
-    if lacking := set(map(_SHA256, jobs)).difference(_known, [None]):
-        unknown = [job for job in jobs if job.record.predictions_sha256 in lacking]
+    of_each = list(map(_SHA256, jobs))
+    kept = set(of_each).difference([None])
+    if lacking := kept.difference(_known):
+        unknown = [job for job, sha256 in zip(jobs, of_each, strict=True) if sha256 in lacking]
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # zlib, hashlib and NumPy let others run
             list(pool.map(outcome_or_none, unknown))
+        return kept.intersection(_known)
+    return kept
 
 
-def derived_of(jobs: Iterable[Job]) -> set[str]:
-    """SHA-256 of the predictions of some jobs from which everything has been derived."""
-    return set(map(_SHA256, jobs)).intersection(_known)
-
-
-def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool, anew: bool = False) -> bytes | None:
-    """Write what has been derived of some jobs to the cache at `path`, where it has not all of that.
+def save_cache(path: Path, derived: set[str], *, all_of_it: bool, anew: bool = False) -> bytes | None:
+    """Write what has been derived to the cache at `path`, where it has not all of that.
 
     Args:
         path: Of the cache.
-        jobs: All of its comparison.
+        derived: SHA-256 of all predictions of its comparison from which everything has been derived.
         all_of_it: Whether it must not wait: what is new is else written once it is a part of all that is worth it.
         anew: Whether nothing that lies there counts.
 
@@ -206,20 +209,19 @@ def save_cache(path: Path, jobs: Sequence[Job], *, all_of_it: bool, anew: bool =
     Raises:
         OSError: It cannot be written.
     """
-    derived = derived_of(jobs)
     held = _held[path][1] if path in _held and path.is_file() and not anew else frozenset()
     lacking = len(derived - held)
     if not lacking or not (all_of_it or lacking * _WORTH_IT >= len(derived)):
         return None
-    content = cache_content(jobs)
+    content = cache_content(derived)
     write_atomically(path, content)
     _held[path] = _state(path), frozenset(derived)
     return content
 
 
-def cache_content(jobs: Iterable[Job]) -> bytes:
-    """What has been derived of some jobs, as the content of a cache; equal outcomes are equal bytes."""
-    keys = sorted(derived_of(jobs))
+def cache_content(derived: Iterable[str]) -> bytes:
+    """What has been derived of predictions with these SHA-256, as the content of a cache; the same for the same."""
+    keys = sorted(derived)
     found = [_known[key] for key in keys]
     buffer = io.BytesIO()
     np.savez_compressed(

@@ -104,8 +104,13 @@ class GroupRow:
 
     def averaged_over(self, metric: str) -> str:
         """What the mean of a metric was taken over, as in ``5 folds × 3 seeds``; empty where that is seeds alone."""
-        found = self.values(metric)
-        return in_words(found) if len({part for _, part in found}) > 1 else ""
+        return _averaged_over(self.counted, metric)
+
+
+@kept()
+def _averaged_over(counted: tuple[Job, ...], metric: str) -> str:
+    found = values_of(counted, metric)
+    return in_words(found) if len({part for _, part in found}) > 1 else ""
 
 
 def row_of(group: Group, metrics: Mapping[str, Metric]) -> GroupRow:

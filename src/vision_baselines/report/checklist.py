@@ -89,16 +89,24 @@ def _tested_epochs(jobs: tuple[Job, ...]) -> dict[str, str]:
 
 def _fixed(table: ComparisonTable) -> Iterable[str]:
     for key in _FIXED:
-        name, _, below = key.partition(".")
-        values = [select(section, below, None) if below else section for section in _sections(table, name)]
-        found = list(dict.fromkeys(_plain(value) for value in each_once(values)))
+        found = list(dict.fromkeys(chain.from_iterable(_fixed_values(jobs)[key] for jobs in table.groups)))
         if found and found != [""]:
             yield f"`{key}`: {escaped(listed(found, 4))}"
 
 
+@kept()
+def _fixed_values(jobs: tuple[Job, ...]) -> dict[str, list[str]]:
+    """What the configs of a group's jobs have at each of these keys, each once."""
+    found = {}
+    for key in _FIXED:
+        name, _, below = key.partition(".")
+        values = [select(section, below, None) if below else section for section in _sections(jobs, name)]
+        found[key] = list(dict.fromkeys(_plain(value) for value in each_once(values)))
+    return found
+
+
 def _data(table: ComparisonTable) -> Iterable[str]:
-    names = dict.fromkeys(_source(data) for data in _sections(table, "data"))
-    for name in names:
+    for name in dict.fromkeys(chain.from_iterable(map(_sources, table.groups))):
         yield f"{escaped(name)}: {KNOWN.get(name, UNKNOWN).cited}"
     for variant in datasets(table.groups):
         yield escaped(
@@ -196,15 +204,19 @@ def _open() -> Iterable[str]:
     yield "compute that was spent before these runs"
 
 
-def _source(data: Any) -> str:
-    target = leaf({"data": data}, "data.source._target_")
-    return one_line(target.rpartition(".")[2]) if isinstance(target, str) else "data without a named source"
+@kept()
+def _sources(jobs: tuple[Job, ...]) -> list[str]:
+    """What the sources of a group's data are called, each once."""
+    targets = [leaf({"data": data}, "data.source._target_") for data in _sections(jobs, "data")]
+    return [
+        one_line(target.rpartition(".")[2]) if isinstance(target, str) else "data without a named source"
+        for target in dict.fromkeys(targets)
+    ]
 
 
-def _sections(table: ComparisonTable, key: str) -> list[Any]:
-    """The distinct sections at a key of all configs, None where one has none."""
-    found = each_once(section for jobs in table.groups for section in sections_of(jobs).get(key, (ABSENT,)))
-    return [None if section is ABSENT else section for section in found]
+def _sections(jobs: tuple[Job, ...], key: str) -> list[Any]:
+    """The distinct sections at a key of some jobs' configs, None where one has none."""
+    return [None if section is ABSENT else section for section in sections_of(jobs).get(key, (ABSENT,))]
 
 
 def _plain(value: Any) -> str:

@@ -42,7 +42,6 @@ def csv_files(table: ComparisonTable) -> dict[str, bytes]:
     """
     epochs = epochs_of(table)
     files = {
-        "jobs.csv": _jobs(table),
         "groups.csv": _items(group_columns(table), (*table.rows, *table.fresh)),
         "epochs.csv": _items(epoch_columns(epochs), epochs.rows) if epochs else csv_text([["group"]]),
     }
@@ -55,10 +54,10 @@ def csv_files(table: ComparisonTable) -> dict[str, bytes]:
         files["effects.csv"] = _items(effect_columns(table), table.effects)
     if table.interactions:
         files["interactions.csv"] = _items(interaction_columns(table), table.interactions)
-    return {name: text.encode() for name, text in files.items()}
+    return {"jobs.csv": _jobs(table), **{name: text.encode() for name, text in files.items()}}
 
 
-def _jobs(table: ComparisonTable) -> str:
+def _jobs(table: ComparisonTable) -> bytes:
     columns = job_columns(table)
     names = list(exact_fields(columns))
     unreadable = [
@@ -66,12 +65,15 @@ def _jobs(table: ComparisonTable) -> str:
         for found in table.unreadable
     ]
     parts = [_of_group(label, columns, jobs, counted) for label, jobs, counted in job_groups(table)]
-    return "".join([csv_text([names]), *parts, csv_text([found.get(name) for name in names] for found in unreadable)])
+    last = csv_text([found.get(name) for name in names] for found in unreadable)
+    return b"".join([csv_text([names]).encode(), *parts, last.encode()])
 
 
 @kept_of_group
-def _of_group(label: str, columns: tuple[Column[JobRow], ...], jobs: tuple[Job, ...], counted: tuple[Job, ...]) -> str:
-    return csv_text(_values(columns, rows_of(label, jobs, counted)))
+def _of_group(
+    label: str, columns: tuple[Column[JobRow], ...], jobs: tuple[Job, ...], counted: tuple[Job, ...]
+) -> bytes:
+    return csv_text(_values(columns, rows_of(label, jobs, counted))).encode()
 
 
 def _items(columns: Sequence[Column[Item]], items: Sequence[Item]) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vision_baselines.comparison.formatting import shortened
+from vision_baselines.comparison.metric import Metric
 from vision_baselines.plots.interval_rows import IntervalChart, IntervalRow
 
 _TICKS = 6
@@ -50,43 +52,57 @@ class DotsChart:
     zero: str | None
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """What the rows of a chart have in common: its ends in the metric's unit, and what a value can be at all."""
+
+    metric: Metric
+    low: float
+    high: float
+    bounds: tuple[float, float]
+    has_zero: bool
+
+    def at(self, value: float) -> str:
+        """A value's place as a percentage of the width."""
+        share = (self.metric.scaled(value) - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0.0), 1.0):.2f}".rstrip("0").rstrip(".") + "%"
+
+
 def dots_chart(chart: IntervalChart) -> DotsChart:
     """The chart with its values turned into places; an axis of differences has zero on it, so that it can be seen."""
     metric = chart.metric
     values = [value for row in chart.rows for value in (*row.runs, row.mean, row.low, row.high)]
     low, high = limits([0.0] * chart.has_zero + list(filter(math.isfinite, values)), chart.bounds)
-    low, high = metric.scaled(low), metric.scaled(high)
-
-    def at(value: float) -> str:
-        share = (metric.scaled(value) - low) / (high - low)
-        return f"{100 * min(max(share, 0.0), 1.0):.2f}".rstrip("0").rstrip(".") + "%"
-
-    def row_of(row: IntervalRow) -> Dots:
-        has_interval = math.isfinite(row.low) and math.isfinite(row.high)
-        write = metric.signed if chart.has_zero else metric.bare
-        runs = ", ".join(write(run) for run in row.runs[:_RUNS_SHOWN])
-        interval = metric.interval(row.low, row.high, signed=chart.has_zero) + _at_bounds(chart, row)
-        return Dots(
-            row.label,
-            row.place,
-            row.note,
-            f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}\nruns: {runs}",
-            at(row.mean),
-            at(row.low) if has_interval else None,
-            at(row.high) if has_interval else None,
-            tuple(at(run) for run in row.runs[:_RUNS_SHOWN] if math.isfinite(run)),
-            row.is_best,
-            tuple(at(end) for end in (row.low, row.high) if has_interval and not _is_beyond(end, chart.bounds)),
-        )
-
+    axis = _Axis(metric, metric.scaled(low), metric.scaled(high), chart.bounds, chart.has_zero)
     return DotsChart(
         chart.key,
         chart.title,
         chart.caption,
         chart.axis,
-        tuple(map(row_of, chart.rows)),
-        tuple((at(metric.unscaled(tick)), f"{tick:g}".replace("-", "−")) for tick in ticks(low, high)),
-        at(0.0) if chart.has_zero else None,
+        tuple(_dots(row, axis) for row in chart.rows),
+        tuple((axis.at(metric.unscaled(tick)), f"{tick:g}".replace("-", "−")) for tick in ticks(axis.low, axis.high)),
+        axis.at(0.0) if chart.has_zero else None,
+    )
+
+
+@lru_cache(maxsize=2**10)  # most rows are what they were after the last job
+def _dots(row: IntervalRow, axis: _Axis) -> Dots:
+    at, metric = axis.at, axis.metric
+    has_interval = math.isfinite(row.low) and math.isfinite(row.high)
+    write = metric.signed if axis.has_zero else metric.bare
+    runs = ", ".join(write(run) for run in row.runs[:_RUNS_SHOWN])
+    interval = metric.interval(row.low, row.high, signed=axis.has_zero) + _at_bounds(row, axis)
+    return Dots(
+        row.label,
+        row.place,
+        row.note,
+        f"{shortened(row.label, 200)}\nmean {write(row.mean)}, 95% interval {interval}\nruns: {runs}",
+        at(row.mean),
+        at(row.low) if has_interval else None,
+        at(row.high) if has_interval else None,
+        tuple(at(run) for run in row.runs[:_RUNS_SHOWN] if math.isfinite(run)),
+        row.is_best,
+        tuple(at(end) for end in (row.low, row.high) if has_interval and not _is_beyond(end, axis.bounds)),
     )
 
 
@@ -94,14 +110,14 @@ def _is_beyond(value: float, bounds: tuple[float, float]) -> bool:
     return not bounds[0] - _EXACT <= value <= bounds[1] + _EXACT
 
 
-def _at_bounds(chart: IntervalChart, row: IntervalRow) -> str:
+def _at_bounds(row: IntervalRow, axis: _Axis) -> str:
     """What is said of an interval that reaches the least or the most that is possible."""
     said = ""
-    for end, bound, side in zip((row.low, row.high), chart.bounds, ("least", "most"), strict=True):
-        if _is_beyond(end, chart.bounds) and (end < bound) is (side == "least"):
-            said += f", drawn up to {chart.metric.scaled(bound):g}, the {side} that is possible"
+    for end, bound, side in zip((row.low, row.high), axis.bounds, ("least", "most"), strict=True):
+        if _is_beyond(end, axis.bounds) and (end < bound) is (side == "least"):
+            said += f", drawn up to {axis.metric.scaled(bound):g}, the {side} that is possible"
         elif math.isclose(end, bound, abs_tol=_EXACT):
-            said += f", ends at {chart.metric.scaled(bound):g}, the {side} that is possible"
+            said += f", ends at {axis.metric.scaled(bound):g}, the {side} that is possible"
     return said
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from vision_baselines.comparison.caveats import caveats
 from vision_baselines.comparison.decided import looks
@@ -85,7 +86,8 @@ def markdown(
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def escaped(text: object) -> str:
+@lru_cache(maxsize=2**13)  # most of a table is what it was after the last job
+def escaped(text: str) -> str:
     r"""Foreign text on one line, so that Markdown and the HTML inside it take every character literally.
 
     >>> escaped("a|b <i> [x](javascript:y) gated_mlp [1, 2]")

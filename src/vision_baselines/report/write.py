@@ -107,7 +107,7 @@ def compare(
                 )
             for place in caches if out is None else [Path(out), *caches]:
                 outcomes.read_cache(place / outcomes.CACHE_FILE)
-            outcomes.read_all(collection.jobs)
+            derived = outcomes.read_all(collection.jobs)
             own = {} if as_given else recorded_options(collection)
             table, used = tabulated(collection, folders, own, asked)
             if not as_given:
@@ -124,16 +124,17 @@ def compare(
                 from vision_baselines.report.hparam_rows import Row
                 from vision_baselines.report.tensorboard import write_columns
 
-                files.append(write_columns(target, [Row.of(job.record) for job in collection.jobs]))
+                columns = write_columns(target, [Row.of(job.record) for job in collection.jobs])
+                files[columns] = columns.read_bytes()
                 if not as_given and collection.n_parsed:  # the others have been completed before
                     _complete_rows(collection)
-            note_written(target, {path.relative_to(target).as_posix(): path.read_bytes() for path in files})
+            note_written(target, {path.relative_to(target).as_posix(): content for path, content in files.items()})
             written = Comparison(table, target, tuple(files))
             _save(records, held=own_folder if out is None else Path(out))
             cache = (Path(out) if out is not None else own_folder) / outcomes.CACHE_FILE
             anew = cache.name not in (read_written(cache.parent) or {})
             # after one of thousands of jobs it may wait: what it lacks is derived again where this process ends early
-            if content := outcomes.save_cache(cache, collection.jobs, all_of_it=changed is None or anew, anew=anew):
+            if content := outcomes.save_cache(cache, derived, all_of_it=changed is None or anew, anew=anew):
                 note_written(cache.parent, {outcomes.CACHE_FILE: content})
             return written
     except NoRecordsError:
@@ -182,7 +183,8 @@ def _folder_name(options: Mapping[str, Any]) -> str:
 
 def _write(
     table: ComparisonTable, out: Path, pictures: bool, options: Mapping[str, Any], *, in_tensorboard: bool
-) -> list[Path]:
+) -> dict[Path, bytes]:
+    """Write everything but what is kept for the next time; the content of each file."""
     from vision_baselines.report.checklist import checklist
     from vision_baselines.report.csv_files import csv_files
     from vision_baselines.report.latex import latex
@@ -203,21 +205,20 @@ def _write(
         "checklist.md": checklist(table).encode(),
         PAGE_FILE: page(table, drawn, out).encode(),
     }
-    for name, content in contents.items():
-        write_atomically(out / name, content)
-    files = [out / name for name in contents]
+    files = {out / name: content for name, content in contents.items()}
     if not in_tensorboard:
         from vision_baselines.report.event_file import COMPARISON, remove_events
 
         remove_events(out, kind=COMPARISON)
     if drawn is not None:
         (out / PICTURES).mkdir(exist_ok=True)
-        for key, content in drawn.pngs().items():
-            files.append(out / PICTURES / f"{key.replace('/', '_')}.png")
-            write_atomically(files[-1], content)
+        files |= {out / PICTURES / f"{key.replace('/', '_')}.png": content for key, content in drawn.pngs().items()}
+    for path, content in files.items():
+        write_atomically(path, content)
     if drawn is not None and in_tensorboard:
         from vision_baselines.report.tensorboard import write_events
 
         brief = markdown(table, TERMINAL, [TERMINAL_SURENESS], as_code=True)
-        files.append(write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs()))
+        events = write_events(out, step=table.n_finished, table=brief, pictures=drawn.pngs())
+        files[events] = events.read_bytes()
     return files

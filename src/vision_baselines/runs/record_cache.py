@@ -73,6 +73,7 @@ class RecordCache:
         self._lengths: dict[str, int] = {}  # of the line of each key that the file has or will have
         self._new: list[bytes] = []
         self._size: int | None = None  # of what is believed in the file; None: it is to be written anew
+        self._most_bytes = 0  # that the file may have before it is looked at how much of it is outdated
         self._is_loaded = False
 
     def load(self) -> None:
@@ -154,10 +155,14 @@ class RecordCache:
 
     def _append(self) -> bool:
         """Append the new lines; whether the file was what was left there, and small enough to go on with."""
-        live = sum([self._lengths[f"r{sha256}"] for sha256 in set(map(itemgetter(2), self._places.values()))])
         new = b"".join(self._new)
-        if self._size is None or self._size + len(new) > 2 * live + _SLACK_BYTES:
+        if self._size is None:
             return False
+        if self._size + len(new) > self._most_bytes:
+            live = sum([self._lengths[f"r{sha256}"] for sha256 in set(map(itemgetter(2), self._places.values()))])
+            self._most_bytes = 2 * live + _SLACK_BYTES
+            if self._size + len(new) > self._most_bytes:
+                return False
         flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
             with os.fdopen(os.open(self.path, flags), "r+b") as file:
