@@ -53,7 +53,8 @@ def first_weights(record, folder, source):
     """SHA-256 of a run's net as its seed draws it, then filled from `source`: the head is new, for other classes."""
     cfg = restored(record.config, folder, writes=False)
     with environment_of_run.process_kept():
-        environment_of_run.prepare_process(seed=cfg.seed, threads=cfg.threads)
+        environment_of_run.prepare_process(threads=cfg.threads)
+        environment_of_run.seed_process(cfg.seed)
         return start_from(source, build.classifier(cfg).net, record.config)
 
 

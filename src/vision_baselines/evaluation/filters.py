@@ -86,7 +86,8 @@ def _untrained(
 
     cfg = restored(record.config, folder, trusted_packages=trusted_packages, writes=False)
     with environment.process_kept():
-        environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
+        environment.prepare_process(threads=cfg.threads)
+        environment.seed_process(cfg.seed)
         return _filters(build.classifier(cfg).net, layer, tuple(record.config["data"]["image_shape"]))
 
 

@@ -5,6 +5,7 @@ What the jobs are, which need not be run and what follows their ends is said by 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -71,7 +72,7 @@ def launch(
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-    preload = [*_PRELOAD, *hooks.preload, *preload]
+    preload = [*_PRELOAD, *_hydras_modules(), *hooks.preload, *preload]
     asked = looked_at(
         job_overrides,
         initial_job_idx,
@@ -128,6 +129,11 @@ def launch(
             JobResult(job, filter_overrides(own.overrides), compose, hooks.failure(summary) if failed else None)
         )
     return found
+
+
+def _hydras_modules() -> list[str]:
+    """What is imported here of Hydra and its plugins: each job needs them, to read Hydra's state."""
+    return sorted(name for name in sys.modules if name.partition(".")[0] in ("hydra", "hydra_plugins"))
 
 
 def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:

@@ -42,20 +42,27 @@ _SEED_VARIABLE = "PL_GLOBAL_SEED"  # Lightning's
 _WORKSPACE_VARIABLE, _FIXED_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 
-def prepare_process(*, seed: int, threads: int) -> None:
-    """Seed every global generator and fix the number of threads, before a net draws its first weight."""
+def prepare_process(*, threads: int) -> None:
+    """Fix the number of threads and what is to be deterministic, before data are read.
+
+    Jobs beside each other have a core each: with torch's own number of threads they wait for each other.
+    """
     torch.set_num_threads(threads)
     os.environ.setdefault(_WORKSPACE_VARIABLE, _FIXED_WORKSPACE)
     torch.use_deterministic_algorithms(True, warn_only=True)
     # filling every new tensor guards against reading what was never written; nothing here does, and it costs time
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     keep_freed_memory()
+
+
+def seed_process(seed: int) -> None:
+    """Seed every global generator, before a net draws its first weight: whatever data drew before."""
     pl.seed_everything(seed, workers=False, verbose=False)
 
 
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """Leave what `prepare_process` sets, and the filters of warnings, as they were."""
+    """Leave what `prepare_process` and `seed_process` set, and the filters of warnings, as they were."""
     threads = torch.get_num_threads()
     variables = {name: os.environ.get(name) for name in (_SEED_VARIABLE, _WORKSPACE_VARIABLE)}
     deterministic = torch.are_deterministic_algorithms_enabled()

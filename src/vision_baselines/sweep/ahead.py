@@ -12,6 +12,7 @@ from vision_baselines.importing import without_collector
 
 # Beside the first, which imports torch and Lightning: what a run names by text or imports where it needs it.
 _MODULES = (
+    "vision_baselines.cli.entry",  # has the function that each job runs
     "vision_baselines.sweep.in_job",
     "vision_baselines.training.run",
     "vision_baselines.training.divergence",

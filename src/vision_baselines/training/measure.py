@@ -68,6 +68,7 @@ def measure(
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.trainer.enable_checkpointing = False
+    environment.prepare_process(threads=cfg.threads)
     datamodule, splits = _read(cfg)
     found = splits.sha256
     if data_sha256 and found != data_sha256:
@@ -77,7 +78,7 @@ def measure(
         )
     if views is not None:
         datamodule.test_views = TestViews(views, datamodule)
-    environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
+    environment.seed_process(cfg.seed)
     classifier = build.classifier(cfg)  # its first weights are the run's, so that a probe can compare with them
     if cfg.get("probe"):
         try:

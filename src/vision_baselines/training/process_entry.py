@@ -70,9 +70,10 @@ def _train(handed: dict[str, Any], answer: Any) -> None:
     with StopSignals() as stop:
         stop.deferring = True
         build.quieten_lightning()
+        environment.prepare_process(threads=cfg.threads)
         datamodule = build.datamodule(cfg)
         datamodule.setup()
-        environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
+        environment.seed_process(cfg.seed)
         classifier = build.classifier(cfg)
         build.choose_memory_format(classifier.net, datamodule, classifier.task)
         callbacks = [one for one in build.callbacks(cfg) if not isinstance(one, Probe)]

@@ -229,6 +229,7 @@ def _built(
 ) -> _Parts:
     """Read the data, seed, build everything else, and write down what it is."""
     cfg, began_with = plan.cfg, record.data_sha256
+    environment.prepare_process(threads=cfg.threads)
     datamodule = build.datamodule(cfg)
     with stop.at_once():
         datamodule.prepare_data()
@@ -236,7 +237,7 @@ def _built(
     build.check_shares(cfg, datamodule)
     check_parts(cfg, datamodule)
     note_data(record, datamodule, listing_sha256=data_listing(cfg))
-    environment.prepare_process(seed=cfg.seed, threads=cfg.threads)
+    environment.seed_process(cfg.seed)
     classifier = build.classifier(cfg)
     build.check_mix(datamodule, classifier.task)
     build.choose_memory_format(classifier.net, datamodule, classifier.task)
