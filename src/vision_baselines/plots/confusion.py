@@ -75,73 +75,84 @@ def _counts(confusion: Sequence[Sequence[int]]) -> NDArray[np.int64] | None:
     return matrix if matrix.size and matrix.min() >= 0 else None
 
 
-def confusion_figure(confusion: Confusion) -> Figure:
-    """One matrix at the common width."""
-    left, below, side = _margins(confusion)
-    width, height = WIDTH_IN, below + side + 0.06
-    figure = Figure(figsize=(width, height))
-    draw_confusion(figure.add_axes((left / width, below / height, side / width, side / height)), confusion)
-    return figure
+@dataclass(frozen=True)
+class Margins:
+    """Room at the left and below for names and labels, and the side of the matrix, in inches.
+
+    `slanted` says whether the names below are, as they would not fit beside each other.
+    """
+
+    left: float
+    below: float
+    side: float
+    slanted: bool
 
 
-def confusions_figure(confusions: Sequence[Confusion]) -> Figure:
-    """All matrices side by side, at most three in a row, each under its group's name."""
-    columns = min(3, len(confusions))
-    high = max(sum(_margins(confusion)[1:]) for confusion in confusions) + 0.5
-    width, height = (WIDTH_IN + 0.1) * columns, high * -(-len(confusions) // columns)
-    figure = Figure(figsize=(width, height))
-    for position, confusion in enumerate(confusions):
-        left, _, side = _margins(confusion)
-        x, y = (WIDTH_IN + 0.1) * (position % columns) + left, height - high * (position // columns) - 0.4 - side
-        axes = figure.add_axes((x / width, y / height, side / width, side / height))
-        draw_confusion(axes, confusion)
-        axes.set_title(f"{shortened(confusion.label, 36)} (n = {confusion.n})", fontsize=10, loc="left")
-    return figure
+def margins(confusion: Confusion) -> Margins:
+    """Where a matrix stands at the common width."""
+    longest = max(map(len, names_of(confusion)), default=0)
+    left, slanted = 0.36 + min(0.085 * longest, 0.75), longest > 3
+    return Margins(left, 0.5 + (0.65 * 0.085 * longest if slanted else 0), WIDTH_IN - left - 0.06, slanted)
 
 
-def _margins(confusion: Confusion) -> tuple[float, float, float]:
-    """Room at the left and below for names and labels, and the side of the matrix, in inches."""
-    room = 0.085 * max(map(len, _shown_names(confusion)), default=0)
-    left = 0.36 + min(room, 0.75)
-    return left, 0.5 + (0.65 * room if _slanted(confusion) else 0), WIDTH_IN - left - 0.06
-
-
-def _shown_names(confusion: Confusion) -> list[str]:
+def names_of(confusion: Confusion) -> list[str]:
+    """What stands beside the rows and columns; nothing where there are too many."""
     fits = len(confusion.counts) <= _NAMES_UP_TO
     return [shortened(name, 11) for name in confusion.class_names] if fits else []
 
 
-def _slanted(confusion: Confusion) -> bool:
-    return max(map(len, _shown_names(confusion)), default=0) > 3
+def has_counts(confusion: Confusion) -> bool:
+    """Whether there is room for the numbers."""
+    return len(confusion.counts) <= _COUNTS_UP_TO
 
 
-def draw_confusion(axes: Axes, confusion: Confusion) -> None:
-    """Draw one matrix; counts and class names where there is room for them."""
+def cells(confusion: Confusion, most: int = _MOST_CELLS) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The shares that are drawn (cells, cells), and the edges of the cells (cells + 1,) in classes.
+
+    Of more than `most` classes a cell is the largest share in a block: a picture has no more pixels to show.
+    """
     shares, size = confusion.shares(), len(confusion.counts)
-    small = size <= _COUNTS_UP_TO
-    step = -(-size // _MOST_CELLS)
-    begins = np.arange(0, size, step)
-    # of many classes, a cell is the largest share in a block: a picture has no more pixels to show
-    cells = np.maximum.reduceat(np.maximum.reduceat(shares, begins, axis=0), begins, axis=1)
-    edges = np.append(begins, size)
-    axes.pcolormesh(edges, edges, np.sqrt(cells), cmap=_TRANSPARENT_TO_BLUE, vmin=0, vmax=1, rasterized=not small)
+    begins = np.arange(0, size, -(-size // most))
+    largest = np.maximum.reduceat(np.maximum.reduceat(shares, begins, axis=0), begins, axis=1)
+    return largest, np.append(begins, size)
+
+
+def color_of_count(confusion: Confusion, true: int, predicted: int) -> str:
+    """Of a number, so that it can be read on its cell; a mistake is paler than what is right."""
+    row = confusion.counts[true]
+    is_strong = np.sqrt(row[predicted] / max(row.sum(), 1)) > 0.55
+    return PAPER if is_strong else INK if true == predicted else MUTED
+
+
+def confusion_figure(confusion: Confusion) -> Figure:
+    """One matrix at the common width; counts and class names where there is room for them."""
+    room = margins(confusion)
+    width, height = WIDTH_IN, room.below + room.side + 0.06
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((room.left / width, room.below / height, room.side / width, room.side / height))
+    _draw(axes, confusion, room)
+    return figure
+
+
+def _draw(axes: Axes, confusion: Confusion, room: Margins) -> None:
+    size, small = len(confusion.counts), has_counts(confusion)
+    shares, edges = cells(confusion)
+    axes.pcolormesh(edges, edges, np.sqrt(shares), cmap=_TRANSPARENT_TO_BLUE, vmin=0, vmax=1, rasterized=not small)
     axes.set_xlim(0, size)
     axes.set_ylim(size, 0)
-    left, below, side = _margins(confusion)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.xaxis.set_label_coords(0.5, -(below - 0.22) / side)
-    axes.yaxis.set_label_coords(-(left - 0.16) / side, 0.5)
+    axes.xaxis.set_label_coords(0.5, -(room.below - 0.22) / room.side)
+    axes.yaxis.set_label_coords(-(room.left - 0.16) / room.side, 0.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(True)
-    names, centres, font = _shown_names(confusion), np.arange(size) + 0.5, 8 if small else 6.5
+    names, centres, font = names_of(confusion), np.arange(size) + 0.5, 8 if small else 6.5
     if names:
-        slanted = _slanted(confusion)
         axes.set_xticks(
             centres,
             names,
-            rotation=40 if slanted else 0,
-            ha="right" if slanted else "center",
+            rotation=40 if room.slanted else 0,
+            ha="right" if room.slanted else "center",
             rotation_mode="anchor",
             fontsize=font,
         )
@@ -149,13 +160,8 @@ def draw_confusion(axes: Axes, confusion: Confusion) -> None:
     if small:
         axes.hlines(range(1, size), 0, size, colors=RULE, linewidths=0.6, zorder=0.5)
         axes.vlines(range(1, size), 0, size, colors=RULE, linewidths=0.6, zorder=0.5)
-        _write_counts(axes, confusion, shares)
-
-
-def _write_counts(axes: Axes, confusion: Confusion, shares: NDArray[np.float64]) -> None:
-    for (true, predicted), n in np.ndenumerate(confusion.counts):
-        if n:
-            strong = np.sqrt(shares[true, predicted]) > 0.55
-            color = PAPER if strong else INK if true == predicted else MUTED
-            place = (predicted + 0.5, true + 0.5)
-            axes.text(*place, f"{n}", ha="center", va="center_baseline", color=color, fontsize=7)
+        for (true, predicted), n in np.ndenumerate(confusion.counts):
+            if n:
+                color = color_of_count(confusion, true, predicted)
+                place = (predicted + 0.5, true + 0.5)
+                axes.text(*place, f"{n}", ha="center", va="center_baseline", color=color, fontsize=7)

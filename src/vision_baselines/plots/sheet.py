@@ -7,6 +7,7 @@ font of the figures, but set by Pillow: with Matplotlib a sheet of many captions
 from __future__ import annotations
 
 import io
+import math
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Sheet:
     def __init__(self, height_px: int, width_px: int) -> None:
         self._paper = np.full((height_px, width_px, 3), 255, dtype=np.uint8)
         self._words: list[tuple[int, int, str, float, bool, bool]] = []
+        self._placed: list[tuple[float, float, str, float, str, str, float]] = []
 
     def paste(self, top: int, left: int, pixels: Pixels) -> None:
         """Put a picture (height, width, 3) down, its corner at a place."""
@@ -40,6 +42,12 @@ class Sheet:
     ) -> None:
         """Put words down, their upper left corner at a place."""
         self._words.append((top, left, text, size * PNG_DPI / 72, muted, bold))
+
+    def put(
+        self, y: float, x: float, text: str, *, size: float, color: str, anchor: str = "mm", turn: float = 0
+    ) -> None:
+        """Put a line of words down, its anchor (Pillow's ``mm`` or ``rm``) at a place, turned about it by degrees."""
+        self._placed.append((y, x, text, size * PNG_DPI / 72, color, anchor, turn))
 
     def png(self) -> bytes:
         """All of it, in 256 colours: a third of the bytes, and no difference that one sees."""
@@ -56,7 +64,31 @@ class Sheet:
             for number, line in enumerate(text.split("\n")):
                 baseline = top + (_ASCENT + number * _LINE) * size_px
                 draw.text((left, baseline), line, MUTED if muted else INK, _font(size_px, bold), anchor="ls")
+        for y, x, text, size_px, color, anchor, turn in self._placed:
+            font = _font(size_px, False)
+            if turn:
+                _put_turned(image, (x, y), text, font, color, anchor, turn)
+            else:
+                draw.text((x, y), text, color, font, anchor=anchor)
         return image
+
+
+def _put_turned(
+    image: Image.Image,
+    place: tuple[float, float],
+    text: str,
+    font: ImageFont.FreeTypeFont,
+    color: str,
+    anchor: str,
+    degrees: float,
+) -> None:
+    _, _, width, height = font.getbbox(text, anchor="lt")
+    mask = Image.new("L", (math.ceil(width), math.ceil(height)))
+    ImageDraw.Draw(mask).text((0, 0), text, 255, font, anchor="lt")
+    mask = mask.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    after = width / 2 if anchor == "rm" else 0.0  # from the middle of the line to its anchor
+    x, y = place[0] - after * math.cos(math.radians(degrees)), place[1] + after * math.sin(math.radians(degrees))
+    image.paste(color, (round(x - mask.width / 2), round(y - mask.height / 2)), mask)
 
 
 @cache

@@ -19,12 +19,8 @@ from vision_baselines.comparison.formatting import capital, listed, one_line
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.comparison.table import ComparisonTable
-from vision_baselines.plots.confusion import (
-    Confusion,
-    confusion_figure,
-    confusions_figure,
-    summed_confusion,
-)
+from vision_baselines.plots.confusion import Confusion, confusion_figure, summed_confusion
+from vision_baselines.plots.confusion_picture import confusions_png
 from vision_baselines.plots.cost import parameters_figure, seconds_figure
 from vision_baselines.plots.curves import curves_figure, timed_curves_figure
 from vision_baselines.plots.export import pixels_png, png, svg
@@ -118,7 +114,7 @@ def draw(table: ComparisonTable) -> Pictures:
         if filters:
             sheets["filters"] = png(filters_figure(filters))
         if matrices:
-            sheets["confusion"] = png(confusions_figure(matrices))
+            sheets["confusion"] = confusions_png(matrices)
         if mistakes is not None:
             sheets |= mistakes.sheets()
         return Pictures(

@@ -13,16 +13,17 @@ from vision_baselines.importing import without_collector
 # Beside the first, which imports torch and Lightning: what a run names by text or imports where it needs it.
 _MODULES = (
     "vision_baselines.cli.entry",  # has the function that each job runs
+    "vision_baselines.search.epochs",
+    "vision_baselines.sweep.callback",
     "vision_baselines.sweep.in_job",
     "vision_baselines.training.run",
     "vision_baselines.training.divergence",
     "vision_baselines.training.load",
     "vision_baselines.training.module",
     "vision_baselines.training.parameter_table",
-    "vision_baselines.plots.confusion",
+    "vision_baselines.plots.confusion_picture",
     "vision_baselines.plots.filters",
     "vision_baselines.plots.mistakes",
-    "matplotlib.backends.backend_agg",
     "tensorboard.backend.event_processing.event_file_loader",
     "torch.utils.tensorboard",
 )

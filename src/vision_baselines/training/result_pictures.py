@@ -33,11 +33,9 @@ class FeatureMaps(pl.Callback):
 def result_pictures(record: RunRecord) -> Iterator[tuple[str, bytes]]:
     """PNG files of a record's results, by the name under which TensorBoard shows them."""
     if record.confusion:
-        from vision_baselines.plots.confusion import confusion_figure, recorded_confusion
-        from vision_baselines.plots.export import png
-        from vision_baselines.plots.style import house_style
+        from vision_baselines.plots.confusion import recorded_confusion
+        from vision_baselines.plots.confusion_picture import confusion_png
 
         confusion = recorded_confusion(record)
         if confusion is not None:
-            with house_style():
-                yield "confusion/test", png(confusion_figure(confusion))
+            yield "confusion/test", confusion_png(confusion)
