@@ -6,6 +6,7 @@ which the command line's frame calls however the sweep ended.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import shutil
 import sys
@@ -20,6 +21,7 @@ from omegaconf import DictConfig
 
 from vision_baselines.comparison.errors import UnknownNameError
 from vision_baselines.errors import ConfigError, DataError, VisionBaselinesError
+from vision_baselines.importing import without_collector
 from vision_baselines.sweep.untouched import Before
 from vision_baselines.terminal import print_prose
 
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_AROUND_S = 60  # after it, records are also looked for that other commands may have left in the folder
+_DRAWS = (
+    "vision_baselines.report.pictures",
+    "vision_baselines.report.tensorboard",
+    "vision_baselines.plots.mistakes",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+)
 _REST = 9  # between two comparisons, in the time that the first took
 
 
@@ -134,6 +143,14 @@ class SweepCallback(Callback):
         cls.current._update()
         now = time.monotonic()
         cls.current.is_due, cls.current.not_before = False, now + _REST * (now - began)
+
+    @classmethod
+    def get_ready(cls) -> None:
+        """Import what the last comparison draws with, so that nobody waits for it in the end."""
+        if cls.current is not None:
+            with without_collector():
+                for name in _DRAWS:
+                    importlib.import_module(name)
 
     def _update(self) -> None:
         try:

@@ -299,10 +299,15 @@ class RunHooks(Hooks[Job]):
         SweepCallback.catch_up()
 
     def some_ended(self) -> None:
-        """Compare what is there: of the records, those of jobs that ran since the last time are new."""
+        """Compare what is there: of the records, those of jobs that ran since the last time are new.
+
+        Where no job waits, the core of the one that has ended is free for what the last comparison will need.
+        """
         touched = [job.folder for job in self._not_compared if job.is_started]
         self._not_compared = [job for job in self._not_compared if job.outcome is None]
         SweepCallback.update(touched)
+        if self._not_compared and all(job.is_started for job in self._not_compared):
+            SweepCallback.get_ready()
 
     def all_ended(self, jobs: Sequence[Job]) -> None:
         """Leave the last words to the callback: shown here, the table would push them out of sight."""
