@@ -132,8 +132,11 @@ def launch(
 
 
 def _hydras_modules() -> list[str]:
-    """What is imported here of Hydra and its plugins: each job needs them, to read Hydra's state."""
-    return sorted(name for name in sys.modules if name.partition(".")[0] in ("hydra", "hydra_plugins"))
+    """What is imported here of Hydra and this project's plugins: each job needs them, to read Hydra's state.
+
+    Plugins of others are left to the jobs: one may start a thread, which the server must not have.
+    """
+    return sorted(name for name in sys.modules if name.startswith(("hydra.", "hydra_plugins.vision_baselines_")))
 
 
 def composed_job(index: int, overrides: list[str], config: DictConfig, hydra_context: HydraContext) -> DictConfig:
