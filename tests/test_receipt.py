@@ -20,8 +20,9 @@ from vision_baselines.errors import ConfigError, DataError
 from vision_baselines.evaluation.receipt import LINKS, PATH, read_receipt, receipt, without_paths
 from vision_baselines.evaluation.receipt_check import Outcome, reproduce_receipt
 from vision_baselines.runs.factored import factored, merged
+from vision_baselines.runs.planned import PLANNED_FILE
 from vision_baselines.runs.record import FRESH_SEEDS
-from vision_baselines.sweep.planned import PLANNED_FILE, note_planned
+from vision_baselines.sweep.planned import note_planned
 
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 2) | st.text("ab", max_size=2) | st.just([1]) | st.just({}),

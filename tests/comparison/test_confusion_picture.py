@@ -100,3 +100,10 @@ def test_matrices_stand_three_in_a_row_each_as_by_itself(count):
     left = (count - 1) % 3 * width
     part = sheet[top : top + one.shape[0], left : left + one.shape[1]]
     assert np.abs(part - one).mean() < 2  # each has colours of its own, of which there are 256
+
+
+@pytest.mark.parametrize("size", [2, 6, 13, 30])
+def test_long_names_that_differ_in_their_middles_stay_apart(size):
+    shown = names_of(matrix(size, names=[f"experiment_2024_run_{place:02}_left_eye" for place in range(size)]))
+    assert len(set(shown)) == size
+    assert max(map(len, shown)) <= 11

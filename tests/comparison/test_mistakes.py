@@ -17,7 +17,7 @@ from vision_baselines.cli.mistakes import main
 from vision_baselines.comparison import outcomes
 from vision_baselines.comparison.collection import collect
 from vision_baselines.comparison.mistake_lists import DISAGREE, MistakeList, mistake_lists
-from vision_baselines.comparison.mistakes import group_mistakes, short_name
+from vision_baselines.comparison.mistakes import Entry, group_mistakes, short_name
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.report.run_page import write_run_page
 from vision_baselines.report.write import compare
@@ -384,3 +384,16 @@ def test_the_folder_of_one_run_is_no_sweep_to_collect(two, called):
     assert (code, out) == (3, "")
     assert err == f"error: {two / 'model=cnn,seed=0'} is the folder of one run; expected that of its sweep, {two}\n"
     assert not (two / "model=cnn,seed=0" / "comparison").exists()
+
+
+@pytest.mark.parametrize("length", [5, 12, 17, 40])
+def test_a_class_and_the_answer_are_told_apart_however_long_they_are(length):
+    from vision_baselines.plots.mistakes import caption
+    from vision_baselines.report.mistakes import _cells
+
+    right, answer = (f"{'experiment' * length}_{place}_{'left_eye' * length}" for place in (3, 4))
+    entry = Entry(5, "a.png", right, answer, None, 2, 3)
+    [first, second], _ = caption(entry)
+    assert first != second.removeprefix("→ ")
+    _, shown_right, shown_answer, *_ = _cells(entry)
+    assert shown_right != shown_answer

@@ -207,3 +207,20 @@ def test_from_the_command_line(outputs, tmp_path, monkeypatch, called):
         code, _, err = command(*words)
         assert code == (3 if words[0] == "no" else 2)
         assert "expected" in err
+
+
+def test_where_the_records_are_not_found_nothing_is_called_wrong(outputs, tmp_path, capsys, monkeypatch):
+    paper = written(outputs, tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    outputs.rename(elsewhere)
+    monkeypatch.chdir(tmp_path)
+    assert all(not found.has_records for found in check_paper(paper, [], outputs))
+    with pytest.raises(SystemExit):
+        main(["--check", str(paper)])
+    assert "14 of 14 figures cannot be checked without their records" in capsys.readouterr().err
+    assert not wrong(paper, outputs, [elsewhere])  # a folder of sweeps
+    assert not wrong(paper, outputs, [elsewhere / "demo"])
+    inside = elsewhere / "demo" / "comparison" / "comparison.tex"
+    inside.parent.mkdir()
+    paper.rename(inside)
+    assert not wrong(inside, outputs)

@@ -95,6 +95,15 @@ def test_a_finished_search_runs_nothing_and_may_grow(sweep):
     assert [trial.number for trial in read_search(sweep.folder).trials] == [0, 1, 2, 3, 4]
 
 
+def test_fewer_trials_than_there_are_are_refused_and_nothing_is_written(sweep):
+    sweep.run(n=3, seeds=1)
+    said = (sweep.folder / "search.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"search\.trials is 2, and .* holds 3 trials; expected as many or more"):
+        sweep.run(n=2, seeds=1)
+    assert (sweep.folder / "search.json").read_bytes() == said
+    assert len(sweep.trained) == len(set(sweep.trained))
+
+
 CHANGES = {
     "parameters": {"space": ("optimizer.lr=tag(log,interval(1e-4,2))", SPACE[1])},
     "fixed": {"space": (*SPACE, "trainer.max_epochs=7")},

@@ -13,9 +13,10 @@ from rich.console import Console
 
 from vision_baselines.cli.collect import main as collect_main
 from vision_baselines.cli.status import _lines, main
+from vision_baselines.runs.planned import PLANNED_FILE, read_planned
 from vision_baselines.runs.record import Status, read_record
 from vision_baselines.storage.lock import exclusive
-from vision_baselines.sweep.planned import PLANNED_FILE, noted, read_planned
+from vision_baselines.sweep.planned import noted
 from vision_baselines.sweep.status import State, latest_progress, status_of
 
 LOG = "[2026-01-01 00:00:00,000][vision_baselines.progress][INFO] epoch 3 (last 9)  train/loss 0.5000  val/acc 0.9000\n"

@@ -104,8 +104,8 @@ def _kept(name: str, out: Path) -> str:
     """Keep one experiment; why not, where it cannot be."""
     from vision_baselines.errors import DataError
     from vision_baselines.evaluation.receipt import read_receipt
+    from vision_baselines.runs.planned import read_planned
     from vision_baselines.runs.record import find_records
-    from vision_baselines.sweep.planned import read_planned
 
     if not (out / name).is_dir():
         return f"{out / name} does not exist"

@@ -6,6 +6,7 @@ survivors, that runs saw different data or versions, that pairs are missing.
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -16,14 +17,15 @@ from vision_baselines.comparison.collection import Job
 from vision_baselines.comparison.control import CONTROL_WORDS
 from vision_baselines.comparison.decided import is_looked_at, looks
 from vision_baselines.comparison.formatting import capital, listed, one_line, plural
-from vision_baselines.comparison.grouping import changed_modules, experiment_overrides
-from vision_baselines.comparison.kept import kept
+from vision_baselines.comparison.grouping import changed_modules, experiment_of, experiment_overrides
+from vision_baselines.comparison.kept import kept, kept_with_record
 from vision_baselines.comparison.metric import Metric
 from vision_baselines.comparison.outcomes import Outcome, faults, has_predictions, outcomes_of, usable_outcomes
 from vision_baselines.comparison.provenance import commits, differing, environments
 from vision_baselines.comparison.repetition import Part, differing_test_sets, repetition_of
 from vision_baselines.comparison.sequential import Sequential
 from vision_baselines.comparison.table import ComparisonTable
+from vision_baselines.runs.record import RunRecord
 
 _ROUNDING = 1e-6  # of a share in 32 bits
 
@@ -34,6 +36,7 @@ def caveats(table: ComparisonTable) -> tuple[str, ...]:
     kinds = (
         _about_controls,
         _about_choice,
+        _about_settings_typed_twice,
         _about_fresh_seeds,
         _about_looks,
         _about_data,
@@ -76,6 +79,25 @@ def _about_choice(table: ComparisonTable) -> Iterator[str]:
         )
     if table.stale:
         yield f"{plural(len(table.stale), 'run')} on fresh seeds left out: their seeds have chosen since."
+
+
+def _about_settings_typed_twice(table: ComparisonTable) -> Iterator[str]:
+    alike: dict[tuple[str, str], dict[tuple[str, ...], str]] = {}
+    for row in table.rows:
+        record = row.jobs[0].record
+        typed = tuple(experiment_overrides(record).values())
+        alike.setdefault((record.sweep, _experiment(record)), {}).setdefault(typed, row.label)
+    for labels in alike.values():
+        if len(labels) > 1:
+            yield (
+                f"{listed(list(labels.values()), 4)} are one setting, typed in {len(labels)} ways: they count as "
+                f"{len(labels)} settings, and their runs are not put together; comparison.group_by=… does that."
+            )
+
+
+@kept_with_record
+def _experiment(record: RunRecord) -> str:
+    return json.dumps(experiment_of(record), sort_keys=True, default=str)
 
 
 def _about_fresh_seeds(table: ComparisonTable) -> Iterator[str]:
@@ -233,8 +255,8 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {of}, {caveat}{f': {told}' if told else ''}."
         if mixed := _mixed_settings(row.counted):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
-    if pending := sum(len(row.pending) for row in table.rows):
-        yield f"{plural(pending, 'job')} not finished; the numbers change once all are."
+    if unfinished := table.n_unfinished:
+        yield f"{plural(unfinished, 'job')} not finished; the numbers change once all are."
     if table.unreadable:
         places = listed([f"{found.place} ({one_line(found.reason)})" for found in table.unreadable], 3)
         yield f"{plural(len(table.unreadable), 'record')} cannot be read: {places}."

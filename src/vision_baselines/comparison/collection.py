@@ -18,6 +18,7 @@ from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import single_line
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
+from vision_baselines.runs.planned import PLANNED_FILE, read_planned
 from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
 from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.terminal import Waiting
@@ -51,11 +52,19 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything found, sorted by path; `n_parsed` are records that no cache had."""
+    """Everything found, sorted by path.
+
+    Attributes:
+        jobs: The records.
+        unreadable: What should be one, and is none.
+        n_parsed: Number of records that no cache had.
+        not_begun: What was typed of each job that was planned in one of the folders and has left no record.
+    """
 
     jobs: tuple[Job, ...]
     unreadable: tuple[Unreadable, ...] = ()
     n_parsed: int = 0
+    not_begun: tuple[tuple[str, ...], ...] = ()
 
 
 def require_records(folders: Sequence[Path]) -> None:
@@ -105,6 +114,8 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
+        # of each folder that has a plan: what it looked like, and where its jobs lie with what was typed of them
+        self._plans: dict[Path, tuple[tuple[int, int, int], list[tuple[str, tuple[str, ...]]]]] = {}
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -138,7 +149,20 @@ class Records:
             tuple([one for one in found if isinstance(one, Job)]),
             tuple([one for one in found if isinstance(one, Unreadable)]),
             self.n_parsed - before,
+            tuple(self._not_begun()),
         )
+
+    def _not_begun(self) -> Iterator[tuple[str, ...]]:
+        for top in self.folders:
+            try:
+                found = os.stat(top / PLANNED_FILE)  # noqa: PTH116
+                signature = (found.st_size, found.st_mtime_ns, found.st_ino)
+            except OSError:
+                continue
+            if top not in self._plans or self._plans[top][0] != signature:
+                real, words = top.resolve(), read_planned(top).words
+                self._plans[top] = signature, [(str(real / name), tuple(typed)) for name, typed in words.items()]
+            yield from (typed for identity, typed in self._plans[top][1] if identity not in self._found)
 
     @property
     def n_parsed(self) -> int:

@@ -79,7 +79,11 @@ def _setting(override: str) -> tuple[str, str]:
 
 
 def group_jobs(
-    jobs: Sequence[Job], group_by: Sequence[str] | str | None = None, *, without: str | None = None
+    jobs: Sequence[Job],
+    group_by: Sequence[str] | str | None = None,
+    *,
+    without: str | None = None,
+    planned: Iterable[tuple[str, ...]] = (),
 ) -> list[Group]:
     """Every job in exactly one group; see the module for names and order.
 
@@ -87,13 +91,15 @@ def group_jobs(
         jobs: The jobs, in any order.
         group_by: Keys of overrides or dotted keys of the config; also ``sweep``, ``name`` and ``seed``.
         without: A key that makes no group.
+        planned: Overrides of jobs that are still to come: a group's label says from the beginning what sets it apart.
 
     Raises:
         UnknownNameError: A key that no job has.
     """
     keys = [key for key in group_keys(group_by) if key != without]
     alike: dict[Settings, list[Job]] = {}
-    for settings, job in zip(_by_keys(jobs, keys) if keys else _by_overrides(jobs, without), jobs, strict=True):
+    found = _by_keys(jobs, keys) if keys else _by_overrides(jobs, without, planned)
+    for settings, job in zip(found, jobs, strict=True):
         alike.setdefault(settings, []).append(job)
     groups = (_of_settings(*settings, tuple(members)) for settings, members in alike.items())
     return sorted(chain.from_iterable(groups), key=lambda group: natural_order(group.label))
@@ -208,10 +214,10 @@ def by_code(jobs: Sequence[Job]) -> dict[str, list[Job]]:
     return found
 
 
-def _by_overrides(jobs: Sequence[Job], without: str | None) -> list[Settings]:
+def _by_overrides(jobs: Sequence[Job], without: str | None, planned: Iterable[tuple[str, ...]]) -> list[Settings]:
     """Label and parts of each job's group; what all jobs have alike is in no label."""
     all_parts = [_parts(overrides, without) for overrides in map(tuple, map(_OVERRIDES, jobs))]
-    distinct = dict.fromkeys(all_parts)
+    distinct = dict.fromkeys([*all_parts, *(_parts(overrides, without) for overrides in planned)])
     shared = set.intersection(*map(set, distinct)) if len(distinct) > 1 else set()
     labels = {parts: ", ".join(part for part in parts if part not in shared) or "default" for parts in distinct}
     by_sweep = list(zip(all_parts, sweeps_of(jobs), strict=True))

@@ -56,6 +56,8 @@ class ComparisonTable:
     were decided, `sequential` has the plan and the looks (`decided`). Where settings were searched for, `search`
     has the trials, and `not_candidates` are groups without all seeds of a complete trial, which are not ranked. Where
     parts were left out, `effects` and `interactions` are what these are worth, and nothing is chosen.
+
+    `n_not_begun` are jobs that were planned and have left no record; each belongs to a group only once it has.
     """
 
     rows: tuple[GroupRow, ...]
@@ -77,6 +79,12 @@ class ComparisonTable:
     not_candidates: frozenset[str] = frozenset()
     effects: tuple[PartEffect, ...] = ()
     interactions: tuple[Interaction, ...] = ()
+    n_not_begun: int = 0
+
+    @property
+    def n_unfinished(self) -> int:
+        """Number of jobs that may yet finish: those that run or were interrupted, and those still to begin."""
+        return sum(len(row.pending) for row in self.rows) + self.n_not_begun
 
     @property
     def groups(self) -> list[tuple[Job, ...]]:
@@ -212,7 +220,8 @@ def tabulate(
         ConfigError: `select` is no metric of the validation split, or the jobs do not agree which end of the metric is
             better.
     """
-    groups, fresh, stale = _split(group_jobs(collection.jobs, group_by))
+    planned = [typed for typed in collection.not_begun if all("=" in text for text in typed)]  # no trial of a search
+    groups, fresh, stale = _split(group_jobs(collection.jobs, group_by, planned=planned))
     members = [*(group.jobs for group in (*groups, *fresh)), stale]
     names = metrics_of(members)
     compared = compared_metric(members, metric)
@@ -259,6 +268,7 @@ def tabulate(
         not_candidates=_not_candidates(plain, search),
         effects=tuple(effects_of(ablation, settings, compared)) if ablation is not None else (),
         interactions=tuple(interactions_of(ablation, settings, compared)) if ablation is not None else (),
+        n_not_begun=len(collection.not_begun),
     )
     return _compared(
         table,

@@ -103,7 +103,7 @@ def finding(table: ComparisonTable) -> Finding:
     if len(measured) == 1:
         row = measured[0]
         unmeasured = [one for one in table.rows if one is not row]
-        alone = f"; no other group has a result{_yet(unmeasured)}" if unmeasured else ""
+        alone = f"; no other group has a result{_yet(table, unmeasured)}" if unmeasured else ""
         return Finding(f"{row.label} reaches a {metric.title} of {_spread(row, metric)}{alone}", _runs(row, metric))
     others = [row for row in measured if row.label != baseline]
     if baseline is not None and len(others) == 1 and len(measured) == 2 and table.choice is None:
@@ -253,23 +253,23 @@ def _evidence(row: GroupRow, difference: PairedDifference, metric: Metric) -> st
 
 def _no_baseline(table: ComparisonTable) -> str:
     own = [row for row in table.rows if row.label == table.baseline]
-    return f"the baseline {table.baseline} has no result{_yet(own)}"
+    return f"the baseline {table.baseline} has no result{_yet(table, own)}"
 
 
-def _yet(rows: Sequence[GroupRow]) -> str:
+def _yet(table: ComparisonTable, rows: Sequence[GroupRow]) -> str:
     """Of groups without a result, whether one may still come: not where all failed, or saw a part of the data only."""
-    return " yet" if any(row.pending for row in rows) else ""
+    return " yet" if table.n_not_begun or any(row.pending for row in rows) else ""
 
 
 def _nothing_yet(table: ComparisonTable) -> Finding:
     if table.n_finished:
-        return Finding(f"No finished job has a finite {table.metric.title}{_yet(table.rows)}")
+        return Finding(f"No finished job has a finite {table.metric.title}{_yet(table, table.rows)}")
     states = {
         "failed": len(table.failed),
-        "not finished": sum(len(row.pending) for row in table.rows),
+        "not finished": table.n_unfinished,
         "unreadable": len(table.unreadable),
         "of a part of the data only": sum(len(row.partial) for row in table.rows),
     }
-    of_a_part = any(row.partial for row in table.rows) and not _yet(table.rows)
-    claim = f"No job has a result{' that counts' if of_a_part else _yet(table.rows)}"
+    of_a_part = any(row.partial for row in table.rows) and not _yet(table, table.rows)
+    claim = f"No job has a result{' that counts' if of_a_part else _yet(table, table.rows)}"
     return Finding(claim, ", ".join(f"{n} {state}" for state, n in states.items() if n))

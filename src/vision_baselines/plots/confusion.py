@@ -15,10 +15,11 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vision_baselines.comparison.formatting import one_line, shortened
+from vision_baselines.comparison.formatting import one_line
 from vision_baselines.comparison.rows import GroupRow
 from vision_baselines.plots.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH_IN
 from vision_baselines.runs.record import RunRecord
+from vision_baselines.text import told_apart
 
 _COUNTS_UP_TO, _NAMES_UP_TO = 12, 30
 _MOST_CELLS = 500
@@ -97,8 +98,10 @@ def margins(confusion: Confusion) -> Margins:
 
 def names_of(confusion: Confusion) -> list[str]:
     """What stands beside the rows and columns; nothing where there are too many."""
-    fits = len(confusion.counts) <= _NAMES_UP_TO
-    return [shortened(name, 11) for name in confusion.class_names] if fits else []
+    if len(confusion.counts) > _NAMES_UP_TO:
+        return []
+    shown = told_apart(confusion.class_names, 11)
+    return [shown[name] for name in confusion.class_names]
 
 
 def has_counts(confusion: Confusion) -> bool:

@@ -12,6 +12,7 @@ from vision_baselines.comparison.mistake_lists import MistakeList, mistake_lists
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, short_name
 from vision_baselines.plots.sheet import Pixels, Sheet, tile
 from vision_baselines.plots.style import house_style
+from vision_baselines.text import told_apart
 
 SHOWN = 24
 ORDER = "right class → answer, its probability, the image"
@@ -89,7 +90,8 @@ def caption(entry: Entry) -> tuple[list[str], list[str]]:
     """
     right, answer = one_line(entry.right), one_line(entry.answer)
     both = f"{right} → {answer}"
-    bold = [both] if len(both) < _LETTERS else [shortened(right, _LETTERS), f"→ {shortened(answer, _LETTERS - 2)}"]
+    shown = told_apart([right, answer], _LETTERS - 2)
+    bold = [both] if len(both) < _LETTERS else [shown[right], f"→ {shown[answer]}"]
     sure = "" if entry.probability is None else f"{entry.probability:.2f}"
     often = "" if entry.runs == 1 else f"{entry.wrong} of {entry.runs} wrong"
     lines = [", ".join(filter(None, (sure, often)))]

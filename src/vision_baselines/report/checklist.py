@@ -165,11 +165,11 @@ def _most_memory(jobs: tuple[Job, ...]) -> int:
 def _thrown_away(table: ComparisonTable) -> Iterable[str]:
     counted = sum(row.n_finished for row in table.shown())
     states = sum(map(_states, table.groups), Counter())
-    yield f"{plural(states.total(), 'job')}, of which {counted} stand in the numbers"
+    yield f"{plural(states.total() + table.n_not_begun, 'job')}, of which {counted} stand in the numbers"
     others = {
         "failed": states[Status.FAILED],
         "diverged": states[Status.DIVERGED],
-        "not finished": sum(len(row.pending) for row in table.rows),
+        "not finished": table.n_unfinished,
         "a repetition of a run that is counted": sum(len(row.repeated) for row in table.rows),
         "of a part of the data only": sum(len(row.partial) for row in table.rows),
         "unreadable": len(table.unreadable),

@@ -13,6 +13,7 @@ from vision_baselines.comparison.formatting import ABSENT, one_line, shortened
 from vision_baselines.comparison.mistake_lists import MistakeList
 from vision_baselines.comparison.mistakes import Entry, GroupMistakes, short_name
 from vision_baselines.fitted_table import FittedTable
+from vision_baselines.text import told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,10 @@ def list_table(found: MistakeList, entries: Sequence[Entry]) -> Table:
 
 def _cells(entry: Entry) -> Iterable[str]:
     yield short_name(entry.image, _NAME)
-    yield shortened(one_line(entry.right), _CLASS)
-    yield shortened(one_line(entry.answer), _CLASS)
+    right, answer = one_line(entry.right), one_line(entry.answer)
+    shown = told_apart([right, answer], _CLASS)
+    yield shown[right]
+    yield shown[answer]
     yield ABSENT if entry.probability is None else f"{entry.probability:.2f}"
     yield f"{entry.wrong} of {entry.runs}"
     if entry.others is not None:

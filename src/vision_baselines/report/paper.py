@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vision_baselines.comparison.collection import OUTPUT_FOLDER
 from vision_baselines.comparison.errors import NoRecordsError, UnknownNameError
 from vision_baselines.comparison.of_folders import table_of
 from vision_baselines.errors import DataError
@@ -17,15 +18,20 @@ from vision_baselines.storage.reading import read_regular
 _INPUT = re.compile(r"^[^%\n]*?\\(?:input|include)\s*\{([^}]+)\}", re.MULTILINE)
 _DEFINES = re.compile(r"\\(?:[gex]?def|let)\s*\\csname\s+vb@\w+@(?!known\\endcsname)")
 _MOST_BYTES = 2**24
+_NOT_MADE = "it cannot be made again"
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A figure of a paper; `reason` is empty where the records say the same, else what they say."""
+    """A figure of a paper; `reason` is empty where the records say the same, else what they say.
+
+    `has_records` is false where they were not found, so that nothing is known of the figure.
+    """
 
     place: str
     what: str
     reason: str = ""
+    has_records: bool = True
 
 
 def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Checked]:
@@ -33,20 +39,22 @@ def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Che
 
     Args:
         paper: A LaTeX file.
-        folders: Sweeps; for a receipt of another one, its name below `outputs`.
+        folders: Sweeps, or folders of sweeps; for a receipt of another one, its name below `outputs`. A file in a
+            comparison's folder is of the sweep that this is in.
         outputs: Where sweeps lie that `folders` do not name.
 
     Raises:
         DataError: A file cannot be read, a receipt is damaged, or there is none at all.
     """
     found: list[Checked] = []
+    own = [paper.absolute().parent.parent] if paper.absolute().parent.name == OUTPUT_FOLDER else []
     for path, text in _files(paper):
         made: dict[str, dict[str, str] | str] = {}
         for place in _defined_otherwise(path, text):
             found.append(Checked(place, "a macro", "it is defined again, without a receipt"))
         for place, shown, key, said in _receipts(path, text):
             if isinstance(said, dict):
-                made[key] = _made_again(said, key, folders, outputs)
+                made[key] = _made_again(said, key, [*folders, *own], outputs)
                 continue
             what, _, _ = said.rpartition(" ")
             lines = made.get(key)
@@ -58,7 +66,7 @@ def check_paper(paper: Path, folders: Sequence[Path], outputs: Path) -> list[Che
                 reason = "the records have no such group or metric any more"
             else:
                 reason = "" if lines[what] == shown else f"the records say {_figure(lines[what])}, not {_figure(shown)}"
-            found.append(Checked(place, what, reason))
+            found.append(Checked(place, what, reason, has_records=not reason.startswith(_NOT_MADE)))
     if not found:
         raise DataError(f"{paper} has no figure with a receipt; compare.py FOLDER format=latex writes such figures")
     return found
@@ -105,7 +113,7 @@ def _defined_otherwise(path: Path, text: str) -> Iterator[str]:
 def _made_again(asked: dict[str, Any], key: str, folders: Sequence[Path], outputs: Path) -> dict[str, str] | str:
     """The lines of the comparison by what their receipts call them, or why there are none."""
     sweeps = [str(name) for name in asked.get("sweeps", [])]
-    places = [next((folder for folder in folders if folder.name == name), outputs / name) for name in sweeps]
+    places = [_place(name, folders, outputs) for name in sweeps]
     options = {name: value for name, value in asked.items() if name != "sweeps"}
     try:
         table = table_of(places, options)
@@ -113,10 +121,17 @@ def _made_again(asked: dict[str, Any], key: str, folders: Sequence[Path], output
             return f"{', '.join(map(str, places))} holds runs of {', '.join(table.sweeps)}, not of {', '.join(sweeps)}"
         found = list(receipts(latex(table, options)))
     except (NoRecordsError, UnknownNameError, TypeError) as error:
-        return f"it cannot be made again: {error}"
+        return f"{_NOT_MADE}: {error}"
     if found[0][2] != key:
         return "its receipt was changed"
     return {said.rpartition(" ")[0]: shown for _, shown, _, said in found if isinstance(said, str)}
+
+
+def _place(name: str, folders: Sequence[Path], outputs: Path) -> Path:
+    """Where a sweep lies."""
+    named = [folder for folder in folders if folder.absolute().name == name]
+    below = [folder / name for folder in folders if (folder / name).is_dir()]
+    return next(iter([*named, *below]), outputs / name)
 
 
 def _figure(line: str) -> str:

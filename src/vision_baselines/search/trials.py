@@ -121,6 +121,11 @@ class Trials:
         for trial in study.trials:
             self._note_folders(trial.number, trial.params)
         if study.trials:
+            if self.wanted < len(study.trials):
+                raise ConfigError(
+                    f"search.trials is {self.wanted}, and {self.folder} holds {len(study.trials)} trials; expected as "
+                    "many or more"
+                )
             say(f"{len(study.trials) - len(study.running())} of {self.wanted} trials are done already")
         while jobs := self._round(study):
             self._write(study)

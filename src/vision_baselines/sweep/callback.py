@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shlex
 import shutil
 import sys
 import time
@@ -198,7 +199,7 @@ class SweepCallback(Callback):
         # an environment that is not activated is not on the path
         beside = Path(sys.executable).with_name("tensorboard")
         command = "tensorboard" if shutil.which("tensorboard") or not beside.exists() else str(beside)
-        print(f"  {command} --host 127.0.0.1 --logdir {sweep.folder}")
+        print(f"  {shlex.join([command, '--host', '127.0.0.1', '--logdir', str(sweep.folder)])}")
         if unknown is not None:
             raise unknown
 

@@ -21,9 +21,10 @@ from vision_baselines.comparison.metric import headline_value
 from vision_baselines.jobs.summary import differing
 from vision_baselines.runs.files import resume_states
 from vision_baselines.runs.places import SOME, not_a_folder
+from vision_baselines.runs.planned import PLANNED_FILE, read_planned
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
-from vision_baselines.sweep.planned import PLANNED_FILE, read_planned, sweep_process
+from vision_baselines.sweep.planned import sweep_process
 from vision_baselines.sweep.scheduled import as_scheduled, submissions
 from vision_baselines.sweep.states import BAD, OPEN, RunStatus, State
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision_baselines.runs.planned import PLANNED_FILE
 from vision_baselines.storage.lock import LOCK_FILES
-from vision_baselines.sweep.planned import PLANNED_FILE, SWEEP_LOCK
+from vision_baselines.sweep.planned import SWEEP_LOCK
 
 _HYDRAS_FILE = "multirun.yaml"
 # What a sweep writes into its folder before its first job runs; named here, as the modules take long to import.
