@@ -122,7 +122,8 @@ def _check(arguments: Sequence[str], chosen: argparse.Namespace) -> None:
             f"{len(wrong) - n_unknown} of {plural(len(found), 'figure')} are not what the records say"
             if n_unknown < len(wrong)
             else "",
-            f"{n_unknown} of {plural(len(found), 'figure')} cannot be checked without their records; type their folders as well"
+            f"{n_unknown} of {plural(len(found), 'figure')} cannot be checked without their records; type their "
+            "folders as well"
             if n_unknown
             else "",
         ]

@@ -222,7 +222,10 @@ def _about_guessing(table: ComparisonTable) -> Iterator[str]:
             for row in guessing
         ]
         title = capital(metric.title)
-        yield f"{title} is no better than always guessing the largest class for {listed(labels, 3)}."
+        yield (
+            f"{title} is no better than always guessing the largest class, to two standard errors over the test "
+            f"images, for {listed(labels, 3)}."
+        )
 
 
 def _about_jobs(table: ComparisonTable) -> Iterator[str]:
