@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from vision_baselines.cli.messages import nearest
-from vision_baselines.config.checks import check_numbers, check_targets, checked_config, plain_config
+from vision_baselines.config.checks import check_numbers, check_targets, check_values, checked_config, plain_config
 from vision_baselines.config.compose import safe_name, unique_name
 from vision_baselines.errors import ConfigError
 
@@ -248,3 +248,24 @@ def test_config_files_are_short(root):
 def test_what_is_not_a_boolean_is_refused_where_one_is_expected(compose, key, value):
     with pytest.raises(ConfigError, match=rf"{re.escape(key)} is .*; expected true or false"):
         checked_config(compose(f"{key}={value}"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.mean=[0.1,0.2]"], "have 2 and 1 values; expected 1, one for each channel"),
+        (["data.std=[0.1,0.2]"], "have 1 and 2 values; expected 1"),
+        (["data.image_shape=[3,16,16]"], "have 1 and 1 values; expected 3"),
+        (["data.std=[0]"], r"data\.std is \[0\]; expected numbers above 0"),
+        (["data=cifar10", "data.mean=[0.5]", "data.std=[0.5]"], "have 1 and 1 values; expected 3"),
+    ],
+)
+def test_what_is_stated_of_channels_is_held_against_their_number_before_any_is_read(compose, words, said):
+    with pytest.raises(ConfigError, match=said):
+        checked_config(compose(*words))
+
+
+def test_other_data_modules_may_have_a_mean_of_their_own(compose):
+    config = plain_config(compose("data.mean=[0.1,0.2]"))
+    config["data"]["_target_"] = "somewhere.Else"
+    check_values(config, ())

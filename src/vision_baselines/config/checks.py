@@ -24,6 +24,7 @@ from vision_baselines.config.search_options import check_search
 from vision_baselines.config.seeds_per_pass import check_seeds_per_pass
 from vision_baselines.config.trainer_options import check_trainer_options
 from vision_baselines.config.written_paths import check_written_paths
+from vision_baselines.data.channels import check_channels
 from vision_baselines.data.folds import check_folds
 from vision_baselines.errors import ConfigError
 from vision_baselines.runs.dotted import select
@@ -169,6 +170,7 @@ def check_values(config: Mapping[str, Any], typed: Sequence[str]) -> None:
     check_ablate(config)
     check_search(config)
     check_argument_types(config, "")
+    _check_channels(config)
     check_trainer_options(config)
     check_written_paths(config, typed)
 
@@ -176,6 +178,14 @@ def check_values(config: Mapping[str, Any], typed: Sequence[str]) -> None:
 def _check_folds(config: Mapping[str, Any]) -> None:
     of_folds = {key: select(config, f"data.{key}") for key in ("folds", "fold", "folds_over", "split_seed", "val_size")}
     check_folds(**of_folds, on_duplicate=select(config, "data.source.on_duplicate"))
+
+
+def _check_channels(config: Mapping[str, Any]) -> None:
+    """Of this project's data module, where it states them as numbers."""
+    stated = [select(config, f"data.{key}") for key in ("mean", "std", "image_shape")]
+    is_ours = str(select(config, "data._target_")).rpartition(".")[2] == "ImageDataModule"
+    if is_ours and all(isinstance(one, list) and one and {*map(type, one)} <= {int, float} for one in stated):
+        check_channels(*stated)
 
 
 def check_groups(cfg: DictConfig) -> None:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from vision_baselines.data.augmentations import SampleAugment
 from vision_baselines.data.batch_changes import are_by_image, changed, check_augment, in_batches
 from vision_baselines.data.channel_statistics import warn_if_far_off
+from vision_baselines.data.channels import check_channels
 from vision_baselines.data.dataset import BatchedImages, as_is
 from vision_baselines.data.folds import check_folds
 from vision_baselines.data.geometry import check_geometry, framed_shape, placed, resized
@@ -118,14 +119,7 @@ class ImageDataModule(pl.LightningDataModule):
             raise ConfigError(f"data.num_workers is {num_workers}; expected 0 or more")
         if on_device and num_workers:
             raise ConfigError(f"data.num_workers is {num_workers}; expected 0 beside data.on_device=true")
-        if not len(mean) == len(std) == image_shape[0]:
-            raise ConfigError(
-                f"data.mean and data.std have {len(mean)} and {len(std)} values; "
-                f"expected {image_shape[0]}, one for each channel of data.image_shape, "
-                f"such as data.mean=[{','.join(['0.5'] * image_shape[0])}]"
-            )
-        if min(std) <= 0:
-            raise ConfigError(f"data.std is {list(std)}; expected numbers above 0")
+        check_channels(mean, std, image_shape)
         if not 0 < train_fraction <= 1:
             raise ConfigError(f"data.train_fraction is {train_fraction}; expected above 0 and at most 1")
         if not isinstance(permute_pixels, bool):
