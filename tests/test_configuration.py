@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from vision_baselines.cli.messages import nearest
-from vision_baselines.config.checks import check_numbers, check_targets, check_values, checked_config, plain_config
+from vision_baselines.config.checks import (
+    check_channels_of,
+    check_numbers,
+    check_targets,
+    checked_config,
+    plain_config,
+)
 from vision_baselines.config.compose import safe_name, unique_name
 from vision_baselines.errors import ConfigError
 
@@ -262,10 +268,10 @@ def test_what_is_not_a_boolean_is_refused_where_one_is_expected(compose, key, va
 )
 def test_what_is_stated_of_channels_is_held_against_their_number_before_any_is_read(compose, words, said):
     with pytest.raises(ConfigError, match=said):
-        checked_config(compose(*words))
+        check_channels_of(checked_config(compose(*words)))
 
 
 def test_other_data_modules_may_have_a_mean_of_their_own(compose):
     config = plain_config(compose("data.mean=[0.1,0.2]"))
     config["data"]["_target_"] = "somewhere.Else"
-    check_values(config, ())
+    check_channels_of(config)

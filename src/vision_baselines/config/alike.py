@@ -17,7 +17,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vision_baselines.config.checks import check_values
+from vision_baselines.config.checks import check_channels_of, check_values
 from vision_baselines.config.data_facts import needs_filling, source_of
 from vision_baselines.config.plan import Plan, RunPlan
 from vision_baselines.data.listing import listing_sha256
@@ -118,6 +118,7 @@ class Alike:
         for path, key in self.places.items():
             _put(copied, path, numbers[key])
         check_values(resolved, overrides)
+        check_channels_of(resolved)
         folder = self.plan.folder.parent / job_name(overrides)
         identity = fingerprint(resolved)
         starts_from, said = self.plan.starts_from, str(resolved.get("init_from"))

@@ -170,7 +170,6 @@ def check_values(config: Mapping[str, Any], typed: Sequence[str]) -> None:
     check_ablate(config)
     check_search(config)
     check_argument_types(config, "")
-    _check_channels(config)
     check_trainer_options(config)
     check_written_paths(config, typed)
 
@@ -180,8 +179,12 @@ def _check_folds(config: Mapping[str, Any]) -> None:
     check_folds(**of_folds, on_duplicate=select(config, "data.source.on_duplicate"))
 
 
-def _check_channels(config: Mapping[str, Any]) -> None:
-    """Of this project's data module, where it states them as numbers."""
+def check_channels_of(config: Mapping[str, Any]) -> None:
+    """Check what a run's config states of the channels of its data, where that is of this project's data module.
+
+    Raises:
+        ConfigError: It does not fit their number.
+    """
     stated = [select(config, f"data.{key}") for key in ("mean", "std", "image_shape")]
     is_ours = str(select(config, "data._target_")).rpartition(".")[2] == "ImageDataModule"
     if is_ours and all(isinstance(one, list) and one and {*map(type, one)} <= {int, float} for one in stated):

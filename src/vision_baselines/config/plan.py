@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vision_baselines.config.checks import checked_config
+from vision_baselines.config.checks import check_channels_of, checked_config
 from vision_baselines.config.comparison_options import check_fresh_seeds
 from vision_baselines.config.data_facts import data_listing
 from vision_baselines.config.references import override_texts, recorded_config
@@ -86,6 +86,7 @@ def planned(cfg: DictConfig, folder: Path | None = None) -> RunPlan:
         ConfigError: It cannot be run, or the folder holds a run of another config; nothing was written.
     """
     resolved = checked_config(cfg)
+    check_channels_of(resolved)
     if "hydra" in cfg:
         check_fresh_seeds(cfg)
     folder = Path(cfg.paths.run_dir) if folder is None else folder
