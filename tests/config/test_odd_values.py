@@ -72,7 +72,8 @@ def test_so_does_every_key_of_every_other_choice(compose: Callable[..., Any], ti
     for option in sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")):
         if option in ("image_folder", "csv_pixels", "npz"):
             continue  # they need files
-        words = [word for word in tiny if not word.lstrip("+").startswith(f"{group}=")] if group != "data" else []
+        of_group = (f"{group}=", f"{group}.")
+        words = [word for word in tiny if not word.lstrip("+").startswith(of_group)] if group != "data" else []
         cfg = compose(*words, f"{group}={option}")
         for key in keys(cfg):
             if key.startswith((group, "classifier")):
