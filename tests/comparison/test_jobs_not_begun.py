@@ -14,6 +14,7 @@ from vision_baselines.comparison.collection import Records, collect
 from vision_baselines.comparison.table import tabulate
 from vision_baselines.comparison.verdict import headline
 from vision_baselines.report.checklist import checklist
+from vision_baselines.report.page import page
 from vision_baselines.runs.planned import PLANNED_FILE
 from vision_baselines.sweep.planned import note_planned
 
@@ -64,6 +65,8 @@ def test_a_group_is_called_in_the_midst_of_its_sweep_what_it_is_called_in_the_en
     said = [text for text in caveats(early) if "not finished" in text]
     assert [text.split()[0] for text in said] == ([str(len(jobs) - begun)] if begun < len(jobs) else [])
     assert f"{len(jobs)} job{'s' * (len(jobs) > 1)}, of which {begun} stand in the numbers" in checklist(early)
+    shown = page(early, None, tmp_path)
+    assert (f"<b>{len(jobs) - begun}</b> not started" in shown) is (begun < len(jobs))
     write(jobs[begun:])
     late = tabulate(records.collected([folder for folder, _ in jobs[begun:]]))
     assert late.n_unfinished == 0
