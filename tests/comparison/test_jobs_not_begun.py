@@ -64,6 +64,8 @@ def test_a_group_is_called_in_the_midst_of_its_sweep_what_it_is_called_in_the_en
     assert early.n_unfinished == early.n_not_begun == len(jobs) - begun
     said = [text for text in caveats(early) if "not finished" in text]
     assert [text.split()[0] for text in said] == ([str(len(jobs) - begun)] if begun < len(jobs) else [])
+    from_above = tabulate(collect([tmp_path]))
+    assert (from_above.n_unfinished, labels(from_above)) == (early.n_unfinished, labels(early))
     assert f"{len(jobs)} job{'s' * (len(jobs) > 1)}, of which {begun} stand in the numbers" in checklist(early)
     shown = page(early, None, tmp_path)
     assert (f"<b>{len(jobs) - begun}</b> not started" in shown) is (begun < len(jobs))
@@ -90,8 +92,13 @@ def test_a_plan_that_grows_is_read_again_and_a_run_that_is_gone_is_to_begin_agai
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"jobs": 3}', b'{"jobs": ["../x", "/y", ""]}', b"\xff"])
 def test_a_plan_that_cannot_be_read_names_no_job(tmp_path, content):
     write(planned(tmp_path / "s", draws=random.Random(5)))
+    assert not [text for text in caveats(tabulate(collect([tmp_path / "s"]))) if "cannot be read" in text]
     (tmp_path / "s" / PLANNED_FILE).write_bytes(content)
-    assert tabulate(collect([tmp_path / "s"])).n_not_begun == 0
+    for top in (tmp_path / "s", tmp_path):
+        table = tabulate(collect([top]))
+        assert table.n_not_begun == 0
+        [said] = [text for text in caveats(table) if "cannot be read" in text]
+        assert "the same command writes it again" in said
 
 
 def test_trials_to_come_are_counted_and_name_no_setting(tmp_path):

@@ -91,7 +91,7 @@ def _about_settings_typed_twice(table: ComparisonTable) -> Iterator[str]:
         if len(labels) > 1:
             yield (
                 f"{listed(list(labels.values()), 4)} are one setting, typed in {len(labels)} ways: they count as "
-                f"{len(labels)} settings, and their runs are not put together; comparison.group_by=… does that."
+                f"{len(labels)} settings, and their runs are not put together."
             )
 
 
@@ -258,6 +258,7 @@ def _about_jobs(table: ComparisonTable) -> Iterator[str]:
             yield f"{row.label}: {of}, {caveat}{f': {told}' if told else ''}."
         if mixed := _mixed_settings(row.counted):
             yield f"{row.label} mixes runs that differ in {listed(mixed)}."
+    yield from (f"{one_line(fault, length=400)}." for fault in table.unread_plans)
     if unfinished := table.n_unfinished:
         yield f"{plural(unfinished, 'job')} not finished; the numbers change once all are."
     if table.unreadable:

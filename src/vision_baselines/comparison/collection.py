@@ -59,12 +59,14 @@ class Collection:
         unreadable: What should be one, and is none.
         n_parsed: Number of records that no cache had.
         not_begun: What was typed of each job that was planned in one of the folders and has left no record.
+        unread_plans: Why a folder's plan cannot be read, in a line each.
     """
 
     jobs: tuple[Job, ...]
     unreadable: tuple[Unreadable, ...] = ()
     n_parsed: int = 0
     not_begun: tuple[tuple[str, ...], ...] = ()
+    unread_plans: tuple[str, ...] = ()
 
 
 def require_records(folders: Sequence[Path]) -> None:
@@ -114,8 +116,9 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
-        # of each folder that has a plan: what it looked like, and where its jobs lie with what was typed of them
-        self._plans: dict[Path, tuple[tuple[int, int, int], list[tuple[str, tuple[str, ...]]]]] = {}
+        # of each folder that has a plan: what it looked like, where its jobs lie with what was typed of them, its fault
+        self._plans: dict[Path, tuple[tuple[int, int, int], list[tuple[str, tuple[str, ...]]], str]] = {}
+        self._sweeps_inside: tuple[Path, ...] = ()
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -136,6 +139,7 @@ class Records:
                 real = str(top.resolve())
                 for below in _record_folders(top):
                     self._read(place, below, real, known)
+            self._sweeps_inside = tuple(sorted(sweep for top in self.folders for sweep in self._sweeps_in(top)))
             self._is_complete = True
         else:
             for folder in dict.fromkeys(path.absolute() for path in changed):
@@ -150,19 +154,35 @@ class Records:
             tuple([one for one in found if isinstance(one, Unreadable)]),
             self.n_parsed - before,
             tuple(self._not_begun()),
+            tuple([fault for _, _, fault in self._plans.values() if fault]),
         )
 
     def _not_begun(self) -> Iterator[tuple[str, ...]]:
-        for top in self.folders:
+        for sweep in (*self.folders, *self._sweeps_inside):
             try:
-                found = os.stat(top / PLANNED_FILE)  # noqa: PTH116
-                signature = (found.st_size, found.st_mtime_ns, found.st_ino)
+                found = os.lstat(sweep / PLANNED_FILE)
             except OSError:
+                self._plans.pop(sweep, None)
                 continue
-            if top not in self._plans or self._plans[top][0] != signature:
-                real, words = top.resolve(), read_planned(top).words
-                self._plans[top] = signature, [(str(real / name), tuple(typed)) for name, typed in words.items()]
-            yield from (typed for identity, typed in self._plans[top][1] if identity not in self._found)
+            signature = (found.st_size, found.st_mtime_ns, found.st_ino)
+            if sweep not in self._plans or self._plans[sweep][0] != signature:
+                real, plan = sweep.resolve(), read_planned(sweep)
+                places = [(str(real / name), tuple(typed)) for name, typed in plan.words.items()]
+                self._plans[sweep] = signature, places, plan.fault
+            yield from (typed for identity, typed in self._plans[sweep][1] if identity not in self._found)
+
+    def _sweeps_in(self, top: Path) -> Iterator[Path]:
+        """Folders right below one that are no runs and have a plan."""
+        real = str(top.resolve())
+        with suppress(OSError), os.scandir(top) as entries:
+            for entry in entries:
+                is_run = os.path.join(real, entry.name) in self._found  # noqa: PTH118
+                if (
+                    not is_run
+                    and entry.name != OUTPUT_FOLDER
+                    and os.path.lexists(f"{entry.path}{os.sep}{PLANNED_FILE}")
+                ):
+                    yield top / entry.name
 
     @property
     def n_parsed(self) -> int:

@@ -58,6 +58,7 @@ class ComparisonTable:
     parts were left out, `effects` and `interactions` are what these are worth, and nothing is chosen.
 
     `n_not_begun` are jobs that were planned and have left no record; each belongs to a group only once it has.
+    `unread_plans` say why nothing is known of such jobs of a sweep.
     """
 
     rows: tuple[GroupRow, ...]
@@ -80,6 +81,7 @@ class ComparisonTable:
     effects: tuple[PartEffect, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     n_not_begun: int = 0
+    unread_plans: tuple[str, ...] = ()
 
     @property
     def n_unfinished(self) -> int:
@@ -269,6 +271,7 @@ def tabulate(
         effects=tuple(effects_of(ablation, settings, compared)) if ablation is not None else (),
         interactions=tuple(interactions_of(ablation, settings, compared)) if ablation is not None else (),
         n_not_begun=len(collection.not_begun),
+        unread_plans=collection.unread_plans,
     )
     return _compared(
         table,
