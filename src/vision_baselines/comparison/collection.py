@@ -177,11 +177,9 @@ class Records:
         with suppress(OSError), os.scandir(top) as entries:
             for entry in entries:
                 is_run = os.path.join(real, entry.name) in self._found  # noqa: PTH118
-                if (
-                    not is_run
-                    and entry.name != OUTPUT_FOLDER
-                    and os.path.lexists(f"{entry.path}{os.sep}{PLANNED_FILE}")
-                ):
+                if is_run or entry.name == OUTPUT_FOLDER or entry.is_symlink():
+                    continue
+                if os.path.lexists(f"{entry.path}{os.sep}{PLANNED_FILE}"):
                     yield top / entry.name
 
     @property
