@@ -137,3 +137,13 @@ def test_one_setting_typed_in_two_ways_is_told(tmp_path):
     assert not [
         text for text in caveats(tabulate(collect([tmp_path / "s"]), group_by=["optimizer.lr"])) if "typed" in text
     ]
+
+
+def test_a_sweep_that_is_gone_has_no_plan_any_more(tmp_path):
+    for name in ("a", "b"):
+        write(planned(tmp_path / name, draws=random.Random(2)))
+        (tmp_path / name / PLANNED_FILE).write_bytes(b"{")
+    records = Records([tmp_path])
+    assert len(records.collected().unread_plans) == 2
+    shutil.rmtree(tmp_path / "b")
+    assert len(records.collected().unread_plans) == 1

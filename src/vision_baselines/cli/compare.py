@@ -117,17 +117,12 @@ def _check(arguments: Sequence[str], chosen: argparse.Namespace) -> None:
     for figure in wrong if not is_printed(chosen) else ():
         print_prose(printable(f"{figure.place}: {figure.what}: {figure.reason}"))
     if wrong:
-        n_unknown = sum(not figure.has_records for figure in wrong)
-        parts = [
-            f"{len(wrong) - n_unknown} of {plural(len(found), 'figure')} are not what the records say"
-            if n_unknown < len(wrong)
-            else "",
-            f"{n_unknown} of {plural(len(found), 'figure')} cannot be checked without their records; type their "
-            "folders as well"
-            if n_unknown
-            else "",
-        ]
-        raise VisionBaselinesError("; ".join(filter(None, parts)))
+        n_unknown, of = sum(not figure.has_records for figure in wrong), f"of {plural(len(found), 'figure')}"
+        parts = {
+            f"{len(wrong) - n_unknown} {of} are not what the records say": n_unknown < len(wrong),
+            f"{n_unknown} {of} cannot be checked without their records; type their folders as well": n_unknown > 0,
+        }
+        raise VisionBaselinesError("; ".join(text for text, is_so in parts.items() if is_so))
     if not is_printed(chosen):
         print_prose(f"{plural(len(found), 'figure')}: all are what the records say")
 

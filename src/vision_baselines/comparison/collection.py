@@ -18,7 +18,7 @@ from vision_baselines.comparison.errors import NoRecordsError
 from vision_baselines.comparison.formatting import one_line
 from vision_baselines.errors import single_line
 from vision_baselines.runs.places import SOME, not_a_folder, without_a_run
-from vision_baselines.runs.planned import PLANNED_FILE, read_planned
+from vision_baselines.runs.planned import PLANNED_FILE, read_planned, sweeps_in
 from vision_baselines.runs.record import FRESH_SEEDS, RECORD_FILE, RunRecord, read_record
 from vision_baselines.runs.record_cache import CACHE_FILE, RecordCache
 from vision_baselines.terminal import Waiting
@@ -69,6 +69,15 @@ class Collection:
     unread_plans: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """What a folder's plan said when its file looked as `signature`: where jobs lie, with what was typed of each."""
+
+    signature: tuple[int, int, int] = (0, 0, 0)
+    places: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    fault: str = ""
+
+
 def require_records(folders: Sequence[Path]) -> None:
     """Refuse folders that hold nothing to compare, without reading a record.
 
@@ -116,9 +125,8 @@ class Records:
         self.folders = tuple(folders)
         self.caches = [RecordCache(top / OUTPUT_FOLDER / CACHE_FILE) for top in folders] if is_cached else []
         self._found: dict[str, Job | Unreadable] = {}
-        # of each folder that has a plan: what it looked like, where its jobs lie with what was typed of them, its fault
-        self._plans: dict[Path, tuple[tuple[int, int, int], list[tuple[str, tuple[str, ...]]], str]] = {}
-        self._sweeps_inside: tuple[Path, ...] = ()
+        self._plans: dict[Path, _Plan] = {}
+        self._sweeps_inside: list[Path] = []
         self._is_complete = False
 
     def collected(self, changed: Sequence[Path] | None = None) -> Collection:
@@ -139,7 +147,7 @@ class Records:
                 real = str(top.resolve())
                 for below in _record_folders(top):
                     self._read(place, below, real, known)
-            self._sweeps_inside = tuple(sorted(sweep for top in self.folders for sweep in self._sweeps_in(top)))
+            self._sweeps_inside = [sweep for top in self.folders for sweep in sweeps_in(top)]
             self._is_complete = True
         else:
             for folder in dict.fromkeys(path.absolute() for path in changed):
@@ -149,38 +157,27 @@ class Records:
                         below = str(inside) if inside.parts else ""
                         self._read(place, below, str(top.resolve()), self._found, again=True)
         found = [self._found[identity] for identity in sorted(self._found, key=_BY_PARTS)]
+        plans = [self._plan(sweep) for sweep in (*self.folders, *self._sweeps_inside)]
         return Collection(
             tuple([one for one in found if isinstance(one, Job)]),
             tuple([one for one in found if isinstance(one, Unreadable)]),
             self.n_parsed - before,
-            tuple(self._not_begun()),
-            tuple([fault for _, _, fault in self._plans.values() if fault]),
+            tuple([typed for plan in plans for identity, typed in plan.places if identity not in self._found]),
+            tuple([plan.fault for plan in plans if plan.fault]),
         )
 
-    def _not_begun(self) -> Iterator[tuple[str, ...]]:
-        for sweep in (*self.folders, *self._sweeps_inside):
-            try:
-                found = os.lstat(sweep / PLANNED_FILE)
-            except OSError:
-                self._plans.pop(sweep, None)
-                continue
-            signature = (found.st_size, found.st_mtime_ns, found.st_ino)
-            if sweep not in self._plans or self._plans[sweep][0] != signature:
-                real, plan = sweep.resolve(), read_planned(sweep)
-                places = [(str(real / name), tuple(typed)) for name, typed in plan.words.items()]
-                self._plans[sweep] = signature, places, plan.fault
-            yield from (typed for identity, typed in self._plans[sweep][1] if identity not in self._found)
-
-    def _sweeps_in(self, top: Path) -> Iterator[Path]:
-        """Folders right below one that are no runs and have a plan."""
-        real = str(top.resolve())
-        with suppress(OSError), os.scandir(top) as entries:
-            for entry in entries:
-                is_run = os.path.join(real, entry.name) in self._found  # noqa: PTH118
-                if is_run or entry.name == OUTPUT_FOLDER or entry.is_symlink():
-                    continue
-                if os.path.lexists(f"{entry.path}{os.sep}{PLANNED_FILE}"):
-                    yield top / entry.name
+    def _plan(self, sweep: Path) -> _Plan:
+        """That of a folder, read anew where its file is another one."""
+        try:
+            found = os.lstat(sweep / PLANNED_FILE)
+        except OSError:
+            return _Plan()
+        signature, known = (found.st_size, found.st_mtime_ns, found.st_ino), self._plans.get(sweep)
+        if known is None or known.signature != signature:
+            real, plan = sweep.resolve(), read_planned(sweep)
+            places = tuple((str(real / name), tuple(typed)) for name, typed in plan.words.items())
+            known = self._plans[sweep] = _Plan(signature, places, plan.fault)
+        return known
 
     @property
     def n_parsed(self) -> int:

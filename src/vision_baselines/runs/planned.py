@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,20 @@ class Planned:
 
     words: Mapping[str, list[str]]
     fault: str = ""
+
+
+def sweeps_in(folder: Path) -> list[Path]:
+    """Those right below a folder that a sweep has left its plan in, sorted; none where it cannot be looked into.
+
+    Links are not followed, but a plan that is one counts, as one that cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            inside = sorted(entry.name for entry in entries if not entry.is_symlink())
+    except OSError:
+        return []
+    # of thousands: a path costs more
+    return [folder / name for name in inside if os.path.lexists(os.path.join(folder, name, PLANNED_FILE))]  # noqa: PTH118
 
 
 def read_planned(folder: Path) -> Planned:

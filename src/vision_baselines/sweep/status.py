@@ -21,7 +21,7 @@ from vision_baselines.comparison.metric import headline_value
 from vision_baselines.jobs.summary import differing
 from vision_baselines.runs.files import resume_states
 from vision_baselines.runs.places import SOME, not_a_folder
-from vision_baselines.runs.planned import PLANNED_FILE, read_planned
+from vision_baselines.runs.planned import read_planned, sweeps_in
 from vision_baselines.runs.record import RunRecord, Status
 from vision_baselines.storage.lock import holder
 from vision_baselines.sweep.planned import sweep_process
@@ -137,8 +137,7 @@ def _labelled(runs: Sequence[RunStatus], typed: Mapping[str, Sequence[str]]) -> 
 
 def _sweeps(folder: Path) -> list[Path]:
     """The folder, and those in it that a sweep has left its plan in."""
-    inside = (path for path in folder.glob("*") if not path.is_symlink())
-    return [folder, *sorted(path for path in inside if os.path.lexists(path / PLANNED_FILE))]  # a link to nothing too
+    return [folder, *sweeps_in(folder)]
 
 
 def _run(folder: Path, place: str, record: RunRecord) -> RunStatus:
