@@ -22,6 +22,8 @@ from vision_baselines.runs.record import RunRecord
 from vision_baselines.text import told_apart
 
 _COUNTS_UP_TO, _NAMES_UP_TO = 12, 30
+SLANT = 40
+"""Of long names below, in degrees."""
 _MOST_CELLS = 500
 _TRANSPARENT_TO_BLUE = LinearSegmentedColormap.from_list("share", [PALETTE[0] + "00", PALETTE[0] + "ff"])
 
@@ -154,7 +156,7 @@ def _draw(axes: Axes, confusion: Confusion, room: Margins) -> None:
         axes.set_xticks(
             centres,
             names,
-            rotation=40 if room.slanted else 0,
+            rotation=SLANT if room.slanted else 0,
             ha="right" if room.slanted else "center",
             rotation_mode="anchor",
             fontsize=font,

@@ -11,13 +11,12 @@ import numpy as np
 from PIL import ImageColor
 
 from vision_baselines.comparison.formatting import shortened
-from vision_baselines.plots.confusion import Confusion, cells, color_of_count, has_counts, margins, names_of
+from vision_baselines.plots.confusion import SLANT, Confusion, cells, color_of_count, has_counts, margins, names_of
 from vision_baselines.plots.export import PNG_DPI
 from vision_baselines.plots.sheet import Pixels, Sheet
 from vision_baselines.plots.style import MUTED, PALETTE, PAPER, RULE, WIDTH_IN
 
 _ABOVE, _TITLE_PX, _BETWEEN_PX, _COLUMNS = 7, 40, 11, 3
-_SLANT = 40
 
 
 def confusion_png(confusion: Confusion) -> bytes:
@@ -50,7 +49,7 @@ def _sheet(confusion: Confusion) -> Sheet:
     for place, name in zip(at, names_of(confusion), strict=False):
         sheet.put(_ABOVE + place, left - 5, name, size=font, color=MUTED, anchor="rm")
         if room.slanted:
-            sheet.put(_ABOVE + side + 6, left + place + 3, name, size=font, color=MUTED, anchor="rm", turn=_SLANT)
+            sheet.put(_ABOVE + side + 6, left + place + 3, name, size=font, color=MUTED, anchor="rm", turn=SLANT)
         else:
             sheet.put(_ABOVE + side + 12, left + place, name, size=font, color=MUTED)
     sheet.put(_ABOVE + side + below - 15, middle, "predicted", size=9, color=MUTED)
